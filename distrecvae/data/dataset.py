@@ -1,0 +1,91 @@
+"""Owns Split and HeldOutUsers: a dataset under the strong-generalization protocol, and its identity."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import DataError
+
+
+@dataclass(frozen=True)
+class HeldOutUsers:
+    """Users that no model was trained on: what it may see of them, and what it must predict.
+
+    Attributes:
+        fold_in: the interactions shown to the model.
+        held_out: the interactions to be found; same shape, no cell in common with `fold_in`.
+
+    Raises:
+        DataError: the shapes differ.
+    """
+
+    fold_in: InteractionMatrix
+    held_out: InteractionMatrix
+
+    def __post_init__(self) -> None:
+        if self.fold_in.shape != self.held_out.shape:
+            raise DataError(f"fold-in is {self.fold_in.shape} and held-out {self.held_out.shape}; shapes must be equal")
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, those without anything folded in or held out included."""
+        return self.fold_in.n_users
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return self.fold_in.n_items
+
+
+@dataclass(frozen=True)
+class Split:
+    """A dataset split by users into train, valid and test (Liang et al., WWW 2018).
+
+    Attributes:
+        train: interactions of the training users.
+        valid: held-out users for selection.
+        test: held-out users for the final score.
+        user_ids: ids of all users in the order train, valid, test.
+        item_ids: ids by item position.
+
+    Raises:
+        DataError: the parts disagree about the number of users or items.
+    """
+
+    train: InteractionMatrix
+    valid: HeldOutUsers
+    test: HeldOutUsers
+    user_ids: npt.NDArray[np.generic]
+    item_ids: npt.NDArray[np.generic]
+
+    def __post_init__(self) -> None:
+        n_users = self.train.n_users + self.valid.n_users + self.test.n_users
+        if len(self.user_ids) != n_users:
+            raise DataError(f"{len(self.user_ids)} user ids for {n_users} users; there must be one each")
+        for name, n_items in (("train", self.train.n_items), ("valid", self.valid.n_items), ("test", self.test.n_items)):
+            if n_items != len(self.item_ids):
+                raise DataError(f"{name} has {n_items} items and there are {len(self.item_ids)} item ids; they must agree")
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, all of them seen in training."""
+        return self.train.n_items
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of the content: every matrix and every id, in order; not of names, paths or times."""
+        digest = hashlib.blake2b(digest_size=16)
+        matrices = (self.train, self.valid.fold_in, self.valid.held_out, self.test.fold_in, self.test.held_out)
+        for matrix in matrices:
+            digest.update(f"{matrix.n_users},{matrix.n_items},{matrix.n_interactions};".encode())
+            digest.update(np.ascontiguousarray(matrix.indptr, dtype="<i8"))
+            digest.update(np.ascontiguousarray(matrix.indices, dtype="<i4"))
+        for ids in (self.user_ids, self.item_ids):
+            digest.update("\0".join(map(str, ids.tolist())).encode() + b"\1")
+        return digest.hexdigest()

@@ -1,0 +1,110 @@
+"""Owns the Trainer protocol and `fit`, the iterator that everything else drives.
+
+`fit` yields a report after every cycle and never decides to stop. The command line prints the reports, a Ray trial
+sends them on and Tune stops it, a test takes two. There are no callbacks and no early stopping in here.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from distrecvae.data.dataset import HeldOutUsers
+from distrecvae.errors import DivergedError
+from distrecvae.evaluation import Evaluation, Recommender, evaluate
+
+
+class Trainer(Protocol):
+    """Trains one model, a cycle at a time.
+
+    The model is usable after every `step`. `state_dict` is complete (parameters, optimizers, counters): a trainer made
+    from the same configuration, data and seed that loads it goes on bit for bit on a CPU.
+    """
+
+    @property
+    def model(self) -> Recommender:
+        """The model as it stands."""
+
+    @property
+    def cycle(self) -> int:
+        """Cycles completed."""
+
+    @property
+    def passes(self) -> int:
+        """Data passes completed: the budget's unit."""
+
+    @property
+    def passes_per_cycle(self) -> int:
+        """Data passes that one `step` costs."""
+
+    def step(self) -> dict[str, float]:
+        """Train one cycle and return its mean losses by name.
+
+        Raises:
+            DivergedError: a loss is not finite.
+        """
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the complete state as flat named tensors (counters are tensors too)."""
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over a state made by `state_dict`.
+
+        Raises:
+            CheckpointError: names or shapes do not fit.
+        """
+
+    def model_state(self) -> dict[str, torch.Tensor]:
+        """Return the parameters that scoring needs, for `model.safetensors`: detached copies on the CPU."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one cycle gave.
+
+    Attributes:
+        cycle: cycles completed.
+        passes: data passes completed.
+        losses: mean training losses of the cycle, by name.
+        valid: scores on the validation users.
+        train_s: seconds of training in this cycle.
+        evaluate_s: seconds of evaluation after it.
+    """
+
+    cycle: int
+    passes: int
+    losses: Mapping[str, float]
+    valid: Evaluation
+    train_s: float
+    evaluate_s: float
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the flat form that trials report: `valid/ndcg_100`, `train/loss`, `passes`, ..."""
+        flat: dict[str, Any] = {"cycle": self.cycle, "passes": self.passes}
+        flat |= {f"valid/{name}": value for name, value in self.valid.means().items()}
+        flat |= {f"train/{name}": value for name, value in self.losses.items()}
+        return flat | {"train_s": self.train_s, "evaluate_s": self.evaluate_s}
+
+
+def fit(trainer: Trainer, valid: HeldOutUsers) -> Iterator[Report]:
+    """Yield a report after each further cycle of `trainer`, for ever; whoever iterates decides when to stop.
+
+    Raises:
+        DivergedError: a loss or a validation score is not finite.
+    """
+    while True:
+        started = time.perf_counter()
+        losses = trainer.step()
+        trained = time.perf_counter()
+        scores = evaluate(trainer.model, valid)
+        evaluated = time.perf_counter()
+        report = Report(trainer.cycle, trainer.passes, losses, scores, trained - started, evaluated - trained)
+        for name, value in report.metrics().items():
+            if not math.isfinite(value):
+                raise DivergedError(f"{name} is {value} after cycle {trainer.cycle}; a lower learning rate may help")
+        yield report
