@@ -1,0 +1,95 @@
+"""Owns the `distrecvae` command: a group that imports a command only when it is used, and how errors are shown."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+
+import click
+
+from distrecvae import __version__
+from distrecvae.errors import DistrecvaeError
+
+# Import order is listing order. A command's module holds a click command called `command`.
+COMMANDS = {
+    "prepare": "read a user-item file, split it by users, write a dataset folder",
+    "search": "tune a model on a dataset, on this machine or a Ray cluster",
+    "train": "train one configuration and score it on the test users",
+    "evaluate": "score a saved model on held-out users",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use, so that `--help` and `prepare` start without PyTorch and Ray."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the command names in the order of a first day's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command, or None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"distrecvae.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101  (ours to get right)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="distrecvae")
+def cli() -> None:
+    """Find the best RecVAE for a table of user-item interactions.
+
+    \b
+    A first day:
+      distrecvae search                                  try it on synthetic data
+      distrecvae prepare ratings.csv --out data/mine     make a dataset
+      distrecvae search --data data/mine                 tune on it
+    """
+
+
+def main(arguments: list[str] | None = None, *, prog_name: str = "distrecvae", command: str | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 bad input (one line on stderr), 130 interrupted.
+
+    Args:
+        arguments: what was typed; `sys.argv[1:]` if None.
+        prog_name: the name that usage lines show.
+        command: run this command instead of the group (`python -m distrecvae.search`).
+    """
+    entry: click.Command = cli
+    if command is not None:
+        entry = importlib.import_module(f"distrecvae.cli.{command}").command
+    try:
+        result = entry.main(args=arguments, prog_name=prog_name, standalone_mode=False)
+    except DistrecvaeError as error:
+        _fail(str(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _STORAGE_TROUBLE:
+            raise
+        _fail(f"{error.filename or 'output'}: {_STORAGE_TROUBLE[error.errno]}")
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+_STORAGE_TROUBLE = {
+    errno.ENOSPC: "the disk is full; free some space, or write elsewhere",
+    errno.EDQUOT: "the disk quota is used up; free some space, or write elsewhere",
+    errno.EROFS: "the file system is read-only; write elsewhere",
+    errno.EACCES: "permission denied; write elsewhere, or ask the owner",
+}
+
+
+def _fail(message: str) -> None:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(2)
