@@ -1,0 +1,191 @@
+"""Owns the prepared dataset folder: how a Split and its protocol lie on disk, and how they are read back and checked.
+
+The folder (see docs/protocol.md) is written beside its place and renamed as the last step, so one that exists is
+complete. What is read is checked against the fingerprint that was written: the columns go straight into CSR arrays,
+one pass verifies them, 20 million interactions take about a second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from distrecvae import __version__
+from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import DataError
+from distrecvae.files import new_folder, replacing, write_json
+
+FORMAT = 1
+PROTOCOL = "dataset.json"
+GROUPS = ("train", "valid", "test")
+MATRICES = ("train", "valid_fold_in", "valid_held_out", "test_fold_in", "test_held_out")
+
+IdKind = Literal["user_id", "item_id"]
+
+
+def save_dataset(split: Split, folder: Path | str, protocol: Mapping[str, Any]) -> None:
+    """Write `split` as a new dataset folder that appears only when complete.
+
+    Args:
+        split: what to write.
+        folder: where; it must not exist, or be empty.
+        protocol: how the split came about (`source`, `options`, `counts`), JSON-able; format version, package version,
+            fingerprint and shape are added here.
+
+    Raises:
+        ResultsError: `folder` exists and is not empty.
+        DataError: the file system refuses (full disk, no permission); nothing is left behind.
+    """
+    folder = Path(folder)
+    sizes = {"train": split.train.n_users, "valid": split.valid.n_users, "test": split.test.n_users}
+    matrices = (split.train, split.valid.fold_in, split.valid.held_out, split.test.fold_in, split.test.held_out)
+    document = {
+        "format": FORMAT,
+        "distrecvae": __version__,
+        "fingerprint": split.fingerprint,
+        "n_users": sizes,
+        "n_items": split.n_items,
+        "n_interactions": {name: matrix.n_interactions for name, matrix in zip(MATRICES, matrices, strict=True)},
+        **protocol,
+    }
+    try:
+        with new_folder(folder) as temporary:
+            for name, matrix in zip(MATRICES, matrices, strict=True):
+                _write_matrix(matrix, temporary / f"{name}.parquet")
+            group = pa.DictionaryArray.from_arrays(
+                pa.array(np.repeat(np.arange(3, dtype=np.int8), list(sizes.values()))), pa.array(GROUPS)
+            )
+            _write_table(pa.table({"user_id": _id_array(split.user_ids), "group": group}), temporary / "users.parquet")
+            save_ids(temporary / "items.parquet", split.item_ids, kind="item_id")
+            write_json(temporary / PROTOCOL, document)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"cannot write {folder}: {reason}; nothing was left there: make room or choose another") from error
+
+
+def load_dataset(folder: Path | str) -> Split:
+    """Read a dataset folder and verify every number of it.
+
+    Raises:
+        DataError: not a dataset folder, written by another format version, damaged, or its content does not have the
+            fingerprint it was written with.
+    """
+    folder = Path(folder)
+    protocol = read_protocol(folder)
+    try:
+        n_items = int(protocol["n_items"])
+        sizes = {group: int(protocol["n_users"][group]) for group in GROUPS}
+        expected = str(protocol["fingerprint"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder / PROTOCOL} lacks {error}; run `distrecvae prepare` again") from error
+    rows = dict(zip(MATRICES, (sizes["train"], *[sizes["valid"]] * 2, *[sizes["test"]] * 2), strict=True))
+    train, valid_in, valid_out, test_in, test_out = (
+        _read_matrix(folder / f"{name}.parquet", n_users, n_items) for name, n_users in rows.items()
+    )
+    user_ids = load_ids(folder / "users.parquet", kind="user_id")
+    item_ids = load_ids(folder / "items.parquet", kind="item_id")
+    split = Split(train, HeldOutUsers(valid_in, valid_out), HeldOutUsers(test_in, test_out), user_ids, item_ids)
+    if split.fingerprint != expected:
+        raise DataError(
+            f"{folder} has fingerprint {split.fingerprint[:12]}.. and {PROTOCOL} says {expected[:12]}..; its files were "
+            "changed after `distrecvae prepare`: run it again"
+        )
+    return split
+
+
+def read_protocol(folder: Path | str) -> dict[str, Any]:
+    """Return the content of `dataset.json`: how the folder was made, counts and fingerprint.
+
+    Raises:
+        DataError: there is none, it is not readable, or it has another format version.
+    """
+    path = Path(folder) / PROTOCOL
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = "no such folder" if not Path(folder).exists() else f"no {PROTOCOL} in it"
+        raise DataError(f"{folder} is not a prepared dataset ({known}); make one with `distrecvae prepare`") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({_first_line(error)}); run `distrecvae prepare` again") from error
+    version = document.get("format") if isinstance(document, dict) else None
+    if version != FORMAT:
+        raise DataError(
+            f"{folder} has dataset format {version!r} and this is distrecvae {__version__}, which reads format {FORMAT}; "
+            "run `distrecvae prepare` again"
+        )
+    return dict(document)
+
+
+def save_ids(path: Path | str, ids: npt.NDArray[Any], *, kind: IdKind = "item_id") -> None:
+    """Write ids in their order as a one-column Parquet file (column `kind`), atomically: integers stay integers."""
+    with replacing(Path(path)) as temporary:
+        _write_table(pa.table({kind: _id_array(ids)}), temporary)
+
+
+def load_ids(path: Path | str, *, kind: IdKind = "item_id") -> npt.NDArray[Any]:
+    """Return the ids that `save_ids` wrote: int64, or an object array of str.
+
+    Raises:
+        DataError: the file is missing, damaged, or has no column `kind`.
+    """
+    column = _read_columns(Path(path), [kind])[0]
+    if column.null_count:
+        raise DataError(f"{path} has {column.null_count} empty ids; run `distrecvae prepare` again")
+    if pa.types.is_integer(column.type):
+        return np.asarray(column.to_numpy(), dtype=np.int64)
+    return np.array(column.to_pylist(), dtype=object)
+
+
+def is_dataset(path: Path | str) -> bool:
+    """Return whether `path` is a folder with a `dataset.json`, of any version."""
+    return (Path(path) / PROTOCOL).is_file()
+
+
+def _id_array(ids: npt.NDArray[Any]) -> pa.Array:
+    return pa.array(ids, type=pa.int64()) if ids.dtype.kind in "iu" else pa.array(ids.tolist(), type=pa.string())
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    # lz4 costs next to nothing to read back and the dictionary encoding has already done the work.
+    pq.write_table(table, path, compression="lz4")
+
+
+def _write_matrix(matrix: InteractionMatrix, path: Path) -> None:
+    users = np.repeat(np.arange(matrix.n_users, dtype=np.int32), matrix.counts())
+    _write_table(pa.table({"user": users, "item": matrix.indices}), path)
+
+
+def _read_matrix(path: Path, n_users: int, n_items: int) -> InteractionMatrix:
+    user_column, item_column = _read_columns(path, ["user", "item"])
+    if user_column.type != pa.int32() or item_column.type != pa.int32():
+        raise DataError(f"{path} has columns of {user_column.type} and {item_column.type}; both must be int32: prepare again")
+    if user_column.null_count or item_column.null_count:
+        raise DataError(f"{path} has empty cells; run `distrecvae prepare` again")
+    users, items = np.asarray(user_column.to_numpy()), np.asarray(item_column.to_numpy())
+    if users.size and (users[0] < 0 or users[-1] >= n_users or np.any(users[1:] < users[:-1])):
+        raise DataError(f"{path} has users out of order or outside 0..{n_users - 1}; run `distrecvae prepare` again")
+    indptr = np.zeros(n_users + 1, dtype=np.int64)
+    np.cumsum(np.bincount(users, minlength=n_users), out=indptr[1:])
+    return InteractionMatrix.checked(indptr, items, n_items)
+
+
+def _read_columns(path: Path, names: list[str]) -> list[pa.ChunkedArray]:
+    try:
+        table = pq.read_table(path, columns=names)
+        return [table.column(name) for name in names]
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; run `distrecvae prepare` again") from error
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({_first_line(error)}); run `distrecvae prepare` again") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

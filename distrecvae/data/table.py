@@ -1,0 +1,116 @@
+"""Owns InteractionTable: what every reader returns and every split begins with, one row a recorded interaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from distrecvae.data.interactions import Int32Array
+from distrecvae.errors import DataError
+
+# Positions are int32 everywhere (half the memory traffic of int64), so this many users or items is the end.
+MAX_IDS = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionTable:
+    """Rows of a source in file order, ids replaced by positions in the sorted ids.
+
+    Attributes:
+        users: int32, (n_rows,), positions in `user_ids`.
+        items: int32, (n_rows,), positions in `item_ids`.
+        ratings: float64, (n_rows,), or None where the source has none. NaN where a row has none.
+        user_ids: sorted distinct ids: int64, or an object array of str (sorted by code point).
+        item_ids: likewise.
+        source: what was read, JSON-able, for the protocol.
+    """
+
+    users: Int32Array
+    items: Int32Array
+    ratings: npt.NDArray[np.float64] | None
+    user_ids: npt.NDArray[Any]
+    item_ids: npt.NDArray[Any]
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n_rows = self.users.shape
+        if self.items.shape != n_rows or (self.ratings is not None and self.ratings.shape != n_rows):
+            raise DataError(f"columns have {n_rows} users and {self.items.shape} items; they must be equally long")
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.users.size
+
+
+def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array, npt.NDArray[Any]]:
+    """Return each row's position among the sorted distinct ids, and those ids.
+
+    Ids written as integers become int64 and sort as numbers, but only where every one is written as Python would
+    write it: one "007" keeps the whole column text, so that "007" and "7" stay two ids. Text sorts by code point.
+
+    Args:
+        column: the ids: integers, text, or a dictionary of text; without nulls.
+        what: "user" or "item", for the message.
+
+    Returns:
+        int32 positions (n_rows,), and the ids, int64 or an object array of str.
+
+    Raises:
+        DataError: more than 2^31 - 1 distinct ids, or ids of a type that is neither text nor whole numbers.
+    """
+    if isinstance(column, pa.Array):
+        column = pa.chunked_array([column])
+    if not pa.types.is_dictionary(column.type):
+        if pa.types.is_floating(column.type):
+            column = _whole(column, what)
+        column = column.dictionary_encode()
+    column = column.unify_dictionaries()
+    if column.num_chunks == 0:
+        return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+    values = column.chunk(0).dictionary
+    if len(values) > MAX_IDS:
+        raise DataError(f"{len(values)} distinct {what} ids; positions are 32 bits wide, so at most {MAX_IDS}: filter first")
+    codes = np.concatenate([np.asarray(chunk.indices) for chunk in column.chunks]).astype(np.int32, copy=False)
+    ids = _as_ids(values, what)
+    order = np.argsort(ids, kind="stable") if ids.dtype.kind == "i" else np.asarray(pc.array_sort_indices(values))
+    ids = ids[order]
+    if np.array_equal(order, np.arange(order.size)):
+        ranks = codes
+    else:
+        rank = np.empty(order.size, dtype=np.int32)
+        rank[order] = np.arange(order.size, dtype=np.int32)
+        ranks = rank[codes]
+    return ranks, ids
+
+
+def _as_ids(values: pa.Array, what: str) -> npt.NDArray[Any]:
+    """Return distinct ids as int64 where that loses nothing, else as an object array of str."""
+    if pa.types.is_integer(values.type):
+        try:
+            return np.asarray(values.cast(pa.int64()))
+        except pa.ArrowInvalid:  # unsigned 64-bit values that do not fit: keep them, as text
+            values = values.cast(pa.string())
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+        try:
+            numbers = values.cast(pa.int64())
+            if numbers.cast(values.type).equals(values):
+                return np.asarray(numbers)
+        except pa.ArrowException:
+            pass
+        return np.array(values.to_pylist(), dtype=object)
+    raise DataError(f"{what} ids have type {values.type}; they must be text or whole numbers")
+
+
+def _whole(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+    """Return a float column of whole numbers as int64: what pandas makes of integers that once had a gap."""
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{what} ids are fractions ({str(error)[:80]}); they must be text or whole numbers") from error
