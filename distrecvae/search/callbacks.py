@@ -1,0 +1,94 @@
+"""Owns the three places where Ray Tune asks: for the next trial, about a report, about a trial's end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from distrecvae.search.conductor import Conductor
+from distrecvae.search.ledger import Status
+from distrecvae.search.trainable import FAILURE
+
+
+class _Unpickled:
+    """Tune pickles searchers and schedulers into state files that are never read here: they carry nothing along."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class ConductedSearcher(_Unpickled, Searcher):  # type: ignore[misc]
+    """Hands the conductor's trials to Tune."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__(mode="max")
+        self._conductor = conductor
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ARG002  (Tune's name for the trial; ours is the number)
+        """Return the next trial's task, or Tune's mark that there are no more."""
+        task = self._conductor.next_task()
+        return Searcher.FINISHED if task is None else {"task": task.to_dict()}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the scheduler and the callback, which see the trial, tell the conductor."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the state."""
+
+
+class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
+    """Brings each report to the conductor and its decision back."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self._conductor = conductor
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
+        """Return Tune's STOP or CONTINUE."""
+        number = number_of(trial)
+        if FAILURE in result:
+            self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
+        elif "passes" in result:
+            metrics = {key: value for key, value in result.items() if key in _OURS or key.startswith(_OURS_UNDER)}
+            if not self._conductor.heard(number, metrics):
+                return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
+        return TrialScheduler.STOP  # type: ignore[no-any-return]
+
+
+class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
+    """Tells the conductor of trials that ended by themselves, and `refresh` that time has passed."""
+
+    def __init__(self, conductor: Conductor, refresh: Callable[[], None]) -> None:
+        self._conductor = conductor
+        self._refresh = refresh
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        """A trial's function returned, or it was stopped (and the conductor knows already)."""
+        self._conductor.finished(number_of(trial))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        """A trial's process died more often than it is run again."""
+        reason = f"its process died {trial.num_failures} times; see trials/{number_of(trial):05d} and Ray's logs"
+        self._conductor.failed(number_of(trial), Status.FAILED, reason)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
+        """Tune went once around its loop."""
+        self._refresh()
+
+
+# Tune adds its own keys to every result (time_total_s, node_ip, ...).
+_OURS = frozenset({"cycle", "passes", "train_s", "evaluate_s"})
+_OURS_UNDER = ("valid/", "train/")
+
+
+def number_of(trial: Trial) -> int:
+    """Return the search's number of a Tune trial."""
+    return int(trial.config["task"]["number"])

@@ -1,0 +1,159 @@
+"""Owns the course of a search: which trial comes next, what a report leads to, when it is over. No Ray in here."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from distrecvae import rng
+from distrecvae.search.config import SearchConfig
+from distrecvae.search.ledger import Ledger, Status, TrialRecord
+from distrecvae.search.samplers import make_sampler
+from distrecvae.search.space import SearchSpace
+from distrecvae.search.stopping import StoppingRule
+from distrecvae.search.trial import TrialTask
+
+
+class Watcher(Protocol):
+    """Something that shows or stores the course of a search: progress, event files, tables."""
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial was given out (again, after an interruption)."""
+
+    def reported(self, record: TrialRecord) -> None:
+        """A trial's new report was written down."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial ended."""
+
+
+class Conductor:
+    """Gives out trials, hears their reports, decides; the ledger is written before anything else happens.
+
+    Args:
+        ledger: the search's record, possibly of an interrupted search.
+        space: what is searched.
+        config: the search's settings.
+        rule: decides which trials stop early.
+        folder: the results folder.
+        concurrent: trials at once, for the sampler.
+        device: the trials' torch device.
+        watchers: told of everything after it was written down.
+        elapsed_s: seconds that earlier runs of this search took.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        space: SearchSpace,
+        config: SearchConfig,
+        rule: StoppingRule,
+        folder: Path,
+        concurrent: int = 1,
+        device: str = "cpu",
+        watchers: Sequence[Watcher] = (),
+        elapsed_s: float = 0.0,
+    ) -> None:
+        self.ledger = ledger
+        self._space, self._config, self._rule, self._folder = space, config, rule, folder
+        self._concurrent, self._device, self._watchers = concurrent, device, tuple(watchers)
+        self._started, self._elapsed_s = time.monotonic(), elapsed_s
+        self._waiting = deque(ledger.unfinished(self._sampler, space.suggest))
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the search began, interruptions not counted."""
+        return self._elapsed_s + time.monotonic() - self._started
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the time budget is spent."""
+        budget = self._config.time_budget_s
+        return budget is not None and self.elapsed_s >= budget
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is another trial to give out."""
+        return not self.out_of_time and (bool(self._waiting) or len(self.ledger.records) < self._config.trials)
+
+    def next_task(self) -> TrialTask | None:
+        """Return the next trial to run: an interrupted one first, then a new one; None when there are no more."""
+        self._settle_waiting()
+        if not self.has_work:
+            return None
+        if self._waiting:
+            record = self._waiting.popleft()
+        else:
+            record = self.ledger.ask(self._sampler, self._space.suggest, self._space.default_point())
+        for watcher in self._watchers:
+            watcher.started(record)
+        return self.task(record)
+
+    def heard(self, number: int, metrics: Mapping[str, Any]) -> bool:
+        """Take in one report; return whether the trial must stop now."""
+        record = self.ledger.records[number]
+        if self.ledger.report(number, metrics):
+            for watcher in self._watchers:
+                watcher.reported(record)
+        if record.status is not Status.RUNNING:
+            return True
+        if not self._stop(record) and self.out_of_time:
+            self._end(record, Status.STOPPED, f"time budget of {self._config.time_budget_s:g} s")
+        return record.status is not Status.RUNNING
+
+    def finished(self, number: int) -> None:
+        """Take in that a trial spent its budget."""
+        self._end(self.ledger.records[number], Status.FINISHED, "")
+
+    def failed(self, number: int, status: Status, reason: str) -> None:
+        """Take in that a trial diverged or failed."""
+        self._end(self.ledger.records[number], status, reason)
+
+    def task(self, record: TrialRecord) -> TrialTask:
+        """Return what a worker needs to run (or repeat) a trial."""
+        return TrialTask(
+            number=record.number,
+            model=self._config.model,
+            config=record.config,
+            seed=rng.trial_seed(self._config.seed, record.config),
+            max_passes=self._config.max_passes,
+            metric=f"valid/{self._config.metric}",
+            folder=str(self._folder / "trials" / f"{record.number:05d}"),
+            device=self._device,
+            checkpoint_every_s=self._config.checkpoint_every_s,
+        )
+
+    def _settle_waiting(self) -> None:
+        """End interrupted trials whose end was decided but not written down any more."""
+        while self._waiting:
+            record = self._waiting[0]
+            if record.reports and self._spent(record):
+                self._end(record, Status.FINISHED, "")
+            elif self.out_of_time or not self._stop(record):
+                return
+            self._waiting.popleft()
+
+    def _spent(self, record: TrialRecord) -> bool:
+        cycle = int(record.reports[-1]["cycle"])
+        return record.passes + record.passes // cycle > self._config.max_passes
+
+    def _stop(self, record: TrialRecord) -> bool:
+        """Stop the trial if the rule says so; return whether it did."""
+        stop = bool(record.reports) and self._rule.should_stop(record.number, self.ledger.curves())
+        if stop:
+            self._end(record, Status.STOPPED, f"{self._config.scheduler} at {record.passes} passes")
+        return stop
+
+    def _sampler(self, number: int) -> Any:
+        return make_sampler(self._config.sampler, seed=self._config.seed, trial_number=number, concurrent=self._concurrent)
+
+    def _end(self, record: TrialRecord, status: Status, reason: str) -> None:
+        if record.status is not Status.RUNNING:
+            return
+        self.ledger.end(record.number, status, reason)
+        for watcher in self._watchers:
+            watcher.ended(record)

@@ -1,0 +1,216 @@
+"""Owns the driver's side of Ray: start or join it, see what it has, lend it the data, let Tune run the trials."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import ray
+from ray import tune
+
+from distrecvae.data.dataset import Split
+from distrecvae.errors import ResourceError
+from distrecvae.search.callbacks import ConductedCallback, ConductedScheduler, ConductedSearcher
+from distrecvae.search.conductor import Conductor
+from distrecvae.search.config import SearchConfig
+from distrecvae.search.trainable import shared_arrays, trainable
+
+TUNE_FOLDER = ".ray"
+"""Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
+
+RETRIES = 3
+"""How often a trial whose process died is run again, each time from its checkpoint."""
+
+_ENVIRONMENT = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative data paths keep their meaning
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and the event files are ours
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's own snapshots are never read; they grow with the trials
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's coming default, chosen now: it warns otherwise
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What Ray offers: (CPUs, GPUs) by node, and the driver node's object store.
+
+    Attributes:
+        nodes: (CPUs, GPUs) of each living node.
+        object_store_bytes: size of the smallest node's object store.
+        memory_bytes: memory that Ray counts for workers, of all nodes.
+    """
+
+    nodes: tuple[tuple[float, float], ...]
+    object_store_bytes: int
+    memory_bytes: int
+
+    @property
+    def cpus(self) -> float:
+        """CPUs of all nodes."""
+        return sum(cpus for cpus, _ in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of all nodes."""
+        return sum(gpus for _, gpus in self.nodes)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How trials are laid on the cluster.
+
+    Attributes:
+        concurrent: trials at once.
+        cpus: CPU cores (and training threads) a trial.
+        gpus: GPUs a trial, possibly a fraction.
+    """
+
+    concurrent: int
+    cpus: int
+    gpus: float
+
+    @property
+    def device(self) -> str:
+        """The trials' torch device."""
+        return "cuda" if self.gpus else "cpu"
+
+
+@contextmanager
+def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Cluster]:
+    """Join the Ray cluster at `address` (or the one this job runs in), else start one here; leave it at the end.
+
+    Raises:
+        ResourceError: there is no Ray at `address`.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    level = logging.INFO if verbose else logging.ERROR
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(level)
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    # A local Ray must not be found by, nor find, another one on this machine.
+    extra = {"include_dashboard": False} if where == "local" else {}
+    try:
+        ray.init(address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra)
+    except (ConnectionError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ResourceError(f"--address {where}: no Ray cluster answers there ({reason}); start one, or leave it out") from error
+    try:
+        yield _cluster()
+    finally:
+        ray.shutdown()
+
+
+def _cluster() -> Cluster:
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = tuple((float(node.get("CPU", 0.0)), float(node.get("GPU", 0.0))) for node in alive)
+    stores = [int(node["object_store_memory"]) for node in alive if "object_store_memory" in node]
+    return Cluster(nodes, min(stores, default=0), sum(int(node.get("memory", 0)) for node in alive))
+
+
+def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:
+    """Return how many trials run at once and with what.
+
+    Raises:
+        ResourceError: no node has what a single trial asks for.
+    """
+    gpus = config.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if cluster.gpus else 0.0
+    fit = sum(
+        min(floor(node_cpus / config.cpus_per_trial), floor(node_gpus / gpus + 1e-9) if gpus else 10**9)
+        for node_cpus, node_gpus in cluster.nodes
+    )
+    if fit < 1:
+        most_cpus = max((cpus for cpus, _ in cluster.nodes), default=0.0)
+        most_gpus = max((gpus for _, gpus in cluster.nodes), default=0.0)
+        raise ResourceError(
+            f"a trial asks for {config.cpus_per_trial} CPUs and {gpus:g} GPUs, and no node has both (at most {most_cpus:g}"
+            f" CPUs, {most_gpus:g} GPUs); lower --cpus-per-trial or --gpus-per-trial"
+        )
+    concurrent = min(config.concurrent or fit, fit, config.trials)
+    return Slots(concurrent, config.cpus_per_trial, gpus)
+
+
+def dataset_bytes(split: Split) -> int:
+    """Return the size of what workers share, in bytes."""
+    return sum(array.nbytes for array in shared_arrays(split).values() if hasattr(array, "nbytes"))
+
+
+def lend(split: Split, cluster: Cluster) -> Any:
+    """Put the data set into Ray's object store, once, and return its reference.
+
+    Raises:
+        ResourceError: it does not fit (Ray would fall back to files on disk, slowly and silently).
+    """
+    needed = dataset_bytes(split)
+    if needed > cluster.object_store_bytes:
+        raise ResourceError(
+            f"the data set takes {needed / 2**20:.0f} MiB and Ray's object store has {cluster.object_store_bytes / 2**20:.0f} MiB;"
+            " give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
+        )
+    return ray.put(shared_arrays(split))
+
+
+def run_trials(conductor: Conductor, data: Any, slots: Slots, folder: Path, refresh: Callable[[], None]) -> None:
+    """Let Tune run the conductor's trials to the end, or until SIGINT, SIGTERM or SIGUSR1 asks it to stop.
+
+    Args:
+        conductor: gives out the trials and hears of them.
+        data: reference of the shared arrays.
+        slots: how trials are laid on the cluster.
+        folder: the results folder.
+        refresh: called each time Tune goes around its loop.
+    """
+    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
+    worker = tune.with_parameters(trainable, data=data, threads=slots.cpus)
+    tuner = tune.Tuner(
+        tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=ConductedSearcher(conductor),
+            scheduler=ConductedScheduler(conductor),
+            num_samples=-1,
+            max_concurrent_trials=slots.concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: f"{trial.config['task']['number']:05d}",
+        ),
+        run_config=tune.RunConfig(
+            name=TUNE_FOLDER,
+            storage_path=str(folder),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            callbacks=[ConductedCallback(conductor, refresh)],
+        ),
+    )
+    with _sigterm_as_interrupt():
+        tuner.fit()
+    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM (a spot node's notice, `kill`) end the search as cleanly as Ctrl-C: Tune listens to SIGUSR1."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def forward(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    previous = signal.signal(signal.SIGTERM, forward)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,276 @@
+"""Owns the ledger: what a search has asked, heard and decided, on disk before it takes effect.
+
+Two append-only files in the results folder are the only truth about a search; Ray Tune merely executes trials, and
+tables, event files and summaries are views.
+
+- `study.journal`: an Optuna study (`optuna-dashboard` opens it): suggestions, running bests, outcomes.
+- `history.jsonl`: every report whole, a JSON object a line.
+
+A line counts once it ends in a newline. Whatever is killed when, a torn last line is cut off on opening, so the files
+hold a prefix of what happened and a resumed search goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.trial import TrialState
+
+from distrecvae.errors import ResultsError
+from distrecvae.search.stopping import Curve
+
+STUDY_FILE = "study.journal"
+HISTORY_FILE = "history.jsonl"
+STUDY_NAME = "search"
+
+Suggest = Callable[[optuna.trial.Trial], dict[str, Any]]
+
+
+class Status(StrEnum):
+    """Where a trial stands."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    """Spent its whole budget."""
+    STOPPED = "stopped"
+    """Ended early: by the stopping rule or the time budget."""
+    DIVERGED = "diverged"
+    """Its loss was not finite: score 0."""
+    FAILED = "failed"
+    """Its process died again and again, or raised: no score."""
+
+
+@dataclass
+class TrialRecord:
+    """One trial: its configuration, everything it reported, and how it ended.
+
+    Attributes:
+        number: 0-based, in the order of suggestion.
+        config: the model's configuration, JSON-able.
+        status: where it stands.
+        reports: flat metrics by report, passes increasing.
+        best: for each report the best value of the selection metric so far.
+        reason: why it ended, for people.
+    """
+
+    number: int
+    config: dict[str, Any]
+    status: Status = Status.RUNNING
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    best: list[float] = field(default_factory=list)
+    reason: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """Best value of the selection metric; 0 for a diverged trial; None before the first report or if it failed."""
+        if self.status is Status.DIVERGED:
+            return 0.0
+        if self.status is Status.FAILED or not self.best:
+            return None
+        return self.best[-1]
+
+    @property
+    def passes(self) -> int:
+        """Data passes reported."""
+        return int(self.reports[-1]["passes"]) if self.reports else 0
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of training and evaluation reported."""
+        return float(sum(r.get("train_s", 0.0) + r.get("evaluate_s", 0.0) for r in self.reports))
+
+    def best_report(self, metric: str) -> dict[str, Any] | None:
+        """Return the first report with the best value of `metric`, or None before the first report."""
+        return max(self.reports, key=lambda r: float(r[metric]), default=None)
+
+
+class Ledger:
+    """The study and the history of one search; the only writer of both (the driver holds the folder's lock).
+
+    Args:
+        folder: the results folder; the files are made in it where there are none.
+        metric: the key of the reports that is maximised, such as `valid/ndcg_100`.
+
+    Raises:
+        ResultsError: a file is damaged before its last line.
+    """
+
+    def __init__(self, folder: Path, metric: str) -> None:
+        self._metric = metric
+        for name in (STUDY_FILE, HISTORY_FILE):
+            _cut_torn_line(folder / name)
+        with _quiet():
+            self._storage = JournalStorage(JournalFileBackend(str(folder / STUDY_FILE), lock_obj=_NoLock()))
+            self._study = optuna.create_study(
+                storage=self._storage, study_name=STUDY_NAME, direction="maximize", load_if_exists=True
+            )
+        self.records: dict[int, TrialRecord] = {}
+        self._ids: dict[int, int] = {}
+        self._load(folder / HISTORY_FILE)
+        self._history: IO[str] = (folder / HISTORY_FILE).open("a", encoding="utf-8")
+
+    def close(self) -> None:
+        """Close the files."""
+        self._history.close()
+
+    def ask(
+        self, make_sampler: Callable[[int], optuna.samplers.BaseSampler], suggest: Suggest, first: Mapping[str, Any]
+    ) -> TrialRecord:
+        """Return a new trial with a configuration; the very first one is the point `first`.
+
+        The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving.
+        """
+        number = len(self._study.get_trials(deepcopy=False))
+        with _quiet():
+            if number == 0:
+                self._study.enqueue_trial(dict(first))
+            self._study.sampler = make_sampler(number)
+            return self._configured(self._study.ask(), suggest)
+
+    def unfinished(
+        self, make_sampler: Callable[[int], optuna.samplers.BaseSampler], suggest: Suggest
+    ) -> list[TrialRecord]:
+        """Return the trials that were under way when the search was interrupted, by number."""
+        running = []
+        with _quiet():
+            for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+                if frozen.state is TrialState.WAITING:
+                    # Killed between queueing the first point and asking for it.
+                    self._study.sampler = make_sampler(frozen.number)
+                    running.append(self._configured(self._study.ask(), suggest))
+                elif frozen.number not in self.records:
+                    # Killed between being asked and being configured: what was drawn is kept, the rest is drawn.
+                    self._study.sampler = make_sampler(frozen.number)
+                    running.append(self._configured(optuna.trial.Trial(self._study, frozen._trial_id), suggest))
+                else:
+                    running.append(self.records[frozen.number])
+        return running
+
+    def report(self, number: int, metrics: Mapping[str, Any]) -> bool:
+        """Write down one report; return False if its passes were reported before (a trial repeats after a restart)."""
+        record = self.records[number]
+        if record.status is not Status.RUNNING or metrics["passes"] <= record.passes:
+            return False
+        line = {"trial": number, **metrics}
+        self._history.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
+        self._history.flush()
+        os.fsync(self._history.fileno())
+        self._take(record, dict(metrics))
+        self._storage.set_trial_intermediate_value(self._ids[number], record.passes, record.best[-1])
+        return True
+
+    def end(self, number: int, status: Status, reason: str) -> None:
+        """Write down how a trial ended; a second ending of the same trial is ignored."""
+        record = self.records[number]
+        if record.status is not Status.RUNNING:
+            return
+        self._storage.set_trial_user_attr(self._ids[number], "reason", reason)
+        self._storage.set_trial_user_attr(self._ids[number], "status", str(status))
+        record.status, record.reason = status, reason
+        score = record.score
+        if status is Status.STOPPED and score is not None:
+            # Optuna's TPE ranks pruned trials by how far they got, then by value.
+            self._study.tell(number, state=TrialState.PRUNED)
+        elif score is None:
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            self._study.tell(number, score)
+
+    def curves(self) -> dict[int, Curve]:
+        """Return each trial's (passes, running best) points: what stopping rules judge by."""
+        return {
+            number: Curve(number, tuple(zip((int(r["passes"]) for r in record.reports), record.best, strict=True)))
+            for number, record in self.records.items()
+            if record.status is not Status.FAILED
+        }
+
+    def best(self) -> TrialRecord | None:
+        """Return the trial with the best score, the earliest of equals; None while there is no score."""
+        scored = [r for r in self.records.values() if r.score is not None]
+        return max(scored, key=lambda r: (r.score or 0.0, -r.number), default=None)
+
+    def _configured(self, trial: optuna.trial.Trial, suggest: Suggest) -> TrialRecord:
+        config = suggest(trial)
+        trial.set_user_attr("config", config)
+        self._ids[trial.number] = trial._trial_id
+        self.records[trial.number] = TrialRecord(trial.number, config)
+        return self.records[trial.number]
+
+    def _take(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
+        value = float(metrics[self._metric])
+        record.best.append(max(value, record.best[-1]) if record.best else value)
+        record.reports.append(metrics)
+
+    def _load(self, history: Path) -> None:
+        for frozen in self._study.get_trials(deepcopy=False):
+            config = frozen.user_attrs.get("config")
+            if config is None:
+                continue
+            self._ids[frozen.number] = frozen._trial_id
+            self.records[frozen.number] = TrialRecord(frozen.number, config)
+        for position, line in enumerate(history.read_text(encoding="utf-8").splitlines()):
+            try:
+                metrics = json.loads(line)
+                record = self.records[metrics.pop("trial")]
+            except (ValueError, KeyError) as error:
+                raise ResultsError(f"{history}: line {position + 1} is damaged; restore the file or start anew") from error
+            if metrics["passes"] > record.passes:
+                self._take(record, metrics)
+        for frozen in self._study.get_trials(deepcopy=False):
+            record = self.records.get(frozen.number)
+            if record is None:
+                continue
+            if frozen.state.is_finished():
+                record.status = Status(frozen.user_attrs["status"])
+                record.reason = frozen.user_attrs["reason"]
+                continue
+            # Killed between the two files: the history is ahead by at most one report.
+            for metrics, best in zip(record.reports, record.best, strict=True):
+                if metrics["passes"] not in frozen.intermediate_values:
+                    self._storage.set_trial_intermediate_value(frozen._trial_id, metrics["passes"], best)
+
+
+class _NoLock(BaseJournalFileLock):
+    """No lock a write: one driver writes, under the lock of the folder; a lock file would outlive a killed driver."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None
+
+
+def _cut_torn_line(path: Path) -> None:
+    if not path.exists():
+        path.touch()
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
+
+
+@contextmanager
+def _quiet() -> Any:
+    """Silence Optuna's log lines and its notes about experimental features; the search has its own words."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+

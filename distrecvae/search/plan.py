@@ -1,0 +1,122 @@
+"""Owns the plan: what a search is about to do, worked out before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from distrecvae.data.dataset import Split
+from distrecvae.errors import ResourceError
+from distrecvae.search.config import SearchConfig
+from distrecvae.search.driver import Cluster, Slots, dataset_bytes
+from distrecvae.search.space import SearchSpace
+from distrecvae.search.stopping import StoppingRule, make_rule
+from distrecvae.training import registry
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search's resolved settings.
+
+    Attributes:
+        config: the settings.
+        space: what is searched.
+        slots: how trials are laid on the cluster.
+        rule: decides which trials stop early.
+        sizes: users, items and interactions, in words.
+        shared_bytes: memory of the data set, once a node.
+        trial_bytes: memory of one trial with the first configuration (estimate).
+        storage_bytes: room that the checkpoints of running trials and the kept models take (estimate).
+    """
+
+    config: SearchConfig
+    space: SearchSpace
+    slots: Slots
+    rule: StoppingRule
+    sizes: str
+    shared_bytes: int
+    trial_bytes: int
+    storage_bytes: int
+
+    def headline(self) -> str:
+        """Return one line for the start of a search."""
+        gpus = f" and {self.slots.gpus:g} GPU" if self.slots.gpus else ""
+        return (
+            f"Searching {self.config.model} on {self.sizes}: {self.config.trials} trials of at most"
+            f" {self.config.max_passes} passes, {self.slots.concurrent} at once, each on {self.slots.cpus} CPU{gpus}."
+        )
+
+    def text(self) -> str:
+        """Return the whole plan for `--dry-run`."""
+        rungs = ", ".join(map(str, self.rule.rungs(0))) or "none"
+        rows = [
+            ("model", self.config.model),
+            ("data", self.sizes),
+            ("trials", f"{self.config.trials}, {self.slots.concurrent} at once"),
+            ("each on", f"{self.slots.cpus} CPU, {self.slots.gpus:g} GPU ({self.slots.device})"),
+            ("sampler", f"{self.config.sampler}, seed {self.config.seed}"),
+            ("scheduler", f"{self.config.scheduler}, rungs at passes {rungs}"),
+            ("budget", f"at most {self.config.trials * self.config.max_passes} passes in all"),
+            ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
+            ("chosen by", f"valid/{self.config.metric}"),
+            ("memory", f"{_mib(self.shared_bytes)} of data shared a node, about {_mib(self.trial_bytes)} a trial"),
+            ("storage", f"about {_mib(self.storage_bytes)}"),
+        ]
+        lines = [f"{name:<12}{value}" for name, value in rows]
+        described = [("parameter", "range", "first trial"), *self.space.describe()]
+        names, ranges = (max(len(row[i]) for row in described) + 2 for i in (0, 1))
+        lines += ["", *(f"{name:<{names}}{text:<{ranges}}{first}" for name, text, first in described)]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON-able part for `search.json`."""
+        return {
+            **asdict(self.slots),
+            "device": self.slots.device,
+            "rungs": list(self.rule.rungs(0)),
+            "shared_bytes": self.shared_bytes,
+            "trial_bytes": self.trial_bytes,
+            "storage_bytes": self.storage_bytes,
+        }
+
+
+def make_plan(config: SearchConfig, space: SearchSpace, split: Split, slots: Slots) -> Plan:
+    """Return the plan of a search.
+
+    Raises:
+        ConfigError: the stopping rule's settings contradict each other.
+    """
+    first = registry.config_from_dict(config.model, space.default_config())
+    trial_bytes, file_bytes = registry.memory_bytes(config.model, first, split.train)
+    sizes = (
+        f"{split.train.n_users:,} training users x {split.n_items:,} items, {split.train.n_interactions:,} interactions"
+        f" ({split.valid.n_users:,} validation and {split.test.n_users:,} test users)"
+    )
+    return Plan(
+        config=config,
+        space=space,
+        slots=slots,
+        rule=make_rule(config.scheduler, config.min_passes, config.max_passes, config.reduction_factor),
+        sizes=sizes,
+        shared_bytes=dataset_bytes(split),
+        trial_bytes=trial_bytes,
+        storage_bytes=file_bytes * (slots.concurrent + 1),
+    )
+
+
+def check_memory(plan: Plan, cluster: Cluster) -> None:
+    """Refuse trials that together cannot fit into the memory of the cluster's nodes.
+
+    Raises:
+        ResourceError: the data set and the trials need more than there is.
+    """
+    needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * plan.slots.concurrent
+    if not plan.slots.gpus and needed > cluster.memory_bytes:
+        raise ResourceError(
+            f"{plan.slots.concurrent} trials of about {_mib(plan.trial_bytes)} and {_mib(plan.shared_bytes)} of data need"
+            f" {_mib(needed)}, Ray has {_mib(cluster.memory_bytes)}; lower --concurrent or the model's sizes"
+        )
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"

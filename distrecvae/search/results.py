@@ -1,0 +1,141 @@
+"""Owns the results folder: its tables, its description, which models it keeps. Views of the ledger, made again at will."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from distrecvae.errors import ResultsError
+from distrecvae.evaluation import METRICS
+from distrecvae.files import replacing, write_json
+from distrecvae.search.ledger import Ledger, Status, TrialRecord
+from distrecvae.search.space import SearchSpace
+from distrecvae.search.trial import BEST_FILE, STATE_FILE
+
+FORMAT = 1
+DESCRIPTION_FILE = "search.json"
+TABLES_EVERY_S = 10.0
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return `search.json` of a results folder.
+
+    Raises:
+        ResultsError: there is none, it cannot be read, or another version wrote it.
+    """
+    path = folder / DESCRIPTION_FILE
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ResultsError(f"{folder} holds no search ({DESCRIPTION_FILE} is missing); leave out --resume to start one") from error
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path} cannot be read ({error}); restore it, or start anew in another folder") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        found = description.get("format") if isinstance(description, dict) else None
+        raise ResultsError(f"{path} has format {found!r}, this version reads {FORMAT}; use the version that wrote it")
+    return description
+
+
+def trials_table(ledger: Ledger, space: SearchSpace, metric: str) -> pd.DataFrame:
+    """Return a row a trial: outcome, best scores, cost, parameters."""
+    rows = []
+    for record in ledger.records.values():
+        best = record.best_report(metric) or {}
+        rows.append(
+            {
+                "trial": record.number,
+                "status": str(record.status),
+                "score": record.score,
+                **{f"valid/{name}": best.get(f"valid/{name}") for name in METRICS},
+                "best_passes": best.get("passes"),
+                "passes": record.passes,
+                "cycles": record.reports[-1]["cycle"] if record.reports else 0,
+                "duration_s": round(record.duration_s, 3),
+                **space.flatten(record.config),
+                "reason": record.reason,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def history_table(ledger: Ledger) -> pd.DataFrame:
+    """Return a row a report, trials in order."""
+    rows = [{"trial": r.number, **report, "best": best} for r in ledger.records.values() for report, best in zip(r.reports, r.best, strict=True)]
+    return pd.DataFrame(rows)
+
+
+class Tables:
+    """Keeps `trials.csv`, `trials.parquet` and `history.parquet` up to date; a watcher."""
+
+    def __init__(self, folder: Path, ledger: Ledger, space: SearchSpace, metric: str) -> None:
+        self._folder, self._ledger, self._space, self._metric = folder, ledger, space, metric
+        self._written_at, self._stale = 0.0, True
+
+    def started(self, record: TrialRecord) -> None:
+        """A new trial is a row."""
+        self._stale = True
+
+    def reported(self, record: TrialRecord) -> None:
+        """A report is a row of the history."""
+        self._stale = True
+
+    def ended(self, record: TrialRecord) -> None:
+        """An outcome fills the trial's row."""
+        self._stale = True
+
+    def refresh(self) -> None:
+        """Write the tables if something is new and the last time is a while ago.
+
+        The ledger is on disk already; tables of a thousand trials need not follow every report.
+        """
+        if self._stale and time.monotonic() - self._written_at >= TABLES_EVERY_S:
+            self.write()
+
+    def write(self) -> None:
+        """Write all three files, each by renaming."""
+        trials = trials_table(self._ledger, self._space, self._metric)
+        with replacing(self._folder / "trials.csv") as path:
+            trials.to_csv(path, index=False)
+        with replacing(self._folder / "trials.parquet") as path:
+            trials.to_parquet(path, index=False)
+        with replacing(self._folder / "history.parquet") as path:
+            history_table(self._ledger).to_parquet(path, index=False)
+        self._written_at, self._stale = time.monotonic(), False
+
+
+class Keeper:
+    """Removes what ended trials leave behind, but for the best model and the first trial's; a watcher."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        self._folder, self._ledger = folder, ledger
+
+    def started(self, record: TrialRecord) -> None:
+        """Nothing to remove."""
+
+    def reported(self, record: TrialRecord) -> None:
+        """Nothing to remove."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """Remove the trial's trainer state, and the models that are no longer the best."""
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove every file of ended trials that is not needed any more."""
+        best = self._ledger.best()
+        for record in self._ledger.records.values():
+            if record.status is Status.RUNNING:
+                continue
+            folder = self._folder / "trials" / f"{record.number:05d}"
+            (folder / STATE_FILE).unlink(missing_ok=True)
+            if record.number != 0 and (best is None or record.number != best.number):
+                (folder / BEST_FILE).unlink(missing_ok=True)
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write `search.json` by renaming."""
+    write_json(folder / DESCRIPTION_FILE, {"format": FORMAT, **description})

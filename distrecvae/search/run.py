@@ -1,0 +1,255 @@
+"""Owns a search from its settings to its summary: checks, plan, Ray, trials, the chosen model."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from distrecvae import __version__
+from distrecvae.data.dataset import Split
+from distrecvae.data.io import load_dataset, save_dataset
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.errors import ResultsError
+from distrecvae.files import exclusive, write_text
+from distrecvae.search import driver, results
+from distrecvae.search.conductor import Conductor
+from distrecvae.search.config import DEMO, SearchConfig
+from distrecvae.search.ledger import Ledger, Status
+from distrecvae.search.outcome import publish_best
+from distrecvae.search.plan import Plan, check_memory, make_plan
+from distrecvae.search.progress import Progress
+from distrecvae.search.space import SearchSpace
+from distrecvae.search.summary import search_summary
+from distrecvae.search.tensorboard import EventFiles
+from distrecvae.training import registry
+
+SYNTHETIC_FOLDER = "data"
+_REPORTED_VERSIONS = ("ray", "optuna", "torch", "numpy", "scipy", "pandas", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `search` ended.
+
+    Attributes:
+        summary: text for people.
+        complete: every trial ended, or the time budget did.
+        has_score: some trial has a score.
+    """
+
+    summary: str
+    complete: bool
+    has_score: bool
+
+
+def load_space(config: SearchConfig) -> SearchSpace:
+    """Return the search's space: the named one, the demo's small one, or the model's own."""
+    name = config.space or (f"{config.model}-demo" if config.data is None else config.model)
+    return SearchSpace.load(name, config_class=registry.config_class(config.model), model=config.model)
+
+
+def search(
+    config: SearchConfig, folder: Path, *, resume: bool, console: Console, verbose: bool, command: str
+) -> Outcome:
+    """Run a search, or go on with the one in `folder`.
+
+    Args:
+        config: the settings.
+        folder: the results folder; it must not exist (or be empty) unless `resume`.
+        resume: go on with the search that lies there.
+        console: shows progress.
+        verbose: let Ray speak, too.
+        command: the command line that made this call, to be shown and written down.
+
+    Raises:
+        DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
+    """
+    space = load_space(config)
+    described = results.read_description(folder) if resume else None
+    if described is None and folder.exists() and any(folder.iterdir()):
+        raise ResultsError(f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out")
+    split = _load(config, folder)
+    if described is not None:
+        _check_same(described, config, space, split, folder)
+    with driver.ray_session(config.address, verbose=verbose) as cluster:
+        slots = driver.slots_for(config, cluster)
+        plan = make_plan(config, space, split, slots)
+        check_memory(plan, cluster)
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder):
+            if described is None:
+                described = _describe(config, space, split, plan, command)
+                data = _store_synthetic(config, split, folder)
+                described["data"] = data
+                results.write_description(folder, described)
+            return _conduct(config, space, split, cluster, plan, folder, described, console, command)
+
+
+def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
+    """Return the resolved plan as text; writes nothing, starts no trial.
+
+    Raises:
+        DistrecvaeError: as `search` would.
+    """
+    space = load_space(config)
+    split = _load(config, folder)
+    with driver.ray_session(config.address, verbose=verbose) as cluster:
+        return make_plan(config, space, split, driver.slots_for(config, cluster)).text()
+
+
+def _conduct(
+    config: SearchConfig,
+    space: SearchSpace,
+    split: Split,
+    cluster: driver.Cluster,
+    plan: Plan,
+    folder: Path,
+    described: dict[str, Any],
+    console: Console,
+    command: str,
+) -> Outcome:
+    metric = f"valid/{config.metric}"
+    elapsed_s = float(described["elapsed_s"])
+    ledger = Ledger(folder, metric)
+    tables, keeper = results.Tables(folder, ledger, space, metric), results.Keeper(folder, ledger)
+    events = EventFiles(folder, space, config.metric)
+    progress = Progress(console, ledger, config, concurrent=plan.slots.concurrent, elapsed_s=elapsed_s)
+    conductor = Conductor(
+        ledger=ledger,
+        space=space,
+        config=config,
+        rule=plan.rule,
+        folder=folder.resolve(),
+        concurrent=plan.slots.concurrent,
+        device=plan.slots.device,
+        watchers=(progress, events, tables, keeper),
+        elapsed_s=elapsed_s,
+    )
+    console.print(plan.headline(), highlight=False, markup=False, soft_wrap=True)
+
+    def write_state(status: str) -> None:
+        tables.write()
+        results.write_description(folder, {**described, "status": status, "elapsed_s": round(conductor.elapsed_s, 1)})
+
+    try:
+        if conductor.has_work:
+            data = driver.lend(split, cluster)
+            with progress:
+                driver.run_trials(conductor, data, plan.slots, folder, _both(progress.refresh, tables.refresh))
+    finally:
+        events.close()
+        write_state("interrupted")
+    running = any(r.status is Status.RUNNING for r in ledger.records.values())
+    complete = not running and (len(ledger.records) >= config.trials or conductor.out_of_time)
+    scored = None
+    if complete:
+        keeper.clean()
+        scored = publish_best(conductor, split, folder, model=config.model, metric=config.metric)
+        write_state("finished")
+    summary = search_summary(
+        config=config,
+        ledger=ledger,
+        space=space,
+        folder=folder,
+        data=described["data"],
+        elapsed_s=conductor.elapsed_s,
+        scored=scored,
+        resume_command=_resume_command(command, folder),
+        complete=complete,
+    )
+    write_text(folder / "summary.txt", summary + "\n")
+    ledger.close()
+    return Outcome(summary, complete, scored is not None)
+
+
+def _both(first: Any, second: Any) -> Any:
+    def call() -> None:
+        first()
+        second()
+
+    return call
+
+
+def _load(config: SearchConfig, folder: Path) -> Split:
+    if config.data is not None:
+        return load_dataset(Path(config.data))
+    made = folder / SYNTHETIC_FOLDER
+    return load_dataset(made) if made.exists() else synthetic_split(seed=config.seed)
+
+
+def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> str:
+    """Write the demo's data set beside its results, so that the next commands have something to read."""
+    if config.data is not None:
+        return config.data
+    save_dataset(split, folder / SYNTHETIC_FOLDER, {"source": DEMO, "seed": config.seed})
+    return str(folder / SYNTHETIC_FOLDER)
+
+
+def _describe(config: SearchConfig, space: SearchSpace, split: Split, plan: Plan, command: str) -> dict[str, Any]:
+    return {
+        "status": "running",
+        "distrecvae": __version__,
+        "command": command,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "elapsed_s": 0.0,
+        "settings": asdict(config),
+        "space": space.to_dict(),
+        "dataset": {
+            "fingerprint": split.fingerprint,
+            "n_items": split.n_items,
+            "train_users": split.train.n_users,
+            "valid_users": split.valid.n_users,
+            "test_users": split.test.n_users,
+            "train_interactions": split.train.n_interactions,
+        },
+        "plan": plan.to_dict(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _REPORTED_VERSIONS}},
+        "platform": platform.platform(),
+    }
+
+
+def _check_same(
+    described: Mapping[str, Any], config: SearchConfig, space: SearchSpace, split: Split, folder: Path
+) -> None:
+    """Refuse to go on with another search than the one that was begun."""
+    begun = replace(config, **{k: v for k, v in described["settings"].items() if k in config.fixed_part()}).fixed_part()
+    for name, value in config.fixed_part().items():
+        if value != begun[name]:
+            raise ResultsError(
+                f"{folder} was begun with {name}={begun[name]!r}, now it is {value!r}; resume with the same settings or"
+                " start anew in another folder"
+            )
+    if described["space"] != space.to_dict():
+        raise ResultsError(f"{folder} was begun with another search space; resume with the same one, or start anew")
+    if described["dataset"]["fingerprint"] != split.fingerprint:
+        raise ResultsError(
+            f"{folder} was begun on a data set with fingerprint {described['dataset']['fingerprint']}, this one has"
+            f" {split.fingerprint}; resume with the same data, or start anew"
+        )
+    if config.trials < int(described["settings"]["trials"]):
+        raise ResultsError(
+            f"--trials {config.trials} is below the {described['settings']['trials']} that {folder} was begun with;"
+            " a resumed search may only grow"
+        )
+
+
+def _resume_command(command: str, folder: Path) -> str:
+    parts = command if "--resume" in command.split() else f"{command} --resume"
+    named = any(part.split("=")[0] in ("--out", "--name") for part in parts.split())
+    return parts if named else f"{parts} --out {folder}"
+
+
+def command_line() -> str:
+    """Return what was typed, for `search.json` and the resume hint."""
+    program = Path(sys.argv[0]).name
+    start = "python -m distrecvae.search" if program == "__main__.py" else "distrecvae"
+    return shlex.join([*start.split(), *sys.argv[1:]])

@@ -1,0 +1,122 @@
+"""Owns the words at the end of a search: what was found, what it is worth, where it lies, what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distrecvae.evaluation import METRICS, Evaluation
+from distrecvae.search.config import SearchConfig
+from distrecvae.search.ledger import Ledger, Status
+from distrecvae.search.outcome import BEST_FOLDER, Scored, gain
+from distrecvae.search.progress import duration
+from distrecvae.search.space import SearchSpace
+
+TITLES = {"ndcg_100": "NDCG@100", "recall_20": "Recall@20", "recall_50": "Recall@50"}
+
+
+def search_summary(
+    *,
+    config: SearchConfig,
+    ledger: Ledger,
+    space: SearchSpace,
+    folder: Path,
+    data: str,
+    elapsed_s: float,
+    scored: tuple[Scored, Scored | None] | None,
+    resume_command: str,
+    complete: bool,
+) -> str:
+    """Return the summary as plain text of at most 100 columns."""
+    counts = Counter(r.status for r in ledger.records.values())
+    head = f"Searched {config.model} for {duration(elapsed_s)}: {len(ledger.records)} of {config.trials} trials"
+    parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
+    lines = [f"{head} ({', '.join(parts)})."]
+    if not complete:
+        lines.append("The search is not over: interrupted.")
+    lines += _trouble(ledger)
+    if scored is None:
+        best = ledger.best()
+        if best is not None and best.score is not None:
+            lines.append(f"Best so far: trial {best.number}, validation {TITLES[config.metric]} {best.score:.4f}.")
+        else:
+            lines.append("No trial has a score.")
+    else:
+        lines += ["", *_scores(*scored), "", *_verdict(config, *scored), "", *_parameters(space, *scored)]
+    quoted = shlex.quote(str(folder))
+    rows = [("results", f"{folder}"), ("compare the trials", f"tensorboard --logdir {quoted}")]
+    if scored is not None:
+        best_folder = shlex.quote(str(folder / BEST_FOLDER))
+        model = shlex.quote(str(folder / BEST_FOLDER / "config.json"))
+        rows += [
+            ("the model", str(folder / BEST_FOLDER)),
+            ("score it again", f"distrecvae evaluate --model {best_folder} --data {shlex.quote(data)}"),
+            ("train it again", f"distrecvae train --data {shlex.quote(data)} --config {model} --out {quoted}-train"),
+        ]
+    if not complete:
+        rows.append(("go on", resume_command))
+    width = max(len(name) for name, _ in rows)
+    lines += ["", *(f"{name:<{width}}  {value}" for name, value in rows)]
+    return "\n".join(lines)
+
+
+def _scores(best: Scored, published: Scored | None) -> list[str]:
+    columns = [(TITLES[name], name) for name in METRICS]
+    lines = [f"{'':<24}" + "".join(f"{title:>20}" for title, _ in columns)]
+    for label, scored in (("best", best), ("published", published)):
+        if scored is None:
+            continue
+        for group, evaluation in (("valid", scored.valid), ("test", scored.test)):
+            cells = "".join(f"{_with_error(evaluation, name):>20}" for _, name in columns)
+            lines.append(f"{f'{label} (trial {scored.record.number}) {group}':<24}{cells}")
+    return lines
+
+
+def _verdict(config: SearchConfig, best: Scored, published: Scored | None) -> list[str]:
+    users = f"{best.test.n_evaluated} test users"
+    if best.test.n_skipped:
+        users += f" ({best.test.n_skipped} more have nothing to fold in or to find)"
+    if published is None:
+        if best.record.number == 0:
+            return [f"The first trial, the published configuration, was not beaten. Scores are means over {users}."]
+        return [f"The published configuration has no score to compare with. Scores are means over {users}."]
+    name, title = config.metric, TITLES[config.metric]
+    test = gain(best.test, published.test)[name]
+    valid = gain(best.valid, published.valid)[name]
+    sure = "more" if abs(test["mean"]) > 2 * test["standard_error"] else "not more"
+    return [
+        f"Against the published configuration: {title} {valid['mean']:+.4f} on validation, {test['mean']:+.4f} on test"
+        f" (standard error {test['standard_error']:.4f},",
+        f"paired over {users}): {sure} than twice its standard error. Trials were chosen on validation users only.",
+    ]
+
+
+def _parameters(space: SearchSpace, best: Scored, published: Scored | None) -> list[str]:
+    chosen = space.flatten(best.record.config)
+    other: Mapping[str, Any] = space.flatten(published.record.config) if published else {}
+    lines = [f"{'parameter':<28}{'best':>14}" + (f"{'published':>14}" if published else "")]
+    for name, value in chosen.items():
+        row = f"{name:<28}{_short(value):>14}"
+        lines.append(row + (f"{_short(other.get(name)):>14}" if published else ""))
+    return lines
+
+
+def _trouble(ledger: Ledger) -> list[str]:
+    bad = [r for r in ledger.records.values() if r.status in (Status.FAILED, Status.DIVERGED)]
+    reasons = Counter((str(r.status), r.reason) for r in bad)
+    return [f"  {count} {status}: {reason}" for (status, reason), count in reasons.most_common(3)]
+
+
+def _with_error(evaluation: Evaluation, name: str) -> str:
+    return f"{evaluation.mean(name):.4f} ± {evaluation.standard_error(name):.4f}"
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

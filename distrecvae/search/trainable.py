@@ -1,0 +1,77 @@
+"""Owns what runs in a Ray worker: map the shared data set, run the trial, report to Tune."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ray import tune
+
+from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import DistrecvaeError, DivergedError
+from distrecvae.search.ledger import Status
+from distrecvae.search.trial import TrialTask, run_trial
+
+FAILURE = "failure"
+"""Key of a report that ends a trial without a result: the status; `reason` says why."""
+
+SharedData = dict[str, Any]
+
+
+def shared_arrays(split: Split) -> SharedData:
+    """Return what workers need of a data set: plain arrays, which Ray maps without copying. No test users in it."""
+    parts = {"train": split.train, "fold_in": split.valid.fold_in, "held_out": split.valid.held_out}
+    arrays: SharedData = {"n_items": split.n_items}
+    for name, matrix in parts.items():
+        arrays[f"{name}/indptr"] = np.ascontiguousarray(matrix.indptr)
+        arrays[f"{name}/indices"] = np.ascontiguousarray(matrix.indices)
+    return arrays
+
+
+def from_shared(data: SharedData) -> tuple[InteractionMatrix, HeldOutUsers]:
+    """Return the training matrix and the validation users over the shared arrays, nothing copied."""
+
+    def matrix(name: str) -> InteractionMatrix:
+        return InteractionMatrix(data[f"{name}/indptr"], data[f"{name}/indices"], data["n_items"])
+
+    return matrix("train"), HeldOutUsers(matrix("fold_in"), matrix("held_out"))
+
+
+def trainable(config: dict[str, Any], data: SharedData, threads: int) -> None:
+    """Run one trial on a Ray worker (a Tune function trainable).
+
+    A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
+    give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint.
+    """
+    task = TrialTask(**config["task"])
+    torch.set_num_threads(threads)
+    train, valid = from_shared(data)
+    try:
+        for metrics in run_trial(task, train, valid):
+            tune.report(metrics)
+    except DivergedError as error:
+        tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        tune.report({FAILURE: str(Status.FAILED), "reason": f"out of memory: {_one_line(error)}"})
+    except DistrecvaeError as error:
+        tune.report({FAILURE: str(Status.FAILED), "reason": str(error)})
+    except Exception as error:
+        folder = Path(task.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        reason = f"{type(error).__name__}: {_one_line(error)} (see {folder.parent.name}/{folder.name}/error.txt)"
+        tune.report({FAILURE: str(Status.FAILED), "reason": reason})
+    finally:
+        # A reused worker must not carry one trial's memory into the next.
+        gc.collect()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
