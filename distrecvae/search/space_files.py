@@ -1,0 +1,116 @@
+"""Owns where search spaces lie and how their YAML is read: packaged by name, or any file by path."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from collections.abc import Hashable
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import distrecvae
+from distrecvae.errors import SpaceError, nearest
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def read_space(source: str | Path) -> tuple[str, object]:
+    """Return the display name and the parsed content of a space given by packaged name or by path.
+
+    A path has a separator or ends with .yaml, .yml or .json; anything else is a name of `available_spaces`.
+
+    Raises:
+        SpaceError: there is no such file or name, or its content is not YAML.
+    """
+    if isinstance(source, Path) or is_path(source):
+        path: Traversable = Path(source)
+        if not path.is_file():
+            raise SpaceError(f"{source}: no such file; give a search space's path, or one of {_names()}")
+    else:
+        found = _packaged(source)
+        if found is None:
+            hint = nearest(source, available_spaces())
+            raise SpaceError(f"{source}: no such search space{hint}; choose from {_names()}, or give a path")
+        path = found
+    return str(source), _parse(str(source), path)
+
+
+def is_path(source: str) -> bool:
+    """Tell whether `source` is meant as a path, not as a name."""
+    return source.endswith(_SUFFIXES) or "/" in source or "\\" in source
+
+
+def available_spaces() -> tuple[str, ...]:
+    """Return the names of the packaged spaces, sorted."""
+    names = {entry.name for folder in _folders() for entry in folder.iterdir()}
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def _folders() -> list[Traversable]:
+    # A wheel carries the spaces inside the package; in a checkout they lie beside it.
+    checkout = Path(distrecvae.__file__).resolve().parents[1]
+    folders: list[Traversable] = [importlib.resources.files("distrecvae") / "search_spaces"]
+    if (checkout / "pyproject.toml").is_file():
+        folders.append(checkout / "search_spaces")
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _packaged(name: str) -> Traversable | None:
+    for folder in _folders():
+        entry = folder / f"{name}.yaml"
+        if entry.is_file():
+            return entry
+    return None
+
+
+def _names() -> str:
+    return ", ".join(available_spaces()) or "none (no spaces are installed)"
+
+
+def _parse(name: str, path: Traversable) -> object:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    except OSError as error:
+        raise SpaceError(f"{name}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SpaceError(f"{name}: is not UTF-8 text; a search space is a YAML file") from None
+    except RecursionError:
+        raise SpaceError(f"{name}: is nested too deeply to be a search space") from None
+    except yaml.YAMLError as error:
+        raise SpaceError(f"{name}: is not YAML: {_one_line(error)}") from None
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{error.problem} (line {mark.line + 1}, column {mark.column + 1})"
+    return " ".join(str(error).split())
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses what SafeLoader takes silently: a key given twice, where the last one wins."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return the mapping of `node`, whose keys must differ."""
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a name is not text", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# PyYAML follows YAML 1.1, where 5e-4 is text; everybody who writes it means a number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
