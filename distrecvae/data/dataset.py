@@ -30,7 +30,9 @@ class HeldOutUsers:
 
     def __post_init__(self) -> None:
         if self.fold_in.shape != self.held_out.shape:
-            raise DataError(f"fold-in is {self.fold_in.shape} and held-out {self.held_out.shape}; shapes must be equal")
+            raise DataError(
+                f"fold-in is {self.fold_in.shape} and held-out {self.held_out.shape}; shapes must be equal"
+            )
 
     @property
     def n_users(self) -> int:
@@ -68,9 +70,15 @@ class Split:
         n_users = self.train.n_users + self.valid.n_users + self.test.n_users
         if len(self.user_ids) != n_users:
             raise DataError(f"{len(self.user_ids)} user ids for {n_users} users; there must be one each")
-        for name, n_items in (("train", self.train.n_items), ("valid", self.valid.n_items), ("test", self.test.n_items)):
+        for name, n_items in (
+            ("train", self.train.n_items),
+            ("valid", self.valid.n_items),
+            ("test", self.test.n_items),
+        ):
             if n_items != len(self.item_ids):
-                raise DataError(f"{name} has {n_items} items and there are {len(self.item_ids)} item ids; they must agree")
+                raise DataError(
+                    f"{name} has {n_items} items and there are {len(self.item_ids)} item ids; they must agree"
+                )
 
     @property
     def n_items(self) -> int:
@@ -81,11 +89,17 @@ class Split:
     def fingerprint(self) -> str:
         """Hex digest of the content: every matrix and every id, in order; not of names, paths or times."""
         digest = hashlib.blake2b(digest_size=16)
-        matrices = (self.train, self.valid.fold_in, self.valid.held_out, self.test.fold_in, self.test.held_out)
+        matrices = (
+            self.train,
+            self.valid.fold_in,
+            self.valid.held_out,
+            self.test.fold_in,
+            self.test.held_out,
+        )
         for matrix in matrices:
             digest.update(f"{matrix.n_users},{matrix.n_items},{matrix.n_interactions};".encode())
-            digest.update(np.ascontiguousarray(matrix.indptr, dtype="<i8"))
-            digest.update(np.ascontiguousarray(matrix.indices, dtype="<i4"))
+            digest.update(memoryview(np.ascontiguousarray(matrix.indptr, dtype="<i8")))
+            digest.update(memoryview(np.ascontiguousarray(matrix.indices, dtype="<i4")))
         for ids in (self.user_ids, self.item_ids):
             digest.update("\0".join(map(str, ids.tolist())).encode() + b"\1")
         return digest.hexdigest()

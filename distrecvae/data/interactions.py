@@ -38,7 +38,9 @@ class InteractionMatrix:
         for name, dtype in (("indptr", np.int64), ("indices", np.int32)):
             array = getattr(self, name)
             if array.dtype != dtype or array.ndim != 1:
-                raise DataError(f"{name} has dtype {array.dtype} and {array.ndim} axes; it must be one axis of {dtype.__name__}")
+                raise DataError(
+                    f"{name} has dtype {array.dtype} and {array.ndim} axes; it must be one axis of {dtype.__name__}"
+                )
             view = array.view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
@@ -64,7 +66,9 @@ class InteractionMatrix:
             starts = starts[(starts > 0) & (starts < indices.size)]
             rising[starts - 1] = True
             if not rising.all():
-                raise DataError("a row's item positions are not strictly increasing; sort them and merge duplicates")
+                raise DataError(
+                    "a row's item positions are not strictly increasing; sort them and merge duplicates"
+                )
         return matrix
 
     @classmethod
@@ -78,7 +82,9 @@ class InteractionMatrix:
         """
         u, i = np.asarray(users, dtype=np.int64), np.asarray(items, dtype=np.int64)
         if u.shape != i.shape or u.ndim != 1:
-            raise DataError(f"users and items have shapes {u.shape} and {i.shape}; they must be one axis of equal length")
+            raise DataError(
+                f"users and items have shapes {u.shape} and {i.shape}; they must be one axis of equal length"
+            )
         for name, values, bound in (("user", u, n_users), ("item", i, n_items)):
             if values.size and (values.min() < 0 or values.max() >= bound):
                 bad = values.min() if values.min() < 0 else values.max()

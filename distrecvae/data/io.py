@@ -46,14 +46,22 @@ def save_dataset(split: Split, folder: Path | str, protocol: Mapping[str, Any]) 
     """
     folder = Path(folder)
     sizes = {"train": split.train.n_users, "valid": split.valid.n_users, "test": split.test.n_users}
-    matrices = (split.train, split.valid.fold_in, split.valid.held_out, split.test.fold_in, split.test.held_out)
+    matrices = (
+        split.train,
+        split.valid.fold_in,
+        split.valid.held_out,
+        split.test.fold_in,
+        split.test.held_out,
+    )
     document = {
         "format": FORMAT,
         "distrecvae": __version__,
         "fingerprint": split.fingerprint,
         "n_users": sizes,
         "n_items": split.n_items,
-        "n_interactions": {name: matrix.n_interactions for name, matrix in zip(MATRICES, matrices, strict=True)},
+        "n_interactions": {
+            name: matrix.n_interactions for name, matrix in zip(MATRICES, matrices, strict=True)
+        },
         **protocol,
     }
     try:
@@ -63,12 +71,16 @@ def save_dataset(split: Split, folder: Path | str, protocol: Mapping[str, Any]) 
             group = pa.DictionaryArray.from_arrays(
                 pa.array(np.repeat(np.arange(3, dtype=np.int8), list(sizes.values()))), pa.array(GROUPS)
             )
-            _write_table(pa.table({"user_id": _id_array(split.user_ids), "group": group}), temporary / "users.parquet")
+            _write_table(
+                pa.table({"user_id": _id_array(split.user_ids), "group": group}), temporary / "users.parquet"
+            )
             save_ids(temporary / "items.parquet", split.item_ids, kind="item_id")
             write_json(temporary / PROTOCOL, document)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise DataError(f"cannot write {folder}: {reason}; nothing was left there: make room or choose another") from error
+        raise DataError(
+            f"cannot write {folder}: {reason}; nothing was left there: make room or choose another"
+        ) from error
 
 
 def load_dataset(folder: Path | str) -> Split:
@@ -92,7 +104,9 @@ def load_dataset(folder: Path | str) -> Split:
     )
     user_ids = load_ids(folder / "users.parquet", kind="user_id")
     item_ids = load_ids(folder / "items.parquet", kind="item_id")
-    split = Split(train, HeldOutUsers(valid_in, valid_out), HeldOutUsers(test_in, test_out), user_ids, item_ids)
+    split = Split(
+        train, HeldOutUsers(valid_in, valid_out), HeldOutUsers(test_in, test_out), user_ids, item_ids
+    )
     if split.fingerprint != expected:
         raise DataError(
             f"{folder} has fingerprint {split.fingerprint[:12]}.. and {PROTOCOL} says {expected[:12]}..; its files were "
@@ -112,9 +126,13 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         known = "no such folder" if not Path(folder).exists() else f"no {PROTOCOL} in it"
-        raise DataError(f"{folder} is not a prepared dataset ({known}); make one with `distrecvae prepare`") from error
+        raise DataError(
+            f"{folder} is not a prepared dataset ({known}); make one with `distrecvae prepare`"
+        ) from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({_first_line(error)}); run `distrecvae prepare` again") from error
+        raise DataError(
+            f"{path} cannot be read ({_first_line(error)}); run `distrecvae prepare` again"
+        ) from error
     version = document.get("format") if isinstance(document, dict) else None
     if version != FORMAT:
         raise DataError(
@@ -150,7 +168,9 @@ def is_dataset(path: Path | str) -> bool:
 
 
 def _id_array(ids: npt.NDArray[Any]) -> pa.Array:
-    return pa.array(ids, type=pa.int64()) if ids.dtype.kind in "iu" else pa.array(ids.tolist(), type=pa.string())
+    return (
+        pa.array(ids, type=pa.int64()) if ids.dtype.kind in "iu" else pa.array(ids.tolist(), type=pa.string())
+    )
 
 
 def _write_table(table: pa.Table, path: Path) -> None:
@@ -166,12 +186,16 @@ def _write_matrix(matrix: InteractionMatrix, path: Path) -> None:
 def _read_matrix(path: Path, n_users: int, n_items: int) -> InteractionMatrix:
     user_column, item_column = _read_columns(path, ["user", "item"])
     if user_column.type != pa.int32() or item_column.type != pa.int32():
-        raise DataError(f"{path} has columns of {user_column.type} and {item_column.type}; both must be int32: prepare again")
+        raise DataError(
+            f"{path} has columns of {user_column.type} and {item_column.type}; both must be int32: prepare again"
+        )
     if user_column.null_count or item_column.null_count:
         raise DataError(f"{path} has empty cells; run `distrecvae prepare` again")
     users, items = np.asarray(user_column.to_numpy()), np.asarray(item_column.to_numpy())
     if users.size and (users[0] < 0 or users[-1] >= n_users or np.any(users[1:] < users[:-1])):
-        raise DataError(f"{path} has users out of order or outside 0..{n_users - 1}; run `distrecvae prepare` again")
+        raise DataError(
+            f"{path} has users out of order or outside 0..{n_users - 1}; run `distrecvae prepare` again"
+        )
     indptr = np.zeros(n_users + 1, dtype=np.int64)
     np.cumsum(np.bincount(users, minlength=n_users), out=indptr[1:])
     return InteractionMatrix.checked(indptr, items, n_items)
@@ -184,7 +208,9 @@ def _read_columns(path: Path, names: list[str]) -> list[pa.ChunkedArray]:
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; run `distrecvae prepare` again") from error
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({_first_line(error)}); run `distrecvae prepare` again") from error
+        raise DataError(
+            f"{path} is damaged ({_first_line(error)}); run `distrecvae prepare` again"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -51,13 +51,17 @@ class SplitOptions:
 
     def __post_init__(self) -> None:
         if self.min_rating is not None and not math.isfinite(self.min_rating):
-            raise ConfigError(f"min_rating is {self.min_rating}; it must be a finite number, or left out to keep every row")
+            raise ConfigError(
+                f"min_rating is {self.min_rating}; it must be a finite number, or left out to keep every row"
+            )
         for name in ("min_user_interactions", "min_item_interactions"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         held_out = self.held_out_users
         if isinstance(held_out, float) and not 0 < held_out < 0.5:
-            raise ConfigError(f"held_out_users is {held_out}; a fraction must lie between 0 and 0.5 (a count has no point)")
+            raise ConfigError(
+                f"held_out_users is {held_out}; a fraction must lie between 0 and 0.5 (a count has no point)"
+            )
         if isinstance(held_out, int) and held_out < 1:
             raise ConfigError(f"held_out_users is {held_out}; at least one user must be held out")
         if not 0 < self.held_out_fraction < 1:
@@ -227,7 +231,9 @@ def _number_held_out(n_users: int, options: SplitOptions) -> int:
 def _by_first_appearance(items: IntArray, n_items: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.intp]]:
     """Return each item's number in order of first appearance (-1: never), and the items in that order."""
     first = np.full(n_items, items.size, dtype=np.int64)
-    first[items[::-1]] = np.arange(items.size - 1, -1, -1)  # of repeated assignments the last one stays: the earliest row
+    first[items[::-1]] = np.arange(
+        items.size - 1, -1, -1
+    )  # of repeated assignments the last one stays: the earliest row
     order = np.argsort(first, kind="stable")[: np.count_nonzero(first < items.size)]
     position = np.full(n_items, -1, dtype=np.int32)
     position[order] = np.arange(order.size, dtype=np.int32)
@@ -240,7 +246,11 @@ def _held_out_group(
     """Draw each user's held-out items: users in id order, a user's rows in file order, one stream for the group."""
     by_user = np.argsort(ids, kind="stable")
     ids, users, items = ids[by_user], users[by_user], items[by_user]
-    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])) if ids.size else np.zeros(0, dtype=np.intp)
+    starts = (
+        np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+        if ids.size
+        else np.zeros(0, dtype=np.intp)
+    )
     counts = np.diff(np.append(starts, ids.size))
     random = np.random.RandomState(options.seed)
     drawn = [
@@ -252,7 +262,8 @@ def _held_out_group(
     if drawn:
         held[np.concatenate(drawn)] = True
     fold_in, held_out = (
-        InteractionMatrix.from_pairs(users[rows], items[rows], n_users=n_users, n_items=n_items) for rows in (~held, held)
+        InteractionMatrix.from_pairs(users[rows], items[rows], n_users=n_users, n_items=n_items)
+        for rows in (~held, held)
     )
     return HeldOutUsers(fold_in, held_out)
 

@@ -61,7 +61,11 @@ def synthetic_table(*, n_users: int = N_USERS, n_items: int = N_ITEMS, seed: int
 
 
 def synthetic_split(
-    *, n_users: int = N_USERS, n_items: int = N_ITEMS, seed: int = SEED, held_out_users: int | float | None = None
+    *,
+    n_users: int = N_USERS,
+    n_items: int = N_ITEMS,
+    seed: int = SEED,
+    held_out_users: int | float | None = None,
 ) -> Split:
     """Return the split of `synthetic_table` under the published protocol; the same arguments give the same fingerprint.
 

@@ -41,7 +41,9 @@ class InteractionTable:
     def __post_init__(self) -> None:
         n_rows = self.users.shape
         if self.items.shape != n_rows or (self.ratings is not None and self.ratings.shape != n_rows):
-            raise DataError(f"columns have {n_rows} users and {self.items.shape} items; they must be equally long")
+            raise DataError(
+                f"columns have {n_rows} users and {self.items.shape} items; they must be equally long"
+            )
 
     @property
     def n_rows(self) -> int:
@@ -76,10 +78,16 @@ def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array
         return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
     values = column.chunk(0).dictionary
     if len(values) > MAX_IDS:
-        raise DataError(f"{len(values)} distinct {what} ids; positions are 32 bits wide, so at most {MAX_IDS}: filter first")
-    codes = np.concatenate([np.asarray(chunk.indices) for chunk in column.chunks]).astype(np.int32, copy=False)
-    ids = _as_ids(values, what)
-    order = np.argsort(ids, kind="stable") if ids.dtype.kind == "i" else np.asarray(pc.array_sort_indices(values))
+        raise DataError(
+            f"{len(values)} distinct {what} ids; positions are 32 bits wide, so at most {MAX_IDS}: filter first"
+        )
+    codes = np.concatenate([np.asarray(chunk.indices) for chunk in column.chunks]).astype(
+        np.int32, copy=False
+    )
+    ids = as_ids(values, what)
+    order = (
+        np.argsort(ids, kind="stable") if ids.dtype.kind == "i" else np.asarray(pc.array_sort_indices(values))
+    )
     ids = ids[order]
     if np.array_equal(order, np.arange(order.size)):
         ranks = codes
@@ -90,14 +98,18 @@ def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array
     return ranks, ids
 
 
-def _as_ids(values: pa.Array, what: str) -> npt.NDArray[Any]:
+def as_ids(values: pa.Array, what: str) -> npt.NDArray[Any]:
     """Return distinct ids as int64 where that loses nothing, else as an object array of str."""
     if pa.types.is_integer(values.type):
         try:
             return np.asarray(values.cast(pa.int64()))
         except pa.ArrowInvalid:  # unsigned 64-bit values that do not fit: keep them, as text
             values = values.cast(pa.string())
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+    if (
+        pa.types.is_string(values.type)
+        or pa.types.is_large_string(values.type)
+        or pa.types.is_string_view(values.type)
+    ):
         try:
             numbers = values.cast(pa.int64())
             if numbers.cast(values.type).equals(values):
@@ -113,4 +125,6 @@ def _whole(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
     try:
         return column.cast(pa.int64())
     except pa.ArrowInvalid as error:
-        raise DataError(f"{what} ids are fractions ({str(error)[:80]}); they must be text or whole numbers") from error
+        raise DataError(
+            f"{what} ids are fractions ({str(error)[:80]}); they must be text or whole numbers"
+        ) from error

@@ -1,0 +1,318 @@
+"""Owns `distrecvae prepare`: from a user-item file to a dataset folder, and the account of what was dropped."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from distrecvae.data.dataset import Split
+from distrecvae.data.download import DOWNLOADS, default_folder, download
+from distrecvae.data.io import is_dataset, load_dataset, read_protocol, save_dataset
+from distrecvae.data.presets import PRESETS, split_options
+from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg, write_pro_sg
+from distrecvae.data.sources import FORMATS, read_table
+from distrecvae.data.sources.columns import ColumnNames
+from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.synthetic import N_ITEMS, N_USERS, synthetic_table
+from distrecvae.data.table import InteractionTable
+from distrecvae.errors import ConfigError, ResultsError
+
+_DEFAULTS = {field.name: field.default for field in fields(SplitOptions)}
+
+
+def _held_out(_context: click.Context, _option: click.Parameter, text: str | None) -> int | float | None:
+    """Return an int for a count of users (600) and a float for a fraction of them (0.1, 10%)."""
+    if text is None:
+        return None
+    text = text.strip()
+    try:
+        if text.endswith("%"):
+            return float(text[:-1]) / 100
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is neither a count such as 600 nor a fraction such as 0.1 or 10%") from error
+
+
+@click.command("prepare")
+@click.argument("source", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Dataset folder to write; must not exist."
+)
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), help="A published protocol; other options go over it."
+)
+@click.option(
+    "--min-rating",
+    type=float,
+    metavar="R",
+    help="Keep rows with rating > R, strictly (3.5 keeps 4 and above, as published).  [default: keep every row]",
+)
+@click.option(
+    "--min-user-interactions",
+    type=click.IntRange(0),
+    metavar="N",
+    help=f"Drop users with fewer.  [default: {_DEFAULTS['min_user_interactions']}]",
+)
+@click.option(
+    "--min-item-interactions",
+    type=click.IntRange(0),
+    metavar="N",
+    help=f"Drop items with fewer, before users are dropped.  [default: {_DEFAULTS['min_item_interactions']}]",
+)
+@click.option(
+    "--held-out-users",
+    callback=_held_out,
+    metavar="N|F",
+    help="Validation users, and as many test users: a count, or a fraction of all.  "
+    f"[default: {_DEFAULTS['held_out_users']}]",
+)
+@click.option(
+    "--held-out-fraction",
+    type=float,
+    metavar="F",
+    help="Share of a held-out user's items that must be predicted.  "
+    f"[default: {_DEFAULTS['held_out_fraction']}]",
+)
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    help=f"Seed of the split; with --synthetic of the data.  [default: {_DEFAULTS['seed']}; synthetic 0]",
+)
+@click.option("--user-column", metavar="NAME", help="Column of user ids.  [default: found by name]")
+@click.option("--item-column", metavar="NAME", help="Column of item ids.  [default: found by name]")
+@click.option(
+    "--rating-column", metavar="NAME", help="Column of ratings or counts.  [default: found by name]"
+)
+@click.option(
+    "--timestamp-column", metavar="NAME", help="Column of times; noted, this protocol does not use it."
+)
+@click.option(
+    "--format", "source_format", type=click.Choice(FORMATS), help="[default: told by name and content]"
+)
+@click.option(
+    "--member", metavar="NAME", help="Which file of a zip or folder to read.  [default: the known one]"
+)
+@click.option(
+    "--download", "name", type=click.Choice(list(DOWNLOADS)), help="Fetch MovieLens; implies its preset."
+)
+@click.option(
+    "--download-to",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where downloads are kept.  [default: ~/.cache/distrecvae]",
+)
+@click.option("--synthetic", is_flag=True, help="Make a data set with clusters of taste and popular items.")
+@click.option("--users", type=int, metavar="N", help=f"Users of --synthetic.  [default: {N_USERS}]")
+@click.option("--items", type=int, metavar="N", help=f"Items of --synthetic.  [default: {N_ITEMS}]")
+@click.option(
+    "--export-pro-sg",
+    "export",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write the split in the layout of Liang et al. (train.csv, validation_tr.csv, ...).",
+)
+def command(
+    source: Path | None, out: Path | None, preset: str | None, source_format: str | None, member: str | None,
+    name: str | None, download_to: Path | None, synthetic: bool, users: int | None, items: int | None,
+    export: Path | None, seed: int | None, user_column: str | None, item_column: str | None,
+    rating_column: str | None, timestamp_column: str | None, **split: Any,
+) -> None:  # fmt: skip
+    """Split a table of user-item interactions by users and write a dataset folder.
+
+    SOURCE is a CSV, TSV or Parquet file with a user and an item column, a MovieLens .dat, Netflix Prize or Million
+    Song file, a RecBole .inter, a zip or gzip of one, or a folder already split by Liang et al.'s code. Users are
+    divided into train, validation and test (the strong-generalization protocol); see docs/protocol.md.
+
+    \b
+    Examples:
+      distrecvae prepare clicks.csv --out data/clicks
+      distrecvae prepare ratings.parquet --min-rating 3.5 --held-out-users 600 --out data/mine
+      distrecvae prepare purchases.csv --user-column buyer --item-column sku --out data/shop
+      distrecvae prepare ml-20m.zip --preset ml-20m --out data/ml-20m
+      distrecvae prepare --download ml-1m --out data/ml-1m
+      distrecvae prepare data/mine --export-pro-sg pro_sg
+      distrecvae prepare --synthetic --users 5000 --items 2000 --out data/demo
+    """
+    sources = [
+        text
+        for text, given in (("SOURCE", source), ("--download", name), ("--synthetic", synthetic))
+        if given
+    ]
+    if len(sources) != 1:
+        found = " and ".join(sources) if sources else "none of them"
+        raise click.UsageError(f"give exactly one of SOURCE, --download and --synthetic, not {found}")
+    if out is None and export is None:
+        raise click.UsageError("give --out DIR, the dataset folder to write")
+    if (users is not None or items is not None) and not synthetic:
+        raise click.UsageError("--users and --items go with --synthetic")
+    for target in (out, export):
+        if target is not None and target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise ResultsError(
+                f"{target} already exists; an existing folder is never overwritten: choose another"
+            )
+    columns = ColumnNames(
+        user=user_column, item=item_column, rating=rating_column, timestamp=timestamp_column
+    )
+    stage = _Stages()
+    if source is not None and (is_dataset(source) or pro_sg_folder(source)):
+        given = [
+            n
+            for n, v in (split | asdict(columns) | {"preset": preset, "seed": seed}).items()
+            if v is not None
+        ]
+        if given:
+            raise ConfigError(
+                f"{source} is already split; --{given[0].replace('_', '-')} has no effect on it: leave it out"
+            )
+        result, protocol = _already_split(source, out, stage)
+    else:
+        if name is not None:
+            source = _downloaded(name, download_to or default_folder())
+            preset = preset or name
+        options = split_options(preset, seed=None if synthetic else seed, **split)
+        if source is None:
+            sizes = {
+                "n_users": N_USERS if users is None else users,
+                "n_items": N_ITEMS if items is None else items,
+            }
+            what, read = "synthetic data", partial(synthetic_table, **sizes, seed=0 if seed is None else seed)
+        else:
+            what = str(source)
+            read = partial(read_table, source, columns, source_format=source_format, member=member)
+        result, protocol = _split(read, what, options, preset, stage)
+    if out is not None:
+        with stage("writing", str(out)):
+            save_dataset(result, out, protocol)
+    if export is not None:
+        with stage("writing", str(export)):
+            write_pro_sg(result, export)
+    _summary(result, protocol, out, export)
+
+
+class _Stages:
+    """Says on stderr what is being done and how long it took; a spinner where someone watches."""
+
+    @contextmanager
+    def __call__(self, doing: str, what: str) -> Iterator[None]:
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        started = time.perf_counter()
+        with console.status(f"{doing} {escape(what)}") if console.is_terminal else nullcontext():
+            yield
+        click.echo(f"{doing} {what}: {time.perf_counter() - started:.1f} s", err=True)
+
+
+def _downloaded(name: str, folder: Path) -> Path:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        return download(
+            name,
+            folder,
+            say=lambda line: click.echo(line, err=True),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _already_split(source: Path, out: Path | None, stage: _Stages) -> tuple[Split, dict[str, Any]]:
+    """Read a dataset folder (only to export it) or a folder in Liang et al.'s layout."""
+    if is_dataset(source):
+        if out is not None:
+            raise ConfigError(
+                f"{source} is a prepared dataset already; --out has nothing to do: use it as --data {source}"
+            )
+        with stage("reading", str(source)):
+            return load_dataset(source), read_protocol(source)
+    folder = pro_sg_folder(source) or source
+    with stage("reading", str(folder)):
+        split, counts = read_pro_sg(folder)
+    return split, {"source": {"path": str(folder), "format": "pro_sg"}, "options": None, "counts": counts}
+
+
+def _split(
+    read: Callable[[], InteractionTable], what: str, options: SplitOptions, preset: str | None, stage: _Stages
+) -> tuple[Split, dict[str, Any]]:
+    with stage("reading", what):
+        table = read()
+    with stage("splitting", f"{table.n_rows:,} rows"):
+        split, counts = split_users(table, options)
+    protocol = {
+        "source": dict(table.source),
+        "preset": preset,
+        "options": asdict(options),
+        "counts": asdict(counts),
+    }
+    return split, protocol
+
+
+def _summary(split: Split, protocol: Mapping[str, Any], out: Path | None, export: Path | None) -> None:
+    for line in describe(split, protocol):
+        click.echo(line)
+    if export is not None:
+        click.echo(f"exported   {export} (layout of Liang et al.)")
+    if out is not None:
+        click.echo(f"written    {out} (fingerprint {split.fingerprint[:12]})")
+        click.echo(f"\nnext: python -m distrecvae.search --data {shlex.quote(str(out))}")
+
+
+def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
+    """Return the account of a prepared dataset, a line each: what was read, what was dropped where, what is left."""
+    counts = protocol.get("counts") or {}
+    options = protocol.get("options") or {}
+    lines: list[str] = []
+
+    def account(key: str, text: str) -> None:
+        if counts.get(key):
+            lines.append(f"{'dropped' if lines else 'read':<10} {counts[key]:,} {text}")
+
+    account("rows", "rows")
+    account("below_threshold", f"rows with rating {options.get('min_rating')} or less")
+    account("duplicates", "rows that repeat a user and item (merged into one interaction)")
+    account(
+        "items_below_minimum", f"items with fewer than {options.get('min_item_interactions')} interactions"
+    )
+    account(
+        "users_below_minimum", f"users with fewer than {options.get('min_user_interactions')} interactions"
+    )
+    account(
+        "held_out_interactions_of_unseen_items",
+        "interactions of held-out users with items that no training user has",
+    )
+    n_users = split.train.n_users + split.valid.n_users + split.test.n_users
+    kept = split.train.n_interactions + sum(
+        part.n_interactions for group in (split.valid, split.test) for part in (group.fold_in, group.held_out)
+    )
+    density = 100 * kept / (n_users * split.n_items)
+    lines.append(
+        f"kept       {kept:,} interactions of {n_users:,} users x {split.n_items:,} items ({density:.2g} % of all pairs)"
+    )
+    lines.append(
+        f"users      {split.train.n_users:,} train, {split.valid.n_users:,} validation, {split.test.n_users:,} test"
+    )
+    for name in ("valid", "test"):
+        silent = counts.get(f"{name}_users_with_nothing_to_score")
+        if silent:
+            lines.append(
+                f"note       {silent:,} {name} users have nothing to predict or nothing to go by; they are not scored"
+            )
+    columns = protocol.get("source", {}).get("columns", {})
+    if "rating" in columns and options.get("min_rating") is None:
+        lines.append(
+            f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps only those above R"
+        )
+    return lines
