@@ -51,19 +51,19 @@ class Simplex:
         """Return the K weights of K - 1 uniforms in [0, 1]; each to 14 decimals."""
         left, weights = 1.0, []
         for stick, (a, b) in zip(sticks, self._shapes(), strict=True):
-            share, rest = _beta_quantile(stick, a, b)
+            share, rest = _break(stick, a, b)
             weights.append(left * share)
             left *= rest
         return [round(weight, _DECIMALS) for weight in [*weights, left]]
 
     def sticks(self, weights: Sequence[float]) -> list[float]:
-        """Return the K - 1 uniforms whose `weights` these are; where nothing is left of the stick, 0."""
+        """Return the K - 1 uniforms whose `weights` these are; where nothing is left of the stick, 1."""
         sticks = []
         for i, (a, b) in enumerate(self._shapes()):
             after = math.fsum(weights[i + 1 :])
             left = weights[i] + after
             share = weights[i] / left if left > 0 else 0.0
-            sticks.append(_beta_cdf(share, after / left if left > 0 else 1.0, a, b))
+            sticks.append(_unbreak(share, after / left if left > 0 else 1.0, a, b))
         return sticks
 
     def _shapes(self) -> list[tuple[float, float]]:
@@ -102,23 +102,24 @@ class Simplex:
         }
 
 
-def _beta_quantile(u: float, a: float, b: float) -> tuple[float, float]:
-    # Returns v and 1 - v, each to full relative precision: a small weight must not be a difference of ones.
+def _break(u: float, a: float, b: float) -> tuple[float, float]:
+    # Returns v, which a Beta(a, b) variable exceeds with probability u, and 1 - v. By the upper tail, because
+    # near 0 floats are dense: what is left of the stick may become as small as it likes.
     if u <= 0:
-        return 0.0, 1.0
-    if u >= 1:
         return 1.0, 0.0
-    if a == 1:  # F(v) = 1 - (1 - v)^b in closed form
-        rest = math.log1p(-u) / b
-        return -math.expm1(rest), math.exp(rest)
-    return float(special.betaincinv(a, b, u)), float(special.betainccinv(b, a, u))
+    if u >= 1:
+        return 0.0, 1.0
+    if a == 1:  # P(V > v) = (1 - v)^b
+        log_rest = math.log(u) / b
+        return -math.expm1(log_rest), math.exp(log_rest)
+    return float(special.betainccinv(a, b, u)), float(special.betaincinv(b, a, u))
 
 
-def _beta_cdf(v: float, rest: float, a: float, b: float) -> float:
-    if v <= 0:
-        return 0.0
+def _unbreak(share: float, rest: float, a: float, b: float) -> float:
     if rest <= 0:
+        return 0.0
+    if share <= 0:
         return 1.0
     if a == 1:
-        return -math.expm1(b * math.log(rest)) if v > 0.5 else -math.expm1(b * math.log1p(-v))
-    return float(special.betainc(a, b, v))
+        return float(rest**b)
+    return float(special.betainc(b, a, rest))
