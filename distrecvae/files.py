@@ -1,11 +1,13 @@
 """Owns how files come into being: written beside their place, synced, renamed; never half there.
 
-A reader sees the old content or the new one, whatever is killed when. Folders are built beside their place too and
-renamed as the last step, so a dataset or a model folder that exists is complete.
+A reader sees the old content or the new one, whatever is killed when. Folders are built beside their place
+too and renamed as the last step, so a dataset or a model folder that exists is complete.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -20,7 +22,7 @@ from distrecvae.errors import ResultsError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on a clean exit sync it and rename it to `path`, else remove it."""
+    """Yield a temporary path beside `path`; on a clean exit sync and rename it to `path`, else remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
@@ -46,7 +48,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         ResultsError: `path` exists and is not an empty folder.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ResultsError(f"{path} already exists; an existing folder is never overwritten: remove it or choose another")
+        raise ResultsError(
+            f"{path} already exists; an existing folder is never overwritten: remove it or choose another"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
@@ -56,6 +60,36 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process: made if missing, given back on exit, by a crash or a SIGKILL too.
+
+    The lock is the kernel's on ``folder/.lock``, so nothing is left to clean up; the file itself stays.
+
+    Raises:
+        ResultsError: another process (or another holder in this one) works in `folder`, or it is not a
+            folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ResultsError(f"{folder} is a file; the output must be a folder: choose another")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            raise ResultsError(
+                f"{folder} is in use by another run (process {owner}); wait for it or choose another folder"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,1 @@
+"""Models: one file each, with its configuration, its networks or solver, its loss."""

@@ -1,7 +1,7 @@
 """Owns the Trainer protocol and `fit`, the iterator that everything else drives.
 
-`fit` yields a report after every cycle and never decides to stop. The command line prints the reports, a Ray trial
-sends them on and Tune stops it, a test takes two. There are no callbacks and no early stopping in here.
+`fit` yields a report after every cycle and never decides to stop. The command line prints the reports, a Ray
+trial sends them on and Tune stops it, a test takes two. There are no callbacks and no early stopping in here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from distrecvae.evaluation import Evaluation, Recommender, evaluate
 class Trainer(Protocol):
     """Trains one model, a cycle at a time.
 
-    The model is usable after every `step`. `state_dict` is complete (parameters, optimizers, counters): a trainer made
-    from the same configuration, data and seed that loads it goes on bit for bit on a CPU.
+    The model is usable after every `step`. `state_dict` is complete (parameters, optimizers, counters): a
+    trainer made from the same configuration, data and seed that loads it goes on bit for bit on a CPU.
     """
 
     @property
@@ -106,5 +106,7 @@ def fit(trainer: Trainer, valid: HeldOutUsers) -> Iterator[Report]:
         report = Report(trainer.cycle, trainer.passes, losses, scores, trained - started, evaluated - trained)
         for name, value in report.metrics().items():
             if not math.isfinite(value):
-                raise DivergedError(f"{name} is {value} after cycle {trainer.cycle}; a lower learning rate may help")
+                raise DivergedError(
+                    f"{name} is {value} after cycle {trainer.cycle}; a lower learning rate may help"
+                )
         yield report

@@ -1,0 +1,45 @@
+"""Owns the checks that configurations make of their values: each error one line, the value and the rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from distrecvae.errors import ConfigError, nearest
+
+
+def require_whole(name: str, value: object, *, at_least: int) -> None:
+    """Refuse anything but an int of `at_least` or more."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least {at_least}")
+
+
+def require_number(
+    name: str, value: object, *, at_least: float | None = None, above: float | None = None
+) -> None:
+    """Refuse anything but a finite number of `at_least` or more, or greater than `above`."""
+    rule = f"at least {at_least}" if at_least is not None else f"above {above}"
+    low = at_least is not None and isinstance(value, int | float) and value < at_least
+    low = low or (above is not None and isinstance(value, int | float) and value <= above)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or low:
+        raise ConfigError(f"{name} is {value!r}; it must be a finite number {rule}")
+
+
+def require_fraction(name: str, value: object) -> None:
+    """Refuse anything but a number in 0 <= value < 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ConfigError(f"{name} is {value!r}; it must be a number from 0 to below 1")
+
+
+def require_flag(name: str, value: object) -> None:
+    """Refuse anything but True and False."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {value!r}; it must be true or false")
+
+
+def require_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse anything but one of `choices`."""
+    if value not in choices:
+        raise ConfigError(
+            f"{name} is {value!r}; it must be one of {', '.join(choices)}{nearest(str(value), choices)}"
+        )

@@ -1,0 +1,58 @@
+"""Owns Popularity, the model to beat: all users get the same scores, an item's number of interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import CheckpointError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopularityConfig:
+    """Popularity has no settings."""
+
+
+class Popularity:
+    """Scores items by their number of training interactions.
+
+    Attributes:
+        counts: float32, (n_items,).
+    """
+
+    def __init__(self, counts: torch.Tensor) -> None:
+        self.counts = counts
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return self.counts.numel()
+
+    def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
+        """Return the same float32 row of counts for each user: (n_users, n_items)."""
+        return self.counts.repeat(fold_in.n_users, 1)
+
+
+def solve_popularity(train: InteractionMatrix) -> dict[str, torch.Tensor]:
+    """Return the parameters: ``counts``."""
+    return {"counts": torch.from_numpy(train.item_counts()).float()}
+
+
+def load_popularity(
+    config: PopularityConfig,  # noqa: ARG001
+    n_items: int,
+    state: Mapping[str, torch.Tensor],
+    device: torch.device | str = "cpu",
+) -> Popularity:
+    """Return the model with the parameters `state`.
+
+    Raises:
+        CheckpointError: `state` is not this model's, or of another number of items.
+    """
+    counts = state.get("counts")
+    if counts is None or counts.shape != (n_items,):
+        raise CheckpointError(f"the file does not hold the counts of {n_items} items; it is another model's")
+    return Popularity(counts.to(device))

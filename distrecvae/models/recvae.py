@@ -1,0 +1,294 @@
+"""Owns RecVAE: its configuration, its networks, its prior, and the terms of its loss.
+
+Shenbin et al., "RecVAE: a New Variational Autoencoder for Top-N Recommendations with Implicit Feedback", WSDM
+2020. Mult-VAE (Liang et al., WWW 2018) and the steps of the paper's ablation between the two are settings of
+the same model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import CheckpointError, ConfigError
+from distrecvae.models.checks import (
+    require_choice,
+    require_flag,
+    require_fraction,
+    require_number,
+    require_whole,
+)
+from distrecvae.models.sparse import SparseRows, gather_sum
+
+Architecture = Literal["dense", "mlp"]
+ARCHITECTURES = ("dense", "mlp")
+N_HIDDEN = 5
+LAYER_NORM_EPS = 0.1
+UNIFORM_LOGVAR = 10.0
+"""The prior's third component, N(0, exp(10)), stands for a uniform density."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecVAEConfig:
+    """Settings of RecVAE; the defaults are the published ones for MovieLens-20M.
+
+    Attributes:
+        hidden_dim: width of the encoder's hidden layers.
+        latent_dim: size of a user's code z.
+        dropout: share of a user's interactions hidden from the encoder while it is trained (denoising).
+        decoder_dropout: the same while the decoder is trained; RecVAE's point is that it is 0.
+        gamma: weight of the KL term per interaction of the user (the paper's rescaling). Exactly one of
+            `gamma` and `beta` is given.
+        beta: constant weight of the KL term.
+        anneal_updates: encoder updates over which `beta` is approached: the weight is min(beta, updates /
+            anneal_updates), as in Mult-VAE; 0 for none.
+        mixture_weights: of the composite prior's N(0, I), q_old(z|x) and N(0, exp(10) I); they sum to 1 and a
+            zero removes its component. (1, 0, 0) is the standard prior.
+        architecture: "dense" for RecVAE's encoder of five densely connected layers; "mlp" for Mult-VAE's one
+            tanh layer in the encoder and one in the decoder.
+        alternating: train encoder and decoder in turn; False trains them together, one pass a cycle, with
+            denoising.
+        encoder_passes: data passes for the encoder in a cycle (alternating training).
+        decoder_passes: data passes for the decoder in a cycle (alternating training).
+        learning_rate: of both Adam optimizers.
+        batch_size: users a batch.
+
+    Raises:
+        ConfigError: a value breaks its rule.
+    """
+
+    hidden_dim: int = 600
+    latent_dim: int = 200
+    dropout: float = 0.5
+    decoder_dropout: float = 0.0
+    gamma: float | None = 0.005
+    beta: float | None = None
+    anneal_updates: int = 0
+    mixture_weights: tuple[float, float, float] = (3 / 20, 3 / 4, 1 / 10)
+    architecture: Architecture = "dense"
+    alternating: bool = True
+    encoder_passes: int = 3
+    decoder_passes: int = 1
+    learning_rate: float = 5e-4
+    batch_size: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_dim", "latent_dim", "encoder_passes", "decoder_passes", "batch_size"):
+            require_whole(name, getattr(self, name), at_least=1)
+        require_whole("anneal_updates", self.anneal_updates, at_least=0)
+        require_number("learning_rate", self.learning_rate, above=0)
+        for name in ("dropout", "decoder_dropout"):
+            require_fraction(name, getattr(self, name))
+        require_flag("alternating", self.alternating)
+        require_choice("architecture", self.architecture, ARCHITECTURES)
+        for name in ("gamma", "beta"):
+            if getattr(self, name) is not None:
+                require_number(name, getattr(self, name), at_least=0)
+        if (self.gamma is None) == (self.beta is None):
+            given = (
+                "neither is given"
+                if self.gamma is None
+                else f"gamma={self.gamma} and beta={self.beta} are given"
+            )
+            remedy = "give one" if self.gamma is None else "pass gamma=None to use beta"
+            raise ConfigError(f"{given}; exactly one of gamma and beta must be: {remedy}")
+        if self.anneal_updates and self.beta is None:
+            raise ConfigError(
+                f"anneal_updates is {self.anneal_updates}; only beta can be annealed: pass gamma=None and a beta"
+            )
+        object.__setattr__(self, "mixture_weights", _checked_weights(self.mixture_weights))
+
+
+def _checked_weights(weights: object) -> tuple[float, float, float]:
+    """Return the mixture weights as floats that sum to one.
+
+    Raises:
+        ConfigError: they are not three non-negative numbers that sum to 1.
+    """
+    if not isinstance(weights, tuple | list) or len(weights) != 3:
+        raise ConfigError(
+            f"mixture_weights is {weights!r}; it must be the three of N(0, I), q_old, N(0, exp(10) I)"
+        )
+    for weight in weights:
+        require_number("a weight of mixture_weights", weight, at_least=0)
+    if abs(sum(weights) - 1) > 1e-6:
+        raise ConfigError(f"mixture_weights {tuple(weights)} sum to {sum(weights):g}; they must sum to 1")
+    first, second, third = (float(weight) for weight in weights)
+    return first, second, third
+
+
+class SparseLinear(nn.Module):
+    """A linear layer for sparse rows, initialized as `nn.Linear`; its weight lies transposed, a row an item.
+
+    Attributes:
+        weight: (n_items, out_dim), so that what an item contributes is contiguous.
+        bias: (out_dim,).
+    """
+
+    def __init__(self, n_items: int, out_dim: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(max(n_items, 1))
+        self.weight = nn.Parameter(torch.empty(n_items, out_dim).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(out_dim).uniform_(-bound, bound))
+
+
+class Encoder(nn.Module):
+    """q(z|x): from a row to the mean and the log-variance of a diagonal Gaussian.
+
+    `preactivation` is the layer that sees the items, `forward` the rest; training differentiates them apart,
+    since the first one's gradient is a sparse product.
+    """
+
+    def __init__(self, n_items: int, hidden_dim: int, latent_dim: int, architecture: Architecture) -> None:
+        super().__init__()
+        self.fc1 = SparseLinear(n_items, hidden_dim)
+        if architecture == "dense":
+            for k in range(2, N_HIDDEN + 1):
+                self.add_module(f"fc{k}", nn.Linear(hidden_dim, hidden_dim))
+            for k in range(1, N_HIDDEN + 1):
+                self.add_module(f"ln{k}", nn.LayerNorm(hidden_dim, eps=LAYER_NORM_EPS))
+        self.fc_mu = nn.Linear(hidden_dim, latent_dim)
+        self.fc_logvar = nn.Linear(hidden_dim, latent_dim)
+        self._hidden = self._dense if architecture == "dense" else torch.tanh
+
+    def preactivation(self, rows: SparseRows, values: torch.Tensor) -> torch.Tensor:
+        """Return W_1 x~ + b_1, (n_rows, hidden_dim), for the rows with `values` at their interactions."""
+        return gather_sum(rows, values, self.fc1.weight) + self.fc1.bias
+
+    def forward(self, preactivation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mu and logvar, each (n_rows, latent_dim)."""
+        hidden: torch.Tensor = self._hidden(preactivation)
+        return self.fc_mu(hidden), self.fc_logvar(hidden)
+
+    def posterior(self, rows: SparseRows) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mu and logvar of whole rows, without denoising and without a gradient."""
+        with torch.no_grad():
+            mu, logvar = self(self.preactivation(rows, rows.unit_values(self.fc1.weight.dtype)))
+        return mu, logvar
+
+    def _dense(self, preactivation: torch.Tensor) -> torch.Tensor:
+        hidden = self.get_submodule("ln1")(F.silu(preactivation))
+        total = hidden
+        for k in range(2, N_HIDDEN + 1):
+            hidden = self.get_submodule(f"ln{k}")(F.silu(self.get_submodule(f"fc{k}")(hidden) + total))
+            total = total + hidden
+        return hidden
+
+
+class Decoder(nn.Module):
+    """p(x|z): linear in z for RecVAE, one tanh layer before that for Mult-VAE.
+
+    Attributes:
+        weight: (n_items, latent_dim or hidden_dim).
+        bias: (n_items,).
+    """
+
+    def __init__(self, n_items: int, hidden_dim: int, latent_dim: int, architecture: Architecture) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(latent_dim, hidden_dim) if architecture == "mlp" else None
+        width = hidden_dim if self.hidden is not None else latent_dim
+        bound = 1 / math.sqrt(width)
+        self.weight = nn.Parameter(torch.empty(n_items, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_items).uniform_(-bound, bound))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the code that `weight` and `bias` turn into logits: z itself, or the tanh layer's output."""
+        return z if self.hidden is None else torch.tanh(self.hidden(z))
+
+
+class RecVAE(nn.Module):
+    """RecVAE's networks; scores are the logits at z = mu.
+
+    `encoder_old`, q_old of the prior, is not part of it: only training needs it.
+    """
+
+    def __init__(self, config: RecVAEConfig, n_items: int) -> None:
+        super().__init__()
+        self.encoder = new_encoder(config, n_items)
+        self.decoder = Decoder(n_items, config.hidden_dim, config.latent_dim, config.architecture)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return self.decoder.bias.numel()
+
+    def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
+        """Return logits, float32, (n_users, n_items)."""
+        rows = SparseRows.from_matrix(fold_in, self.decoder.bias.device)
+        with torch.no_grad():
+            mu, _ = self.encoder.posterior(rows)
+            code = self.decoder(mu)
+            return torch.addmm(self.decoder.bias, code, self.decoder.weight.T).float()
+
+
+def new_encoder(config: RecVAEConfig, n_items: int) -> Encoder:
+    """Return an encoder with fresh parameters: RecVAE's own, or the q_old that training starts from."""
+    return Encoder(n_items, config.hidden_dim, config.latent_dim, config.architecture)
+
+
+def load_recvae(
+    config: RecVAEConfig, n_items: int, state: Mapping[str, torch.Tensor], device: torch.device | str = "cpu"
+) -> RecVAE:
+    """Return the model with the parameters `state`.
+
+    Raises:
+        CheckpointError: names or shapes do not fit the configuration.
+    """
+    with torch.device("meta"):
+        model = RecVAE(config, n_items)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in state.items()}
+    if expected != given:
+        wrong = sorted(
+            name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name)
+        )
+        raise CheckpointError(
+            f"parameters {', '.join(wrong[:3])} do not fit the configuration; the file is another model's"
+        )
+    model.load_state_dict({name: value.to(device) for name, value in state.items()}, assign=True)
+    return model.requires_grad_(False)
+
+
+def log_normal(z: torch.Tensor, mu: torch.Tensor | float, logvar: torch.Tensor | float) -> torch.Tensor:
+    """Return log N(z; mu, exp(logvar)) a coordinate: the shape of `z`."""
+    variance = logvar.exp() if isinstance(logvar, torch.Tensor) else math.exp(logvar)
+    return -0.5 * (logvar + math.log(2 * math.pi) + (z - mu).square() / variance)
+
+
+def log_prior(
+    z: torch.Tensor, weights: tuple[float, float, float], old: tuple[torch.Tensor, torch.Tensor] | None
+) -> torch.Tensor:
+    """Return log p~(z|x) a coordinate, the composite prior: the shape of `z`.
+
+    Args:
+        z: (n_rows, latent_dim).
+        weights: of N(0, I), q_old and N(0, exp(10) I); a component with weight zero is not computed.
+        old: mean and log-variance of q_old(z|x); needed where its weight is positive.
+    """
+    parts = []
+    if weights[0]:
+        parts.append(log_normal(z, 0.0, 0.0) + math.log(weights[0]))
+    if weights[1]:
+        assert old is not None  # noqa: S101  (the caller's promise)
+        parts.append(log_normal(z, *old) + math.log(weights[1]))
+    if weights[2]:
+        parts.append(log_normal(z, 0.0, UNIFORM_LOGVAR) + math.log(weights[2]))
+    return parts[0] if len(parts) == 1 else torch.logsumexp(torch.stack(parts), dim=0)
+
+
+def kl_divergence(
+    z: torch.Tensor,
+    mu: torch.Tensor,
+    logvar: torch.Tensor,
+    weights: tuple[float, float, float],
+    old: tuple[torch.Tensor, torch.Tensor] | None,
+) -> torch.Tensor:
+    """Return the one-sample estimate log q(z|x) - log p~(z|x) of each row: (n_rows,)."""
+    return (log_normal(z, mu, logvar) - log_prior(z, weights, old)).sum(dim=1)

@@ -1,0 +1,135 @@
+"""Owns the list of models: by name, a configuration class, a trainer, a loader, an estimate of memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import ConfigError, nearest
+from distrecvae.evaluation import Recommender
+from distrecvae.models.popularity import PopularityConfig, load_popularity
+from distrecvae.models.recvae import RecVAEConfig, load_recvae
+from distrecvae.training import builders
+from distrecvae.training.trainer import Trainer
+
+
+class Entry(NamedTuple):
+    """How one model is made."""
+
+    config_class: type
+    train: Callable[..., Trainer]
+    load: Callable[..., Recommender]
+    memory: Callable[..., tuple[int, int]]
+
+
+_MODELS: dict[str, Entry] = {
+    "recvae": Entry(RecVAEConfig, builders.recvae, load_recvae, builders.recvae_bytes),
+    "popularity": Entry(PopularityConfig, builders.popularity, load_popularity, builders.popularity_bytes),
+}
+
+
+def models() -> tuple[str, ...]:
+    """Return the names of the models."""
+    return tuple(_MODELS)
+
+
+def config_class(model: str) -> type:
+    """Return the configuration class of `model`, a frozen dataclass.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    return _entry(model).config_class
+
+
+def config_from_dict(model: str, mapping: Mapping[str, Any]) -> Any:
+    """Return the configuration of `model` with the settings of `mapping`; lists become tuples.
+
+    Raises:
+        ConfigError: a setting is unknown, missing, or breaks a rule.
+    """
+    known = config_class(model)
+    names = [field.name for field in dataclasses.fields(known) if field.init]
+    for name in mapping:
+        if name not in names:
+            hint = nearest(str(name), names) or f"; it has {', '.join(names) or 'none'}"
+            raise ConfigError(f"{name!r} is no setting of {model}{hint}")
+    try:
+        return known(**{k: tuple(v) if isinstance(v, list) else v for k, v in mapping.items()})
+    except TypeError as error:
+        raise ConfigError(f"{model}: {error}; give every setting that has no default") from None
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """Return a configuration as JSON-able settings, defaults included; `config_from_dict` turns it back."""
+    settings = dataclasses.asdict(config)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
+def make_trainer(
+    model: str,
+    config: Any,
+    train: InteractionMatrix,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Trainer:
+    """Return a trainer of `model` on the training users.
+
+    Args:
+        model: a name of `models()`.
+        config: of the model's configuration class.
+        train: the training users' interactions.
+        seed: root of all randomness in training.
+        device: where to train.
+        dtype: of parameters and arithmetic; float64 is for oracles.
+
+    Raises:
+        ConfigError: `config` is another model's.
+        DataError: there is nothing to train on.
+        ResourceError: the device is not there.
+    """
+    return _fitting(model, config).train(
+        config, train, seed=seed, device=builders.checked_device(device), dtype=dtype
+    )
+
+
+def load_recommender(
+    model: str,
+    config: Any,
+    n_items: int,
+    state: Mapping[str, torch.Tensor],
+    device: torch.device | str = "cpu",
+) -> Recommender:
+    """Return a model with the parameters that a trainer's `model_state` gave.
+
+    Raises:
+        CheckpointError: they do not fit the configuration or the number of items.
+    """
+    return _fitting(model, config).load(config, n_items, state, builders.checked_device(device))
+
+
+def memory_bytes(model: str, config: Any, train: InteractionMatrix) -> tuple[int, int]:
+    """Return what training takes beyond the data and the libraries, and its state on disk: bytes."""
+    return _fitting(model, config).memory(config, train)
+
+
+def _entry(model: str) -> Entry:
+    if model not in _MODELS:
+        hint = nearest(model, _MODELS) or f"; known are {', '.join(_MODELS)}"
+        raise ConfigError(f"there is no model {model!r}{hint}")
+    return _MODELS[model]
+
+
+def _fitting(model: str, config: Any) -> Entry:
+    entry = _entry(model)
+    if not isinstance(config, entry.config_class):
+        raise ConfigError(
+            f"{type(config).__name__} does not fit {model}; it takes a {entry.config_class.__name__}"
+        )
+    return entry
