@@ -62,7 +62,7 @@ class Conductor:
         self._space, self._config, self._rule, self._folder = space, config, rule, folder
         self._concurrent, self._device, self._watchers = concurrent, device, tuple(watchers)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
-        self._waiting = deque(ledger.unfinished(self._sampler, space.suggest))
+        self._waiting = deque(ledger.unfinished())
 
     @property
     def elapsed_s(self) -> float:

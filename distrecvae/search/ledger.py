@@ -20,11 +20,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
 from distrecvae.errors import ResultsError
@@ -33,6 +34,8 @@ from distrecvae.search.stopping import Curve
 STUDY_FILE = "study.journal"
 HISTORY_FILE = "history.jsonl"
 STUDY_NAME = "search"
+CONFIG_KEY = "config"
+"""User attribute of a study's trial: the model's configuration. It is written last when a trial is asked for."""
 
 Suggest = Callable[[optuna.trial.Trial], dict[str, Any]]
 
@@ -110,6 +113,7 @@ class Ledger:
         self._metric = metric
         for name in (STUDY_FILE, HISTORY_FILE):
             _cut_torn_line(folder / name)
+        _roll_back_half_asked(folder / STUDY_FILE)
         with _quiet():
             self._storage = JournalStorage(JournalFileBackend(str(folder / STUDY_FILE), lock_obj=_NoLock()))
             self._study = optuna.create_study(
@@ -117,12 +121,8 @@ class Ledger:
             )
         self.records: dict[int, TrialRecord] = {}
         self._ids: dict[int, int] = {}
-        self._load(folder / HISTORY_FILE)
-        self._history: IO[str] = (folder / HISTORY_FILE).open("a", encoding="utf-8")
-
-    def close(self) -> None:
-        """Close the files."""
-        self._history.close()
+        self._history = folder / HISTORY_FILE
+        self._load(self._history)
 
     def ask(
         self, make_sampler: Callable[[int], optuna.samplers.BaseSampler], suggest: Suggest, first: Mapping[str, Any]
@@ -136,39 +136,33 @@ class Ledger:
             if number == 0:
                 self._study.enqueue_trial(dict(first))
             self._study.sampler = make_sampler(number)
-            return self._configured(self._study.ask(), suggest)
+            trial = self._study.ask()
+            config = suggest(trial)
+            trial.set_user_attr(CONFIG_KEY, config)
+        self._ids[number] = trial._trial_id
+        record = self.records[number] = TrialRecord(number, config)
+        return record
 
-    def unfinished(
-        self, make_sampler: Callable[[int], optuna.samplers.BaseSampler], suggest: Suggest
-    ) -> list[TrialRecord]:
-        """Return the trials that were under way when the search was interrupted, by number."""
-        running = []
-        with _quiet():
-            for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
-                if frozen.state is TrialState.WAITING:
-                    # Killed between queueing the first point and asking for it.
-                    self._study.sampler = make_sampler(frozen.number)
-                    running.append(self._configured(self._study.ask(), suggest))
-                elif frozen.number not in self.records:
-                    # Killed between being asked and being configured: what was drawn is kept, the rest is drawn.
-                    self._study.sampler = make_sampler(frozen.number)
-                    running.append(self._configured(optuna.trial.Trial(self._study, frozen._trial_id), suggest))
-                else:
-                    running.append(self.records[frozen.number])
-        return running
+    def unfinished(self) -> list[TrialRecord]:
+        """Return the trials that are under way, or were when the search was interrupted, by number."""
+        return [record for record in self.records.values() if record.status is Status.RUNNING]
 
     def report(self, number: int, metrics: Mapping[str, Any]) -> bool:
         """Write down one report; return False if its passes were reported before (a trial repeats after a restart)."""
         record = self.records[number]
         if record.status is not Status.RUNNING or metrics["passes"] <= record.passes:
             return False
-        line = {"trial": number, **metrics}
-        self._history.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
-        self._history.flush()
-        os.fsync(self._history.fileno())
+        self.append(json.dumps({"trial": number, **metrics}, separators=(",", ":"), allow_nan=False) + "\n")
         self._take(record, dict(metrics))
         self._storage.set_trial_intermediate_value(self._ids[number], record.passes, record.best[-1])
         return True
+
+    def append(self, line: str) -> None:
+        """Append one line to the history and wait until it is on disk."""
+        with self._history.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
 
     def end(self, number: int, status: Status, reason: str) -> None:
         """Write down how a trial ended; a second ending of the same trial is ignored."""
@@ -200,13 +194,6 @@ class Ledger:
         scored = [r for r in self.records.values() if r.score is not None]
         return max(scored, key=lambda r: (r.score or 0.0, -r.number), default=None)
 
-    def _configured(self, trial: optuna.trial.Trial, suggest: Suggest) -> TrialRecord:
-        config = suggest(trial)
-        trial.set_user_attr("config", config)
-        self._ids[trial.number] = trial._trial_id
-        self.records[trial.number] = TrialRecord(trial.number, config)
-        return self.records[trial.number]
-
     def _take(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
         value = float(metrics[self._metric])
         record.best.append(max(value, record.best[-1]) if record.best else value)
@@ -214,11 +201,8 @@ class Ledger:
 
     def _load(self, history: Path) -> None:
         for frozen in self._study.get_trials(deepcopy=False):
-            config = frozen.user_attrs.get("config")
-            if config is None:
-                continue
             self._ids[frozen.number] = frozen._trial_id
-            self.records[frozen.number] = TrialRecord(frozen.number, config)
+            self.records[frozen.number] = TrialRecord(frozen.number, frozen.user_attrs[CONFIG_KEY])
         for position, line in enumerate(history.read_text(encoding="utf-8").splitlines()):
             try:
                 metrics = json.loads(line)
@@ -228,9 +212,7 @@ class Ledger:
             if metrics["passes"] > record.passes:
                 self._take(record, metrics)
         for frozen in self._study.get_trials(deepcopy=False):
-            record = self.records.get(frozen.number)
-            if record is None:
-                continue
+            record = self.records[frozen.number]
             if frozen.state.is_finished():
                 record.status = Status(frozen.user_attrs["status"])
                 record.reason = frozen.user_attrs["reason"]
@@ -241,8 +223,11 @@ class Ledger:
                     self._storage.set_trial_intermediate_value(frozen._trial_id, metrics["passes"], best)
 
 
-class _NoLock(BaseJournalFileLock):
+class _NoLock(JournalFileOpenLock):
     """No lock a write: one driver writes, under the lock of the folder; a lock file would outlive a killed driver."""
+
+    def __init__(self) -> None:
+        """Need no file."""
 
     def acquire(self) -> bool:
         return True
@@ -260,6 +245,25 @@ def _cut_torn_line(path: Path) -> None:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             file.truncate(whole)
+
+
+def _roll_back_half_asked(path: Path) -> None:
+    """Cut off a last trial that was created but not configured: asking again draws the same one, whole.
+
+    Asking writes several lines (the trial, its parameters, what the sampler remembers, the configuration last). With
+    only some of them, the next draws would not be those that were due.
+    """
+    created, configured, offset = None, True, 0
+    with path.open("rb") as file:
+        for line in file:
+            entry = json.loads(line)
+            if entry["op_code"] == JournalOperation.CREATE_TRIAL:
+                created, configured = offset, False
+            elif CONFIG_KEY in entry.get("user_attr", {}):
+                configured = True
+            offset += len(line)
+    if created is not None and not configured:
+        os.truncate(path, created)
 
 
 @contextmanager

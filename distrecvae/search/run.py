@@ -167,7 +167,6 @@ def _conduct(
         complete=complete,
     )
     write_text(folder / "summary.txt", summary + "\n")
-    ledger.close()
     return Outcome(summary, complete, scored is not None)
 
 

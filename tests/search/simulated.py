@@ -1,0 +1,94 @@
+"""A search without Ray and without training: the conductor asks, a formula answers. For tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distrecvae.search.conductor import Conductor, Watcher
+from distrecvae.search.config import SearchConfig
+from distrecvae.search.ledger import Ledger, Status
+from distrecvae.search.space import SearchSpace
+from distrecvae.search.stopping import make_rule
+
+METRIC = "valid/ndcg_100"
+PASSES_PER_CYCLE = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyConfig:
+    """Stands for a model's config."""
+
+    width: int = 64
+    rate: float = 0.01
+    kind: str = "a"
+
+
+SPACE = SearchSpace.from_mapping(
+    {
+        "model": "toy",
+        "parameters": {
+            "width": {"type": "int", "low": 8, "high": 256, "log": True},
+            "rate": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
+            "kind": {"type": "categorical", "choices": ["a", "b"]},
+        },
+    },
+    model="toy",
+    config_class=ToyConfig,
+)
+
+
+def toy_curve(config: dict[str, Any], passes: int) -> float:
+    """Return a validation score that rises with passes; best near width 100, rate 0.03, kind b."""
+    ceiling = 0.5 - 0.02 * math.log(config["width"] / 100) ** 2 - 0.03 * math.log10(config["rate"] / 0.03) ** 2
+    ceiling += 0.02 if config["kind"] == "b" else 0.0
+    return ceiling * (1 - math.exp(-passes / 15))
+
+
+def toy_search_config(**settings: Any) -> SearchConfig:
+    return SearchConfig(**{"trials": 12, "max_passes": 36, "min_passes": 4, "seed": 3, **settings})
+
+
+def open_conductor(folder: Path, config: SearchConfig, watchers: tuple[Watcher, ...] = ()) -> Conductor:
+    folder.mkdir(exist_ok=True)
+    return Conductor(
+        ledger=Ledger(folder, METRIC),
+        space=SPACE,
+        config=config,
+        rule=make_rule(config.scheduler, config.min_passes, config.max_passes, config.reduction_factor),
+        folder=folder,
+        watchers=watchers,
+    )
+
+
+def run_serially(
+    conductor: Conductor,
+    config: SearchConfig,
+    curve: Callable[[dict[str, Any], int], float] = toy_curve,
+) -> None:
+    """Run every trial to its end, one after the other, as one worker would."""
+    while (task := conductor.next_task()) is not None:
+        passes, stopped = 0, False
+        while not stopped and passes + PASSES_PER_CYCLE <= task.max_passes:
+            passes += PASSES_PER_CYCLE
+            value = curve(task.config, passes)
+            if math.isnan(value):
+                conductor.failed(task.number, Status.DIVERGED, "loss is nan")
+                stopped = True
+            else:
+                report = {"passes": passes, "cycle": passes // PASSES_PER_CYCLE, METRIC: value, "train_s": 1.0}
+                stopped = conductor.heard(task.number, report)
+        conductor.finished(task.number)
+    assert all(r.status is not Status.RUNNING for r in conductor.ledger.records.values())
+    assert config.trials == len(conductor.ledger.records)
+
+
+def course(ledger: Ledger) -> list[tuple[Any, ...]]:
+    """Return all that a search decided, comparable."""
+    return [
+        (r.number, r.config, r.status, r.reason, r.score, [m["passes"] for m in r.reports], r.best)
+        for r in ledger.records.values()
+    ]
