@@ -1,4 +1,5 @@
-"""Owns `distrecvae prepare`: from a user-item file to a dataset folder, and the account of what was dropped."""
+"""Owns `distrecvae prepare`: from a user-item file to a dataset folder, and the account of what was
+dropped."""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
             return float(text[:-1]) / 100
         return int(text) if text.lstrip("+-").isdigit() else float(text)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is neither a count such as 600 nor a fraction such as 0.1 or 10%") from error
+        raise click.BadParameter(
+            f"{text!r} is neither a count such as 600 nor a fraction such as 0.1 or 10%"
+        ) from error
 
 
 @click.command("prepare")
@@ -54,7 +57,8 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
     "--min-rating",
     type=float,
     metavar="R",
-    help="Keep rows with rating > R, strictly (3.5 keeps 4 and above, as published).  [default: keep every row]",
+    help="Keep rows with rating > R, strictly (3.5 keeps 4 and above, as published).  [default: "
+    "keep every row]",
 )
 @click.option(
     "--min-user-interactions",
@@ -129,9 +133,10 @@ def command(
 ) -> None:  # fmt: skip
     """Split a table of user-item interactions by users and write a dataset folder.
 
-    SOURCE is a CSV, TSV or Parquet file with a user and an item column, a MovieLens .dat, Netflix Prize or Million
-    Song file, a RecBole .inter, a zip or gzip of one, or a folder already split by Liang et al.'s code. Users are
-    divided into train, validation and test (the strong-generalization protocol); see docs/protocol.md.
+    SOURCE is a CSV, TSV or Parquet file with a user and an item column, a MovieLens .dat, Netflix Prize or
+    Million Song file, a RecBole .inter, a zip or gzip of one, or a folder already split by Liang et al.'s
+    code. Users are divided into train, validation and test (the strong-generalization protocol); see
+    docs/protocol.md.
 
     \b
     Examples:
@@ -271,7 +276,8 @@ def _summary(split: Split, protocol: Mapping[str, Any], out: Path | None, export
 
 
 def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
-    """Return the account of a prepared dataset, a line each: what was read, what was dropped where, what is left."""
+    """Return the account of a prepared dataset, a line each: what was read, what was dropped where, what is
+    left."""
     counts = protocol.get("counts") or {}
     options = protocol.get("options") or {}
     lines: list[str] = []
@@ -299,20 +305,24 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
     )
     density = 100 * kept / (n_users * split.n_items)
     lines.append(
-        f"kept       {kept:,} interactions of {n_users:,} users x {split.n_items:,} items ({density:.2g} % of all pairs)"
+        f"kept       {kept:,} interactions of {n_users:,} users x {split.n_items:,} items "
+        f"({density:.2g} % of all pairs)"
     )
     lines.append(
-        f"users      {split.train.n_users:,} train, {split.valid.n_users:,} validation, {split.test.n_users:,} test"
+        f"users      {split.train.n_users:,} train, {split.valid.n_users:,} validation, "
+        f"{split.test.n_users:,} test"
     )
     for name in ("valid", "test"):
         silent = counts.get(f"{name}_users_with_nothing_to_score")
         if silent:
             lines.append(
-                f"note       {silent:,} {name} users have nothing to predict or nothing to go by; they are not scored"
+                f"note       {silent:,} {name} users have nothing to predict or nothing to go by; "
+                "they are not scored"
             )
     columns = protocol.get("source", {}).get("columns", {})
     if "rating" in columns and options.get("min_rating") is None:
         lines.append(
-            f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps only those above R"
+            f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps "
+            "only those above R"
         )
     return lines

@@ -98,8 +98,8 @@ class Split:
         )
         for matrix in matrices:
             digest.update(f"{matrix.n_users},{matrix.n_items},{matrix.n_interactions};".encode())
-            digest.update(memoryview(np.ascontiguousarray(matrix.indptr, dtype="<i8")))
-            digest.update(memoryview(np.ascontiguousarray(matrix.indices, dtype="<i4")))
+            digest.update(np.ascontiguousarray(matrix.indptr, dtype="<i8").data)
+            digest.update(np.ascontiguousarray(matrix.indices, dtype="<i4").data)
         for ids in (self.user_ids, self.item_ids):
             digest.update("\0".join(map(str, ids.tolist())).encode() + b"\1")
         return digest.hexdigest()

@@ -1,7 +1,7 @@
 """Owns fetching MovieLens from GroupLens' file server: resumed where it broke off, checked before it is used.
 
-GroupLens' licence permits research use and forbids redistribution, so nothing of it is in this package: the file
-comes from the publisher every time, and the licence is named when it does.
+GroupLens' licence permits research use and forbids redistribution, so nothing of it is in this package: the
+file comes from the publisher every time, and the licence is named when it does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from distrecvae.errors import DataError
 SERVER = "https://files.grouplens.org/datasets/movielens"
 
 LICENCE = (
-    "MovieLens is by GroupLens, University of Minnesota: research use with acknowledgement, no redistribution, no "
+    "MovieLens is by GroupLens, University of Minnesota: research use with acknowledgement, no "
+    "redistribution, no "
     "commercial use without permission; the README inside the archive is the licence"
 )
 
@@ -36,8 +37,8 @@ class Download:
 
     Attributes:
         file: its name on the server.
-        size_bytes, md5: as published; None where the publisher replaces the file from time to time: then the size the
-            server states and the checksum file beside the archive (`FILE.md5`) count.
+        size_bytes, md5: as published; None where the publisher replaces the file from time to time: then the
+            size the server states and the checksum file beside the archive (`FILE.md5`) count.
     """
 
     file: str
@@ -69,8 +70,8 @@ def download(
 ) -> Path:
     """Return the path of the archive `name` in `folder`, fetched if it is not there yet.
 
-    What has arrived lies in `FILE.part`; a further call goes on from there. The archive gets its name only when its
-    size and MD5 are right, so one that has its name is whole.
+    What has arrived lies in `FILE.part`; a further call goes on from there. The archive gets its name only
+    when its size and MD5 are right, so one that has its name is whole.
 
     Args:
         name: a key of DOWNLOADS.
@@ -143,7 +144,7 @@ def _fetch(
 def _continue(
     address: str, part: Path, size: int | None, progress: Callable[[int, int | None], None], timeout_s: float
 ) -> int | None:
-    """Append to `part` what one connection gives and return the length it should come to, if that is known."""
+    """Append to `part` what one connection gives; return the length it should come to, if known."""
     have = part.stat().st_size if part.exists() else 0
     if size is not None and have >= size:
         return size
@@ -175,7 +176,7 @@ def _total(answer: Any, have: int) -> int | None:
 
 
 def _published_md5(address: str, timeout_s: float) -> str:
-    """Return the checksum that the publisher puts beside an archive: `MD5 (NAME) = HEX`, or the bare digits."""
+    """Return the checksum published beside an archive: `MD5 (NAME) = HEX`, or the bare digits."""
     try:
         with urllib.request.urlopen(address, timeout=timeout_s) as answer:  # noqa: S310
             text = answer.read(4096).decode("ascii", "replace")

@@ -1,8 +1,9 @@
-"""Owns the prepared dataset folder: how a Split and its protocol lie on disk, and how they are read back and checked.
+"""Owns the prepared dataset folder: how a Split and its protocol lie on disk, and how they are read back and
+checked.
 
-The folder (see docs/protocol.md) is written beside its place and renamed as the last step, so one that exists is
-complete. What is read is checked against the fingerprint that was written: the columns go straight into CSR arrays,
-one pass verifies them, 20 million interactions take about a second.
+The folder (see docs/protocol.md) is written beside its place and renamed as the last step, so one that exists
+is complete. What is read is checked against the fingerprint that was written: the columns go straight into
+CSR arrays, one pass verifies them, 20 million interactions take about a second.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def save_dataset(split: Split, folder: Path | str, protocol: Mapping[str, Any]) 
     Args:
         split: what to write.
         folder: where; it must not exist, or be empty.
-        protocol: how the split came about (`source`, `options`, `counts`), JSON-able; format version, package version,
-            fingerprint and shape are added here.
+        protocol: how the split came about (`source`, `options`, `counts`), JSON-able; format version, package
+            version, fingerprint and shape are added here.
 
     Raises:
         ResultsError: `folder` exists and is not empty.
@@ -87,8 +88,8 @@ def load_dataset(folder: Path | str) -> Split:
     """Read a dataset folder and verify every number of it.
 
     Raises:
-        DataError: not a dataset folder, written by another format version, damaged, or its content does not have the
-            fingerprint it was written with.
+        DataError: not a dataset folder, written by another format version, damaged, or its content does not
+            have the fingerprint it was written with.
     """
     folder = Path(folder)
     protocol = read_protocol(folder)
@@ -109,7 +110,8 @@ def load_dataset(folder: Path | str) -> Split:
     )
     if split.fingerprint != expected:
         raise DataError(
-            f"{folder} has fingerprint {split.fingerprint[:12]}.. and {PROTOCOL} says {expected[:12]}..; its files were "
+            f"{folder} has fingerprint {split.fingerprint[:12]}.. and {PROTOCOL} says "
+            f"{expected[:12]}..; its files were "
             "changed after `distrecvae prepare`: run it again"
         )
     return split
@@ -136,14 +138,15 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
     version = document.get("format") if isinstance(document, dict) else None
     if version != FORMAT:
         raise DataError(
-            f"{folder} has dataset format {version!r} and this is distrecvae {__version__}, which reads format {FORMAT}; "
+            f"{folder} has dataset format {version!r} and this is distrecvae {__version__}, which "
+            f"reads format {FORMAT}; "
             "run `distrecvae prepare` again"
         )
     return dict(document)
 
 
 def save_ids(path: Path | str, ids: npt.NDArray[Any], *, kind: IdKind = "item_id") -> None:
-    """Write ids in their order as a one-column Parquet file (column `kind`), atomically: integers stay integers."""
+    """Write ids in their order as a Parquet file of one column, `kind`, atomically; integers stay integers."""
     with replacing(Path(path)) as temporary:
         _write_table(pa.table({kind: _id_array(ids)}), temporary)
 
@@ -187,7 +190,8 @@ def _read_matrix(path: Path, n_users: int, n_items: int) -> InteractionMatrix:
     user_column, item_column = _read_columns(path, ["user", "item"])
     if user_column.type != pa.int32() or item_column.type != pa.int32():
         raise DataError(
-            f"{path} has columns of {user_column.type} and {item_column.type}; both must be int32: prepare again"
+            f"{path} has columns of {user_column.type} and {item_column.type}; both must be int32: "
+            "prepare again"
         )
     if user_column.null_count or item_column.null_count:
         raise DataError(f"{path} has empty cells; run `distrecvae prepare` again")

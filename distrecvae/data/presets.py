@@ -6,8 +6,9 @@ from typing import Any
 
 from distrecvae.data.split import SplitOptions
 
-# Liang et al. (WWW 2018), section 4.1, taken over by RecVAE (WSDM 2020): thresholds are exclusive, rating > 3.5.
-# ml-1m and ml-latest-small are in neither paper: the same threshold and filters, a tenth of the users in each group.
+# Liang et al. (WWW 2018), section 4.1, taken over by RecVAE (WSDM 2020): thresholds are exclusive, rating >
+# 3.5. ml-1m and ml-latest-small are in neither paper: the same threshold and filters, a tenth of the users in
+# each group.
 PRESETS: dict[str, dict[str, Any]] = {
     "ml-20m": {
         "min_rating": 3.5,

@@ -1,7 +1,8 @@
-"""Owns the folder layout published with Mult-VAE (Liang et al.): `train.csv`, `validation_tr.csv`, ..., read and written.
+"""Owns the folder layout published with Mult-VAE (Liang et al.): `train.csv`, `validation_tr.csv`, ..., read
+and written.
 
-Positions in it are global: users 0..n-1 in the order train, validation, test; `unique_sid.txt` and `unique_uid.txt`
-hold the ids by position. A split written and read back is the same split.
+Positions in it are global: users 0..n-1 in the order train, validation, test; `unique_sid.txt` and
+`unique_uid.txt` hold the ids by position. A split written and read back is the same split.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def read_pro_sg(folder: Path) -> tuple[Split, dict[str, int]]:
         The split, and counts: rows, duplicates merged, users with nothing to score.
 
     Raises:
-        DataError: a file is missing or not of two integer columns, a position is out of range, a user is in two groups,
-            or an interaction is both folded in and held out.
+        DataError: a file is missing or not of two integer columns, a position is out of range, a user is in
+            two groups, or an interaction is both folded in and held out.
     """
     item_ids = _read_ids(folder / "unique_sid.txt")
     pairs = {name: _read_pairs(folder / f"{name}.csv", len(item_ids)) for name in FILES}
@@ -179,8 +180,9 @@ def _read_pairs(path: Path, n_items: int) -> tuple[Positions, Positions]:
 def _boundaries(users: dict[str, Positions], n_users: int, folder: Path) -> tuple[int, int]:
     """Return where validation and test users begin.
 
-    Users whose items were all unseen have no row in any file, so a group may begin or end with users that nothing
-    names. Training users always have rows; the published split holds out as many for validation as for test.
+    Users whose items were all unseen have no row in any file, so a group may begin or end with users that
+    nothing names. Training users always have rows; the published split holds out as many for validation as
+    for test.
     """
     valid_start = int(users["train"][-1]) + 1
     valid_end = max([valid_start, *(int(users[n][-1]) + 1 for n in FILES[1:3] if users[n].size)])

@@ -1,8 +1,9 @@
 """Owns the strong-generalization split: a table of interactions in, a Split and its counts out.
 
-This is the pre-processing published with Mult-VAE (Liang et al., WWW 2018) and used unchanged by RecVAE (Shenbin et
-al., WSDM 2020), to the last row: the same legacy NumPy streams, consumed in the same order. Only the random draws are
-made one user at a time, since each consumes the stream; everything else is whole-array work.
+This is the pre-processing published with Mult-VAE (Liang et al., WWW 2018) and used unchanged by RecVAE
+(Shenbin et al., WSDM 2020), to the last row: the same legacy NumPy streams, consumed in the same order. Only
+the random draws are made one user at a time, since each consumes the stream; everything else is whole-array
+work.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ class SplitOptions:
     """How a table becomes a Split; the defaults of `distrecvae prepare` live here.
 
     Attributes:
-        min_rating: keep rows whose rating is strictly greater, as the published code does (`rating > 3.5`); None keeps
-            every row.
+        min_rating: keep rows whose rating is strictly greater, as the published code does (`rating > 3.5`);
+            None keeps every row.
         min_user_interactions: users with fewer interactions are dropped, after items are.
         min_item_interactions: items with fewer interactions are dropped, once, before users are; 0 keeps all.
-        held_out_users: validation users, and as many test users: a count, or a fraction of all users (a float below
-            0.5).
+        held_out_users: validation users, and as many test users: a count, or a fraction of all users (a float
+            below 0.5).
         held_out_fraction: share of a held-out user's interactions that is to be predicted, rounded down.
         seed: seed of the legacy NumPy generator (0 to 2^32 - 1).
 
@@ -94,10 +95,11 @@ class SplitCounts:
 def split_users(table: InteractionTable, options: SplitOptions | None = None) -> tuple[Split, SplitCounts]:
     """Split `table` by users into train, valid and test.
 
-    In this order: threshold; duplicates of a (user, item) pair merged (so a pair is kept if any of its rows passes);
-    items, then users with too few interactions dropped, once each; users permuted; the last 2 x H held out, first H
-    valid, then H test; items never seen in training dropped; each held-out user's items drawn into fold-in and
-    held-out. Items are numbered in order of first appearance among training rows, users in the permuted order.
+    In this order: threshold; duplicates of a (user, item) pair merged (so a pair is kept if any of its rows
+    passes); items, then users with too few interactions dropped, once each; users permuted; the last 2 x H
+    held out, first H valid, then H test; items never seen in training dropped; each held-out user's items
+    drawn into fold-in and held-out. Items are numbered in order of first appearance among training rows,
+    users in the permuted order.
 
     Returns:
         The split, and how many of what was dropped where.
@@ -136,7 +138,8 @@ def split_users(table: InteractionTable, options: SplitOptions | None = None) ->
     remaining = np.flatnonzero(enough)
     n_users = remaining.size
     n_held_out = _number_held_out(n_users, options)
-    # Positions in `remaining` are ranks of sorted ids: the order of a pandas group-by index, which is what was permuted.
+    # Positions in `remaining` are ranks of sorted ids: the order of a pandas group-by index, which is what
+    # was permuted.
     order = remaining[np.random.RandomState(options.seed).permutation(n_users)]
     position = np.full(len(table.user_ids), -1, dtype=np.int32)
     position[order] = np.arange(n_users, dtype=np.int32)
@@ -188,25 +191,28 @@ def _kept_rows(table: InteractionTable, options: SplitOptions) -> tuple[IntArray
         return table.users, table.items
     if table.ratings is None:
         raise DataError(
-            f"min_rating is {options.min_rating} and the source has no rating column; name it with --rating-column or "
+            f"min_rating is {options.min_rating} and the source has no rating column; name it with "
+            "--rating-column or "
             "leave --min-rating out"
         )
     missing = np.flatnonzero(np.isnan(table.ratings))
     if missing.size:
         raise DataError(
-            f"{missing.size} ratings are empty or NaN (the first in row {missing[0] + 1}); fill or remove those rows, or "
+            f"{missing.size} ratings are empty or NaN (the first in row {missing[0] + 1}); fill or "
+            "remove those rows, or "
             "leave --min-rating out"
         )
     keep = table.ratings > options.min_rating
     if not keep.any():
         raise DataError(
-            f"no rating is above {options.min_rating} (the highest is {table.ratings.max():g}); choose a lower --min-rating"
+            f"no rating is above {options.min_rating} (the highest is {table.ratings.max():g}); "
+            "choose a lower --min-rating"
         )
     return table.users[keep], table.items[keep]
 
 
 def _first_of_each_pair(users: IntArray, items: IntArray, n_items: int) -> npt.NDArray[np.intp] | None:
-    """Return the row numbers that hold a (user, item) pair for the first time, or None if no pair is repeated."""
+    """Return the rows that hold a (user, item) pair for the first time, or None if none is repeated."""
     cells = users.astype(np.int64) * n_items + items
     ordered = np.sort(cells)
     if not np.any(ordered[1:] == ordered[:-1]):
@@ -222,7 +228,8 @@ def _number_held_out(n_users: int, options: SplitOptions) -> int:
     n_held_out = max(1, int(wanted * n_users)) if isinstance(wanted, float) else wanted
     if n_users - 2 * n_held_out < 1:
         raise DataError(
-            f"{n_users} users are left after filtering and 2 x {n_held_out} are to be held out; at least one must remain for "
+            f"{n_users} users are left after filtering and 2 x {n_held_out} are to be held out; at "
+            "least one must remain for "
             "training: lower --held-out-users or the filters"
         )
     return n_held_out
@@ -243,7 +250,7 @@ def _by_first_appearance(items: IntArray, n_items: int) -> tuple[npt.NDArray[np.
 def _held_out_group(
     ids: IntArray, users: IntArray, items: IntArray, *, n_users: int, n_items: int, options: SplitOptions
 ) -> HeldOutUsers:
-    """Draw each user's held-out items: users in id order, a user's rows in file order, one stream for the group."""
+    """Draw held-out items: users in id order, a user's rows in file order, one stream for the group."""
     by_user = np.argsort(ids, kind="stable")
     ids, users, items = ids[by_user], users[by_user], items[by_user]
     starts = (

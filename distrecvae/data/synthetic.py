@@ -1,7 +1,8 @@
 """Owns synthetic data with real structure: the search's demo and the tests' stand-in for a ratings file.
 
-Items belong to clusters and follow a power law of popularity; users like a few clusters. So knowing a user's items
-tells far more about the rest than popularity does, as in real data, and a good model must win by a wide margin.
+Items belong to clusters and follow a power law of popularity; users like a few clusters. So knowing a user's
+items tells far more about the rest than popularity does, as in real data, and a good model must win by a wide
+margin.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ _CHUNK_CELLS = 4_000_000  # users are drawn a block at a time, so that memory st
 
 
 def synthetic_table(*, n_users: int = N_USERS, n_items: int = N_ITEMS, seed: int = SEED) -> InteractionTable:
-    """Return a deterministic table of `n_users` users' interactions with `n_items` items, rows in random order per user.
+    """Return a deterministic table of `n_users` users' interactions with `n_items` items, rows in random
+    order per user.
 
-    User u takes n_u items without replacement with weight pop_i * (theta_u . phi_i): pop_i ~ rank^-0.8, phi_i mostly on
-    the item's own cluster, theta_u Dirichlet over all clusters with a small concentration. Drawing without
-    replacement is the n_u largest of log weight + Gumbel noise, so whole blocks of users are drawn at once.
+    User u takes n_u items without replacement with weight pop_i * (theta_u . phi_i): pop_i ~ rank^-0.8, phi_i
+    mostly on the item's own cluster, theta_u Dirichlet over all clusters with a small concentration. Drawing
+    without replacement is the n_u largest of log weight + Gumbel noise, so whole blocks of users are drawn at
+    once.
 
     Raises:
         ConfigError: fewer than 20 users or 50 items.
@@ -67,13 +70,15 @@ def synthetic_split(
     seed: int = SEED,
     held_out_users: int | float | None = None,
 ) -> Split:
-    """Return the split of `synthetic_table` under the published protocol; the same arguments give the same fingerprint.
+    """Return the split of `synthetic_table` under the published protocol; the same arguments give the same
+    fingerprint.
 
     Args:
         n_users: users in all.
         n_items: items in all; the split has those that a training user took.
         seed: of the data; the protocol keeps its own seed.
-        held_out_users: validation users, and as many test users: a count or a fraction; None is the protocol's default.
+        held_out_users: validation users, and as many test users: a count or a fraction; None is the
+            protocol's default.
 
     Raises:
         ConfigError, DataError: sizes too small to have structure or to hold out.

@@ -1,4 +1,4 @@
-"""Owns InteractionTable: what every reader returns and every split begins with, one row a recorded interaction."""
+"""Owns InteractionTable, one row a recorded interaction: what readers return and a split begins with."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from distrecvae.errors import DataError
 
 # Positions are int32 everywhere (half the memory traffic of int64), so this many users or items is the end.
 MAX_IDS = 2**31 - 1
+
+# Texts that stand for "nothing there" in an id or a rating.
+NOTHING = ("", "NaN", "nan", "NULL", "null", "NA", "N/A", "<NA>", "None", "#N/A")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +54,43 @@ class InteractionTable:
         return self.users.size
 
 
+def clean_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text ids as dictionaries without surrounding space, those that stand for nothing null; others as
+    they are.
+
+    Only distinct ids are looked at, so the cost does not grow with the rows.
+    """
+    kind = column.type
+    if pa.types.is_string_view(kind):
+        column = column.cast(pa.large_string())
+    values_type = kind.value_type if pa.types.is_dictionary(kind) else column.type
+    if not (pa.types.is_string(values_type) or pa.types.is_large_string(values_type)):
+        return column
+    if not pa.types.is_dictionary(kind):
+        column = column.dictionary_encode()
+    column = column.unify_dictionaries()
+    if not column.num_chunks:
+        return column
+    written = column.chunk(0).dictionary.cast(pa.string())
+    values = pc.utf8_trim_whitespace(written)
+    values = pc.if_else(pc.is_in(values, value_set=pa.array(NOTHING)), None, values)
+    if values.equals(written):
+        return column
+    encoded = values.dictionary_encode()  # trimming may have made two ids one
+    return pa.chunked_array(
+        [
+            pa.DictionaryArray.from_arrays(encoded.indices.take(chunk.indices), encoded.dictionary)
+            for chunk in column.chunks
+        ]
+    )
+
+
 def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array, npt.NDArray[Any]]:
     """Return each row's position among the sorted distinct ids, and those ids.
 
-    Ids written as integers become int64 and sort as numbers, but only where every one is written as Python would
-    write it: one "007" keeps the whole column text, so that "007" and "7" stay two ids. Text sorts by code point.
+    Ids written as integers become int64 and sort as numbers, but only where every one is written as Python
+    would write it: one "007" keeps the whole column text, so that "007" and "7" stay two ids. Text sorts by
+    code point.
 
     Args:
         column: the ids: integers, text, or a dictionary of text; without nulls.
@@ -79,7 +114,8 @@ def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array
     values = column.chunk(0).dictionary
     if len(values) > MAX_IDS:
         raise DataError(
-            f"{len(values)} distinct {what} ids; positions are 32 bits wide, so at most {MAX_IDS}: filter first"
+            f"{len(values)} distinct {what} ids; positions are 32 bits wide, so at most {MAX_IDS}: "
+            "filter first"
         )
     codes = np.concatenate([np.asarray(chunk.indices) for chunk in column.chunks]).astype(
         np.int32, copy=False

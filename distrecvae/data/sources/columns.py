@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 from distrecvae.errors import DataError, nearest
 
-# In order of preference, spelled without case, spaces and underscores: user_id, userId, "User ID" are one name.
+# In order of preference, spelled without case, spaces and underscores: user_id, userId, "User ID" are one
+# name.
 _ALIASES = {
     "user": "userid user uid users customerid customer visitorid memberid reviewerid accountid username",
-    "item": "itemid item iid items movieid movie productid product songid song trackid articleid bookid videoid "
+    "item": "itemid item iid items movieid movie productid product songid song trackid articleid "
+    "bookid videoid "
     "parentasin asin isbn businessid sid itemname",
     "rating": "rating ratings score stars overall count plays playcount listencount preference",
     "timestamp": "timestamp time date datetime ts unixreviewtime createdat",
 }
-
-# Texts that stand for "nothing there" in an id or a rating.
-NOTHING = ("", "NaN", "nan", "NULL", "null", "NA", "N/A", "<NA>", "None", "#N/A")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,8 @@ class ColumnNames:
 
 
 def find_columns(found: Sequence[str], wanted: ColumnNames) -> dict[str, int]:
-    """Return the position in `found` of each role: always user and item, rating and timestamp where there are any.
+    """Return the position in `found` of each role: always user and item, rating and timestamp where there are
+    any.
 
     Args:
         found: the file's column names, in order.
@@ -58,7 +58,8 @@ def find_columns(found: Sequence[str], wanted: ColumnNames) -> dict[str, int]:
     for role, position in positions.items():
         if position in taken:
             raise DataError(
-                f"column {found[position]!r} is both {taken[position]} and {role}; name another with --{role}-column"
+                f"column {found[position]!r} is both {taken[position]} and {role}; name another "
+                f"with --{role}-column"
             )
         taken[position] = role
     return positions
@@ -89,8 +90,11 @@ def _no_column(found: Sequence[str], role: str) -> str:
             "user_id,item_id,rating"
         )
     usual = f"{role}_id"
-    hint = nearest(usual, found)
-    return f"no column looks like the {role} ({usual}, {role}, ...); the columns are {_listed(found)}{hint}: name it with --{role}-column"
+    return (
+        f"no column looks like the {role} ({usual}, {role}, ...); the columns are {_listed(found)}; "
+        "name the right one "
+        f"with --{role}-column"
+    )
 
 
 def _looks_like_data(text: str) -> bool:

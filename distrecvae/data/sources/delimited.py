@@ -1,7 +1,8 @@
-"""Owns text tables: CSV, TSV, RecBole's .inter, MovieLens' .dat, Million Song triplets, read by Arrow on all cores.
+"""Owns text tables: CSV, TSV, RecBole's .inter, MovieLens' .dat, Million Song triplets, read by Arrow on all
+cores.
 
-Ids are read as dictionaries (one copy of each distinct id, 32 bits a row), so a file of 20 million rows costs a few
-hundred megabytes, and ids keep their text until `factorize` decides that they are numbers.
+Ids are read as dictionaries (one copy of each distinct id, 32 bits a row), so a file of 20 million rows costs
+a few hundred megabytes, and ids keep their text until `factorize` decides that they are numbers.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from distrecvae.data.sources.columns import NOTHING, ColumnNames, find_columns
+from distrecvae.data.sources.columns import ColumnNames, find_columns
 from distrecvae.data.sources.opening import Part, Replacing
-from distrecvae.data.table import InteractionTable, factorize
+from distrecvae.data.table import NOTHING, InteractionTable, clean_ids, factorize
 from distrecvae.errors import DataError
 
 ID = pa.dictionary(pa.int32(), pa.string())
@@ -36,8 +37,8 @@ def read_delimited(part: Part, wanted: ColumnNames, *, typed_header: bool = Fals
         typed_header: names carry a type after a colon (`user_id:token`, RecBole).
 
     Raises:
-        DataError: empty, only a header, a missing column, a row of another width, an empty id, a rating that is no
-            number, or damaged.
+        DataError: empty, only a header, a missing column, a row of another width, an empty id, a rating that
+            is no number, or damaged.
     """
     first_line, rest = _first_line(part)
     delimiter = max(_DELIMITERS, key=first_line.count)
@@ -65,7 +66,13 @@ def read_headerless(part: Part, roles: Sequence[str], source_format: str, delimi
 
 
 def to_table(
-    table: pa.Table, source: Mapping[str, Any], part: Part | str, *, names: Mapping[str, str], first_line: int
+    table: pa.Table,
+    source: Mapping[str, Any],
+    part: Part | str,
+    *,
+    names: Mapping[str, str],
+    first_line: int,
+    place: str = "line",
 ) -> InteractionTable:
     """Return the InteractionTable of an Arrow table with columns user, item and perhaps rating.
 
@@ -76,12 +83,12 @@ def to_table(
         raise DataError(f"{part} has no rows; it must hold interactions")
     factors = {}
     for role in ("user", "item"):
-        column = table.column(role)
+        column = clean_ids(table.column(role))
         empty = _empty_ids(column)
         if empty.size:
             raise DataError(
-                f"{part} has {empty.size} rows with an empty or NaN {role} id (column {names[role]!r}, first in line "
-                f"{empty[0] + first_line}); remove those rows"
+                f"{part} has rows without a {role} id (column {names[role]!r} is empty or NaN in "
+                f"{empty.size} of them, first in {place} {empty[0] + first_line}); remove them"
             )
         factors[role] = factorize(column, role)
         table = table.drop_columns([role])
@@ -174,7 +181,9 @@ def _explained(message: str, part: Part, positions: Mapping[str, int], names: Se
         return f"{part} has {match[2]} fields{line} and {match[1]} in its first; every line must have as many"
     if match := re.search(r"conversion error to double: invalid value '(.*)'", message, re.DOTALL):
         column = names[positions["rating"]]
-        return f"{part} has the rating {match[1]!r}{line} (column {column!r}); ratings must be numbers: correct it"
+        return (
+            f"{part} has rating {match[1]!r}{line} (column {column!r}); ratings must be numbers: correct it"
+        )
     if "UTF8" in message:
         return f"{part} is not UTF-8 text{line}; convert it first"
     return f"{part} cannot be read{line} ({message.splitlines()[0][:160]})"

@@ -1,4 +1,4 @@
-"""Owns the Netflix Prize files: `combined_data_*.txt` and `mv_*.txt`, where a line `N:` opens movie N's ratings."""
+"""Owns the Netflix Prize files, `combined_data_*.txt` and `mv_*.txt`: a line `N:` opens movie N."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from distrecvae.errors import DataError
 def read_netflix(parts: Sequence[Part]) -> InteractionTable:
     """Read the parts in the given order as one table of user, movie, rating; dates are not read.
 
-    A movie's line is widened to three fields on the way in (`12:` reads as `12:,,`), so that Arrow parses the whole as
-    one table; its rows then carry the last movie line's number forward.
+    A movie's line is widened to three fields on the way in (`12:` reads as `12:,,`), so that Arrow parses the
+    whole as one table; its rows then carry the last movie line's number forward.
 
     Raises:
         DataError: a rating before the first movie line, lines of another form, or damaged.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import io
 import zipfile
@@ -58,7 +59,8 @@ class Part:
         """Yield the unpacked bytes.
 
         Raises:
-            DataError: the file is missing, unreadable or damaged; also while it is being read inside the context.
+            DataError: the file is missing, unreadable or damaged; also while it is being read inside the
+                context.
         """
         try:
             if self.member is not None:
@@ -78,6 +80,8 @@ class Part:
             raise DataError(f"{self} is damaged or cut short ({_brief(error)}); fetch it again") from error
         except (NotImplementedError, RuntimeError) as error:  # an encrypted zip, or an unknown compression
             raise DataError(f"{self} cannot be unpacked ({_brief(error)}); unpack it first") from error
+        except OSError as error:
+            raise DataError(f"{self} cannot be read ({error.strerror or error})") from error
 
     def head(self) -> bytes:
         """Return the first 64 KiB."""
@@ -89,13 +93,16 @@ class Part:
 
 
 def parts_of(path: Path, member: str | None = None) -> list[Part]:
-    """Return what to read of `path`: itself, the interactions inside a zip or folder, or the parts of the Netflix Prize.
+    """Return what to read of `path`: itself, the interactions inside a zip or folder, or the parts of the
+    Netflix Prize.
 
     Raises:
         DataError: no such file, an archive that is not one, or several candidates and no `member` to choose.
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder{nearest(path.name, _siblings(path))}")
+        close = difflib.get_close_matches(path.name, _siblings(path), n=1, cutoff=0.8)
+        hint = f"; did you mean {str(path.with_name(close[0]))!r}?" if close else ""
+        raise DataError(f"{path}: no such file or folder{hint}")
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
         names = [p.relative_to(path).as_posix() for p in files]
@@ -120,7 +127,7 @@ def parts_of(path: Path, member: str | None = None) -> list[Part]:
 
 
 class Chain(io.RawIOBase):
-    """Parts read one after the other as one file; a part that does not end its last line gets its line end."""
+    """Parts read one after the other as one file; a part that does not end its last line gets a line end."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._chunks = _chunks(parts)
@@ -217,7 +224,8 @@ def _is_gzip(path: Path) -> bool:
 
 
 def _siblings(path: Path) -> list[str]:
-    return [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    folder = path.parent
+    return [p.name for p in folder.iterdir() if p.suffix == path.suffix] if folder.is_dir() else []
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

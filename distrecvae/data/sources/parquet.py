@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distrecvae.data.sources.columns import NOTHING, ColumnNames, find_columns
+from distrecvae.data.sources.columns import ColumnNames, find_columns
 from distrecvae.data.sources.delimited import to_table
 from distrecvae.data.sources.opening import Part
 from distrecvae.data.table import InteractionTable
@@ -36,8 +36,6 @@ def read_parquet(source: Part | Path, wanted: ColumnNames) -> InteractionTable:
         raise DataError(f"{source} is not a Parquet file or is damaged ({first})") from error
     columns = {role: schema.names[positions[role]] for role in positions}
     table = table.select([columns[role] for role in wanted_roles]).rename_columns(wanted_roles)
-    for role in ("user", "item"):
-        table = table.set_column(table.column_names.index(role), role, _empty_as_null(table.column(role)))
     if "rating" in wanted_roles:
         try:
             rating = table.column("rating").cast(pa.float64())
@@ -48,7 +46,7 @@ def read_parquet(source: Part | Path, wanted: ColumnNames) -> InteractionTable:
             ) from error
         table = table.set_column(table.column_names.index("rating"), "rating", rating)
     return to_table(table, {"path": str(source), "format": "parquet", "columns": columns}, str(source),
-                    names=columns, first_line=1)  # fmt: skip
+                    names=columns, first_line=1, place="row")  # fmt: skip
 
 
 def _file(part: Part) -> Any:
@@ -56,24 +54,3 @@ def _file(part: Part) -> Any:
         return str(part.path)
     with part.open() as file:
         return pa.BufferReader(io.BytesIO(file.read()).getbuffer())
-
-
-def _empty_as_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a text column as dictionaries in which empty and NaN texts are null; other types as they are."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
-        return column
-    column = column.cast(pa.string()) if not pa.types.is_large_string(kind) else column
-    column = column.dictionary_encode().unify_dictionaries()
-    if not column.num_chunks:
-        return column
-    values = column.chunk(0).dictionary
-    kept = pa.array([None if value in NOTHING else value for value in values.to_pylist()], type=values.type)
-    if not kept.null_count:
-        return column
-    chunks = [
-        pa.DictionaryArray.from_arrays(chunk.indices, kept).cast(values.type) for chunk in column.chunks
-    ]
-    return pa.chunked_array(chunks).dictionary_encode()
