@@ -186,7 +186,7 @@ def _line(content: Mapping[str, Any], key: str) -> str:
 
 
 def _registered(model: str) -> type:
-    from distrecvae.training import registry  # torch comes with it: only where no class was given
+    import distrecvae.training.registry as registry  # torch comes with it: only where no class was given
 
     if model not in registry.models():
         hint = nearest(model, registry.models()) or f"; known are {', '.join(registry.models())}"
