@@ -146,7 +146,7 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
 
 
 def save_ids(path: Path | str, ids: npt.NDArray[Any], *, kind: IdKind = "item_id") -> None:
-    """Write ids in their order as a Parquet file of one column, `kind`, atomically; integers stay integers."""
+    """Write ids in their order as Parquet (one column, `kind`), atomically; integers stay integers."""
     with replacing(Path(path)) as temporary:
         _write_table(pa.table({kind: _id_array(ids)}), temporary)
 
