@@ -36,6 +36,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and the event files are ours
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's own snapshots are never read; they grow with the trials
     "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints a banner even when told to be silent
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's coming default, chosen now: it warns otherwise
@@ -188,7 +189,7 @@ def run_trials(conductor: Conductor, data: Any, slots: Slots, folder: Path, refr
         ),
         run_config=tune.RunConfig(
             name=TUNE_FOLDER,
-            storage_path=str(folder),
+            storage_path=str(folder.resolve()),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             callbacks=[ConductedCallback(conductor, refresh)],

@@ -66,7 +66,7 @@ class Progress:
     def reported(self, record: TrialRecord) -> None:
         """Say where a new best was found."""
         best = self._ledger.best()
-        if best is None or best.score is None or best.number != record.number:
+        if best is None or best.score is None or best.number != record.number or best.passes < self._config.min_passes:
             return
         if self._best_shown is None or best.score > self._best_shown[1]:
             first_of_trial = self._best_shown is None or self._best_shown[0] != best.number

@@ -64,14 +64,17 @@ def search_summary(
 
 
 def _scores(best: Scored, published: Scored | None) -> list[str]:
-    columns = [(TITLES[name], name) for name in METRICS]
-    lines = [f"{'':<24}" + "".join(f"{title:>20}" for title, _ in columns)]
-    for label, scored in (("best", best), ("published", published)):
-        if scored is None:
-            continue
-        for group, evaluation in (("valid", scored.valid), ("test", scored.test)):
-            cells = "".join(f"{_with_error(evaluation, name):>20}" for _, name in columns)
-            lines.append(f"{f'{label} (trial {scored.record.number}) {group}':<24}{cells}")
+    rows = [
+        (f"{label} (trial {scored.record.number}), {group}", evaluation)
+        for label, scored in (("best", best), ("published", published))
+        if scored is not None
+        for group, evaluation in (("validation", scored.valid), ("test", scored.test))
+    ]
+    width = max(len(label) for label, _ in rows) + 2
+    lines = [" " * width + "".join(f"{TITLES[name]:>18}" for name in METRICS)]
+    for label, evaluation in rows:
+        cells = "".join(f"{_with_error(evaluation, name):>18}" for name in METRICS)
+        lines.append(f"{label:<{width}}{cells}")
     return lines
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import api_pb2
-from tensorboard.plugins.hparams.summary import experiment_pb, session_end_pb, session_start_pb
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -36,7 +34,7 @@ class EventFiles:
         folder = self._folder / "trials" / f"{record.number:05d}"
         writer = self._writers[record.number] = _fresh_writer(folder)
         hparams = {name: value for name, value in self._space.flatten(record.config).items() if value is not None}
-        _add(writer, session_start_pb(hparams=hparams, group_name=f"trial {record.number:05d}"), step=0)
+        _add(writer, summary_v2.hparams_pb(hparams, trial_id=f"{record.number:05d}"), step=0)
         for position in range(len(record.reports)):
             self._add_report(record, position)
         writer.flush()
@@ -52,7 +50,7 @@ class EventFiles:
         status = api_pb2.STATUS_FAILURE if bad else api_pb2.STATUS_SUCCESS
         writer = self._writers.pop(record.number, None)
         if writer is not None:
-            _add(writer, session_end_pb(status), step=record.passes)
+            _add(writer, _session_end(status), step=record.passes)
             writer.close()
 
     def close(self) -> None:
@@ -72,21 +70,19 @@ class EventFiles:
         # One description for all trials: conditional parameters are columns of the tab even where a trial lacks them.
         metrics = [f"best/{self._metric}", *(f"valid/{name}" for name in METRICS), "train/loss"]
         writer = _fresh_writer(self._folder)
-        infos = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics]
-        _add(writer, experiment_pb(_hparam_infos(self._space), infos, user="", description="distrecvae search"), step=0)
+        hparams = [summary_v2.HParam(name) for name in self._space.names()]
+        _add(writer, summary_v2.hparams_config_pb(hparams, [summary_v2.Metric(tag) for tag in metrics]), step=0)
         writer.close()
 
 
-def _hparam_infos(space: SearchSpace) -> Sequence[api_pb2.HParamInfo]:
-    examples: Mapping[str, Any] = space.flatten(space.default_config())
-    infos = []
-    for name, value in examples.items():
-        text = isinstance(value, str)
-        kind = api_pb2.DATA_TYPE_STRING if text else api_pb2.DATA_TYPE_FLOAT64
-        if isinstance(value, bool):
-            kind = api_pb2.DATA_TYPE_BOOL
-        infos.append(api_pb2.HParamInfo(name=name, type=kind))
-    return infos
+def _session_end(status: Any) -> Summary:
+    """Return the mark that TensorBoard's library only offers to users of TensorFlow."""
+    data = plugin_data_pb2.HParamsPluginData(
+        session_end_info=plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+    )
+    value = Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=metadata.create_summary_metadata(data))
+    value.tensor.CopyFrom(metadata.NULL_TENSOR)
+    return Summary(value=[value])
 
 
 def _fresh_writer(folder: Path) -> EventFileWriter:
