@@ -64,7 +64,7 @@ def clean_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_string_view(kind):
         column = column.cast(pa.large_string())
     values_type = kind.value_type if pa.types.is_dictionary(kind) else column.type
-    if not (pa.types.is_string(values_type) or pa.types.is_large_string(values_type)):
+    if not _is_text(values_type):
         return column
     if not pa.types.is_dictionary(kind):
         column = column.dictionary_encode()
@@ -107,6 +107,8 @@ def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array
     if not pa.types.is_dictionary(column.type):
         if pa.types.is_floating(column.type):
             column = _whole(column, what)
+        if not (pa.types.is_integer(column.type) or _is_text(column.type)):
+            raise DataError(f"{what} ids have type {column.type}; they must be text or whole numbers")
         column = column.dictionary_encode()
     column = column.unify_dictionaries()
     if column.num_chunks == 0:
@@ -164,3 +166,7 @@ def _whole(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         raise DataError(
             f"{what} ids are fractions ({str(error)[:80]}); they must be text or whole numbers"
         ) from error
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -1,4 +1,5 @@
-"""The split: the published pre-processing to the last row, a naive oracle for everything else, and its edges."""
+"""The split: the published pre-processing to the last row, a naive oracle for everything else, and its
+edges."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def table_of(
 
 
 def roles_of(split: Split) -> dict[str, set[tuple[int, int]]]:
-    """The five tables of a split as sets of (user position, item position), users counted through all groups."""
+    """The five tables of a split as sets of (user position, item position), users counted through all
+    groups."""
     starts = (0, split.train.n_users, split.train.n_users, *[split.train.n_users + split.valid.n_users] * 2)
     matrices = (
         split.train,
@@ -71,7 +73,8 @@ def golden_input() -> pd.DataFrame:
 def test_published_split_to_the_last_row() -> None:
     """From the published output's rows alone, who is held out and what of them must come out as published."""
     rows = golden_input()
-    # One held-out user has fewer than five items here, since those that no training user has are not in the output.
+    # One held-out user has fewer than five items here, since those that no training user has are not in the
+    # output.
     options = SplitOptions(min_rating=3.5, min_user_interactions=1, held_out_users=60)
     split, counts = split_users(table_of(rows["user"], rows["item"], rows["rating"]), options)
     assert_is_golden(split)
@@ -79,7 +82,8 @@ def test_published_split_to_the_last_row() -> None:
 
 
 def test_what_is_to_be_dropped_leaves_no_trace() -> None:
-    """Low ratings, a user with too few, items only held-out users have, repeated rows: the same split comes out."""
+    """Low ratings, a user with too few, items only held-out users have, repeated rows: the same split comes
+    out."""
     rows = golden_input()
     held_out = np.load(GOLDEN)["unique_uid"][-120:]
     noise = pd.concat(
@@ -182,8 +186,7 @@ def test_against_a_naive_split(
     table = table_of(rows["user"].to_numpy(dtype=str), rows["item"].to_numpy(dtype=str), rows["rating"])
     try:
         split, counts = split_users(table, options)
-    except DataError as error:
-        assert "2 x" in str(error)
+    except DataError:  # too few users are left; that this is said is another test's
         return
     expected = naive_split(rows, options, n_held_out)
     for role, found in roles_of(split).items():
@@ -195,7 +198,8 @@ def test_against_a_naive_split(
 
 
 def test_items_are_dropped_before_users() -> None:
-    """Once each, in this order: a user left with too few by the item filter goes, an item so made rare stays."""
+    """Once each, in this order: a user left with too few by the item filter goes, an item so made rare
+    stays."""
     users = [*[u for u in range(6) for _ in range(3)], 9, 9, 9]
     items = [*[i for _ in range(6) for i in range(3)], 0, 1, 77]  # 77 is rare, so user 9 is left with two
     split, counts = split_users(
