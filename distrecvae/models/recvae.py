@@ -101,7 +101,7 @@ class RecVAEConfig:
             raise ConfigError(f"{given}; exactly one of gamma and beta must be: {remedy}")
         if self.anneal_updates and self.beta is None:
             raise ConfigError(
-                f"anneal_updates is {self.anneal_updates}; only beta can be annealed: pass gamma=None and a beta"
+                f"anneal_updates is {self.anneal_updates}; only beta is annealed: pass gamma=None and a beta"
             )
         object.__setattr__(self, "mixture_weights", _checked_weights(self.mixture_weights))
 
@@ -113,9 +113,7 @@ def _checked_weights(weights: object) -> tuple[float, float, float]:
         ConfigError: they are not three non-negative numbers that sum to 1.
     """
     if not isinstance(weights, tuple | list) or len(weights) != 3:
-        raise ConfigError(
-            f"mixture_weights is {weights!r}; it must be the three of N(0, I), q_old, N(0, exp(10) I)"
-        )
+        raise ConfigError(f"mixture_weights is {weights!r}; it must be three weights")
     for weight in weights:
         require_number("a weight of mixture_weights", weight, at_least=0)
     if abs(sum(weights) - 1) > 1e-6:
@@ -165,7 +163,9 @@ class Encoder(nn.Module):
     def forward(self, preactivation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mu and logvar, each (n_rows, latent_dim)."""
         hidden: torch.Tensor = self._hidden(preactivation)
-        return self.fc_mu(hidden), self.fc_logvar(hidden)
+        mu: torch.Tensor = self.fc_mu(hidden)
+        logvar: torch.Tensor = self.fc_logvar(hidden)
+        return mu, logvar
 
     def posterior(self, rows: SparseRows) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mu and logvar of whole rows, without denoising and without a gradient."""
@@ -174,7 +174,7 @@ class Encoder(nn.Module):
         return mu, logvar
 
     def _dense(self, preactivation: torch.Tensor) -> torch.Tensor:
-        hidden = self.get_submodule("ln1")(F.silu(preactivation))
+        hidden: torch.Tensor = self.get_submodule("ln1")(F.silu(preactivation))
         total = hidden
         for k in range(2, N_HIDDEN + 1):
             hidden = self.get_submodule(f"ln{k}")(F.silu(self.get_submodule(f"fc{k}")(hidden) + total))

@@ -144,7 +144,7 @@ class AlternatingTrainer:
         losses = Losses(*(totals / n_users).tolist())
         if not all(torch.isfinite(totals).tolist()):
             raise DivergedError(
-                f"the loss is {sum(losses)} with learning rate {self._config.learning_rate:g} in cycle {self._cycle + 1}, pass {pass_ + 1}; lower it"
+                f"the loss is {sum(losses)} in pass {pass_ + 1}, cycle {self._cycle + 1}; lower learning_rate"
             )
         return losses
 
@@ -297,7 +297,7 @@ def _adam(module: torch.nn.Module, learning_rate: float) -> torch.optim.Adam:
 
 
 def _dense_parameters(model: RecVAE, *, encoder: bool, decoder: bool) -> list[torch.nn.Parameter]:
-    """Return the parameters whose gradients autograd makes: all but those of the two layers that meet the items."""
+    """Return the parameters whose gradients autograd makes: all but those of the layers of items."""
     sides = ([model.encoder] if encoder else []) + ([model.decoder] if decoder else [])
     by_hand = {id(p) for layer in (model.encoder.fc1, model.decoder) for p in (layer.weight, layer.bias)}
     return [p for side in sides for p in side.parameters() if id(p) not in by_hand]

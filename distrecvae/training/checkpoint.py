@@ -51,7 +51,7 @@ def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             document = json.loads(header)
             if document["format"] != FORMAT:
                 raise CheckpointError(
-                    f"{path} has format {document['format']}; {FORMAT} is read here: use the version that wrote it"
+                    f"{path} has format {document['format']}; {FORMAT} is read: use the version that wrote it"
                 )
             return {name: file.get_tensor(name) for name in file.keys()}, document["metadata"]  # noqa: SIM118
     except FileNotFoundError:
@@ -122,7 +122,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
     document = read_json(folder / CONFIG_FILE)
     if document.get("format") != FORMAT:
         raise CheckpointError(
-            f"{folder} has format {document.get('format')}; {FORMAT} is read here: use the version that wrote it"
+            f"{folder} has format {document.get('format')}; {FORMAT} is read: use the version that wrote it"
         )
     state, _ = load_state(folder / MODEL_FILE)
     try:

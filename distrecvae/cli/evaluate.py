@@ -1,0 +1,42 @@
+"""Owns `distrecvae evaluate`: a saved model against a dataset's held-out users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from distrecvae.cli.output import print_scores
+from distrecvae.errors import DataError
+
+
+@click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--model", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR",
+              help="Model folder: the best/ of a training run or a search.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path), required=True, metavar="DIR",
+              help="Dataset folder with the same items.")  # fmt: skip
+@click.option("--group", type=click.Choice(["test", "valid"]), default="test", show_default=True,
+              help="The held-out users to score.")  # fmt: skip
+@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
+def command(folder: Path, data: Path, group: str, device: str | None, threads: int | None) -> None:
+    """Score a saved model on held-out users.
+
+    \b
+    Example:
+      distrecvae evaluate --model runs/published/best --data data/mine
+    """
+    from distrecvae.data.io import load_dataset
+    from distrecvae.evaluation import evaluate
+    from distrecvae.training.checkpoint import load_model
+    from distrecvae.training.run import usable_device, use_threads
+
+    use_threads(threads)
+    loaded = load_model(folder, usable_device(device))
+    split = load_dataset(data)
+    if loaded.item_ids.tolist() != split.item_ids.tolist():
+        raise DataError(
+            f"{folder} knows {len(loaded.item_ids)} items and {data} has {len(split.item_ids)}, not the same"
+            " ones in the same order; score it on the data set it was trained on"
+        )
+    print_scores({group: evaluate(loaded.recommender, split.test if group == "test" else split.valid)})

@@ -1,0 +1,86 @@
+"""Owns how a configuration is read: from a file, ``name=value`` words, a finished model's config.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from distrecvae.errors import ConfigError
+from distrecvae.training.registry import config_class, config_from_dict, config_to_dict
+
+DEFAULT_MODEL = "recvae"
+
+
+def read_config(model: str | None, path: Path | None, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return the model's name and whole configuration: defaults, under the file's settings, under `words`.
+
+    Args:
+        model: the name asked for; None takes the file's, or RecVAE.
+        path: YAML or JSON, either plain settings or ``{"model": ..., "config": {...}}`` as in a model folder.
+        words: ``name=value`` each; values are YAML scalars or lists, and ``none`` is null.
+
+    Raises:
+        ConfigError: the file or a word cannot be read, a setting is unknown or breaks a rule, or the models
+            differ.
+    """
+    named, settings = (None, {}) if path is None else _from_file(path)
+    if model is not None and named is not None and model != named:
+        raise ConfigError(
+            f"{path} configures {named}, but --model is {model}; leave --model out or take another file"
+        )
+    chosen = model or named or DEFAULT_MODEL
+    config_class(chosen)
+    return chosen, config_to_dict(config_from_dict(chosen, {**settings, **_from_words(words)}))
+
+
+def _from_file(path: Path) -> tuple[str | None, dict[str, Any]]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise ConfigError(
+            f"{path} cannot be read as YAML or JSON ({reason}); give a file of settings"
+        ) from None
+    if content is None:
+        return None, {}
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{path} holds a {type(content).__name__}; it must be a mapping of settings")
+    if "config" not in content:
+        return None, {str(name): _value(value) for name, value in content.items()}
+    model, settings = content.get("model"), content["config"]
+    if not isinstance(settings, Mapping) or not isinstance(model, str | None):
+        raise ConfigError(f"{path}: config must be a mapping of settings and model a name")
+    return model, {str(name): _value(value) for name, value in settings.items()}
+
+
+def _from_words(words: Sequence[str]) -> dict[str, Any]:
+    settings = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"{word!r} is no setting; write --set name=value, such as --set latent_dim=64")
+        try:
+            settings[name.strip()] = _value(yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise ConfigError(
+                f"the value of {word!r} cannot be read; write a number, a word or [a, list]"
+            ) from None
+    return settings
+
+
+def _value(value: Any) -> Any:
+    """Return a YAML value with what YAML 1.1 misses: 5e-4 is a number, none is null, 3/20 a fraction."""
+    if isinstance(value, list):
+        return [_value(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if value.lower() == "none":
+        return None
+    numerator, slash, denominator = value.partition("/")
+    try:
+        return float(numerator) / float(denominator) if slash else float(value)
+    except (ValueError, ZeroDivisionError):
+        return value
