@@ -121,6 +121,7 @@ def _fetch(
         try:
             total = _continue(address, part, size, progress, timeout_s)
         except urllib.error.HTTPError as error:
+            error.close()  # it is the open answer as well
             if error.code == 416:  # what lies here is not a beginning of what lies there
                 part.unlink(missing_ok=True)
                 trouble = "the part on disk does not fit"
@@ -181,6 +182,8 @@ def _published_md5(address: str, timeout_s: float) -> str:
         with urllib.request.urlopen(address, timeout=timeout_s) as answer:  # noqa: S310
             text = answer.read(4096).decode("ascii", "replace")
     except (http.client.HTTPException, OSError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise DataError(
             f"{address} could not be fetched ({error}); without it the archive cannot be checked"
         ) from error

@@ -39,7 +39,8 @@ def test_round_trip(split: Split, folder: Path) -> None:
     for one, other in ((again.train, split.train), (again.test.held_out, split.test.held_out)):
         np.testing.assert_array_equal(one.indptr, other.indptr)
         np.testing.assert_array_equal(one.indices, other.indices)
-        assert one.indices.dtype == np.int32 and one.n_items == other.n_items
+        assert one.indices.dtype == np.int32
+        assert one.n_items == other.n_items
 
 
 def test_protocol_says_how_it_was_made(split: Split, folder: Path) -> None:
