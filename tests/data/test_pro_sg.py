@@ -83,9 +83,8 @@ def test_users_that_no_file_names_keep_their_places(
         users = [u for u in range(4) if not rows[u]]
         fold_in = InteractionMatrix.from_pairs(users, [1] * len(users), n_users=4, n_items=2)
         groups.append(HeldOutUsers(fold_in, InteractionMatrix.from_pairs([], [], n_users=4, n_items=2)))
-    split = Split(
-        train, *groups, np.array([f"u{n}" for n in range(11)], object), np.array(["a", "b"], object)
-    )
+    user_ids, item_ids = np.array([f"u{n}" for n in range(11)], object), np.array(["a", "b"], object)
+    split = Split(train, groups[0], groups[1], user_ids, item_ids)
     folder = tmp_path_factory.mktemp("silent") / "pro_sg"
     write_pro_sg(split, folder)
     assert read_pro_sg(folder)[0].fingerprint == split.fingerprint
