@@ -70,18 +70,33 @@ class EventFiles:
         # One description for all trials: conditional parameters are columns of the tab even where a trial lacks them.
         metrics = [f"best/{self._metric}", *(f"valid/{name}" for name in METRICS), "train/loss"]
         writer = _fresh_writer(self._folder)
-        hparams = [summary_v2.HParam(name) for name in self._space.names()]
-        _add(writer, summary_v2.hparams_config_pb(hparams, [summary_v2.Metric(tag) for tag in metrics]), step=0)
+        experiment = api_pb2.Experiment(
+            hparam_infos=[_hparam_info(name, value) for name, value in self._space.flatten(self._space.base).items()],
+            metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics],
+            time_created_secs=time.time(),
+        )
+        data = plugin_data_pb2.HParamsPluginData(experiment=experiment)
+        _add(writer, _plugin_summary(metadata.EXPERIMENT_TAG, data), step=0)
         writer.close()
 
 
+def _hparam_info(name: str, example: Any) -> api_pb2.HParamInfo:
+    kind = api_pb2.DATA_TYPE_FLOAT64
+    if isinstance(example, bool):
+        kind = api_pb2.DATA_TYPE_BOOL
+    elif isinstance(example, str):
+        kind = api_pb2.DATA_TYPE_STRING
+    return api_pb2.HParamInfo(name=name, type=kind)
+
+
 def _session_end(status: Any) -> Summary:
-    """Return the mark that TensorBoard's library only offers to users of TensorFlow."""
-    data = plugin_data_pb2.HParamsPluginData(
-        session_end_info=plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
-    )
-    value = Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=metadata.create_summary_metadata(data))
-    value.tensor.CopyFrom(metadata.NULL_TENSOR)
+    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+    return _plugin_summary(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end))
+
+
+def _plugin_summary(tag: str, data: plugin_data_pb2.HParamsPluginData) -> Summary:
+    """Return what TensorBoard's library only offers ready-made to users of TensorFlow."""
+    value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR)
     return Summary(value=[value])
 
 

@@ -1,0 +1,93 @@
+"""A small data set on disk, and searches on a real Ray run as a user runs them: in their own process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from distrecvae.data.io import save_dataset
+from distrecvae.data.synthetic import synthetic_split
+
+SPACE = """
+model: recvae
+parameters:
+  latent_dim: {type: int, low: 4, high: 16, step: 4}
+  learning_rate: {type: float, low: 1.0e-4, high: 1.0e-2, log: true}
+  mixture_weights: {type: simplex, components: [standard, previous, wide]}
+  kl_weight:
+    type: one_of
+    branches:
+      gamma: {gamma: {type: float, low: 5.0e-4, high: 5.0e-2, log: true}}
+      beta: {beta: {type: float, low: 0.01, high: 1.0, log: true}}
+fixed: {hidden_dim: 24, batch_size: 50}
+default: {latent_dim: 8}
+"""
+
+
+@dataclass
+class Site:
+    """A working directory with a prepared data set `data` and a space `space.yaml`."""
+
+    folder: Path
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def arguments(self, *options: str) -> list[str]:
+        """Return a search's command line; later options win."""
+        base = ["--data", "data", "--space", "./space.yaml", "--cpus-per-trial", "1", "--seed", "5"]
+        return [sys.executable, "-m", "distrecvae.search", *base, *options]
+
+    def environment(self) -> dict[str, str]:
+        # A short path: Ray's sockets lie under it, and their paths have a limit of 107 bytes.
+        return {**os.environ, "RAY_TMPDIR": str(self.ray_folder), "PYTHONWARNINGS": "ignore"}
+
+    @property
+    def ray_folder(self) -> Path:
+        """Where this site's Ray keeps its sockets and logs."""
+        folder = Path(tempfile.gettempdir()) / f"dr{os.getpid()}"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def search(self, *options: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run a search to its end."""
+        return subprocess.run(
+            self.arguments(*options),
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+
+    @contextmanager
+    def searching(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+        """Start a search; kill it at the end if it still runs."""
+        process = subprocess.Popen(
+            self.arguments(*options),
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    folder = tmp_path_factory.mktemp("site")
+    save_dataset(synthetic_split(n_users=400, n_items=120, seed=1), folder / "data", {"source": "synthetic"})
+    (folder / "space.yaml").write_text(SPACE, encoding="utf-8")
+    return Site(folder)

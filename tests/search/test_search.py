@@ -1,0 +1,215 @@
+"""A whole search on a real Ray, as typed: what it leaves behind, and what interruptions of every kind do not change."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+from tensorboard import context
+from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+from tensorboard.plugins import base_plugin
+from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
+from tensorboard.plugins.scalar import metadata as scalar_metadata
+
+from distrecvae.data.io import load_dataset
+from distrecvae.evaluation import evaluate
+from distrecvae.search.ledger import HISTORY_FILE
+from distrecvae.training.checkpoint import load_model
+from tests.search.conftest import Site
+
+pytestmark = pytest.mark.ray
+
+# One worker: only then is the order of reports, and with it the whole course of the search, determined.
+SETTINGS = ("--trials", "7", "--max-passes", "24", "--min-passes", "4", "--concurrent", "1", "--checkpoint-every", "0.05")
+TIMES = ["duration_s", "train_s", "evaluate_s"]
+
+
+@pytest.fixture(scope="module")
+def whole(site: Site) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A search that ran undisturbed."""
+    done = site.search(*SETTINGS, "--out", "whole")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return site.folder / "whole", done
+
+
+def trials(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "trials.parquet").drop(columns=TIMES, errors="ignore")
+
+
+def history(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "history.parquet").drop(columns=TIMES, errors="ignore")
+
+
+def same_search(folder: Path, other: Path) -> None:
+    pd.testing.assert_frame_equal(trials(folder), trials(other))
+    pd.testing.assert_frame_equal(history(folder), history(other))
+    assert json.loads((folder / "best/metrics.json").read_text()) == json.loads((other / "best/metrics.json").read_text())
+
+
+def reports(folder: Path) -> int:
+    path = folder / HISTORY_FILE
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], timeout: float = 120) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert process.poll() is None, f"the search ended too early: {process.communicate()[0]}"
+        assert time.monotonic() < deadline, "the search does not get on"
+        time.sleep(0.02)
+
+
+def test_the_summary_says_what_was_found_and_what_to_do_next(whole: tuple[Path, Any]) -> None:
+    folder, done = whole
+    assert (folder / "summary.txt").read_text().strip() in done.stdout
+    for words in ("7 of 7 trials", "NDCG@100", "Recall@20", "Recall@50", "tensorboard --logdir", "distrecvae train"):
+        assert words in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr == "", "Ray's own words are for -v"
+
+
+def test_the_first_trial_is_the_published_configuration_scaled_by_the_space(whole: tuple[Path, Any]) -> None:
+    first = trials(whole[0]).iloc[0]
+    assert first["latent_dim"] == 8
+    assert first["gamma"] == 0.005
+    assert [first[f"mixture_weights.{c}"] for c in ("standard", "previous", "wide")] == pytest.approx([0.15, 0.75, 0.1])
+
+
+def test_tables_agree_with_each_other(whole: tuple[Path, Any]) -> None:
+    table, points = trials(whole[0]), history(whole[0])
+    assert list(table["trial"]) == list(range(7))
+    assert set(table["status"]) <= {"finished", "stopped"}
+    assert "stopped" in set(table["status"]), "seven trials at factor 3 without one stopped: ASHA did nothing"
+    best = points.groupby("trial")["valid/ndcg_100"].max()
+    assert table["score"].tolist() == best.tolist()
+    assert points.groupby("trial")["passes"].max().tolist() == table["passes"].tolist()
+    assert len(pd.read_csv(whole[0] / "trials.csv")) == 7
+
+
+def test_the_best_model_scores_what_the_summary_says(whole: tuple[Path, Any], site: Site) -> None:
+    loaded = load_model(whole[0] / "best")
+    split = load_dataset(site.folder / "data")
+    metrics = json.loads((whole[0] / "best" / "metrics.json").read_text())
+    assert loaded.item_ids.tolist() == split.item_ids.tolist()
+    assert evaluate(loaded.recommender, split.valid).mean("ndcg_100") == pytest.approx(metrics["valid"]["mean"]["ndcg_100"])
+    assert evaluate(loaded.recommender, split.test).mean("ndcg_100") == pytest.approx(metrics["test"]["mean"]["ndcg_100"])
+    table = trials(whole[0])
+    assert metrics["valid"]["mean"]["ndcg_100"] == pytest.approx(table["score"].max(), abs=1e-6)
+
+
+def test_only_models_worth_keeping_are_kept(whole: tuple[Path, Any]) -> None:
+    kept = {int(path.parent.name) for path in (whole[0] / "trials").glob("*/*.safetensors")}
+    best = int(trials(whole[0])["score"].idxmax())
+    assert kept == {0, best}
+    assert not (whole[0] / ".ray").exists()
+
+
+def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: tuple[Path, Any]) -> None:
+    # Read back by TensorBoard's own backend, as its pages ask for it.
+    table, points = trials(whole[0]), history(whole[0])
+    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(whole[0]))
+    multiplexer.Reload()
+    provider = data_provider.MultiplexerDataProvider(multiplexer, str(whole[0]))
+    asked = context.RequestContext()
+    scalars = provider.read_scalars(asked, experiment_id="", plugin_name=scalar_metadata.PLUGIN_NAME, downsample=1000)
+    backend = backend_context.Context(base_plugin.TBContext(data_provider=provider, multiplexer=multiplexer))
+    experiment = backend.experiment_from_metadata(asked, "", True, backend.hparams_metadata(asked, ""), None)
+    columns = {info.name: info.type for info in experiment.hparam_infos}
+    request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=100, include_metrics=True)
+    request.allowed_statuses.extend([api_pb2.STATUS_SUCCESS])
+    groups = {int(g.name): g for g in list_session_groups.Handler(asked, backend, "", request).run().session_groups}
+
+    assert set(columns) == {"latent_dim", "learning_rate", "kl_weight", "gamma", "beta"} | {
+        f"mixture_weights.{c}" for c in ("standard", "previous", "wide")
+    }
+    assert columns["beta"] == api_pb2.DATA_TYPE_FLOAT64
+    assert columns["kl_weight"] == api_pb2.DATA_TYPE_STRING
+    for number, row in table.iterrows():
+        mine = points[points["trial"] == number]
+        curve = scalars[f"trials/{number:05d}"]["valid/ndcg_100"]
+        assert [point.step for point in curve] == mine["passes"].tolist()
+        assert [point.value for point in curve] == pytest.approx(mine["valid/ndcg_100"].tolist())
+        group = groups[int(number)]
+        metrics = {value.name.tag: value.value for value in group.metric_values}
+        assert metrics["best/ndcg_100"] == pytest.approx(row["score"])
+        assert group.hparams["learning_rate"].number_value == pytest.approx(row["learning_rate"])
+        assert group.hparams["kl_weight"].string_value == row["kl_weight"]
+        assert ("beta" in group.hparams) == (row["kl_weight"] == "beta")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [2, 11])
+def test_a_search_killed_and_resumed_ends_as_the_undisturbed_one(site: Site, whole: tuple[Path, Any], after: int) -> None:
+    name = f"killed-{after}"
+    with site.searching(*SETTINGS, "--out", name) as process:
+        wait_for(lambda: reports(site.folder / name) >= after, process)
+        process.kill()
+        process.wait()
+    assert reports(site.folder / name) < reports(whole[0]), "it was over before it was killed"
+    resumed = site.search(*SETTINGS, "--out", name, "--resume")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    same_search(site.folder / name, whole[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_an_interrupted_search_says_how_to_go_on(site: Site, whole: tuple[Path, Any], number: signal.Signals) -> None:
+    name = f"interrupted-{number.name}"
+    with site.searching(*SETTINGS, "--out", name) as process:
+        wait_for(lambda: reports(site.folder / name) >= 8, process)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert f"--out {name} --resume" in output
+    state = json.loads((site.folder / name / "search.json").read_text())
+    assert state["status"] == "interrupted"
+    assert len(history(site.folder / name)) == reports(site.folder / name), "the tables have everything up to then"
+    resumed = site.search(*SETTINGS, "--out", name, "--resume")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    same_search(site.folder / name, whole[0])
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whole: tuple[Path, Any]) -> None:
+    with site.searching(*SETTINGS, "--out", "murdered") as process:
+        wait_for(lambda: reports(site.folder / "murdered") >= 3, process)
+        workers = [p for p in psutil.Process(process.pid).children(recursive=True) if is_worker(p)]
+        assert len(workers) == 1
+        workers[0].kill()
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    same_search(site.folder / "murdered", whole[0])
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return "ray::ImplicitFunc" in " ".join(process.cmdline()) or "ray::trainable" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+@pytest.mark.slow
+def test_one_worker_process_runs_all_trials(site: Site) -> None:
+    seen: set[int] = set()
+    with site.searching(*SETTINGS, "--out", "reused") as process:
+        while process.poll() is None:
+            seen |= {p.pid for p in psutil.Process(process.pid).children(recursive=True) if is_worker(p)}
+            time.sleep(0.1)
+    assert len(seen) == 1
+
+
+def test_resuming_a_finished_search_says_its_summary_again(site: Site, whole: tuple[Path, Any]) -> None:
+    before = (whole[0] / "trials.csv").read_text()
+    again = site.search(*SETTINGS, "--out", "whole", "--resume")
+    assert again.returncode == 0
+    assert "7 of 7 trials" in again.stdout
+    assert (whole[0] / "trials.csv").read_text() == before
