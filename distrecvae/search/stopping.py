@@ -58,10 +58,10 @@ class Asha:
     at most max(1, floor(n / reduction_factor)), n being the number of values, its own included, and equal
     values sharing the better rank. So the first trial at a rung always goes on, and so does the best so far.
 
-    Floor is ASHA's own rule (Algorithm 2, `top_k(rung k, |rung k| / eta)`), applied once on arrival, because
-    a stopped trial is not revived. Rounding up instead would let 40 % of 24 equally good trials pass at
-    factor 3, floor with a minimum of one 34 %. Ray compares with an interpolated percentile of the earlier
-    values instead.
+    Floor is the rule of ASHA's Algorithm 2, applied once, on arrival, because a stopped trial is not revived.
+    Of 24 equally good trials 34 % pass at factor 3; rounding up would pass 40 %, and for the same cost find
+    no better model (docs/spaces.md). Ray compares with an interpolated percentile of the earlier values,
+    close to rounding up.
 
     A value that is not a number ranks below every number.
     """

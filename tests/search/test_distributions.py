@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -126,12 +126,14 @@ def test_true_is_not_one() -> None:
 class TestSimplex:
     uniform = Simplex(("standard", "previous", "wide"), (1.0, 1.0, 1.0))
 
+    @settings(deadline=None)
     @given(st.lists(st.floats(0, 1), min_size=2, max_size=2))
     def test_every_draw_is_on_the_simplex(self, sticks: list[float]) -> None:
         weights = self.uniform.weights(sticks)
         assert abs(math.fsum(weights) - 1) <= 1e-12
         assert min(weights) >= 0
 
+    @settings(deadline=None)
     @given(
         st.lists(st.floats(0, 1), min_size=3, max_size=3),
         st.lists(st.floats(0.05, 50), min_size=4, max_size=4),
@@ -186,6 +188,7 @@ class TestSimplex:
     def test_the_published_weights_come_back_to_the_last_bit(self) -> None:
         assert self.uniform.weights(self.uniform.sticks((3 / 20, 3 / 4, 1 / 10))) == [0.15, 0.75, 0.1]
 
+    @settings(deadline=None)
     @given(st.lists(st.floats(1e-6, 1), min_size=4, max_size=4))
     def test_any_weights_come_back(self, raw: list[float]) -> None:
         weights = [weight / math.fsum(raw) for weight in raw]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distrecvae.errors import ConfigError
@@ -66,6 +66,7 @@ class TestRungs:
         rays = sorted(milestone for milestone, _ in bracket._rungs)
         assert rays == list(rung_passes(1, most, factor))[:-1]
 
+    @settings(deadline=None)
     @given(st.integers(1, 50), st.integers(0, 2000), st.integers(2, 5))
     def test_are_every_power_within_the_budget(self, least: int, more: int, factor: int) -> None:
         rungs = rung_passes(least, least + more, factor)
@@ -161,6 +162,7 @@ many_curves = st.lists(increasing_curve, min_size=1, max_size=12).map(lambda poi
     "rule", [Asha(3, 40, 2), Hyperband(3, 40, 2), MedianRule(3, 40, 2), Asha(3, 40, 2.5)]
 )
 class TestEveryRule:
+    @settings(deadline=None)
     @given(seen=many_curves)
     def test_answers_by_the_curves_alone(self, rule: StoppingRule, seen: dict[int, Curve]) -> None:
         """Asked again, or with the trials in another order, or by a rule made anew, it says the same."""
@@ -168,6 +170,7 @@ class TestEveryRule:
         backwards = dict(reversed(seen.items()))
         assert {number: rule.should_stop(number, backwards) for number in seen} == answers
 
+    @settings(deadline=None)
     @given(seen=many_curves)
     def test_never_stops_the_best_at_its_last_report(
         self, rule: StoppingRule, seen: dict[int, Curve]
@@ -177,6 +180,7 @@ class TestEveryRule:
             if curve.points and curve.points[-1][1] == top:
                 assert not rule.should_stop(number, seen)
 
+    @settings(deadline=None)
     @given(seen=many_curves)
     def test_never_stops_before_the_first_rung_or_at_the_end(
         self, rule: StoppingRule, seen: dict[int, Curve]
@@ -185,6 +189,7 @@ class TestEveryRule:
             if not curve.points or curve.points[-1][0] < 3 or curve.points[-1][0] >= 40:
                 assert not rule.should_stop(number, seen)
 
+    @settings(deadline=None)
     @given(seen=many_curves)
     def test_a_better_value_is_never_worse_off(self, rule: StoppingRule, seen: dict[int, Curve]) -> None:
         for number, curve in seen.items():
