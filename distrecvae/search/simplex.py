@@ -112,6 +112,12 @@ def _break(u: float, a: float, b: float) -> tuple[float, float]:
     if a == 1:  # P(V > v) = (1 - v)^b
         log_rest = math.log(u) / b
         return -math.expm1(log_rest), math.exp(log_rest)
+    if (
+        u < 1e-100
+    ):  # scipy gives NaN below 1e-157; the first term of the series is exact to rounding long before
+        log_rest = (math.log(u) + math.log(b) + float(special.betaln(a, b))) / b
+        rest = math.exp(min(log_rest, 0.0))
+        return 1.0 - rest, rest
     return float(special.betainccinv(a, b, u)), float(special.betaincinv(b, a, u))
 
 

@@ -163,6 +163,15 @@ class TestSimplex:
         for weights, a in zip(points.T, concentration, strict=True):
             assert stats.kstest(weights, stats.beta(a, sum(concentration) - a).cdf).pvalue > 1e-3
 
+    @pytest.mark.parametrize("u", [1e-99, 1e-120, 1e-200, 1e-300, 5e-324])
+    @pytest.mark.parametrize("concentration", [(2.0, 6.0), (0.3, 6.0), (50.0, 2.0)])
+    def test_the_far_tail_is_smooth(self, u: float, concentration: tuple[float, float]) -> None:
+        """scipy's quantile function is NaN there. What is left of the stick falls with u, and never to NaN."""
+        simplex = Simplex(("a", "b"), concentration)
+        taken, left = simplex.weights([u])
+        assert taken + left == pytest.approx(1, abs=1e-12)
+        assert left <= simplex.weights([u * 10])[1] + 1e-14
+
     @pytest.mark.parametrize("concentration", [(1.0, 1.0, 1.0), (0.5, 3.0, 1.5)])
     @pytest.mark.parametrize(
         "weights",
