@@ -109,6 +109,8 @@ def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array
             column = _whole(column, what)
         if not (pa.types.is_integer(column.type) or _is_text(column.type)):
             raise DataError(f"{what} ids have type {column.type}; they must be text or whole numbers")
+        if pa.types.is_integer(column.type) and (ranked := _ranked(column.to_numpy())) is not None:
+            return ranked
         column = column.dictionary_encode()
     column = column.unify_dictionaries()
     if column.num_chunks == 0:
@@ -134,6 +136,28 @@ def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array
         rank[order] = np.arange(order.size, dtype=np.int32)
         ranks = rank[codes]
     return ranks, ids
+
+
+def _ranked(ids: npt.NDArray[np.integer]) -> tuple[Int32Array, npt.NDArray[np.int64]] | None:
+    """Return `factorize`'s answer by a table over the ids' range, or None if that is far too long.
+
+    Most published ids are nearly dense, and then this takes a tenth of the time that hashing does.
+    """
+    if not ids.size:
+        return None
+    low, high = int(ids.min()), int(ids.max())
+    n_cells = high - low + 1
+    if n_cells > max(4 * ids.size, 1 << 20) or high >= 2**63:
+        return None
+    if n_cells - 1 > np.iinfo(ids.dtype).max:  # the subtraction below would wrap round
+        ids = ids.astype(np.int64)
+    offsets = ids - ids.dtype.type(low) if low else ids
+    present = np.zeros(n_cells, dtype=bool)
+    present[offsets] = True
+    distinct = np.flatnonzero(present)
+    rank = np.zeros(n_cells, dtype=np.int32)
+    rank[distinct] = np.arange(distinct.size, dtype=np.int32)
+    return rank[offsets], distinct + low
 
 
 def as_ids(values: pa.Array, what: str) -> npt.NDArray[Any]:

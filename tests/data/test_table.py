@@ -89,3 +89,20 @@ def test_columns_are_equally_long() -> None:
         InteractionTable(one, two, None, np.arange(1), np.arange(1))
     with pytest.raises(DataError, match="equally long"):
         InteractionTable(one, one, np.zeros(2), np.arange(1), np.arange(1))
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int32", "int64", "uint64"])
+@pytest.mark.parametrize(
+    "numbers",
+    [[5, 100, 7, 5], [-100, 27, -3], [-128, 127], [-100, 100, 45], [0], [2**40, 2**40 + 3]],
+)
+def test_dense_and_sparse_numbers_alike(kind: str, numbers: list[int]) -> None:
+    """Dense ids are ranked by a table, sparse ones by hashing; narrow types must not wrap round."""
+    limits = np.iinfo(kind)
+    numbers = [n for n in numbers if limits.min <= n <= limits.max] or [1]
+    for extra in ([], [limits.max, limits.min]):
+        written = [*numbers, *extra]
+        codes, ids = factorize(pa.array(written, kind), "user")
+        assert [int(i) for i in ids[codes].tolist()] == written
+        if ids.dtype == np.int64:
+            assert ids.tolist() == sorted(set(written))

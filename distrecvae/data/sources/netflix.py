@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from distrecvae.data.sources.delimited import ID, to_table
+from distrecvae.data.sources.delimited import to_table
 from distrecvae.data.sources.opening import Chain, Part, Replacing
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
@@ -19,23 +18,22 @@ from distrecvae.errors import DataError
 def read_netflix(parts: Sequence[Part]) -> InteractionTable:
     """Read the parts in the given order as one table of user, movie, rating; dates are not read.
 
-    A movie's line is widened to three fields on the way in (`12:` reads as `12:,,`), so that Arrow parses the
-    whole as one table; its rows then carry the last movie line's number forward.
+    A movie's line is widened to three fields on the way in (`12:` reads as `12,-1,`), so that Arrow parses
+    the whole as one table of numbers; each row's movie is then the last such line's.
 
     Raises:
         DataError: a rating before the first movie line, lines of another form, or damaged.
     """
     where = str(parts[0]) if len(parts) == 1 else f"{parts[0].path.parent} ({len(parts)} parts)"
     # Carriage returns go first: what remains of a movie's line is then ":\n" in every variant of these files.
-    stream = io.BufferedReader(Replacing(Replacing(Chain(parts), b"\r\n", b"\n"), b":\n", b":,,\n"))
+    stream = io.BufferedReader(Replacing(Replacing(Chain(parts), b"\r\n", b"\n"), b":\n", b",-1,\n"))
     try:
         table = pacsv.read_csv(
             pa.PythonFile(stream, mode="r"),
-            read_options=pacsv.ReadOptions(column_names=["user", "rating", "date"], block_size=8 << 20),
+            read_options=pacsv.ReadOptions(column_names=["first", "rating", "date"], block_size=8 << 20),
             convert_options=pacsv.ConvertOptions(
-                include_columns=["user", "rating"],
-                column_types={"user": ID, "rating": pa.float64()},
-                null_values=[""],
+                include_columns=["first", "rating"],
+                column_types={"first": pa.int32(), "rating": pa.float32()},
             ),
         )
     except pa.ArrowInvalid as error:
@@ -43,26 +41,19 @@ def read_netflix(parts: Sequence[Part]) -> InteractionTable:
         raise DataError(
             f"{where} is not a Netflix Prize file ({first}); lines are `N:` or user,rating,date"
         ) from error
-    users = table.column("user").unify_dictionaries()
-    values = users.chunk(0).dictionary if users.num_chunks else pa.array([], type=pa.string())
-    codes = np.concatenate([np.zeros(0, np.int32), *(np.asarray(chunk.indices) for chunk in users.chunks)])
-    opens_movie = np.asarray(pc.ends_with(values, ":"))  # of the distinct values only
-    is_movie = opens_movie[codes]
+    first, ratings = table.column("first").to_numpy(), table.column("rating").to_numpy()
+    is_movie = ratings == -1
     if not is_movie.size or not is_movie[0]:
         raise DataError(
             f"{where} does not begin with a movie line `N:`; give the parts as they were published"
         )
     heads = np.flatnonzero(is_movie)
-    movies = pc.replace_substring(values.take(pa.array(codes[heads])), ":", "").dictionary_encode()
-    movie_of_row = np.repeat(np.asarray(movies.indices), np.diff(np.append(heads, is_movie.size)) - 1)
-    user_code = (np.cumsum(~opens_movie) - 1).astype(np.int32)
+    keep = ~is_movie
     table = pa.table(
         {
-            "user": pa.DictionaryArray.from_arrays(
-                user_code[codes[~is_movie]], values.filter(pa.array(~opens_movie))
-            ),
-            "item": pa.DictionaryArray.from_arrays(movie_of_row, movies.dictionary),
-            "rating": table.column("rating").filter(pa.array(~is_movie)),
+            "user": first[keep],
+            "item": np.repeat(first[heads], np.diff(np.append(heads, is_movie.size)) - 1),
+            "rating": ratings[keep],
         }
     )
     source = {"path": str(parts[0].path if len(parts) == 1 else parts[0].path.parent), "format": "netflix"}
