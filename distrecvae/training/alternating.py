@@ -205,7 +205,8 @@ class AlternatingTrainer:
         """Return the weight of each row's KL term."""
         config = self._config
         if config.gamma is not None:
-            return config.gamma * rows.counts()
+            # Counts are integers, and a float times integers would be of PyTorch's default dtype.
+            return config.gamma * rows.counts().to(self._model.decoder.bias.dtype)
         assert config.beta is not None  # noqa: S101  (the configuration's promise)
         if not config.anneal_updates:
             return config.beta

@@ -1,0 +1,215 @@
+"""`distrecvae train` and `evaluate`, as a user and a power cut would."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from distrecvae.cli import main
+from distrecvae.data.io import save_dataset
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.errors import ResultsError
+from distrecvae.files import exclusive
+from distrecvae.training.checkpoint import load_model, load_state
+
+SMALL = ("--set", "hidden_dim=16", "--set", "latent_dim=4", "--set", "batch_size=100", "--threads", "1")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "small"
+    save_dataset(synthetic_split(n_users=400, n_items=120, seed=0), folder, {})
+    return folder
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def history(out: Path) -> list[dict[str, str]]:
+    with (out / "history.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if not name.endswith("_s")} for row in rows]
+
+
+def result(out: Path) -> tuple[list[dict[str, str]], dict[str, Any], dict[str, torch.Tensor]]:
+    """Return all that a run leaves, but for times."""
+    metrics = json.loads((out / "best" / "metrics.json").read_text())
+    return history(out), metrics, load_state(out / "best" / "model.safetensors")[0]
+
+
+def assert_same_result(a: Path, b: Path) -> None:
+    (rows_a, metrics_a, state_a), (rows_b, metrics_b, state_b) = result(a), result(b)
+    assert rows_a == rows_b
+    assert metrics_a == metrics_b
+    assert all(torch.equal(state_a[name], state_b[name]) for name in state_a)
+
+
+def test_a_run_ends_in_a_scored_model(data: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    code, text, _ = run("train", "--data", data, "--out", out, "--max-passes", 21, *SMALL)
+    assert code == 0
+    assert "20 of 21 passes are done" in text
+    assert f"distrecvae evaluate --model {out}/best --data {data}" in text
+    assert [row["passes"] for row in history(out)] == ["4", "8", "12", "16", "20"]
+    metrics = json.loads((out / "best" / "metrics.json").read_text())
+    best = max(history(out), key=lambda row: float(row["valid/ndcg_100"]))
+    assert metrics["valid"]["mean"]["ndcg_100"] == pytest.approx(float(best["valid/ndcg_100"]))
+    assert metrics["passes"] == int(best["passes"])
+    assert 0 < metrics["test"]["mean"]["ndcg_100"] < 1
+    assert load_model(out / "best").config.latent_dim == 4
+
+    code, text, _ = run(
+        "evaluate", "--model", out / "best", "--data", data, "--group", "valid", "--threads", 1
+    )
+    assert code == 0
+    assert f"NDCG@100 {metrics['valid']['mean']['ndcg_100']:.4f}" in text
+
+
+def test_patience_ends_a_run_that_no_longer_improves(data: Path, tmp_path: Path, run: Run) -> None:
+    options = ("--model", "popularity", "--patience", 3, "--threads", 1)
+    _, text, _ = run("train", "--data", data, "--out", tmp_path / "out", *options)
+    assert "no better ndcg_100 for 3 passes; best after 1 passes (cycle 1)" in text
+    assert len(history(tmp_path / "out")) == 4
+
+
+def test_a_finished_run_can_be_given_more_passes(data: Path, tmp_path: Path, run: Run) -> None:
+    for name, budgets in (("whole", [16]), ("parts", [8, 16])):
+        for number, budget in enumerate(budgets):
+            more = ("--resume",) if number else ("--data", data, *SMALL)
+            assert run("train", "--out", tmp_path / name, "--max-passes", budget, *more)[0] == 0
+    assert_same_result(tmp_path / "whole", tmp_path / "parts")
+
+
+def process(*arguments: object) -> subprocess.Popen[str]:
+    code = "from distrecvae.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read_until(running: subprocess.Popen[str], word: str) -> None:
+    assert running.stdout is not None
+    for line in running.stdout:
+        if word in line:
+            return
+    pytest.fail(f"the run ended without {word!r}: {running.communicate()[1]}")
+
+
+@pytest.mark.slow
+def test_killed_or_stopped_it_goes_on_to_the_same_result(data: Path, tmp_path: Path, run: Run) -> None:
+    options = ("--data", data, "--max-passes", 120, "--patience", 0, "--checkpoint-every", 0, *SMALL)
+    assert run("train", "--out", tmp_path / "whole", *options)[0] == 0
+
+    killed = process("train", "--out", tmp_path / "out", *options)
+    read_until(killed, "passes   20")
+    killed.kill()
+    killed.communicate()
+
+    stopped = process("train", "--out", tmp_path / "out", "--resume", "--threads", 1)
+    read_until(stopped, "passes   40")
+    stopped.send_signal(signal.SIGINT)
+    out, err = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130, err
+    assert f"go on with:\n  distrecvae train --out {tmp_path / 'out'} --resume" in out
+    assert "Traceback" not in err
+
+    code, text, _ = run("train", "--out", tmp_path / "out", "--resume", "--threads", 1)
+    assert code == 0
+    assert "going on after" in text
+    assert_same_result(tmp_path / "whole", tmp_path / "out")
+
+
+def test_a_folder_in_use_is_refused(data: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    with exclusive(out):
+        code, _, err = run("train", "--data", data, "--out", out, *SMALL)
+    assert code == 2
+    assert f"in use by another run (process {os.getpid()})" in err
+    assert not (out / "run.json").exists()
+
+
+def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
+    code = "import sys, time; from pathlib import Path; from distrecvae.files import exclusive\n" + (
+        "with exclusive(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    read_until(holder, "held")
+    with pytest.raises(ResultsError, match=f"process {holder.pid}"), exclusive(tmp_path):
+        pass
+    holder.kill()
+    holder.communicate()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            with exclusive(tmp_path):
+                return
+        except ResultsError:
+            time.sleep(0.05)
+    pytest.fail("the lock outlived its process")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "beta=0.2"], "exactly one of gamma and beta"),
+        (["--set", "latent_dm=3"], "did you mean 'latent_dim'"),
+        (["--model", "recva"], "did you mean 'recvae'"),
+        (["--device", "nonsense"], "'nonsense' cannot be used"),
+        (["--config", "missing.yaml"], "missing.yaml cannot be read"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    data: Path, tmp_path: Path, run: Run, options: list[str], message: str
+) -> None:
+    code, _, err = run("train", "--data", data, "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_resumed_is_refused(data: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    assert "holds no training run" in run("train", "--out", out, "--resume")[2]
+    assert "--data is missing" in run("train", "--out", out)[2]
+    run("train", "--data", data, "--out", out, "--max-passes", 4, *SMALL)
+    assert "is not empty; --resume goes on" in run("train", "--data", data, "--out", out, *SMALL)[2]
+    assert "another configuration" in run("train", "--out", out, "--resume", "--set", "latent_dim=5")[2]
+    assert "begun with seed 0" in run("train", "--out", out, "--resume", "--seed", 4)[2]
+    other = tmp_path / "other"
+    save_dataset(synthetic_split(n_users=400, n_items=120, seed=1), other, {})
+    assert "is not the data that" in run("train", "--out", out, "--resume", "--data", other)[2]
+    code, _, err = run("evaluate", "--model", out / "best", "--data", other)
+    assert code == 2
+    assert "not the same ones in the same order" in err
