@@ -23,6 +23,7 @@ from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg, write_pro_sg
 from distrecvae.data.sources import FORMATS, read_table
 from distrecvae.data.sources.columns import ColumnNames
 from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS, synthetic_table
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, ResultsError
@@ -273,56 +274,3 @@ def _summary(split: Split, protocol: Mapping[str, Any], out: Path | None, export
     if out is not None:
         click.echo(f"written    {out} (fingerprint {split.fingerprint[:12]})")
         click.echo(f"\nnext: python -m distrecvae.search --data {shlex.quote(str(out))}")
-
-
-def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
-    """Return the account of a prepared dataset, a line each: what was read, what was dropped where, what is
-    left."""
-    counts = protocol.get("counts") or {}
-    options = protocol.get("options") or {}
-    lines: list[str] = []
-
-    def account(key: str, text: str) -> None:
-        if counts.get(key):
-            lines.append(f"{'dropped' if lines else 'read':<10} {counts[key]:,} {text}")
-
-    account("rows", "rows")
-    account("below_threshold", f"rows with rating {options.get('min_rating')} or less")
-    account("duplicates", "rows that repeat a user and item (merged into one interaction)")
-    account(
-        "items_below_minimum", f"items with fewer than {options.get('min_item_interactions')} interactions"
-    )
-    account(
-        "users_below_minimum", f"users with fewer than {options.get('min_user_interactions')} interactions"
-    )
-    account(
-        "held_out_interactions_of_unseen_items",
-        "interactions of held-out users with items that no training user has",
-    )
-    n_users = split.train.n_users + split.valid.n_users + split.test.n_users
-    kept = split.train.n_interactions + sum(
-        part.n_interactions for group in (split.valid, split.test) for part in (group.fold_in, group.held_out)
-    )
-    density = 100 * kept / (n_users * split.n_items)
-    lines.append(
-        f"kept       {kept:,} interactions of {n_users:,} users x {split.n_items:,} items "
-        f"({density:.2g} % of all pairs)"
-    )
-    lines.append(
-        f"users      {split.train.n_users:,} train, {split.valid.n_users:,} validation, "
-        f"{split.test.n_users:,} test"
-    )
-    for name in ("valid", "test"):
-        silent = counts.get(f"{name}_users_with_nothing_to_score")
-        if silent:
-            lines.append(
-                f"note       {silent:,} {name} users have nothing to predict or nothing to go by; "
-                "they are not scored"
-            )
-    columns = protocol.get("source", {}).get("columns", {})
-    if "rating" in columns and options.get("min_rating") is None:
-        lines.append(
-            f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps "
-            "only those above R"
-        )
-    return lines

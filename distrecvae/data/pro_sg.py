@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.ids import MAX_IDS, as_ids
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.table import MAX_IDS, as_ids
 from distrecvae.errors import DataError
 from distrecvae.files import new_folder
 

@@ -198,7 +198,8 @@ def _kept_rows(table: InteractionTable, options: SplitOptions) -> tuple[IntArray
     missing = np.flatnonzero(np.isnan(table.ratings))
     if missing.size:
         raise DataError(
-            f"{missing.size} ratings are empty or NaN (the first in row {missing[0] + 1}); fill or "
+            f"the rating is empty or NaN in {missing.size} of {table.n_rows} rows (first in row "
+            f"{missing[0] + 1}); fill or "
             "remove those rows, or "
             "leave --min-rating out"
         )

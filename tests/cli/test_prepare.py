@@ -195,7 +195,11 @@ BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("a.csv --out o", text("a.csv", "user_id,item_id,rating\n1,2,good\n"), "rating 'good' in line 2"),
     ("a.csv --out o", text("a.csv", "user_id,item_id\nNaN,2\n"), "user id is missing"),
     ("a.csv --min-rating 3 --out o", text("a.csv", "user_id,item_id\n1,2\n"), "no rating column"),
-    ("a.csv --min-rating 3 --out o", text("a.csv", "user,item,rating\n1,2,\n"), "1 ratings are empty"),
+    (
+        "a.csv --min-rating 3 --out o",
+        text("a.csv", "user,item,rating\n1,2,\n"),
+        "empty or NaN in 1 of 1 rows",
+    ),
     ("a.csv --out o", text("a.csv", "user_id,item_id\n1,2\n"), "0 users are left"),
     ("ratings.csv --held-out-users 20 --out o", nothing, "40 users are left .* 2 x 20"),
     ("ratings.csv --preset ml-20m --out o", nothing, "2 x 10000"),

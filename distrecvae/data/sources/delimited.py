@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from distrecvae.data.ids import NOTHING, clean_ids, factorize
 from distrecvae.data.sources.columns import ColumnNames, find_columns
 from distrecvae.data.sources.opening import Part, Replacing
-from distrecvae.data.table import NOTHING, InteractionTable, clean_ids, factorize
+from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
 
 ID = pa.dictionary(pa.int32(), pa.string())

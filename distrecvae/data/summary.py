@@ -1,0 +1,63 @@
+"""Owns the account of a prepared dataset in words: what was read, what was dropped where, what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from distrecvae.data.dataset import Split
+
+
+def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
+    """Return the account of a prepared dataset, a line each: what was read, what was dropped, what "
+    "is left."""
+    counts = protocol.get("counts") or {}
+    options = protocol.get("options") or {}
+    lines: list[str] = []
+
+    def account(key: str, noun: str, why: str = "") -> None:
+        if counts.get(key):
+            lines.append(f"{'dropped' if lines else 'read':<10} {_counted(counts[key], noun)}{why}")
+
+    account("rows", "row")
+    account("below_threshold", "row", f" with rating {options.get('min_rating')} or less")
+    account("duplicates", "row", " that repeat a user and item (merged into one interaction)")
+    for noun in ("item", "user"):
+        least = options.get(f"min_{noun}_interactions")
+        account(f"{noun}s_below_minimum", noun, f" with fewer than {least} interactions")
+    account(
+        "held_out_interactions_of_unseen_items",
+        "interaction",
+        " of held-out users with items unseen in training",
+    )
+    n_users = split.train.n_users + split.valid.n_users + split.test.n_users
+    kept = split.train.n_interactions + sum(
+        part.n_interactions for group in (split.valid, split.test) for part in (group.fold_in, group.held_out)
+    )
+    density = 100 * kept / (n_users * split.n_items)
+    lines.append(
+        f"kept       {kept:,} interactions of {n_users:,} users x {split.n_items:,} items "
+        f"({density:.2g} % of all pairs)"
+    )
+    lines.append(
+        f"users      {split.train.n_users:,} train, {split.valid.n_users:,} validation, "
+        f"{split.test.n_users:,} test"
+    )
+    for name in ("valid", "test"):
+        silent = counts.get(f"{name}_users_with_nothing_to_score")
+        if silent:
+            lines.append(
+                f"note       {_counted(silent, f'{name} user')} with nothing to predict or nothing to go by, "
+                "not scored"
+            )
+    columns = protocol.get("source", {}).get("columns", {})
+    if "rating" in columns and options.get("min_rating") is None:
+        lines.append(
+            f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps "
+            "only those above R"
+        )
+    return lines
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
