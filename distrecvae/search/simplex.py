@@ -112,13 +112,14 @@ def _break(u: float, a: float, b: float) -> tuple[float, float]:
     if a == 1:  # P(V > v) = (1 - v)^b
         log_rest = math.log(u) / b
         return -math.expm1(log_rest), math.exp(log_rest)
-    if (
-        u < 1e-100
-    ):  # scipy gives NaN below 1e-157; the first term of the series is exact to rounding long before
+    share, rest = float(special.betainccinv(a, b, u)), float(special.betaincinv(b, a, u))
+    if math.isnan(
+        share + rest
+    ):  # scipy's far tail, u below 1e-157: there the series' first term is all there is
         log_rest = (math.log(u) + math.log(b) + float(special.betaln(a, b))) / b
         rest = math.exp(min(log_rest, 0.0))
-        return 1.0 - rest, rest
-    return float(special.betainccinv(a, b, u)), float(special.betaincinv(b, a, u))
+        share = 1.0 - rest
+    return share, rest
 
 
 def _unbreak(share: float, rest: float, a: float, b: float) -> float:
