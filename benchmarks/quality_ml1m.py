@@ -19,7 +19,8 @@ import torch
 
 from distrecvae.data.sources import read_table
 from distrecvae.data.split import SplitOptions, split_users
-from distrecvae.evaluation import METRICS, evaluate
+from distrecvae.evaluation import evaluate
+from distrecvae.metrics import METRICS
 from distrecvae.training.registry import config_class, config_from_dict, make_trainer
 from distrecvae.training.trainer import fit
 

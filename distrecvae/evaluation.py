@@ -14,12 +14,7 @@ import torch
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError, DivergedError
-from distrecvae.metrics import Float64Array, ndcg, recall
-
-_DEFINITIONS = {"ndcg_100": (ndcg, 100), "recall_20": (recall, 20), "recall_50": (recall, 50)}
-METRICS = tuple(_DEFINITIONS)
-"""Names of the metrics that every evaluation computes; the first one is what a search selects by."""
-RANKS = max(k for _, k in _DEFINITIONS.values())
+from distrecvae.metrics import METRICS, RANKS, Float64Array
 
 
 class Recommender(Protocol):
@@ -101,7 +96,7 @@ def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int = 500) 
         ranked = rank(model.score(fold_in), fold_in, hits.shape[1])
         hits[start : start + batch_size] = _contains(held_out, ranked)
     n_held_out = users.held_out.counts()[counted]
-    per_user = {name: metric(hits, n_held_out, k) for name, (metric, k) in _DEFINITIONS.items()}
+    per_user = {name: metric(hits, n_held_out, k) for name, (metric, k) in METRICS.items()}
     return Evaluation(per_user, counted, users.n_users - counted.size)
 
 

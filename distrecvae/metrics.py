@@ -58,3 +58,9 @@ def _ranks_that_count(
     if n_held_out.size and n_held_out.min() < 1:
         raise ValueError("a user has nothing held out; leave such users out, their score is not defined")
     return np.minimum(n_held_out.astype(np.int64), k)
+
+
+METRICS = {"ndcg_100": (ndcg, 100), "recall_20": (recall, 20), "recall_50": (recall, 50)}
+"""The metrics that every evaluation computes, by name: function and k; the first is what selects by default."""
+RANKS = max(k for _, k in METRICS.values())
+"""How far a ranking must go for all of them."""

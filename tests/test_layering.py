@@ -1,4 +1,4 @@
-"""Imports point one way, and heavy libraries stay in their rooms, so that data, models and training work without Ray."""
+"""Imports point one way and heavy libraries stay in their rooms: data, models and training work without Ray."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def test_a_module_imports_only_from_its_layer_or_lower_ones(path: Path) -> None:
     for name in imports(path):
         parts = tuple(name.split("."))
         other = layer_of(parts[1:]) if parts[0] == "distrecvae" and len(parts) > 1 else None
-        assert other is None or other <= own, f"{path.relative_to(PACKAGE)} imports {name} from a higher layer"
+        assert other is None or other <= own, (
+            f"{path.relative_to(PACKAGE)} imports {name} from a higher layer"
+        )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

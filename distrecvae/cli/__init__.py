@@ -41,7 +41,9 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="distrecvae")
 def cli() -> None:
     """Find the best RecVAE for a table of user-item interactions.
@@ -54,7 +56,9 @@ def cli() -> None:
     """
 
 
-def main(arguments: list[str] | None = None, *, prog_name: str = "distrecvae", command: str | None = None) -> None:
+def main(
+    arguments: list[str] | None = None, *, prog_name: str = "distrecvae", command: str | None = None
+) -> None:
     """Run the command line and exit: 0 done, 2 bad input (one line on stderr), 130 interrupted.
 
     Args:

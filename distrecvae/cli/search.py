@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from distrecvae.errors import ConfigError, ResultsError
-from distrecvae.search.config import DEMO, SAMPLERS, SCHEDULERS, SearchConfig, read_settings
+from distrecvae.search.config import DEMO, SAMPLERS, SearchConfig, read_settings
+from distrecvae.search.stopping import RULES
 
 RUNS = Path("runs")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -27,7 +28,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--reduction-factor", "reduction_factor", int),
     ("--metric", "metric", str),
     ("--sampler", "sampler", click.Choice(SAMPLERS)),
-    ("--scheduler", "scheduler", click.Choice(SCHEDULERS)),
+    ("--scheduler", "scheduler", click.Choice(RULES)),
     ("--concurrent", "concurrent", int),
     ("--cpus-per-trial", "cpus_per_trial", int),
     ("--gpus-per-trial", "gpus_per_trial", float),
@@ -53,7 +54,9 @@ def _settings_options(function: _F) -> _F:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @_settings_options
-@click.option("--config", "config_file", type=click.Path(), help="YAML file of these settings; the command line wins.")
+@click.option(
+    "--config", "config_file", type=click.Path(), help="YAML file of these settings; the command line wins."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/NAME]")
 @click.option("--name", help="Name of the search under runs/.  [default: MODEL-DATA, numbered]")
 @click.option("--resume", is_flag=True, help="Go on with the search in the results folder.")
@@ -87,7 +90,9 @@ def command(
     demo = {} if "data" in given or from_file.get("data") else DEMO_SETTINGS
     config = SearchConfig.from_mapping({**demo, **from_file, **given}, source=config_file or "command line")
     if out is not None and name is not None:
-        raise ConfigError(f"--out {out} and --name {name}: only one of them can say where results go; leave one out")
+        raise ConfigError(
+            f"--out {out} and --name {name}: only one of them can say where results go; leave one out"
+        )
     folder = out or _run_folder(name or _default_name(config), numbered=name is None, resume=resume)
 
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
@@ -99,7 +104,9 @@ def command(
         click.echo(run.dry_run(config, folder=folder, verbose=verbose))
         return 0
     console = Console()
-    outcome = run.search(config, folder, resume=resume, console=console, verbose=verbose, command=run.command_line())
+    outcome = run.search(
+        config, folder, resume=resume, console=console, verbose=verbose, command=run.command_line()
+    )
     click.echo(f"\n{outcome.summary}")
     if not outcome.complete:
         return 130
@@ -123,7 +130,9 @@ def _run_folder(name: str, *, numbered: bool, resume: bool) -> Path:
             taken[int(match[1] or 1)] = path
     if resume:
         if not taken:
-            raise ResultsError(f"there is no {RUNS / name} to resume; leave out --resume, or say where with --out")
+            raise ResultsError(
+                f"there is no {RUNS / name} to resume; leave out --resume, or say where with --out"
+            )
         return taken[max(taken)]
     number = max(taken, default=0) + 1
     return RUNS / (name if number == 1 else f"{name}-{number}")

@@ -1,0 +1,1 @@
+"""The search: space, settings, ledger, conductor, and what Ray runs of it."""

@@ -34,7 +34,9 @@ class ConductedSearcher(_Unpickled, Searcher):  # type: ignore[misc]
         task = self._conductor.next_task()
         return Searcher.FINISHED if task is None else {"task": task.to_dict()}
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """Nothing: the scheduler and the callback, which see the trial, tell the conductor."""
 
     def save(self, checkpoint_path: str) -> None:
@@ -57,7 +59,9 @@ class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
         if FAILURE in result:
             self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
         elif "passes" in result:
-            metrics = {key: value for key, value in result.items() if key in _OURS or key.startswith(_OURS_UNDER)}
+            metrics = {
+                key: value for key, value in result.items() if key in _OURS or key.startswith(_OURS_UNDER)
+            }
             if not self._conductor.heard(number, metrics):
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         return TrialScheduler.STOP  # type: ignore[no-any-return]
@@ -76,7 +80,9 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's process died more often than it is run again."""
-        reason = f"its process died {trial.num_failures} times; see trials/{number_of(trial):05d} and Ray's logs"
+        reason = (
+            f"its process died {trial.num_failures} times; see trials/{number_of(trial):05d} and Ray's logs"
+        )
         self._conductor.failed(number_of(trial), Status.FAILED, reason)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002

@@ -78,7 +78,9 @@ class Conductor:
     @property
     def has_work(self) -> bool:
         """Whether there is another trial to give out."""
-        return not self.out_of_time and (bool(self._waiting) or len(self.ledger.records) < self._config.trials)
+        return not self.out_of_time and (
+            bool(self._waiting) or len(self.ledger.records) < self._config.trials
+        )
 
     def next_task(self) -> TrialTask | None:
         """Return the next trial to run: an interrupted one first, then a new one; None when there are no more."""
@@ -149,7 +151,9 @@ class Conductor:
         return stop
 
     def _sampler(self, number: int) -> Any:
-        return make_sampler(self._config.sampler, seed=self._config.seed, trial_number=number, concurrent=self._concurrent)
+        return make_sampler(
+            self._config.sampler, seed=self._config.seed, trial_number=number, concurrent=self._concurrent
+        )
 
     def _end(self, record: TrialRecord, status: Status, reason: str) -> None:
         if record.status is not Status.RUNNING:

@@ -10,16 +10,25 @@ from typing import Any
 import yaml
 
 from distrecvae.errors import ConfigError, nearest
-from distrecvae.evaluation import METRICS
+from distrecvae.metrics import METRICS
+from distrecvae.search.stopping import RULES
 
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
-SCHEDULERS = ("asha", "hyperband", "median", "none")
 DEMO = "synthetic"
 """The data set that a search without `--data` makes for itself."""
 
 # What a resumed search may be given anew: how much and with what, never what is searched or how it is judged.
 CHANGEABLE = frozenset(
-    {"data", "trials", "time_budget_s", "concurrent", "gpus_per_trial", "cpus_per_trial", "address", "checkpoint_every_s"}
+    {
+        "data",
+        "trials",
+        "time_budget_s",
+        "concurrent",
+        "gpus_per_trial",
+        "cpus_per_trial",
+        "address",
+        "checkpoint_every_s",
+    }
 )
 
 
@@ -37,16 +46,20 @@ class SearchConfig:
 
     data: str | None = _help("prepared dataset folder; without it a synthetic one is made", None)
     model: str = _help("model to tune", "recvae")
-    space: str | None = _help("search space: a packaged name or a YAML file; without it the model's own", None)
+    space: str | None = _help(
+        "search space: a packaged name or a YAML file; without it the model's own", None
+    )
     trials: int = _help("configurations to try", 24)
     max_passes: int = _help("data passes that a trial gets at most", 200)
     min_passes: int = _help("data passes before a trial may be stopped: the first rung", 20)
     reduction_factor: int = _help("one trial in this many passes a rung; rungs grow by the same factor", 3)
-    metric: str = _help("validation metric to maximise", METRICS[0])
+    metric: str = _help("validation metric to maximise", next(iter(METRICS)))
     sampler: str = _help("how configurations are proposed", "tpe")
     scheduler: str = _help("how weak trials are stopped early", "asha")
     concurrent: int | None = _help("trials at once; without it as many as fit", None)
-    gpus_per_trial: float | None = _help("GPUs a trial; fractions share one; without it 1 where there are GPUs", None)
+    gpus_per_trial: float | None = _help(
+        "GPUs a trial; fractions share one; without it 1 where there are GPUs", None
+    )
     cpus_per_trial: int = _help("CPU cores, and training threads, a trial", 1)
     time_budget_s: float | None = _help("seconds after which running trials are stopped", None)
     address: str | None = _help("Ray cluster to join ('auto' or HOST:PORT); without it Ray starts here", None)
@@ -62,19 +75,25 @@ class SearchConfig:
             _require_whole("concurrent", self.concurrent, at_least=1)
         if self.min_passes > self.max_passes:
             raise ConfigError(
-                f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie within the budget"
+                f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"
             )
-        for name, allowed in (("metric", METRICS), ("sampler", SAMPLERS), ("scheduler", SCHEDULERS)):
+        for name, allowed in (("metric", tuple(METRICS)), ("sampler", SAMPLERS), ("scheduler", RULES)):
             value = getattr(self, name)
             if value not in allowed:
-                raise ConfigError(f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}")
+                raise ConfigError(
+                    f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}"
+                )
         for name in ("time_budget_s", "checkpoint_every_s"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and value > 0):
                 raise ConfigError(f"{name}={value!r} must be a positive number of seconds")
         gpus = self.gpus_per_trial
-        if gpus is not None and not (_is_number(gpus) and gpus >= 0 and (gpus <= 1 or float(gpus).is_integer())):
-            raise ConfigError(f"gpus_per_trial={gpus!r} must be 0, a fraction below 1 (a shared GPU) or a whole number")
+        if gpus is not None and not (
+            _is_number(gpus) and gpus >= 0 and (gpus <= 1 or float(gpus).is_integer())
+        ):
+            raise ConfigError(
+                f"gpus_per_trial={gpus!r} must be 0, a fraction below 1 (a shared GPU) or a whole number"
+            )
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], *, source: str = "settings") -> SearchConfig:
@@ -86,7 +105,9 @@ class SearchConfig:
         known = [f.name for f in fields(cls)]
         for name in settings:
             if name not in known:
-                raise ConfigError(f"{source}: unknown setting {name!r}; known are {', '.join(known)}{nearest(str(name), known)}")
+                raise ConfigError(
+                    f"{source}: unknown setting {name!r}; known are {', '.join(known)}{nearest(str(name), known)}"
+                )
         return cls(**settings)
 
     def fixed_part(self) -> dict[str, Any]:
@@ -104,12 +125,16 @@ def read_settings(path: str) -> dict[str, Any]:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123  (a path as the user typed it)
             content = yaml.safe_load(file)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file of settings") from error
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); give a YAML file of settings"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path}: is not YAML ({reason}); write one `setting: value` a line") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: holds {type(content).__name__}, not settings; write one `setting: value` a line")
+        raise ConfigError(
+            f"{path}: holds {type(content).__name__}, not settings; write one `setting: value` a line"
+        )
     return {str(key).replace("-", "_"): value for key, value in content.items()}
 
 

@@ -104,10 +104,14 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     # A local Ray must not be found by, nor find, another one on this machine.
     extra = {"include_dashboard": False} if where == "local" else {}
     try:
-        ray.init(address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra)
+        ray.init(
+            address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
+        )
     except (ConnectionError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ResourceError(f"--address {where}: no Ray cluster answers there ({reason}); start one, or leave it out") from error
+        raise ResourceError(
+            f"--address {where}: no Ray cluster answers there ({reason}); start one or leave it out"
+        ) from error
     try:
         yield _cluster()
     finally:
@@ -138,8 +142,8 @@ def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:
         most_cpus = max((cpus for cpus, _ in cluster.nodes), default=0.0)
         most_gpus = max((gpus for _, gpus in cluster.nodes), default=0.0)
         raise ResourceError(
-            f"a trial asks for {config.cpus_per_trial} CPUs and {gpus:g} GPUs, and no node has both (at most {most_cpus:g}"
-            f" CPUs, {most_gpus:g} GPUs); lower --cpus-per-trial or --gpus-per-trial"
+            f"a trial asks for {config.cpus_per_trial} CPUs and {gpus:g} GPUs, and no node has both"
+            f" (at most {most_cpus:g} CPUs, {most_gpus:g} GPUs); lower --cpus-per-trial or --gpus-per-trial"
         )
     concurrent = min(config.concurrent or fit, fit, config.trials)
     return Slots(concurrent, config.cpus_per_trial, gpus)
@@ -159,13 +163,15 @@ def lend(split: Split, cluster: Cluster) -> Any:
     needed = dataset_bytes(split)
     if needed > cluster.object_store_bytes:
         raise ResourceError(
-            f"the data set takes {needed / 2**20:.0f} MiB and Ray's object store has {cluster.object_store_bytes / 2**20:.0f} MiB;"
-            " give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
+            f"the data set takes {needed / 2**20:.0f} MiB and Ray's object store has"
+            f" {cluster.object_store_bytes / 2**20:.0f} MiB; give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
         )
     return ray.put(shared_arrays(split))
 
 
-def run_trials(conductor: Conductor, data: Any, slots: Slots, folder: Path, refresh: Callable[[], None]) -> None:
+def run_trials(
+    conductor: Conductor, data: Any, slots: Slots, folder: Path, refresh: Callable[[], None]
+) -> None:
     """Let Tune run the conductor's trials to the end, or until SIGINT, SIGTERM or SIGUSR1 asks it to stop.
 
     Args:

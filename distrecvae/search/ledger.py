@@ -125,7 +125,10 @@ class Ledger:
         self._load(self._history)
 
     def ask(
-        self, make_sampler: Callable[[int], optuna.samplers.BaseSampler], suggest: Suggest, first: Mapping[str, Any]
+        self,
+        make_sampler: Callable[[int], optuna.samplers.BaseSampler],
+        suggest: Suggest,
+        first: Mapping[str, Any],
     ) -> TrialRecord:
         """Return a new trial with a configuration; the very first one is the point `first`.
 
@@ -184,7 +187,9 @@ class Ledger:
     def curves(self) -> dict[int, Curve]:
         """Return each trial's (passes, running best) points: what stopping rules judge by."""
         return {
-            number: Curve(number, tuple(zip((int(r["passes"]) for r in record.reports), record.best, strict=True)))
+            number: Curve(
+                number, tuple(zip((int(r["passes"]) for r in record.reports), record.best, strict=True))
+            )
             for number, record in self.records.items()
             if record.status is not Status.FAILED
         }
@@ -208,7 +213,9 @@ class Ledger:
                 metrics = json.loads(line)
                 record = self.records[metrics.pop("trial")]
             except (ValueError, KeyError) as error:
-                raise ResultsError(f"{history}: line {position + 1} is damaged; restore the file or start anew") from error
+                raise ResultsError(
+                    f"{history}: line {position + 1} is damaged; restore the file or start anew"
+                ) from error
             if metrics["passes"] > record.passes:
                 self._take(record, metrics)
         for frozen in self._study.get_trials(deepcopy=False):
@@ -277,4 +284,3 @@ def _quiet() -> Any:
             yield
     finally:
         optuna.logging.set_verbosity(verbosity)
-

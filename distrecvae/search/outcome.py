@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from distrecvae.data.dataset import Split
-from distrecvae.evaluation import METRICS, Evaluation, evaluate
+from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.metrics import METRICS
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.ledger import TrialRecord
 from distrecvae.search.trial import best_model
@@ -27,7 +28,9 @@ class Scored:
     test: Evaluation
 
 
-def score_trial(conductor: Conductor, record: TrialRecord, split: Split, metric: str) -> tuple[Scored, dict[str, Any]]:
+def score_trial(
+    conductor: Conductor, record: TrialRecord, split: Split, metric: str
+) -> tuple[Scored, dict[str, Any]]:
     """Return the scores of a trial's best model, and its parameters."""
     report = record.best_report(f"valid/{metric}")
     assert report is not None, "a trial with a score has a report"  # noqa: S101

@@ -59,7 +59,10 @@ class Plan:
             ("budget", f"at most {self.config.trials * self.config.max_passes} passes in all"),
             ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
             ("chosen by", f"valid/{self.config.metric}"),
-            ("memory", f"{_mib(self.shared_bytes)} of data shared a node, about {_mib(self.trial_bytes)} a trial"),
+            (
+                "memory",
+                f"{_mib(self.shared_bytes)} of data shared a node, about {_mib(self.trial_bytes)} a trial",
+            ),
             ("storage", f"about {_mib(self.storage_bytes)}"),
         ]
         lines = [f"{name:<12}{value}" for name, value in rows]
@@ -113,8 +116,8 @@ def check_memory(plan: Plan, cluster: Cluster) -> None:
     needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * plan.slots.concurrent
     if not plan.slots.gpus and needed > cluster.memory_bytes:
         raise ResourceError(
-            f"{plan.slots.concurrent} trials of about {_mib(plan.trial_bytes)} and {_mib(plan.shared_bytes)} of data need"
-            f" {_mib(needed)}, Ray has {_mib(cluster.memory_bytes)}; lower --concurrent or the model's sizes"
+            f"{plan.slots.concurrent} trials of about {_mib(plan.trial_bytes)} and {_mib(plan.shared_bytes)} of data"
+            f" need {_mib(needed)}, Ray has {_mib(cluster.memory_bytes)}; lower --concurrent or the model's sizes"
         )
 
 

@@ -40,7 +40,13 @@ class Progress:
     """
 
     def __init__(
-        self, console: Console, ledger: Ledger, config: SearchConfig, *, concurrent: int, elapsed_s: float = 0.0
+        self,
+        console: Console,
+        ledger: Ledger,
+        config: SearchConfig,
+        *,
+        concurrent: int,
+        elapsed_s: float = 0.0,
     ) -> None:
         self._console, self._ledger, self._config = console, ledger, config
         self._concurrent, self._elapsed_s = concurrent, elapsed_s
@@ -48,7 +54,9 @@ class Progress:
         self._ended_before = sum(r.status is not Status.RUNNING for r in ledger.records.values())
         self._shown_at = 0.0
         self._best_shown: tuple[int, float] | None = None
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
 
     def __enter__(self) -> Progress:
         if self._live is not None:
@@ -66,13 +74,20 @@ class Progress:
     def reported(self, record: TrialRecord) -> None:
         """Say where a new best was found."""
         best = self._ledger.best()
-        if best is None or best.score is None or best.number != record.number or best.passes < self._config.min_passes:
+        if (
+            best is None
+            or best.score is None
+            or best.number != record.number
+            or best.passes < self._config.min_passes
+        ):
             return
         if self._best_shown is None or best.score > self._best_shown[1]:
             first_of_trial = self._best_shown is None or self._best_shown[0] != best.number
             self._best_shown = (best.number, best.score)
             if first_of_trial and self._live is None:
-                self._line(f"trial {best.number} leads: {self._config.metric} {best.score:.4f} at {best.passes} passes")
+                self._line(
+                    f"trial {best.number} leads: {self._config.metric} {best.score:.4f} at {best.passes} passes"
+                )
 
     def ended(self, record: TrialRecord) -> None:
         """Say how a trial ended."""
@@ -96,7 +111,9 @@ class Progress:
             self._live.update(self._table(), refresh=True)
 
     def _line(self, text: str) -> None:
-        self._console.print(f"[{duration(self._elapsed())}] {text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(
+            f"[{duration(self._elapsed())}] {text}", highlight=False, markup=False, soft_wrap=True
+        )
 
     def _elapsed(self) -> float:
         return self._elapsed_s + time.monotonic() - self._started

@@ -1,4 +1,4 @@
-"""Owns the results folder: its tables, its description, which models it keeps. Views of the ledger, made again at will."""
+"""Owns the results folder: its description, its tables (views of the ledger), and which models it keeps."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from distrecvae.errors import ResultsError
-from distrecvae.evaluation import METRICS
 from distrecvae.files import replacing, write_json
+from distrecvae.metrics import METRICS
 from distrecvae.search.ledger import Ledger, Status, TrialRecord
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.trial import BEST_FILE, STATE_FILE
@@ -32,12 +32,18 @@ def read_description(folder: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ResultsError(f"{folder} holds no search ({DESCRIPTION_FILE} is missing); leave out --resume to start one") from error
+        raise ResultsError(
+            f"{folder} holds no search ({DESCRIPTION_FILE} is missing); leave out --resume to start one"
+        ) from error
     except (OSError, ValueError) as error:
-        raise ResultsError(f"{path} cannot be read ({error}); restore it, or start anew in another folder") from error
+        raise ResultsError(
+            f"{path} cannot be read ({error}); restore it, or start anew in another folder"
+        ) from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         found = description.get("format") if isinstance(description, dict) else None
-        raise ResultsError(f"{path} has format {found!r}, this version reads {FORMAT}; use the version that wrote it")
+        raise ResultsError(
+            f"{path} has format {found!r}, this version reads {FORMAT}; use the version that wrote it"
+        )
     return description
 
 
@@ -65,7 +71,11 @@ def trials_table(ledger: Ledger, space: SearchSpace, metric: str) -> pd.DataFram
 
 def history_table(ledger: Ledger) -> pd.DataFrame:
     """Return a row a report, trials in order."""
-    rows = [{"trial": r.number, **report, "best": best} for r in ledger.records.values() for report, best in zip(r.reports, r.best, strict=True)]
+    rows = [
+        {"trial": r.number, **report, "best": best}
+        for r in ledger.records.values()
+        for report, best in zip(r.reports, r.best, strict=True)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -76,15 +86,15 @@ class Tables:
         self._folder, self._ledger, self._space, self._metric = folder, ledger, space, metric
         self._written_at, self._stale = 0.0, True
 
-    def started(self, record: TrialRecord) -> None:
+    def started(self, record: TrialRecord) -> None:  # noqa: ARG002
         """A new trial is a row."""
         self._stale = True
 
-    def reported(self, record: TrialRecord) -> None:
+    def reported(self, record: TrialRecord) -> None:  # noqa: ARG002
         """A report is a row of the history."""
         self._stale = True
 
-    def ended(self, record: TrialRecord) -> None:
+    def ended(self, record: TrialRecord) -> None:  # noqa: ARG002
         """An outcome fills the trial's row."""
         self._stale = True
 
@@ -120,7 +130,7 @@ class Keeper:
     def reported(self, record: TrialRecord) -> None:
         """Nothing to remove."""
 
-    def ended(self, record: TrialRecord) -> None:
+    def ended(self, record: TrialRecord) -> None:  # noqa: ARG002
         """Remove the trial's trainer state, and the models that are no longer the best."""
         self.clean()
 

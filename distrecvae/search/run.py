@@ -33,6 +33,8 @@ from distrecvae.search.tensorboard import EventFiles
 from distrecvae.training import registry
 
 SYNTHETIC_FOLDER = "data"
+SUMMARY_FILE = "summary.txt"
+FINISHED = "finished"
 _REPORTED_VERSIONS = ("ray", "optuna", "torch", "numpy", "scipy", "pandas", "pyarrow")
 
 
@@ -74,12 +76,19 @@ def search(
         DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
     """
     space = load_space(config)
+    config = _one_trial_without_parameters(config, space)
     described = results.read_description(folder) if resume else None
     if described is None and folder.exists() and any(folder.iterdir()):
-        raise ResultsError(f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out")
+        raise ResultsError(
+            f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out"
+        )
     split = _load(config, folder)
     if described is not None:
         _check_same(described, config, space, split, folder)
+        if described["status"] == FINISHED and config.trials == described["settings"]["trials"]:
+            return Outcome(
+                (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip(), complete=True, has_score=True
+            )
     with driver.ray_session(config.address, verbose=verbose) as cluster:
         slots = driver.slots_for(config, cluster)
         plan = make_plan(config, space, split, slots)
@@ -101,6 +110,7 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
         DistrecvaeError: as `search` would.
     """
     space = load_space(config)
+    config = _one_trial_without_parameters(config, space)
     split = _load(config, folder)
     with driver.ray_session(config.address, verbose=verbose) as cluster:
         return make_plan(config, space, split, driver.slots_for(config, cluster)).text()
@@ -138,13 +148,17 @@ def _conduct(
 
     def write_state(status: str) -> None:
         tables.write()
-        results.write_description(folder, {**described, "status": status, "elapsed_s": round(conductor.elapsed_s, 1)})
+        begun = {**described["settings"], "trials": config.trials}
+        state = {"status": status, "elapsed_s": round(conductor.elapsed_s, 1), "settings": begun}
+        results.write_description(folder, {**described, **state})
 
     try:
         if conductor.has_work:
             data = driver.lend(split, cluster)
             with progress:
-                driver.run_trials(conductor, data, plan.slots, folder, _both(progress.refresh, tables.refresh))
+                driver.run_trials(
+                    conductor, data, plan.slots, folder, _both(progress.refresh, tables.refresh)
+                )
     finally:
         events.close()
         write_state("interrupted")
@@ -154,7 +168,6 @@ def _conduct(
     if complete:
         keeper.clean()
         scored = publish_best(conductor, split, folder, model=config.model, metric=config.metric)
-        write_state("finished")
     summary = search_summary(
         config=config,
         ledger=ledger,
@@ -166,8 +179,14 @@ def _conduct(
         resume_command=_resume_command(command, folder),
         complete=complete,
     )
-    write_text(folder / "summary.txt", summary + "\n")
+    write_text(folder / SUMMARY_FILE, summary + "\n")
+    if scored is not None:
+        write_state(FINISHED)
     return Outcome(summary, complete, scored is not None)
+
+
+def _one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:
+    return config if space.parameters else replace(config, trials=1)
 
 
 def _both(first: Any, second: Any) -> Any:
@@ -193,7 +212,9 @@ def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> str:
     return str(folder / SYNTHETIC_FOLDER)
 
 
-def _describe(config: SearchConfig, space: SearchSpace, split: Split, plan: Plan, command: str) -> dict[str, Any]:
+def _describe(
+    config: SearchConfig, space: SearchSpace, split: Split, plan: Plan, command: str
+) -> dict[str, Any]:
     return {
         "status": "running",
         "distrecvae": __version__,
@@ -211,7 +232,10 @@ def _describe(config: SearchConfig, space: SearchSpace, split: Split, plan: Plan
             "train_interactions": split.train.n_interactions,
         },
         "plan": plan.to_dict(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _REPORTED_VERSIONS}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in _REPORTED_VERSIONS},
+        },
         "platform": platform.platform(),
     }
 
@@ -220,7 +244,9 @@ def _check_same(
     described: Mapping[str, Any], config: SearchConfig, space: SearchSpace, split: Split, folder: Path
 ) -> None:
     """Refuse to go on with another search than the one that was begun."""
-    begun = replace(config, **{k: v for k, v in described["settings"].items() if k in config.fixed_part()}).fixed_part()
+    begun = replace(
+        config, **{k: v for k, v in described["settings"].items() if k in config.fixed_part()}
+    ).fixed_part()
     for name, value in config.fixed_part().items():
         if value != begun[name]:
             raise ResultsError(
@@ -228,7 +254,9 @@ def _check_same(
                 " start anew in another folder"
             )
     if described["space"] != space.to_dict():
-        raise ResultsError(f"{folder} was begun with another search space; resume with the same one, or start anew")
+        raise ResultsError(
+            f"{folder} was begun with another search space; resume with the same one, or start anew"
+        )
     if described["dataset"]["fingerprint"] != split.fingerprint:
         raise ResultsError(
             f"{folder} was begun on a data set with fingerprint {described['dataset']['fingerprint']}, this one has"

@@ -22,9 +22,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.rng import derive_seed
+from distrecvae.search.config import SAMPLERS
 from distrecvae.search.sobol import SobolSampler
-
-SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
 
 _PACKAGES = {"cmaes": ("cmaes",), "gp": ("scipy", "torch"), "qmc": ("scipy",)}
 

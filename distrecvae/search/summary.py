@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distrecvae.evaluation import METRICS, Evaluation
+from distrecvae.evaluation import Evaluation
+from distrecvae.metrics import METRICS
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.ledger import Ledger, Status
 from distrecvae.search.outcome import BEST_FOLDER, Scored, gain
@@ -32,7 +33,9 @@ def search_summary(
 ) -> str:
     """Return the summary as plain text of at most 100 columns."""
     counts = Counter(r.status for r in ledger.records.values())
-    head = f"Searched {config.model} for {duration(elapsed_s)}: {len(ledger.records)} of {config.trials} trials"
+    head = (
+        f"Searched {config.model} for {duration(elapsed_s)}: {len(ledger.records)} of {config.trials} trials"
+    )
     parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
     lines = [f"{head} ({', '.join(parts)})."]
     if not complete:
@@ -41,7 +44,9 @@ def search_summary(
     if scored is None:
         best = ledger.best()
         if best is not None and best.score is not None:
-            lines.append(f"Best so far: trial {best.number}, validation {TITLES[config.metric]} {best.score:.4f}.")
+            lines.append(
+                f"Best so far: trial {best.number}, validation {TITLES[config.metric]} {best.score:.4f}."
+            )
         else:
             lines.append("No trial has a score.")
     else:
@@ -54,7 +59,10 @@ def search_summary(
         rows += [
             ("the model", str(folder / BEST_FOLDER)),
             ("score it again", f"distrecvae evaluate --model {best_folder} --data {shlex.quote(data)}"),
-            ("train it again", f"distrecvae train --data {shlex.quote(data)} --config {model} --out {quoted}-train"),
+            (
+                "train it again",
+                f"distrecvae train --data {shlex.quote(data)} --config {model} --out {quoted}-train",
+            ),
         ]
     if not complete:
         rows.append(("go on", resume_command))
@@ -84,7 +92,9 @@ def _verdict(config: SearchConfig, best: Scored, published: Scored | None) -> li
         users += f" ({best.test.n_skipped} more have nothing to fold in or to find)"
     if published is None:
         if best.record.number == 0:
-            return [f"The first trial, the published configuration, was not beaten. Scores are means over {users}."]
+            return [
+                f"The first trial, the published configuration, was not beaten. Scores are means over {users}."
+            ]
         return [f"The published configuration has no score to compare with. Scores are means over {users}."]
     name, title = config.metric, TITLES[config.metric]
     test = gain(best.test, published.test)[name]

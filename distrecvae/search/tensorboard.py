@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summ
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from distrecvae.evaluation import METRICS
+from distrecvae.metrics import METRICS
 from distrecvae.search.ledger import Status, TrialRecord
 from distrecvae.search.space import SearchSpace
 
@@ -33,7 +33,9 @@ class EventFiles:
         """Open the trial's event file with its hyperparameters and whatever it reported before."""
         folder = self._folder / "trials" / f"{record.number:05d}"
         writer = self._writers[record.number] = _fresh_writer(folder)
-        hparams = {name: value for name, value in self._space.flatten(record.config).items() if value is not None}
+        hparams = {
+            name: value for name, value in self._space.flatten(record.config).items() if value is not None
+        }
         _add(writer, summary_v2.hparams_pb(hparams, trial_id=f"{record.number:05d}"), step=0)
         for position in range(len(record.reports)):
             self._add_report(record, position)
@@ -71,7 +73,9 @@ class EventFiles:
         metrics = [f"best/{self._metric}", *(f"valid/{name}" for name in METRICS), "train/loss"]
         writer = _fresh_writer(self._folder)
         experiment = api_pb2.Experiment(
-            hparam_infos=[_hparam_info(name, value) for name, value in self._space.flatten(self._space.base).items()],
+            hparam_infos=[
+                _hparam_info(name, value) for name, value in self._space.flatten(self._space.base).items()
+            ],
             metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics],
             time_created_secs=time.time(),
         )
@@ -91,12 +95,16 @@ def _hparam_info(name: str, example: Any) -> api_pb2.HParamInfo:
 
 def _session_end(status: Any) -> Summary:
     end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
-    return _plugin_summary(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end))
+    return _plugin_summary(
+        metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end)
+    )
 
 
 def _plugin_summary(tag: str, data: plugin_data_pb2.HParamsPluginData) -> Summary:
     """Return what TensorBoard's library only offers ready-made to users of TensorFlow."""
-    value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR)
+    value = Summary.Value(
+        tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR
+    )
     return Summary(value=[value])
 
 

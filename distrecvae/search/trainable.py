@@ -64,12 +64,14 @@ def trainable(config: dict[str, Any], data: SharedData, threads: int) -> None:
         folder = Path(task.folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        reason = f"{type(error).__name__}: {_one_line(error)} (see {folder.parent.name}/{folder.name}/error.txt)"
+        reason = (
+            f"{type(error).__name__}: {_one_line(error)} (see {folder.parent.name}/{folder.name}/error.txt)"
+        )
         tune.report({FAILURE: str(Status.FAILED), "reason": reason})
     finally:
         # A reused worker must not carry one trial's memory into the next.
         gc.collect()
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 

@@ -142,7 +142,9 @@ def _save_best(folder: Path, task: TrialTask, best: _Best) -> None:
         best.written = True
 
 
-def _save_state(folder: Path, task: TrialTask, trainer: Trainer, best: _Best, report: Mapping[str, Any]) -> None:
+def _save_state(
+    folder: Path, task: TrialTask, trainer: Trainer, best: _Best, report: Mapping[str, Any]
+) -> None:
     metadata = {"config": task.config, "best_cycle": best.cycle, "report": dict(report)}
     checkpoint.save_state(folder / STATE_FILE, trainer.state_dict(), metadata)
 
@@ -161,4 +163,6 @@ def _restore(task: TrialTask, trainer: Trainer) -> tuple[_Best | None, dict[str,
         return None, None
     # The best model's file is written first, so it may be of a later cycle than the state; training comes by there
     # again and finds the same value, so until then nothing beats it.
-    return _Best(float(kept["value"]), int(kept["cycle"]), dict(state), written=True), dict(metadata["report"])
+    return _Best(float(kept["value"]), int(kept["cycle"]), dict(state), written=True), dict(
+        metadata["report"]
+    )

@@ -20,8 +20,9 @@ import torch
 from distrecvae import __version__
 from distrecvae.data.dataset import Split
 from distrecvae.errors import CheckpointError, ResultsError
-from distrecvae.evaluation import METRICS, Evaluation, evaluate
+from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.files import write_json, write_text
+from distrecvae.metrics import METRICS
 from distrecvae.training import checkpoint, registry
 from distrecvae.training.builders import checked_device
 from distrecvae.training.stopping import out_of_patience, room_for_a_cycle
@@ -59,7 +60,7 @@ class RunSettings:
     seed: int = 0
     max_passes: int = 200
     patience: int | None = 40
-    metric: str = METRICS[0]
+    metric: str = next(iter(METRICS))
 
 
 def write_settings(folder: Path, settings: RunSettings) -> None:

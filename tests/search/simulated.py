@@ -43,7 +43,9 @@ SPACE = SearchSpace.from_mapping(
 
 def toy_curve(config: dict[str, Any], passes: int) -> float:
     """Return a validation score that rises with passes; best near width 100, rate 0.03, kind b."""
-    ceiling = 0.5 - 0.02 * math.log(config["width"] / 100) ** 2 - 0.03 * math.log10(config["rate"] / 0.03) ** 2
+    ceiling = (
+        0.5 - 0.02 * math.log(config["width"] / 100) ** 2 - 0.03 * math.log10(config["rate"] / 0.03) ** 2
+    )
     ceiling += 0.02 if config["kind"] == "b" else 0.0
     return ceiling * (1 - math.exp(-passes / 15))
 
@@ -79,7 +81,12 @@ def run_serially(
                 conductor.failed(task.number, Status.DIVERGED, "loss is nan")
                 stopped = True
             else:
-                report = {"passes": passes, "cycle": passes // PASSES_PER_CYCLE, METRIC: value, "train_s": 1.0}
+                report = {
+                    "passes": passes,
+                    "cycle": passes // PASSES_PER_CYCLE,
+                    METRIC: value,
+                    "train_s": 1.0,
+                }
                 stopped = conductor.heard(task.number, report)
         conductor.finished(task.number)
     assert all(r.status is not Status.RUNNING for r in conductor.ledger.records.values())

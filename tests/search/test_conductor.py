@@ -12,7 +12,15 @@ from optuna.storages.journal import JournalFileBackend
 
 from distrecvae.search import ledger as ledger_module
 from distrecvae.search.ledger import HISTORY_FILE, STUDY_FILE, Ledger, Status
-from tests.search.simulated import METRIC, SPACE, course, open_conductor, run_serially, toy_curve, toy_search_config
+from tests.search.simulated import (
+    METRIC,
+    SPACE,
+    course,
+    open_conductor,
+    run_serially,
+    toy_curve,
+    toy_search_config,
+)
 
 
 class Killed(BaseException):
@@ -91,7 +99,9 @@ def test_asha_stops_weak_trials_and_never_the_best(tmp_path: Path) -> None:
     assert best is not None
     assert best.status is Status.FINISHED
     assert best.score is not None
-    assert best.score > (conductor.ledger.records[0].score or 1.0), "thirty trials beat the default on an easy formula"
+    assert best.score > (conductor.ledger.records[0].score or 1.0), (
+        "thirty trials beat the default on an easy formula"
+    )
 
 
 def test_optuna_hears_of_pruned_trials_as_pruned(tmp_path: Path) -> None:
@@ -105,7 +115,9 @@ def test_optuna_hears_of_pruned_trials_as_pruned(tmp_path: Path) -> None:
     )
     for frozen in study.trials:
         stopped = conductor.ledger.records[frozen.number].status is Status.STOPPED
-        assert frozen.state == (optuna.trial.TrialState.PRUNED if stopped else optuna.trial.TrialState.COMPLETE)
+        assert frozen.state == (
+            optuna.trial.TrialState.PRUNED if stopped else optuna.trial.TrialState.COMPLETE
+        )
 
 
 def test_a_diverged_trial_scores_zero_and_the_search_goes_on(tmp_path: Path) -> None:
@@ -144,7 +156,9 @@ def test_a_repeated_report_is_not_written_twice(tmp_path: Path) -> None:
     task = conductor.next_task()
     assert task is not None
     for passes in (4, 8, 4, 8, 12):
-        assert not conductor.heard(task.number, {"passes": passes, "cycle": passes // 4, METRIC: passes / 100})
+        assert not conductor.heard(
+            task.number, {"passes": passes, "cycle": passes // 4, METRIC: passes / 100}
+        )
     assert [r["passes"] for r in conductor.ledger.records[0].reports] == [4, 8, 12]
     assert len((tmp_path / HISTORY_FILE).read_text().splitlines()) == 3
 

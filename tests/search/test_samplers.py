@@ -19,7 +19,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from distrecvae.errors import ConfigError
-from distrecvae.search.samplers import SAMPLERS, make_sampler
+from distrecvae.search.config import SAMPLERS
+from distrecvae.search.samplers import make_sampler
 from distrecvae.search.sobol import at_quantile
 
 SEED = 11

@@ -28,7 +28,18 @@ from tests.search.conftest import Site
 pytestmark = pytest.mark.ray
 
 # One worker: only then is the order of reports, and with it the whole course of the search, determined.
-SETTINGS = ("--trials", "7", "--max-passes", "24", "--min-passes", "4", "--concurrent", "1", "--checkpoint-every", "0.05")
+SETTINGS = (
+    "--trials",
+    "7",
+    "--max-passes",
+    "24",
+    "--min-passes",
+    "4",
+    "--concurrent",
+    "1",
+    "--checkpoint-every",
+    "0.05",
+)
 TIMES = ["duration_s", "train_s", "evaluate_s"]
 
 
@@ -51,7 +62,9 @@ def history(folder: Path) -> pd.DataFrame:
 def same_search(folder: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(trials(folder), trials(other))
     pd.testing.assert_frame_equal(history(folder), history(other))
-    assert json.loads((folder / "best/metrics.json").read_text()) == json.loads((other / "best/metrics.json").read_text())
+    assert json.loads((folder / "best/metrics.json").read_text()) == json.loads(
+        (other / "best/metrics.json").read_text()
+    )
 
 
 def reports(folder: Path) -> int:
@@ -70,7 +83,14 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], time
 def test_the_summary_says_what_was_found_and_what_to_do_next(whole: tuple[Path, Any]) -> None:
     folder, done = whole
     assert (folder / "summary.txt").read_text().strip() in done.stdout
-    for words in ("7 of 7 trials", "NDCG@100", "Recall@20", "Recall@50", "tensorboard --logdir", "distrecvae train"):
+    for words in (
+        "7 of 7 trials",
+        "NDCG@100",
+        "Recall@20",
+        "Recall@50",
+        "tensorboard --logdir",
+        "distrecvae train",
+    ):
         assert words in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert done.stderr == "", "Ray's own words are for -v"
@@ -80,7 +100,9 @@ def test_the_first_trial_is_the_published_configuration_scaled_by_the_space(whol
     first = trials(whole[0]).iloc[0]
     assert first["latent_dim"] == 8
     assert first["gamma"] == 0.005
-    assert [first[f"mixture_weights.{c}"] for c in ("standard", "previous", "wide")] == pytest.approx([0.15, 0.75, 0.1])
+    assert [first[f"mixture_weights.{c}"] for c in ("standard", "previous", "wide")] == pytest.approx(
+        [0.15, 0.75, 0.1]
+    )
 
 
 def test_tables_agree_with_each_other(whole: tuple[Path, Any]) -> None:
@@ -99,8 +121,12 @@ def test_the_best_model_scores_what_the_summary_says(whole: tuple[Path, Any], si
     split = load_dataset(site.folder / "data")
     metrics = json.loads((whole[0] / "best" / "metrics.json").read_text())
     assert loaded.item_ids.tolist() == split.item_ids.tolist()
-    assert evaluate(loaded.recommender, split.valid).mean("ndcg_100") == pytest.approx(metrics["valid"]["mean"]["ndcg_100"])
-    assert evaluate(loaded.recommender, split.test).mean("ndcg_100") == pytest.approx(metrics["test"]["mean"]["ndcg_100"])
+    assert evaluate(loaded.recommender, split.valid).mean("ndcg_100") == pytest.approx(
+        metrics["valid"]["mean"]["ndcg_100"]
+    )
+    assert evaluate(loaded.recommender, split.test).mean("ndcg_100") == pytest.approx(
+        metrics["test"]["mean"]["ndcg_100"]
+    )
     table = trials(whole[0])
     assert metrics["valid"]["mean"]["ndcg_100"] == pytest.approx(table["score"].max(), abs=1e-6)
 
@@ -119,25 +145,29 @@ def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: tuple[Path
     multiplexer.Reload()
     provider = data_provider.MultiplexerDataProvider(multiplexer, str(whole[0]))
     asked = context.RequestContext()
-    scalars = provider.read_scalars(asked, experiment_id="", plugin_name=scalar_metadata.PLUGIN_NAME, downsample=1000)
+    scalars = provider.read_scalars(
+        asked, experiment_id="", plugin_name=scalar_metadata.PLUGIN_NAME, downsample=1000
+    )
     backend = backend_context.Context(base_plugin.TBContext(data_provider=provider, multiplexer=multiplexer))
     experiment = backend.experiment_from_metadata(asked, "", True, backend.hparams_metadata(asked, ""), None)
     columns = {info.name: info.type for info in experiment.hparam_infos}
     request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=100, include_metrics=True)
     request.allowed_statuses.extend([api_pb2.STATUS_SUCCESS])
-    groups = {int(g.name): g for g in list_session_groups.Handler(asked, backend, "", request).run().session_groups}
+    groups = {
+        int(g.name): g for g in list_session_groups.Handler(asked, backend, "", request).run().session_groups
+    }
 
     assert set(columns) == {"latent_dim", "learning_rate", "kl_weight", "gamma", "beta"} | {
         f"mixture_weights.{c}" for c in ("standard", "previous", "wide")
     }
     assert columns["beta"] == api_pb2.DATA_TYPE_FLOAT64
     assert columns["kl_weight"] == api_pb2.DATA_TYPE_STRING
-    for number, row in table.iterrows():
-        mine = points[points["trial"] == number]
-        curve = scalars[f"trials/{number:05d}"]["valid/ndcg_100"]
+    for _, row in table.iterrows():
+        mine = points[points["trial"] == row["trial"]]
+        curve = scalars[f"trials/{row['trial']:05d}"]["valid/ndcg_100"]
         assert [point.step for point in curve] == mine["passes"].tolist()
         assert [point.value for point in curve] == pytest.approx(mine["valid/ndcg_100"].tolist())
-        group = groups[int(number)]
+        group = groups[int(row["trial"])]
         metrics = {value.name.tag: value.value for value in group.metric_values}
         assert metrics["best/ndcg_100"] == pytest.approx(row["score"])
         assert group.hparams["learning_rate"].number_value == pytest.approx(row["learning_rate"])
@@ -147,7 +177,9 @@ def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: tuple[Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [2, 11])
-def test_a_search_killed_and_resumed_ends_as_the_undisturbed_one(site: Site, whole: tuple[Path, Any], after: int) -> None:
+def test_a_search_killed_and_resumed_ends_as_the_undisturbed_one(
+    site: Site, whole: tuple[Path, Any], after: int
+) -> None:
     name = f"killed-{after}"
     with site.searching(*SETTINGS, "--out", name) as process:
         wait_for(lambda: reports(site.folder / name) >= after, process)
@@ -161,7 +193,9 @@ def test_a_search_killed_and_resumed_ends_as_the_undisturbed_one(site: Site, who
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_an_interrupted_search_says_how_to_go_on(site: Site, whole: tuple[Path, Any], number: signal.Signals) -> None:
+def test_an_interrupted_search_says_how_to_go_on(
+    site: Site, whole: tuple[Path, Any], number: signal.Signals
+) -> None:
     name = f"interrupted-{number.name}"
     with site.searching(*SETTINGS, "--out", name) as process:
         wait_for(lambda: reports(site.folder / name) >= 8, process)
@@ -172,7 +206,9 @@ def test_an_interrupted_search_says_how_to_go_on(site: Site, whole: tuple[Path, 
     assert f"--out {name} --resume" in output
     state = json.loads((site.folder / name / "search.json").read_text())
     assert state["status"] == "interrupted"
-    assert len(history(site.folder / name)) == reports(site.folder / name), "the tables have everything up to then"
+    assert len(history(site.folder / name)) == reports(site.folder / name), (
+        "the tables have everything up to then"
+    )
     resumed = site.search(*SETTINGS, "--out", name, "--resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     same_search(site.folder / name, whole[0])
@@ -192,7 +228,9 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whol
 
 def is_worker(process: psutil.Process) -> bool:
     try:
-        return "ray::ImplicitFunc" in " ".join(process.cmdline()) or "ray::trainable" in " ".join(process.cmdline())
+        return "ray::ImplicitFunc" in " ".join(process.cmdline()) or "ray::trainable" in " ".join(
+            process.cmdline()
+        )
     except psutil.Error:
         return False
 

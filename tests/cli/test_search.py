@@ -1,0 +1,177 @@
+"""What is refused before anything starts: one line, exit status 2, nothing written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distrecvae.cli import main
+from distrecvae.data.io import save_dataset
+from distrecvae.data.synthetic import synthetic_split
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    save_dataset(synthetic_split(n_users=100, n_items=60, seed=1), folder, {"source": "synthetic"})
+    return folder
+
+
+SPACES = {
+    "typo.yaml": "model: recvae\nparameters: {latent_dimm: {type: int, low: 8, high: 16}}\n",
+    "range.yaml": "model: recvae\nparameters: {latent_dim: {type: int, low: 80, high: 16}}\n",
+    "other.yaml": "model: popularity\nparameters: {}\n",
+    "broken.yaml": "model: [recvae\n",
+    "settings.yaml": "trials: 5\nmax-passes: 3\ntrails: 5\n",
+    "nan.yaml": "model: recvae\nparameters: {dropout: {type: float, low: .nan, high: 0.5}}\n",
+}
+
+# what is typed after `search --data DATA --out out`, what the line must say
+REFUSED: list[tuple[list[str], list[str]]] = [
+    (["--trials", "0"], ["trials=0", "at least 1"]),
+    (["--trials", "many"], ["--trials", "many", "integer"]),
+    (["--trails", "5"], ["--trails", "--trials"]),
+    (["--max-passes", "10", "--min-passes", "20"], ["min_passes=20", "max_passes=10"]),
+    (["--reduction-factor", "1"], ["reduction_factor=1", "at least 2"]),
+    (["--metric", "ndcg_10"], ["ndcg_10", "ndcg_100"]),
+    (["--sampler", "tpee"], ["tpee", "tpe"]),
+    (["--scheduler", "ash"], ["ash", "asha"]),
+    (["--gpus-per-trial", "1.5"], ["gpus_per_trial=1.5", "fraction"]),
+    (["--gpus-per-trial", "-1"], ["gpus_per_trial=-1"]),
+    (["--gpus-per-trial", "nan"], ["gpus_per_trial=nan"]),
+    (["--time-budget", "0"], ["time_budget_s=0", "positive"]),
+    (["--seed", "-1"], ["seed=-1"]),
+    (["--model", "recvea"], ["recvea", "recvae"]),
+    (["--space", "recva"], ["recva", "recvae"]),
+    (["--space", "./absent.yaml"], ["absent.yaml"]),
+    (["--space", "./typo.yaml"], ["typo.yaml", "latent_dimm", "latent_dim"]),
+    (["--space", "./range.yaml"], ["range.yaml", "latent_dim", "80", "16"]),
+    (["--space", "./other.yaml"], ["other.yaml", "popularity", "recvae"]),
+    (["--space", "./broken.yaml"], ["broken.yaml", "YAML"]),
+    (["--space", "./nan.yaml"], ["nan.yaml", "dropout", "nan"]),
+    (["--config", "absent.yaml"], ["absent.yaml", "cannot be read"]),
+    (["--config", "settings.yaml"], ["settings.yaml", "trails", "trials"]),
+    (["--config", "broken.yaml"], ["broken.yaml", "YAML"]),
+    (["--data", "absent"], ["absent"]),
+    (["--data", "."], ["dataset"]),
+    (["--name", "x"], ["--out", "--name"]),
+    (["--resume"], ["--resume", "out"]),
+    (["surplus"], ["surplus"]),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), REFUSED, ids=[" ".join(options) for options, _ in REFUSED])
+def test_bad_input_is_one_clear_line(
+    options: list[str],
+    words: list[str],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in SPACES.items():
+        Path(name).write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", "--data", str(data), "--out", "out", *options])
+    captured = capsys.readouterr()
+    line = captured.err.strip().splitlines()[-1]
+    assert stopped.value.code == 2
+    assert captured.out == ""
+    assert line.lower().startswith("error: ")
+    for word in words:
+        assert word in line
+    assert not Path("out").exists()
+
+
+def test_a_results_folder_is_not_overwritten(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    Path("out/precious").write_text("mine", encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", "--data", str(data), "--out", "out"])
+    assert stopped.value.code == 2
+    assert "out is not empty; pass --resume" in capsys.readouterr().err
+    assert [path.name for path in Path("out").iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("{", "cannot be read"), ("[]", "format None"), (json.dumps({"format": 99}), "format 99")],
+    ids=["damaged", "no search", "another version"],
+)
+def test_a_folder_that_is_no_search_is_not_resumed(
+    content: str,
+    words: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    Path("out/search.json").write_text(content, encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", "--data", str(data), "--out", "out", "--resume"])
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_help_teaches_and_needs_neither_ray_nor_torch() -> None:
+    code = (
+        "import sys\nfor name in ('ray', 'torch', 'optuna'): sys.modules[name] = None\n"
+        "from distrecvae.cli import main\nmain(['search', '--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "python -m distrecvae.search --data",
+        "--resume",
+        "published configuration",
+        "[default: 24]",
+    ):
+        assert words in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 100
+
+
+@pytest.mark.ray
+def test_a_gpu_where_there_is_none_is_refused_at_once(data: Path, tmp_path: Path) -> None:
+    # Tune itself would leave the trials pending for ever.
+    done = _search(tmp_path, "--data", str(data), "--out", "out", "--gpus-per-trial", "1")
+    assert done.returncode == 2
+    assert (
+        done.stderr.strip()
+        .splitlines()[-1]
+        .startswith("error: a trial asks for 1 CPUs and 1 GPUs, and no node has both")
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.ray
+def test_more_cores_than_there_are_is_refused_at_once(data: Path, tmp_path: Path) -> None:
+    done = _search(tmp_path, "--data", str(data), "--out", "out", "--cpus-per-trial", "4096")
+    assert done.returncode == 2
+    assert "4096 CPUs" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.ray
+def test_a_dry_run_prints_the_plan_and_writes_nothing(data: Path, tmp_path: Path) -> None:
+    done = _search(tmp_path, "--data", str(data), "--max-passes", "243", "--min-passes", "1", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    # Ray's own rung arithmetic truncates a logarithm and loses the last of these.
+    assert "rungs at passes 1, 3, 9, 27, 81, 243" in done.stdout
+    assert "latent_dim" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def _search(folder: Path, *arguments: str) -> Any:
+    command = [sys.executable, "-W", "ignore", "-m", "distrecvae.search", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
