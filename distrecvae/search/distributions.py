@@ -195,10 +195,10 @@ def parse(name: str, raw: object) -> Distribution:
         raise SpaceError(f"{name}: {raw!r} is not a distribution; write {{type: float, low: ..., high: ...}}")
     kind = raw.get("type")
     if kind is None:
-        raise SpaceError(f"{name}: has no type; choose from {', '.join(_PARSERS)}")
+        raise SpaceError(f"{name}: has no type; choose from {', '.join(TYPES)}")
     if not isinstance(kind, str) or kind not in _PARSERS:
-        hint = nearest(str(kind), _PARSERS)
-        raise SpaceError(f"{name}: unknown type {kind!r}{hint or '; choose from ' + ', '.join(_PARSERS)}")
+        hint = nearest(str(kind), TYPES)
+        raise SpaceError(f"{name}: unknown type {kind!r}{hint or '; choose from ' + ', '.join(TYPES)}")
     required, optional, build = _PARSERS[kind]
     known = ("type", *required, *optional)
     for key in raw:
@@ -305,4 +305,4 @@ _PARSERS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Any]] = {
     "simplex": (("components",), ("concentration",), _parse_simplex),
 }
 
-TYPES = tuple(_PARSERS)
+TYPES = (*_PARSERS, "one_of")  # the last is an entry of a space, not a distribution: search/parameters.py

@@ -217,6 +217,7 @@ def test_a_branch_may_be_empty_and_a_field_may_stand_in_two() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"parameters": {"kl": {"type": "oneof"}}}, "kl: unknown type 'oneof'; did you mean 'one_of'?"),
     ({"parameters": {}}, "has no model"),
     ({"model": "net"}, "has no parameters"),
     ({"model": "net", "parameters": None}, "parameters is None; it must be a mapping, {} for nothing"),
