@@ -22,8 +22,7 @@ from distrecvae.errors import DataError
 SERVER = "https://files.grouplens.org/datasets/movielens"
 
 LICENCE = (
-    "MovieLens is by GroupLens, University of Minnesota: research use with acknowledgement, no "
-    "redistribution, no "
+    "MovieLens is by GroupLens, University of Minnesota: research use with acknowledgement, no redistribution, no "
     "commercial use without permission; the README inside the archive is the licence"
 )
 

@@ -86,8 +86,7 @@ def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array
     values = column.chunk(0).dictionary
     if len(values) > MAX_IDS:
         raise DataError(
-            f"{len(values)} distinct {what} ids; positions are 32 bits wide, so at most {MAX_IDS}: "
-            "filter first"
+            f"{len(values)} distinct {what} ids; positions are 32 bits wide, so at most {MAX_IDS}: filter first"
         )
     codes = np.concatenate([np.asarray(chunk.indices) for chunk in column.chunks]).astype(
         np.int32, copy=False
@@ -156,7 +155,7 @@ def _whole(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         return column.cast(pa.int64())
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"{what} ids are fractions ({str(error)[:80]}); they must be text or whole numbers"
+            f"{what} ids are not whole numbers ({str(error)[:80]}); they must be text or whole numbers"
         ) from error
 
 

@@ -40,8 +40,7 @@ class InteractionMatrix:
             array = getattr(self, name)
             if array.dtype != dtype or array.ndim != 1:
                 raise DataError(
-                    f"{name} has dtype {array.dtype} and {array.ndim} axes; it must be one axis of "
-                    f"{dtype.__name__}"
+                    f"{name} has dtype {array.dtype} and {array.ndim} axes; it must be one axis of {dtype.__name__}"
                 )
             view = array.view()
             view.flags.writeable = False

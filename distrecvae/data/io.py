@@ -110,9 +110,8 @@ def load_dataset(folder: Path | str) -> Split:
     )
     if split.fingerprint != expected:
         raise DataError(
-            f"{folder} has fingerprint {split.fingerprint[:12]}.. and {PROTOCOL} says "
-            f"{expected[:12]}..; its files were "
-            "changed after `distrecvae prepare`: run it again"
+            f"{folder} has fingerprint {split.fingerprint[:12]}.. and {PROTOCOL} says {expected[:12]}..; its files "
+            "were changed after `distrecvae prepare`: run it again"
         )
     return split
 
@@ -138,9 +137,8 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
     version = document.get("format") if isinstance(document, dict) else None
     if version != FORMAT:
         raise DataError(
-            f"{folder} has dataset format {version!r} and this is distrecvae {__version__}, which "
-            f"reads format {FORMAT}; "
-            "run `distrecvae prepare` again"
+            f"{folder} has dataset format {version!r} and this is distrecvae {__version__}, which reads format "
+            f"{FORMAT}; run `distrecvae prepare` again"
         )
     return dict(document)
 
@@ -190,8 +188,7 @@ def _read_matrix(path: Path, n_users: int, n_items: int) -> InteractionMatrix:
     user_column, item_column = _read_columns(path, ["user", "item"])
     if user_column.type != pa.int32() or item_column.type != pa.int32():
         raise DataError(
-            f"{path} has columns of {user_column.type} and {item_column.type}; both must be int32: "
-            "prepare again"
+            f"{path} has columns of {user_column.type} and {item_column.type}; both must be int32: prepare again"
         )
     if user_column.null_count or item_column.null_count:
         raise DataError(f"{path} has empty cells; run `distrecvae prepare` again")

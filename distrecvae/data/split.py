@@ -191,23 +191,20 @@ def _kept_rows(table: InteractionTable, options: SplitOptions) -> tuple[IntArray
         return table.users, table.items
     if table.ratings is None:
         raise DataError(
-            f"min_rating is {options.min_rating} and the source has no rating column; name it with "
-            "--rating-column or "
+            f"min_rating is {options.min_rating} and the source has no rating column; name it with --rating-column or "
             "leave --min-rating out"
         )
     missing = np.flatnonzero(np.isnan(table.ratings))
     if missing.size:
         raise DataError(
-            f"the rating is empty or NaN in {missing.size} of {table.n_rows} rows (first in row "
-            f"{missing[0] + 1}); fill or "
-            "remove those rows, or "
-            "leave --min-rating out"
+            f"the rating is empty or NaN in {missing.size} of {table.n_rows} rows (first in row {missing[0] + 1}); "
+            "fill or remove those rows, or leave --min-rating out"
         )
     keep = table.ratings > options.min_rating
     if not keep.any():
         raise DataError(
-            f"no rating is above {options.min_rating} (the highest is {table.ratings.max():g}); "
-            "choose a lower --min-rating"
+            f"no rating is above {options.min_rating} (the highest is {table.ratings.max():g}); choose a lower "
+            "--min-rating"
         )
     return table.users[keep], table.items[keep]
 
@@ -229,9 +226,8 @@ def _number_held_out(n_users: int, options: SplitOptions) -> int:
     n_held_out = max(1, int(wanted * n_users)) if isinstance(wanted, float) else wanted
     if n_users - 2 * n_held_out < 1:
         raise DataError(
-            f"{n_users} users are left after filtering and 2 x {n_held_out} are to be held out; at "
-            "least one must remain for "
-            "training: lower --held-out-users or the filters"
+            f"{n_users} users are left after filtering and 2 x {n_held_out} are to be held out; at least one must "
+            "remain for training: lower --held-out-users or the filters"
         )
     return n_held_out
 

@@ -36,25 +36,23 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
     )
     density = 100 * kept / (n_users * split.n_items)
     lines.append(
-        f"kept       {kept:,} interactions of {n_users:,} users x {split.n_items:,} items "
-        f"({density:.2g} % of all pairs)"
+        f"kept       {kept:,} interactions of {n_users:,} users x {split.n_items:,} items ({density:.2g} % of all "
+        "pairs)"
     )
     lines.append(
-        f"users      {split.train.n_users:,} train, {split.valid.n_users:,} validation, "
-        f"{split.test.n_users:,} test"
+        f"users      {split.train.n_users:,} train, {split.valid.n_users:,} validation, {split.test.n_users:,} test"
     )
     for name in ("valid", "test"):
         silent = counts.get(f"{name}_users_with_nothing_to_score")
         if silent:
             lines.append(
-                f"note       {_counted(silent, f'{name} user')} with nothing to predict or nothing to go by, "
-                "not scored"
+                f"note       {_counted(silent, f'{name} user')} with nothing to predict or nothing to go by, not "
+                "scored"
             )
     columns = protocol.get("source", {}).get("columns", {})
     if "rating" in columns and options.get("min_rating") is None:
         lines.append(
-            f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps "
-            "only those above R"
+            f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps only those above R"
         )
     return lines
 

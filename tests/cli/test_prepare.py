@@ -136,8 +136,8 @@ def test_presets_with_options_over_them(shell: Shell, name: str) -> None:
     """The published settings (Liang et al., section 4.1; DESIGN section 3), and what is typed goes over
     them."""
     status, _, _ = shell(
-        f"ratings.csv --preset {name} --held-out-users 3 --min-user-interactions 2 "
-        "--min-item-interactions 1 --out data"
+        f"ratings.csv --preset {name} --held-out-users 3 --min-user-interactions 2 --min-item-interactions 1 --out "
+        "data"
     )
     assert status == 0
     protocol = read_protocol("data")

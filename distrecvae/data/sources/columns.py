@@ -12,8 +12,7 @@ from distrecvae.errors import DataError, nearest
 _ALIASES = {
     "user": "userid user uid users customerid customer visitorid memberid reviewerid accountid username",
     "item": "itemid item iid items movieid movie productid product songid song trackid articleid "
-    "bookid videoid "
-    "parentasin asin isbn businessid sid itemname",
+    "bookid videoid parentasin asin isbn businessid sid itemname",
     "rating": "rating ratings score stars overall count plays playcount listencount preference",
     "timestamp": "timestamp time date datetime ts unixreviewtime createdat",
 }
@@ -58,8 +57,7 @@ def find_columns(found: Sequence[str], wanted: ColumnNames) -> dict[str, int]:
     for role, position in positions.items():
         if position in taken:
             raise DataError(
-                f"column {found[position]!r} is both {taken[position]} and {role}; name another "
-                f"with --{role}-column"
+                f"column {found[position]!r} is both {taken[position]} and {role}; name another with --{role}-column"
             )
         taken[position] = role
     return positions
@@ -91,9 +89,8 @@ def _no_column(found: Sequence[str], role: str) -> str:
         )
     usual = f"{role}_id"
     return (
-        f"no column looks like the {role} ({usual}, {role}, ...); the columns are {_listed(found)}; "
-        "name the right one "
-        f"with --{role}-column"
+        f"no column looks like the {role} ({usual}, {role}, ...); the columns are {_listed(found)}; name the right "
+        f"one with --{role}-column"
     )
 
 

@@ -88,8 +88,8 @@ def to_table(
         empty = _empty_ids(column)
         if empty.size:
             raise DataError(
-                f"{part} has rows whose {role} id is missing (column {names[role]!r}, empty or NaN in "
-                f"{empty.size} of them, first in {place} {empty[0] + first_line}); remove them"
+                f"{part} has rows whose {role} id is missing (column {names[role]!r}, empty or NaN in {empty.size} of "
+                f"them, first in {place} {empty[0] + first_line}); remove them"
             )
         factors[role] = factorize(column, role)
         table = table.drop_columns([role])

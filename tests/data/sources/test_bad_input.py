@@ -67,7 +67,7 @@ CASES: list[tuple[str, str | bytes | Callable[[Path], None] | None, str]] = [
     ("empty.parquet", columns(user_id=[], item_id=[]), "no rows"),
     ("nulls.parquet", columns(user_id=[1, None], item_id=[1, 2]), "user id is missing .* first in row 2"),
     ("nans.parquet", columns(user_id=[1.0, float("nan")], item_id=[1, 2]), "user id is missing"),
-    ("fractions.parquet", columns(user_id=[1.5, 2.0], item_id=[1, 2]), "user ids are fractions"),
+    ("fractions.parquet", columns(user_id=[1.5, 2.0], item_id=[1, 2]), "user ids are not whole numbers"),
     ("bools.parquet", columns(user_id=[True, False], item_id=[1, 2]), "text or whole numbers"),
     ("texts.parquet", columns(user_id=[1], item_id=[1], rating=["good"]), "'rating' holds no numbers"),
     ("columns.parquet", columns(a=[1], b=[2]), "no column looks like the user .* columns are a, b"),
