@@ -164,7 +164,8 @@ def lend(split: Split, cluster: Cluster) -> Any:
     if needed > cluster.object_store_bytes:
         raise ResourceError(
             f"the data set takes {needed / 2**20:.0f} MiB and Ray's object store has"
-            f" {cluster.object_store_bytes / 2**20:.0f} MiB; give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
+            f" {cluster.object_store_bytes / 2**20:.0f} MiB;"
+            " give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
         )
     return ray.put(shared_arrays(split))
 

@@ -133,7 +133,7 @@ def test_the_best_model_scores_what_the_summary_says(whole: tuple[Path, Any], si
 
 def test_only_models_worth_keeping_are_kept(whole: tuple[Path, Any]) -> None:
     kept = {int(path.parent.name) for path in (whole[0] / "trials").glob("*/*.safetensors")}
-    best = int(trials(whole[0])["score"].idxmax())
+    best = int(trials(whole[0])["score"].to_numpy().argmax())
     assert kept == {0, best}
     assert not (whole[0] / ".ray").exists()
 
