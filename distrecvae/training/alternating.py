@@ -101,6 +101,11 @@ class AlternatingTrainer:
         """Encoder and decoder passes; one where both are trained together."""
         return self._config.encoder_passes + self._config.decoder_passes if self._config.alternating else 1
 
+    @property
+    def solved(self) -> bool:
+        """Never: training goes on as long as anyone asks."""
+        return False
+
     def step(self) -> dict[str, float]:
         """Train one cycle.
 

@@ -6,7 +6,7 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ResourceError
-from distrecvae.models.multinomial import chunk_rows
+from distrecvae.models.multinomial import logits_held
 from distrecvae.models.popularity import PopularityConfig, load_popularity, solve_popularity
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
 from distrecvae.training.alternating import AlternatingTrainer, old_posterior_bytes
@@ -50,7 +50,7 @@ def recvae_bytes(config: RecVAEConfig, train: InteractionMatrix) -> tuple[int, i
     # Parameters and two moments of both sides, and q_old, are saved; gradients and the best model's copy are
     # not.
     saved = 3 * both + encoder
-    logits = chunk_rows(config.batch_size, train.n_items) * train.n_items
+    logits = logits_held(config.batch_size, train.n_items)
     hidden = 40 * config.batch_size * config.hidden_dim
     scores = 2 * min(EVALUATED_USERS, train.n_users) * train.n_items
     working = 2 * both + max(logits + hidden, scores)

@@ -51,6 +51,11 @@ class ClosedFormTrainer:
         """One."""
         return 1
 
+    @property
+    def solved(self) -> bool:
+        """True after the first step."""
+        return self._model is not None
+
     def step(self) -> dict[str, float]:
         """Solve the model, the first time; there is no loss to report."""
         if self._model is None:

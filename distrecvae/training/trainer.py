@@ -42,6 +42,10 @@ class Trainer(Protocol):
     def passes_per_cycle(self) -> int:
         """Data passes that one `step` costs."""
 
+    @property
+    def solved(self) -> bool:
+        """Whether a further step would change nothing: models that are solved, not iterated."""
+
     def step(self) -> dict[str, float]:
         """Train one cycle and return its mean losses by name.
 

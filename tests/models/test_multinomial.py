@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.multinomial import Multinomial, chunk_rows
+from distrecvae.models.multinomial import KEPT_BYTES, Multinomial, block_items, logits_held
 from distrecvae.models.sparse import SparseRows
 from tests.models.test_sparse import random_matrix
 
@@ -25,10 +25,12 @@ def plain(matrix: InteractionMatrix, parts: Parts) -> list[torch.Tensor]:
     return [losses.detach(), *torch.autograd.grad(losses.mean(), [code, weight, bias])]
 
 
-def by_hand(matrix: InteractionMatrix, parts: Parts, rows_a_chunk: int | None = None) -> list[torch.Tensor]:
+def by_hand(
+    matrix: InteractionMatrix, parts: Parts, items_a_block: int | None = None, kept_bytes: int = KEPT_BYTES
+) -> list[torch.Tensor]:
     code, weight, bias = parts
     gradients = [torch.full_like(part, float("nan")) for part in parts]
-    losses = Multinomial(rows_a_chunk).loss_and_gradients(
+    losses = Multinomial(items_a_block, kept_bytes).loss_and_gradients(
         SparseRows.from_matrix(matrix),
         code,
         weight,
@@ -55,14 +57,17 @@ def random_parts(seed: int, n_rows: int, n_items: int, width: int, scale: float 
     n_rows=st.integers(1, 9),
     n_items=st.integers(1, 40),
     width=st.integers(1, 6),
-    rows_a_chunk=st.integers(1, 10),
+    items_a_block=st.integers(1, 45),
+    kept_bytes=st.sampled_from([0, KEPT_BYTES]),
 )
-def test_losses_and_gradients_in_any_shape_and_chunks(
-    seed: int, n_rows: int, n_items: int, width: int, rows_a_chunk: int
+def test_losses_and_gradients_in_any_shape_and_blocks(
+    seed: int, n_rows: int, n_items: int, width: int, items_a_block: int, kept_bytes: int
 ) -> None:
     matrix = random_matrix(seed, n_rows, n_items)
     parts = random_parts(seed, n_rows, n_items, width)
-    for found, expected in zip(by_hand(matrix, parts, rows_a_chunk), plain(matrix, parts), strict=True):
+    for found, expected in zip(
+        by_hand(matrix, parts, items_a_block, kept_bytes), plain(matrix, parts), strict=True
+    ):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
 
 
@@ -127,6 +132,8 @@ def test_one_object_serves_batches_of_any_size() -> None:
 
 
 def test_memory_does_not_grow_with_users_times_items() -> None:
-    assert chunk_rows(500, 3_600) == 500
-    assert chunk_rows(500, 20_108) < 200
-    assert chunk_rows(500, 10_000_000) * 10_000_000 < 500 * 1_000_000
+    assert logits_held(500, 20_108) == 500 * 20_108
+    assert logits_held(500, 1_000_000) == logits_held(500, 10_000_000) <= 1_000_000
+    assert block_items(500, 300) == 300
+    assert block_items(500, 20_108) % 64 == 0
+    assert block_items(1_000_000, 20_108) == 64
