@@ -109,19 +109,20 @@ def rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> npt.NDArra
     Raises:
         DivergedError: a score is not finite.
     """
-    if not bool(torch.isfinite(scores).all()):
+    # The extremes tell as much as every score (NaN is both of them) for a tenth of the time.
+    if scores.numel() and not bool(torch.isfinite(torch.stack(scores.aminmax())).all()):
         raise DivergedError("the model gave a score that is not finite; its training diverged")
     rows = torch.from_numpy(np.repeat(np.arange(fold_in.n_users), fold_in.counts())).to(scores.device)
     columns = torch.from_numpy(fold_in.indices.astype(np.int64)).to(scores.device)
     scores[rows, columns] = -math.inf
-    best = scores.topk(k, dim=1, sorted=False)
-    # topk may take any of the items that tie for its last place; rows where there is a choice are sorted in
-    # full.
-    last = best.values.amin(dim=1, keepdim=True)
-    tied = torch.nonzero((scores >= last).sum(dim=1) > k).flatten()
-    items = best.indices.sort(dim=1).values
-    if tied.numel():
-        items[tied] = scores[tied].sort(dim=1, descending=True, stable=True).indices[:, :k].sort(dim=1).values
+    best = scores.topk(min(k + 1, scores.shape[1]), dim=1)
+    items = best.indices[:, :k].sort(dim=1).values
+    if best.values.shape[1] > k:
+        # Of the items that tie for the last place topk may take any; rows with such a tie are sorted in full.
+        tied = torch.nonzero(best.values[:, k - 1] == best.values[:, k]).flatten()
+        if tied.numel():
+            in_order = scores[tied].sort(dim=1, descending=True, stable=True).indices
+            items[tied] = in_order[:, :k].sort(dim=1).values
     order = scores.gather(1, items).sort(dim=1, descending=True, stable=True).indices
     return items.gather(1, order).cpu().numpy()
 

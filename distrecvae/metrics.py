@@ -64,3 +64,5 @@ METRICS = {"ndcg_100": (ndcg, 100), "recall_20": (recall, 20), "recall_50": (rec
 """The metrics that every evaluation computes, by name: function and k; the first is what selects by default."""
 RANKS = max(k for _, k in METRICS.values())
 """How far a ranking must go for all of them."""
+TITLES = {"ndcg_100": "NDCG@100", "recall_20": "Recall@20", "recall_50": "Recall@50"}
+"""How the metrics are written for people."""

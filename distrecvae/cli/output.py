@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from distrecvae.metrics import TITLES
+
 if TYPE_CHECKING:
     from distrecvae.evaluation import Evaluation
-
-LABELS = {"ndcg_100": "NDCG@100", "recall_20": "Recall@20", "recall_50": "Recall@50"}
 
 
 def print_scores(scores: Mapping[str, Evaluation]) -> None:
     """Print a line a group of users: each metric's mean and standard error, users scored and left out."""
     for group, scored in scores.items():
         values = "   ".join(
-            f"{LABELS.get(name, name)} {scored.mean(name):.4f} ± {scored.standard_error(name):.4f}"
+            f"{TITLES[name]} {scored.mean(name):.4f} ± {scored.standard_error(name):.4f}"
             for name in scored.per_user
         )
         skipped = f", {scored.n_skipped:,} left out" if scored.n_skipped else ""
