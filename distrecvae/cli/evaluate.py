@@ -29,7 +29,7 @@ def command(folder: Path, data: Path, group: str, device: str | None, threads: i
     from distrecvae.data.io import load_dataset
     from distrecvae.evaluation import evaluate
     from distrecvae.training.checkpoint import load_model
-    from distrecvae.training.run import usable_device, use_threads
+    from distrecvae.training.device import usable_device, use_threads
 
     use_threads(threads)
     loaded = load_model(folder, usable_device(device))

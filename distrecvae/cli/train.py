@@ -14,11 +14,11 @@ import click
 
 from distrecvae.cli.output import print_scores
 from distrecvae.errors import ConfigError, ResultsError
+from distrecvae.metrics import TITLES
 
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
     from distrecvae.training.run import RunSettings, TrainingRun
-    from distrecvae.training.trainer import Report
 
 # RunSettings has the defaults; it is not imported here so that --help starts without PyTorch.
 INTERRUPTED = 130
@@ -92,12 +92,13 @@ def command(
     """
     from distrecvae.files import exclusive
     from distrecvae.training import run as runs
+    from distrecvae.training.device import usable_device, use_threads
 
     given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data and str(data)}
     given = {name: value for name, value in given.items() if value is not None}
     configured = bool(model or config_file or words)
-    runs.use_threads(threads)
-    device = runs.usable_device(device)
+    use_threads(threads)
+    device = usable_device(device)
     if not resume:
         split, settings = _new_settings(given, model, config_file, words)
         _refuse_used(out)
@@ -112,7 +113,7 @@ def command(
             f"{settings.model} on {split.train.n_users:,} training users x {split.n_items:,} items"
             f" ({split.train.n_interactions:,} interactions), at most {settings.max_passes} passes"
         )
-        if run.history:
+        if run.passes:
             click.echo(f"going on after {run.passes} passes")
         stopped = _train(run, settings)
         if stopped:
@@ -214,18 +215,19 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _shown(settings: RunSettings, run: TrainingRun) -> Iterator[Callable[[Report], None]]:
+def _shown(settings: RunSettings, run: TrainingRun) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yield what shows a report: a progress bar on a terminal, else a line each."""
-    metric = settings.metric
+    key, title = f"valid/{settings.metric}", TITLES[settings.metric]
 
-    def line(report: Report) -> str:
-        best = run.best
-        loss = f"  loss {report.losses['loss']:.2f}" if "loss" in report.losses else ""
-        value = "-" if best is None else f"{best[f'valid/{metric}']:.4f}"
-        return f"{metric} {report.valid.mean(metric):.4f}  best {value}{loss}"
+    def line(report: dict[str, Any]) -> str:
+        best = run.best or report
+        loss = f"  loss {report['train/loss']:.2f}" if "train/loss" in report else ""
+        return f"{title} {report[key]:.4f}  best {best[key]:.4f}{loss}"
 
     if not sys.stdout.isatty():
-        yield lambda report: click.echo(f"passes {report.passes:4d}  {line(report)}  {report.train_s:.1f} s")
+        yield lambda report: click.echo(
+            f"passes {report['passes']:4d}  {line(report)}  {report['train_s']:.1f} s"
+        )
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -237,4 +239,4 @@ def _shown(settings: RunSettings, run: TrainingRun) -> Iterator[Callable[[Report
     )
     with Progress(*columns) as progress:
         task = progress.add_task("", total=settings.max_passes, completed=run.passes)
-        yield lambda report: progress.update(task, completed=report.passes, description=line(report))
+        yield lambda report: progress.update(task, completed=report["passes"], description=line(report))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import ResourceError
 from distrecvae.models.multinomial import logits_held
 from distrecvae.models.popularity import PopularityConfig, load_popularity, solve_popularity
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
@@ -15,23 +14,6 @@ from distrecvae.training.closed_form import ClosedFormTrainer
 FLOAT_BYTES = 4
 EVALUATED_USERS = 500
 """Users a batch of evaluation, whose scores are held with two masks of the same shape."""
-
-
-def checked_device(device: torch.device | str) -> torch.device:
-    """Return the device if this machine has it.
-
-    Raises:
-        ResourceError: there is no such device.
-    """
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ResourceError(
-            f"device {str(device)!r} cannot be used ({reason}); use cpu, or cuda where there is a GPU"
-        ) from None
-    return chosen
 
 
 def recvae(

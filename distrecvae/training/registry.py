@@ -14,6 +14,7 @@ from distrecvae.evaluation import Recommender
 from distrecvae.models.popularity import PopularityConfig, load_popularity
 from distrecvae.models.recvae import RecVAEConfig, load_recvae
 from distrecvae.training import builders
+from distrecvae.training.device import checked_device
 from distrecvae.training.trainer import Trainer
 
 
@@ -94,9 +95,7 @@ def make_trainer(
         DataError: there is nothing to train on.
         ResourceError: the device is not there.
     """
-    return _fitting(model, config).train(
-        config, train, seed=seed, device=builders.checked_device(device), dtype=dtype
-    )
+    return _fitting(model, config).train(config, train, seed=seed, device=checked_device(device), dtype=dtype)
 
 
 def load_recommender(
@@ -111,7 +110,7 @@ def load_recommender(
     Raises:
         CheckpointError: they do not fit the configuration or the number of items.
     """
-    return _fitting(model, config).load(config, n_items, state, builders.checked_device(device))
+    return _fitting(model, config).load(config, n_items, state, checked_device(device))
 
 
 def memory_bytes(model: str, config: Any, train: InteractionMatrix) -> tuple[int, int]:

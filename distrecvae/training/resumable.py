@@ -1,4 +1,4 @@
-"""Owns training that outlives its process: the trainer, the best model and all reports in one file, replaced atomically.
+"""Owns training that outlives its process: trainer, best model and reports in one file, replaced atomically.
 
 What continues is a function of the file and of the trainer's own settings: after any interruption training ends with
 the reports and the model that it would have had.

@@ -9,33 +9,26 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from distrecvae import __version__
 from distrecvae.data.dataset import Split
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.files import write_json, write_text
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, TITLES
 from distrecvae.training import checkpoint, registry
-from distrecvae.training.builders import checked_device
+from distrecvae.training.resumable import ResumableTraining
 from distrecvae.training.stopping import out_of_patience, room_for_a_cycle
-from distrecvae.training.trainer import Report, fit
 
 FORMAT = 1
 RUN_FILE = "run.json"
 STATE_FILE = "state.safetensors"
 HISTORY_FILE = "history.csv"
 BEST_FOLDER = "best"
-CHECKPOINT_SHARE = 0.02
-"""Checkpoints may cost this share of the time; a slow disk gets fewer of them."""
-_BEST, _TRAINER = "best/", "trainer/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,37 +112,46 @@ class TrainingRun:
                 f" was {settings.fingerprint}); give that one, or start anew in another folder"
             )
         self._folder, self._settings, self._split, self._device = folder, settings, split, device
-        self._every_s = checkpoint_every_s
         self._config = registry.config_from_dict(settings.model, settings.config)
-        self._trainer = registry.make_trainer(
-            settings.model, self._config, split.train, seed=settings.seed, device=device
+        identity = {"model": settings.model, "config": settings.config, "seed": settings.seed}
+        self._training = ResumableTraining(
+            folder / STATE_FILE,
+            registry.make_trainer(
+                settings.model, self._config, split.train, seed=settings.seed, device=device
+            ),
+            split.valid,
+            identity={**identity, "fingerprint": settings.fingerprint},
+            metric=f"valid/{settings.metric}",
+            checkpoint_every_s=checkpoint_every_s,
         )
-        self.history: list[dict[str, Any]] = []
-        self._best: dict[str, torch.Tensor] = {}
-        self._restore()
+        self._training.restore()
+        self._write_history()
 
     @property
     def passes(self) -> int:
         """Data passes completed."""
-        return self._trainer.passes
+        return self._training.trainer.passes
 
     @property
     def best(self) -> dict[str, Any] | None:
         """The report with the best validation score, the first of equals; None before the first cycle."""
-        return max(self.history, key=self._score, default=None)
+        return self._training.best
 
     @property
     def ended(self) -> str | None:
         """Why the run is over, or None where it is not."""
-        trainer, settings = self._trainer, self._settings
-        scores = [(row["passes"], self._score(row)) for row in self.history]
+        trainer, settings = self._training.trainer, self._settings
+        key = f"valid/{settings.metric}"
+        if trainer.solved:
+            return "solved, there is nothing to train further"
+        scores = [(report["passes"], report[key]) for report in self._training.history]
         if out_of_patience(scores, settings.patience):
-            return f"no better {settings.metric} for {settings.patience} passes"
+            return f"no better {TITLES[settings.metric]} for {settings.patience} passes"
         if not room_for_a_cycle(trainer.passes, trainer.passes_per_cycle, settings.max_passes):
             return f"{trainer.passes} of {settings.max_passes} passes are done"
         return None
 
-    def cycles(self) -> Iterator[Report]:
+    def cycles(self) -> Iterator[dict[str, Any]]:
         """Train and yield a report a cycle until the run is over; checkpoints are written as time passes.
 
         Whoever iterates may stop at any report and call `save`.
@@ -157,31 +159,13 @@ class TrainingRun:
         Raises:
             DivergedError: training stopped making sense.
         """
-        saved_at, every_s = time.monotonic(), self._every_s
-        reports = fit(self._trainer, self._split.valid)
-        while self.ended is None:
-            report = next(reports)
-            row = report.metrics()
-            best = self.best
-            if best is None or self._score(row) > self._score(best):
-                self._best = self._trainer.model_state()
-            self.history.append(row)
+        for report in self._training.cycles(lambda: self.ended is not None):
             self._write_history()
-            started = time.monotonic()
-            if started - saved_at >= every_s or self.ended is not None:
-                self.save()
-                saved_at = time.monotonic()
-                every_s = max(self._every_s, (saved_at - started) / CHECKPOINT_SHARE)
             yield report
 
     def save(self) -> None:
-        """Write the state: the trainer, the best model, the history."""
-        tensors = {_TRAINER + name: value for name, value in self._trainer.state_dict().items()}
-        tensors |= {_BEST + name: value for name, value in self._best.items()}
-        identity = replace(self._settings, data="", max_passes=0, patience=None)
-        checkpoint.save_state(
-            self._folder / STATE_FILE, tensors, {"run": asdict(identity), "history": self.history}
-        )
+        """Write the state file."""
+        self._training.save()
 
     def finish(self) -> dict[str, Evaluation]:
         """Score the best model on validation and test users, write ``best/``, and return the scores by group.
@@ -193,7 +177,7 @@ class TrainingRun:
         if best is None:
             raise ResultsError(f"{self._folder} has no model yet; train at least one cycle")
         model = registry.load_recommender(
-            settings.model, self._config, self._split.n_items, self._best, self._device
+            settings.model, self._config, self._split.n_items, self._training.best_state, self._device
         )
         scores = {"valid": evaluate(model, self._split.valid), "test": evaluate(model, self._split.test)}
         metrics = {
@@ -206,54 +190,17 @@ class TrainingRun:
             self._folder / BEST_FOLDER,
             model=settings.model,
             config=self._config,
-            state=self._best,
+            state=self._training.best_state,
             item_ids=self._split.item_ids,
             metrics=metrics,
         )
         return scores
 
-    def _score(self, row: dict[str, Any]) -> float:
-        return float(row[f"valid/{self._settings.metric}"])
-
-    def _restore(self) -> None:
-        path = self._folder / STATE_FILE
-        if not path.exists():
-            return
-        tensors, metadata = checkpoint.load_state(path)
-        identity = replace(self._settings, data="", max_passes=0, patience=None)
-        if metadata.get("run") != asdict(identity):
-            raise ResultsError(
-                f"{path} is of another run than {RUN_FILE} beside it; start anew in another folder"
-            )
-        sides: dict[str, dict[str, torch.Tensor]] = {
-            prefix: {
-                name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
-            }
-            for prefix in (_TRAINER, _BEST)
-        }
-        self._trainer.load_state_dict(sides[_TRAINER])
-        self._best, self.history = sides[_BEST], list(metadata["history"])
-        self._write_history()
-
     def _write_history(self) -> None:
-        if self.history:
+        history = self._training.history
+        if history:
             text = io.StringIO(newline="")
-            writer = csv.DictWriter(text, list(self.history[0]), lineterminator="\n")
+            writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(self.history)
+            writer.writerows(history)
             write_text(self._folder / HISTORY_FILE, text.getvalue())
-
-
-def use_threads(threads: int | None) -> None:
-    """Let PyTorch compute in that many threads; None leaves its choice."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-
-
-def usable_device(device: str | None) -> str:
-    """Return `device` if this machine has it; for None "cuda" where there is a GPU, else "cpu".
-
-    Raises:
-        ResourceError: there is no such device.
-    """
-    return str(checked_device(device or ("cuda" if torch.cuda.is_available() else "cpu")))

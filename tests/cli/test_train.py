@@ -89,10 +89,18 @@ def test_a_run_ends_in_a_scored_model(data: Path, tmp_path: Path, run: Run) -> N
 
 
 def test_patience_ends_a_run_that_no_longer_improves(data: Path, tmp_path: Path, run: Run) -> None:
-    options = ("--model", "popularity", "--patience", 3, "--threads", 1)
+    # With steps this small no score changes after the first cycle.
+    options = ("--set", "learning_rate=1e-30", "--patience", 12, *SMALL)
     _, text, _ = run("train", "--data", data, "--out", tmp_path / "out", *options)
-    assert "no better ndcg_100 for 3 passes; best after 1 passes (cycle 1)" in text
+    assert "no better NDCG@100 for 12 passes; best after 4 passes (cycle 1)" in text
     assert len(history(tmp_path / "out")) == 4
+
+
+def test_a_model_that_is_solved_takes_one_pass(data: Path, tmp_path: Path, run: Run) -> None:
+    code, text, _ = run("train", "--data", data, "--out", tmp_path / "out", "--model", "popularity")
+    assert code == 0
+    assert "solved, there is nothing to train further; best after 1 passes" in text
+    assert len(history(tmp_path / "out")) == 1
 
 
 def test_a_finished_run_can_be_given_more_passes(data: Path, tmp_path: Path, run: Run) -> None:
