@@ -14,7 +14,7 @@ from distrecvae.search.ledger import Ledger, Status, TrialRecord
 from distrecvae.search.samplers import make_sampler
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.stopping import StoppingRule
-from distrecvae.search.trial import TrialTask
+from distrecvae.training.trial import TrialTask
 
 
 class Watcher(Protocol):

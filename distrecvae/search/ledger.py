@@ -121,6 +121,7 @@ class Ledger:
             )
         self.records: dict[int, TrialRecord] = {}
         self._ids: dict[int, int] = {}
+        self._curves: dict[int, Curve] = {}
         self._history = folder / HISTORY_FILE
         self._load(self._history)
 
@@ -186,13 +187,11 @@ class Ledger:
 
     def curves(self) -> dict[int, Curve]:
         """Return each trial's (passes, running best) points: what stopping rules judge by."""
-        return {
-            number: Curve(
-                number, tuple(zip((int(r["passes"]) for r in record.reports), record.best, strict=True))
-            )
-            for number, record in self.records.items()
-            if record.status is not Status.FAILED
-        }
+        for number, record in self.records.items():
+            if number not in self._curves:
+                passes = (int(report["passes"]) for report in record.reports)
+                self._curves[number] = Curve(number, tuple(zip(passes, record.best, strict=True)))
+        return {n: curve for n, curve in self._curves.items() if self.records[n].status is not Status.FAILED}
 
     def best(self) -> TrialRecord | None:
         """Return the trial with the best score, the earliest of equals; None while there is no score."""
@@ -203,6 +202,7 @@ class Ledger:
         value = float(metrics[self._metric])
         record.best.append(max(value, record.best[-1]) if record.best else value)
         record.reports.append(metrics)
+        self._curves.pop(record.number, None)
 
     def _load(self, history: Path) -> None:
         for frozen in self._study.get_trials(deepcopy=False):

@@ -13,8 +13,8 @@ from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.metrics import METRICS
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.ledger import TrialRecord
-from distrecvae.search.trial import best_model
 from distrecvae.training import checkpoint, registry
+from distrecvae.training.trial import best_model
 
 BEST_FOLDER = "best"
 
@@ -35,7 +35,7 @@ def score_trial(
     report = record.best_report(f"valid/{metric}")
     assert report is not None, "a trial with a score has a report"  # noqa: S101
     task = conductor.task(record)
-    state = best_model(task, int(report["cycle"]), split.train)
+    state = best_model(task, int(report["cycle"]), split.train, split.valid)
     config = registry.config_from_dict(task.model, task.config)
     model = registry.load_recommender(task.model, config, split.n_items, state)
     return Scored(record, evaluate(model, split.valid), evaluate(model, split.test)), state

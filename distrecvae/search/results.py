@@ -15,7 +15,7 @@ from distrecvae.files import replacing, write_json
 from distrecvae.metrics import METRICS
 from distrecvae.search.ledger import Ledger, Status, TrialRecord
 from distrecvae.search.space import SearchSpace
-from distrecvae.search.trial import BEST_FILE, STATE_FILE
+from distrecvae.training.trial import STATE_FILE
 
 FORMAT = 1
 DESCRIPTION_FILE = "search.json"
@@ -119,7 +119,7 @@ class Tables:
 
 
 class Keeper:
-    """Removes what ended trials leave behind, but for the best model and the first trial's; a watcher."""
+    """Removes the state files of ended trials, but for the best one's and the first one's; a watcher."""
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         self._folder, self._ledger = folder, ledger
@@ -131,19 +131,16 @@ class Keeper:
         """Nothing to remove."""
 
     def ended(self, record: TrialRecord) -> None:  # noqa: ARG002
-        """Remove the trial's trainer state, and the models that are no longer the best."""
+        """Remove what this trial's end has made superfluous."""
         self.clean()
 
     def clean(self) -> None:
-        """Remove every file of ended trials that is not needed any more."""
+        """Remove every state file that is not needed any more."""
         best = self._ledger.best()
         for record in self._ledger.records.values():
-            if record.status is Status.RUNNING:
-                continue
-            folder = self._folder / "trials" / f"{record.number:05d}"
-            (folder / STATE_FILE).unlink(missing_ok=True)
-            if record.number != 0 and (best is None or record.number != best.number):
-                (folder / BEST_FILE).unlink(missing_ok=True)
+            kept = record.number == 0 or (best is not None and record.number == best.number)
+            if record.status is not Status.RUNNING and not kept:
+                (self._folder / "trials" / f"{record.number:05d}" / STATE_FILE).unlink(missing_ok=True)
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:

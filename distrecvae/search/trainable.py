@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import traceback
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from ray import tune
 
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DistrecvaeError, DivergedError
 from distrecvae.search.ledger import Status
-from distrecvae.search.trial import TrialTask, run_trial
+from distrecvae.training.device import OUT_OF_MEMORY, give_back_memory, use_threads
+from distrecvae.training.trial import TrialTask, run_trial
 
 FAILURE = "failure"
 """Key of a report that ends a trial without a result: the status; `reason` says why."""
@@ -49,14 +48,14 @@ def trainable(config: dict[str, Any], data: SharedData, threads: int) -> None:
     give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint.
     """
     task = TrialTask(**config["task"])
-    torch.set_num_threads(threads)
+    use_threads(threads)
     train, valid = from_shared(data)
     try:
         for metrics in run_trial(task, train, valid):
             tune.report(metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
-    except (MemoryError, torch.OutOfMemoryError) as error:
+    except OUT_OF_MEMORY as error:
         tune.report({FAILURE: str(Status.FAILED), "reason": f"out of memory: {_one_line(error)}"})
     except DistrecvaeError as error:
         tune.report({FAILURE: str(Status.FAILED), "reason": str(error)})
@@ -69,10 +68,7 @@ def trainable(config: dict[str, Any], data: SharedData, threads: int) -> None:
         )
         tune.report({FAILURE: str(Status.FAILED), "reason": reason})
     finally:
-        # A reused worker must not carry one trial's memory into the next.
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back_memory()
 
 
 def _one_line(error: BaseException) -> str:
