@@ -32,6 +32,13 @@ default: {latent_dim: 8}
 """
 
 
+def ray_folder() -> Path:
+    """Return where the tests' Rays keep sockets and logs: a short path, for a socket's may have 107 bytes."""
+    folder = Path(tempfile.gettempdir()) / f"dr{os.getpid()}"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @dataclass
 class Site:
     """A working directory with a prepared data set `data` and a space `space.yaml`."""
@@ -45,15 +52,7 @@ class Site:
         return [sys.executable, "-m", "distrecvae.search", *base, *options]
 
     def environment(self) -> dict[str, str]:
-        # A short path: Ray's sockets lie under it, and their paths have a limit of 107 bytes.
-        return {**os.environ, "RAY_TMPDIR": str(self.ray_folder), "PYTHONWARNINGS": "ignore"}
-
-    @property
-    def ray_folder(self) -> Path:
-        """Where this site's Ray keeps its sockets and logs."""
-        folder = Path(tempfile.gettempdir()) / f"dr{os.getpid()}"
-        folder.mkdir(exist_ok=True)
-        return folder
+        return {**os.environ, "RAY_TMPDIR": str(ray_folder()), "PYTHONWARNINGS": "ignore"}
 
     def search(self, *options: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run a search to its end."""
