@@ -97,6 +97,11 @@ class SearchSpace:
             config |= parameter.suggest(trial, name)
         return config
 
+    @property
+    def starts_as_published(self) -> bool:
+        """Whether the first trial has the model's own defaults: the published configuration."""
+        return dict(self.base) == base_config(_registered(self.model), {}, {}, {})
+
     def default_config(self) -> dict[str, Any]:
         """Return the configuration that the search starts from, JSON-able."""
         return dict(self.base)

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.evaluation import Evaluation
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, TITLES
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.ledger import Ledger, Status
 from distrecvae.search.outcome import BEST_FOLDER, Scored, gain
 from distrecvae.search.progress import duration
 from distrecvae.search.space import SearchSpace
 
-TITLES = {"ndcg_100": "NDCG@100", "recall_20": "Recall@20", "recall_50": "Recall@50"}
+START_WORDS = {True: "published", False: "starting"}
+"""What the first trial is called: the model's defaults are the published configuration, a space may start elsewhere."""
 
 
 def search_summary(
@@ -50,7 +51,15 @@ def search_summary(
         else:
             lines.append("No trial has a score.")
     else:
-        lines += ["", *_scores(*scored), "", *_verdict(config, *scored), "", *_parameters(space, *scored)]
+        start = START_WORDS[space.starts_as_published]
+        lines += [
+            "",
+            *_scores(start, *scored),
+            "",
+            *_verdict(config, start, *scored),
+            "",
+            *_parameters(space, start, *scored),
+        ]
     quoted = shlex.quote(str(folder))
     rows = [("results", f"{folder}"), ("compare the trials", f"tensorboard --logdir {quoted}")]
     if scored is not None:
@@ -71,10 +80,10 @@ def search_summary(
     return "\n".join(lines)
 
 
-def _scores(best: Scored, published: Scored | None) -> list[str]:
+def _scores(start: str, best: Scored, published: Scored | None) -> list[str]:
     rows = [
         (f"{label} (trial {scored.record.number}), {group}", evaluation)
-        for label, scored in (("best", best), ("published", published))
+        for label, scored in (("best", best), (start, published))
         if scored is not None
         for group, evaluation in (("validation", scored.valid), ("test", scored.test))
     ]
@@ -86,31 +95,31 @@ def _scores(best: Scored, published: Scored | None) -> list[str]:
     return lines
 
 
-def _verdict(config: SearchConfig, best: Scored, published: Scored | None) -> list[str]:
+def _verdict(config: SearchConfig, start: str, best: Scored, published: Scored | None) -> list[str]:
     users = f"{best.test.n_evaluated} test users"
     if best.test.n_skipped:
         users += f" ({best.test.n_skipped} more have nothing to fold in or to find)"
     if published is None:
         if best.record.number == 0:
             return [
-                f"The first trial, the published configuration, was not beaten. Scores are means over {users}."
+                f"The first trial, the {start} configuration, was not beaten. Scores are means over {users}."
             ]
-        return [f"The published configuration has no score to compare with. Scores are means over {users}."]
+        return [f"The {start} configuration has no score to compare with. Scores are means over {users}."]
     name, title = config.metric, TITLES[config.metric]
     test = gain(best.test, published.test)[name]
     valid = gain(best.valid, published.valid)[name]
     sure = "more" if abs(test["mean"]) > 2 * test["standard_error"] else "not more"
     return [
-        f"Against the published configuration: {title} {valid['mean']:+.4f} on validation, {test['mean']:+.4f} on test"
+        f"Against the {start} configuration: {title} {valid['mean']:+.4f} on validation, {test['mean']:+.4f} on test"
         f" (standard error {test['standard_error']:.4f},",
         f"paired over {users}): {sure} than twice its standard error. Trials were chosen on validation users only.",
     ]
 
 
-def _parameters(space: SearchSpace, best: Scored, published: Scored | None) -> list[str]:
+def _parameters(space: SearchSpace, start: str, best: Scored, published: Scored | None) -> list[str]:
     chosen = space.flatten(best.record.config)
     other: Mapping[str, Any] = space.flatten(published.record.config) if published else {}
-    lines = [f"{'parameter':<28}{'best':>14}" + (f"{'published':>14}" if published else "")]
+    lines = [f"{'parameter':<28}{'best':>14}" + (f"{start:>14}" if published else "")]
     for name, value in chosen.items():
         row = f"{name:<28}{_short(value):>14}"
         lines.append(row + (f"{_short(other.get(name)):>14}" if published else ""))

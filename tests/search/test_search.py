@@ -140,7 +140,7 @@ def test_only_models_worth_keeping_are_kept(whole: tuple[Path, Any]) -> None:
 
 def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: tuple[Path, Any]) -> None:
     # Read back by TensorBoard's own backend, as its pages ask for it.
-    table, points = trials(whole[0]), history(whole[0])
+    table, points = trials(whole[0]), pd.read_parquet(whole[0] / "history.parquet")
     multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(whole[0]))
     multiplexer.Reload()
     provider = data_provider.MultiplexerDataProvider(multiplexer, str(whole[0]))
@@ -154,7 +154,7 @@ def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: tuple[Path
     request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=100, include_metrics=True)
     request.allowed_statuses.extend([api_pb2.STATUS_SUCCESS])
     groups = {
-        int(g.name): g for g in list_session_groups.Handler(asked, backend, "", request).run().session_groups
+        g.name: g for g in list_session_groups.Handler(asked, backend, "", request).run().session_groups
     }
 
     assert set(columns) == {"latent_dim", "learning_rate", "kl_weight", "gamma", "beta"} | {
@@ -162,14 +162,34 @@ def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: tuple[Path
     }
     assert columns["beta"] == api_pb2.DATA_TYPE_FLOAT64
     assert columns["kl_weight"] == api_pb2.DATA_TYPE_STRING
+    infos = {info.name: info for info in experiment.hparam_infos}
+    assert list(infos["kl_weight"].domain_discrete) == ["gamma", "beta"]
+    assert {name for name, info in infos.items() if not info.differs} == {"gamma", "beta"}, (
+        "what only some trials have must not be shown from the start: the tab's plots would leave the others out"
+    )
+    rate = infos["learning_rate"].domain_interval
+    assert rate.min_value < table["learning_rate"].min() <= table["learning_rate"].max() < rate.max_value
+    assert [info.name.tag for info in experiment.metric_infos] == [
+        "best/ndcg_100",
+        "best/recall_20",
+        "best/recall_50",
+        "cost/passes",
+        "cost/duration_s",
+    ]
+    assert set(scalars) == {f"trials/{number:05d}" for number in table["trial"]} == set(groups)
     for _, row in table.iterrows():
         mine = points[points["trial"] == row["trial"]]
         curve = scalars[f"trials/{row['trial']:05d}"]["valid/ndcg_100"]
         assert [point.step for point in curve] == mine["passes"].tolist()
         assert [point.value for point in curve] == pytest.approx(mine["valid/ndcg_100"].tolist())
-        group = groups[int(row["trial"])]
+        group = groups[f"trials/{row['trial']:05d}"]
         metrics = {value.name.tag: value.value for value in group.metric_values}
-        assert metrics["best/ndcg_100"] == pytest.approx(row["score"])
+        for name in ("ndcg_100", "recall_20", "recall_50"):
+            assert metrics[f"best/{name}"] == pytest.approx(row[f"valid/{name}"])
+        assert metrics["cost/passes"] == row["passes"]
+        assert metrics["cost/duration_s"] == pytest.approx(
+            mine["train_s"].sum() + mine["evaluate_s"].sum(), rel=1e-4
+        )
         assert group.hparams["learning_rate"].number_value == pytest.approx(row["learning_rate"])
         assert group.hparams["kl_weight"].string_value == row["kl_weight"]
         assert ("beta" in group.hparams) == (row["kl_weight"] == "beta")
@@ -251,3 +271,67 @@ def test_resuming_a_finished_search_says_its_summary_again(site: Site, whole: tu
     assert again.returncode == 0
     assert "7 of 7 trials" in again.stdout
     assert (whole[0] / "trials.csv").read_text() == before
+
+
+@pytest.mark.slow
+def test_a_diverging_trial_ends_with_its_reason_and_the_search_goes_on(site: Site) -> None:
+    space = "model: recvae\nfixed: {latent_dim: 8, hidden_dim: 24, batch_size: 50}\nparameters:\n"
+    space += (
+        "  learning_rate: {type: categorical, choices: [1.0e-3, 1.0e+30]}\ndefault: {learning_rate: 1.0e-3}\n"
+    )
+    (site.folder / "wild.yaml").write_text(space, encoding="utf-8")
+    settings = (
+        "--space",
+        "./wild.yaml",
+        "--sampler",
+        "random",
+        "--trials",
+        "6",
+        "--max-passes",
+        "8",
+        "--min-passes",
+        "4",
+    )
+    done = site.search(*settings, "--out", "wild")
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = trials(site.folder / "wild")
+    wild = table[table["learning_rate"] > 1]
+    assert len(wild) > 0
+    assert set(wild["status"]) == {"diverged"}
+    assert set(wild["score"]) == {0.0}
+    assert all("learning_rate" in reason for reason in wild["reason"])
+    assert set(table[table["learning_rate"] < 1]["status"]) <= {"finished", "stopped"}
+    assert f"{len(wild)} diverged: " in done.stdout
+
+
+@pytest.mark.slow
+def test_a_model_without_parameters_is_one_trial_of_one_pass(site: Site) -> None:
+    done = site.search("--model", "popularity", "--space", "popularity", "--out", "popular")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert trials(site.folder / "popular")[["status", "passes"]].to_numpy().tolist() == [["finished", 1]]
+
+
+@pytest.mark.slow
+def test_a_folder_in_use_is_not_entered_and_the_search_in_it_goes_on(
+    site: Site, whole: tuple[Path, Any]
+) -> None:
+    with site.searching(*SETTINGS, "--out", "busy") as process:
+        wait_for(lambda: reports(site.folder / "busy") >= 1, process)
+        second = site.search(*SETTINGS, "--out", "busy", "--resume")
+        assert second.returncode == 2
+        assert "in use" in second.stderr
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    same_search(site.folder / "busy", whole[0])
+
+
+@pytest.mark.slow
+def test_a_search_may_grow_but_not_change(site: Site, whole: tuple[Path, Any]) -> None:
+    first = site.search(*SETTINGS, "--out", "grown", "--trials", "4")
+    assert first.returncode == 0, first.stdout + first.stderr
+    changed = site.search(*SETTINGS, "--out", "grown", "--resume", "--max-passes", "48")
+    assert changed.returncode == 2
+    assert "max_passes=24, now it is 48" in changed.stderr
+    grown = site.search(*SETTINGS, "--out", "grown", "--resume")
+    assert grown.returncode == 0, grown.stdout + grown.stderr
+    same_search(site.folder / "grown", whole[0])

@@ -14,7 +14,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ResourceError
 from distrecvae.search import driver
 from distrecvae.search.config import SearchConfig
-from distrecvae.search.trainable import SharedData, from_shared
+from distrecvae.search.trainable import SharedData, from_shared, shared_arrays
 from tests.search.conftest import ray_folder
 
 N_WORKERS = 3
@@ -40,7 +40,6 @@ def memory() -> tuple[int, int]:
     return info.uss, info.pss
 
 
-@ray.remote(num_cpus=0.1)
 class Reader:
     """A worker that maps the data set and reads every byte of it."""
 
@@ -69,7 +68,8 @@ def test_workers_map_the_data_set_without_copying_it(monkeypatch: pytest.MonkeyP
     assert size >= 200_000_000
     with driver.ray_session(None) as cluster:
         reference = driver.lend(data, cluster)
-        workers = [Reader.remote() for _ in range(N_WORKERS)]
+        remote_reader = ray.remote(num_cpus=0.1)(Reader)
+        workers = [remote_reader.remote() for _ in range(N_WORKERS)]
         own = ray.get([worker.read.remote(reference) for worker in workers])
         shares = ray.get([worker.shared.remote() for worker in workers])
     for before, after in own:
@@ -101,7 +101,7 @@ def test_slots_fill_every_node_and_respect_fractions() -> None:
 
 
 def test_the_shared_arrays_hold_no_test_user() -> None:
-    names = set(driver.shared_arrays(split(10)))
+    names = set(shared_arrays(split(10)))
     assert names == {"n_items"} | {
         f"{p}/{a}" for p in ("train", "fold_in", "held_out") for a in ("indptr", "indices")
     }
