@@ -111,8 +111,10 @@ def _hparam_info(name: str, values: Sequence[Scalar]) -> api_pb2.HParamInfo:
     # The tab shows five columns at first, those that "differ" before others, and its plots leave out every trial that
     # lacks a value in a column shown. With gamma and beta shown, of which a trial has one, no trial would be left.
     info.differs = len(present) == len(values)
-    # Numbers get no range: the tab would put two boxes under each and push the metrics and the sorting out of sight.
-    if not all(is_number(value) for value in present):
+    if all(is_number(value) for value in present):
+        numbers = [float(value) for value in present]
+        info.domain_interval.min_value, info.domain_interval.max_value = min(numbers), max(numbers)
+    else:
         flags = all(isinstance(value, bool) for value in present)
         info.type = api_pb2.DATA_TYPE_BOOL if flags else api_pb2.DATA_TYPE_STRING
         info.domain_discrete.extend(present)

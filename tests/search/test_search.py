@@ -167,6 +167,8 @@ def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: tuple[Path
     assert {name for name, info in infos.items() if not info.differs} == {"gamma", "beta"}, (
         "what only some trials have must not be shown from the start: the tab's plots would leave the others out"
     )
+    rate = infos["learning_rate"].domain_interval
+    assert rate.min_value < table["learning_rate"].min() <= table["learning_rate"].max() < rate.max_value
     assert [info.name.tag for info in experiment.metric_infos] == [
         "best/ndcg_100",
         "best/recall_20",
