@@ -84,7 +84,7 @@ class Conductor:
 
     def next_task(self) -> TrialTask | None:
         """Return the next trial to run: an interrupted one first, then a new one; None when there are no more."""
-        self._settle_waiting()
+        self.settle()
         if not self.has_work:
             return None
         if self._waiting:
@@ -95,6 +95,16 @@ class Conductor:
             watcher.started(record)
         return self.task(record)
 
+    def settle(self) -> None:
+        """End interrupted trials whose end is decided already: they need no worker."""
+        while self._waiting:
+            record = self._waiting[0]
+            if record.reports and self._spent(record):
+                self._end(record, Status.FINISHED, "")
+            elif not self._stop(record):
+                return
+            self._waiting.popleft()
+
     def heard(self, number: int, metrics: Mapping[str, Any]) -> bool:
         """Take in one report; return whether the trial must stop now."""
         record = self.ledger.records[number]
@@ -103,8 +113,7 @@ class Conductor:
                 watcher.reported(record)
         if record.status is not Status.RUNNING:
             return True
-        if not self._stop(record) and self.out_of_time:
-            self._end(record, Status.STOPPED, f"time budget of {self._config.time_budget_s:g} s")
+        self._stop(record)
         return record.status is not Status.RUNNING
 
     def finished(self, number: int) -> None:
@@ -129,26 +138,17 @@ class Conductor:
             checkpoint_every_s=self._config.checkpoint_every_s,
         )
 
-    def _settle_waiting(self) -> None:
-        """End interrupted trials whose end was decided but not written down any more."""
-        while self._waiting:
-            record = self._waiting[0]
-            if record.reports and self._spent(record):
-                self._end(record, Status.FINISHED, "")
-            elif self.out_of_time or not self._stop(record):
-                return
-            self._waiting.popleft()
-
     def _spent(self, record: TrialRecord) -> bool:
         cycle = int(record.reports[-1]["cycle"])
         return record.passes + record.passes // cycle > self._config.max_passes
 
     def _stop(self, record: TrialRecord) -> bool:
-        """Stop the trial if the rule says so; return whether it did."""
-        stop = bool(record.reports) and self._rule.should_stop(record.number, self.ledger.curves())
-        if stop:
+        """Stop the trial if the rule or the clock says so; return whether it was stopped."""
+        if record.reports and self._rule.should_stop(record.number, self.ledger.curves()):
             self._end(record, Status.STOPPED, f"{self._config.scheduler} at {record.passes} passes")
-        return stop
+        elif self.out_of_time:
+            self._end(record, Status.STOPPED, f"time budget of {self._config.time_budget_s:g} s")
+        return record.status is not Status.RUNNING
 
     def _sampler(self, number: int) -> Any:
         return make_sampler(

@@ -98,13 +98,13 @@ class Tables:
         """An outcome fills the trial's row."""
         self._stale = True
 
-    def refresh(self) -> None:
-        """Write the tables if something is new and the last time is a while ago.
+    @property
+    def due(self) -> bool:
+        """Whether something is new and the last writing a while ago.
 
         The ledger is on disk already; tables of a thousand trials need not follow every report.
         """
-        if self._stale and time.monotonic() - self._written_at >= TABLES_EVERY_S:
-            self.write()
+        return self._stale and time.monotonic() - self._written_at >= TABLES_EVERY_S
 
     def write(self) -> None:
         """Write all three files, each by renaming."""

@@ -78,7 +78,7 @@ def search(
     space = load_space(config)
     config = _one_trial_without_parameters(config, space)
     described = results.read_description(folder) if resume else None
-    if described is None and folder.exists() and any(folder.iterdir()):
+    if described is None and _in_use(folder):
         raise ResultsError(
             f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out"
         )
@@ -96,10 +96,10 @@ def search(
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive(folder):
             if described is None:
-                described = _describe(config, space, split, plan, command)
-                data = _store_synthetic(config, split, folder)
-                described["data"] = data
+                described = _describe(config, space, split, plan, folder, command)
                 results.write_description(folder, described)
+            if config.data is None:
+                _store_synthetic(config, split, folder)
             return _conduct(config, space, split, cluster, plan, folder, described, console, command)
 
 
@@ -152,13 +152,17 @@ def _conduct(
         state = {"status": status, "elapsed_s": round(conductor.elapsed_s, 1), "settings": begun}
         results.write_description(folder, {**described, **state})
 
+    def refresh() -> None:
+        progress.refresh()
+        if tables.due:
+            write_state("running")
+
     try:
+        conductor.settle()
         if conductor.has_work:
             data = driver.lend(split, cluster)
             with progress:
-                driver.run_trials(
-                    conductor, data, plan.slots, folder, _both(progress.refresh, tables.refresh)
-                )
+                driver.run_trials(conductor, data, plan.slots, folder, refresh)
     finally:
         events.close()
         write_state("interrupted")
@@ -189,12 +193,9 @@ def _one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> S
     return config if space.parameters else replace(config, trials=1)
 
 
-def _both(first: Any, second: Any) -> Any:
-    def call() -> None:
-        first()
-        second()
-
-    return call
+def _in_use(folder: Path) -> bool:
+    """Tell whether something lies in the folder; hidden files are what a killed start leaves."""
+    return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def _load(config: SearchConfig, folder: Path) -> Split:
@@ -204,16 +205,15 @@ def _load(config: SearchConfig, folder: Path) -> Split:
     return load_dataset(made) if made.exists() else synthetic_split(seed=config.seed)
 
 
-def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> str:
+def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> None:
     """Write the demo's data set beside its results, so that the next commands have something to read."""
-    if config.data is not None:
-        return config.data
-    save_dataset(split, folder / SYNTHETIC_FOLDER, {"source": DEMO, "seed": config.seed})
-    return str(folder / SYNTHETIC_FOLDER)
+    made = folder / SYNTHETIC_FOLDER
+    if not made.exists():
+        save_dataset(split, made, {"source": DEMO, "seed": config.seed})
 
 
 def _describe(
-    config: SearchConfig, space: SearchSpace, split: Split, plan: Plan, command: str
+    config: SearchConfig, space: SearchSpace, split: Split, plan: Plan, folder: Path, command: str
 ) -> dict[str, Any]:
     return {
         "status": "running",
@@ -222,6 +222,7 @@ def _describe(
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "elapsed_s": 0.0,
         "settings": asdict(config),
+        "data": config.data or str(folder / SYNTHETIC_FOLDER),
         "space": space.to_dict(),
         "dataset": {
             "fingerprint": split.fingerprint,
@@ -244,16 +245,15 @@ def _check_same(
     described: Mapping[str, Any], config: SearchConfig, space: SearchSpace, split: Split, folder: Path
 ) -> None:
     """Refuse to go on with another search than the one that was begun."""
-    begun = replace(
-        config, **{k: v for k, v in described["settings"].items() if k in config.fixed_part()}
-    ).fixed_part()
+    begun = described["settings"]
     for name, value in config.fixed_part().items():
-        if value != begun[name]:
+        if value != begun.get(name):
             raise ResultsError(
-                f"{folder} was begun with {name}={begun[name]!r}, now it is {value!r}; resume with the same settings or"
-                " start anew in another folder"
+                f"{folder} was begun with {name}={begun.get(name)!r}, now it is {value!r};"
+                " resume with the same settings or start anew in another folder"
             )
-    if described["space"] != space.to_dict():
+    searched = space.to_dict()
+    if any(described["space"].get(part) != searched[part] for part in ("model", "parameters", "base")):
         raise ResultsError(
             f"{folder} was begun with another search space; resume with the same one, or start anew"
         )

@@ -186,3 +186,14 @@ def test_a_spent_time_budget_stops_what_runs_and_starts_nothing(tmp_path: Path) 
     assert conductor.ledger.records[0].status is Status.STOPPED
     assert "time budget" in conductor.ledger.records[0].reason
     assert conductor.next_task() is None
+
+
+def test_a_resumed_search_without_time_left_ends_what_was_under_way(tmp_path: Path) -> None:
+    # Else it would say "interrupted, go on with --resume" for ever.
+    config = toy_search_config(time_budget_s=1000.0)
+    open_conductor(tmp_path, config).next_task()
+    again = open_conductor(tmp_path, config)
+    again._elapsed_s = 2000.0
+    again.settle()
+    assert [r.status for r in again.ledger.records.values()] == [Status.STOPPED]
+    assert not again.has_work
