@@ -73,12 +73,17 @@ class EventFiles:
         at_best = record.reports[record.best.index(record.best[position])]
         scalars = {name: value for name, value in report.items() if "/" in name}
         scalars |= {f"best/{name}": at_best[f"valid/{name}"] for name in METRICS}
-        scalars |= {
-            PASSES: report["passes"],
-            SECONDS: sum(r["train_s"] + r["evaluate_s"] for r in record.reports[: position + 1]),
-        }
+        seconds = sum(r["train_s"] + r["evaluate_s"] for r in record.reports[: position + 1])
+        scalars |= {PASSES: report["passes"], SECONDS: seconds}
+        # Reports that are written again lie as far back as the trial has worked since: RELATIVE stays true.
+        wall_time = time.time() - (record.duration_s - seconds)
         for name, value in scalars.items():
-            _add(self._writers[record.number], scalar_pb(name, value), step=int(report["passes"]))
+            _add(
+                self._writers[record.number],
+                scalar_pb(name, value),
+                step=int(report["passes"]),
+                wall_time=wall_time,
+            )
 
     def _description(self) -> Summary:
         # One description for all trials: conditional parameters are columns of the tab even where a trial lacks them.
@@ -162,6 +167,6 @@ def _fresh_writer(folder: Path) -> EventFileWriter:
     return EventFileWriter(str(folder), max_queue_size=1000, flush_secs=30)
 
 
-def _add(writer: EventFileWriter, summary: Any, *, step: int) -> None:
+def _add(writer: EventFileWriter, summary: Any, *, step: int, wall_time: float | None = None) -> None:
     copied = Summary.FromString(summary.SerializeToString())
-    writer.add_event(Event(wall_time=time.time(), step=step, summary=copied))
+    writer.add_event(Event(wall_time=wall_time or time.time(), step=step, summary=copied))

@@ -114,3 +114,11 @@ def test_a_file_written_anew_after_an_interruption_still_describes_the_columns(t
     experiment, groups = shown(tmp_path)
     assert {info.name for info in experiment.hparam_infos} == set(SPACE.names())
     assert metrics(groups["trials/00000"])["best/ndcg_100"] == pytest.approx(0.3)
+
+
+def test_reports_written_again_keep_their_distance_in_time(tmp_path: Path) -> None:
+    write(tmp_path, record(0, 0.2, 0.3, 0.4))
+    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
+    multiplexer.Reload()
+    times = [event.wall_time for event in multiplexer.Tensors("trials/00000", "valid/ndcg_100")]
+    assert [later - times[0] for later in times] == pytest.approx([0.0, 1.5, 3.0], abs=0.5)
