@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ TUNE_FOLDER = ".ray"
 
 RETRIES = 3
 """How often a trial whose process died is run again, each time from its checkpoint."""
+
+ANSWER_S = 10.0
+"""How long a cluster's address may take to accept a connection."""
 
 _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative data paths keep their meaning
@@ -101,6 +105,7 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(level)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
+    _require_listener(where)
     # A local Ray must not be found by, nor find, another one on this machine.
     extra = {"include_dashboard": False} if where == "local" else {}
     try:
@@ -116,6 +121,19 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
         yield _cluster()
     finally:
         ray.shutdown()
+
+
+def _require_listener(where: str) -> None:
+    """Refuse an address at which nothing listens; Ray itself would try for minutes."""
+    host, _, port = where.rpartition("://")[2].rpartition(":")
+    if not host:
+        return  # 'auto' and 'local'
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ResourceError(
+            f"--address {where}: nothing listens there ({error}); start Ray, or leave it out to run here"
+        ) from error
 
 
 def _cluster() -> Cluster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from distrecvae.search.outcome import BEST_FOLDER, Scored, gain
 from distrecvae.search.progress import duration
 from distrecvae.search.space import SearchSpace
 
+WIDTH = 100
 START_WORDS = {True: "published", False: "starting"}
 """What the first trial is called: the model's defaults are the published configuration, a space may start elsewhere."""
 
@@ -96,24 +98,26 @@ def _scores(start: str, best: Scored, published: Scored | None) -> list[str]:
 
 
 def _verdict(config: SearchConfig, start: str, best: Scored, published: Scored | None) -> list[str]:
-    users = f"{best.test.n_evaluated} test users"
-    if best.test.n_skipped:
-        users += f" ({best.test.n_skipped} more have nothing to fold in or to find)"
-    if published is None:
-        if best.record.number == 0:
-            return [
-                f"The first trial, the {start} configuration, was not beaten. Scores are means over {users}."
-            ]
-        return [f"The {start} configuration has no score to compare with. Scores are means over {users}."]
-    name, title = config.metric, TITLES[config.metric]
-    test = gain(best.test, published.test)[name]
-    valid = gain(best.valid, published.valid)[name]
-    sure = "more" if abs(test["mean"]) > 2 * test["standard_error"] else "not more"
-    return [
-        f"Against the {start} configuration: {title} {valid['mean']:+.4f} on validation, {test['mean']:+.4f} on test"
-        f" (standard error {test['standard_error']:.4f},",
-        f"paired over {users}): {sure} than twice its standard error. Trials were chosen on validation users only.",
-    ]
+    n_users, n_skipped = best.test.n_evaluated, best.test.n_skipped
+    if published is not None:
+        title = TITLES[config.metric]
+        test = gain(best.test, published.test)[config.metric]
+        valid = gain(best.valid, published.valid)[config.metric]
+        sure = "more" if abs(test["mean"]) > 2 * test["standard_error"] else "not more"
+        text = (
+            f"Against the {start} configuration: {title} {valid['mean']:+.4f} on validation, {test['mean']:+.4f} on test"
+            f" (standard error {test['standard_error']:.4f}, paired over {n_users} test users): {sure} than twice its"
+            " standard error. Trials were chosen on validation users only."
+        )
+    elif best.record.number == 0:
+        text = f"The first trial, the {start} configuration, was not beaten (test scores: {n_users} users)."
+    else:
+        text = (
+            f"The {start} configuration has no score to compare with. Test scores: means of {n_users} users."
+        )
+    if n_skipped:
+        text += f" Left out of them: {n_skipped} with nothing to fold in or nothing to find."
+    return textwrap.wrap(text, WIDTH)
 
 
 def _parameters(space: SearchSpace, start: str, best: Scored, published: Scored | None) -> list[str]:

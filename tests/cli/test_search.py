@@ -59,6 +59,8 @@ REFUSED: list[tuple[list[str], list[str]]] = [
     (["--config", "broken.yaml"], ["broken.yaml", "YAML"]),
     (["--data", "absent"], ["absent"]),
     (["--data", "."], ["dataset"]),
+    (["--address", "127.0.0.1:1"], ["127.0.0.1:1", "nothing listens"]),
+    (["--address", "127.0.0.1:x"], ["127.0.0.1:x", "nothing listens"]),
     (["--name", "x"], ["--out", "--name"]),
     (["--resume"], ["--resume", "out"]),
     (["surplus"], ["surplus"]),

@@ -23,7 +23,13 @@ def split() -> Split:
 
 def task(folder: Path, **changes: Any) -> TrialTask:
     config = {"hidden_dim": 16, "latent_dim": 4, "batch_size": 40, "learning_rate": 0.01}
-    settings = {"model": "recvae", "config": config, "seed": 7, "max_passes": 24, "metric": METRIC}
+    settings: dict[str, Any] = {
+        "model": "recvae",
+        "config": config,
+        "seed": 7,
+        "max_passes": 24,
+        "metric": METRIC,
+    }
     return TrialTask(number=3, folder=str(folder), checkpoint_every_s=1e-9, **(settings | changes))
 
 
