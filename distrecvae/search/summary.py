@@ -105,8 +105,8 @@ def _verdict(config: SearchConfig, start: str, best: Scored, published: Scored |
         valid = gain(best.valid, published.valid)[config.metric]
         sure = "more" if abs(test["mean"]) > 2 * test["standard_error"] else "not more"
         text = (
-            f"Against the {start} configuration: {title} {valid['mean']:+.4f} on validation, {test['mean']:+.4f} on test"
-            f" (standard error {test['standard_error']:.4f}, paired over {n_users} test users): {sure} than twice its"
+            f"Against the {start} configuration: {title} {valid['mean']:+.4f} on validation,"
+            f" {test['mean']:+.4f} on test (standard error {test['standard_error']:.4f}, paired over {n_users} test users): {sure} than twice its"
             " standard error. Trials were chosen on validation users only."
         )
     elif best.record.number == 0:
