@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from distrecvae import rng
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.ledger import Ledger, Status, TrialRecord
-from distrecvae.search.samplers import make_sampler
+from distrecvae.search.samplers import make_sampler, starting_values
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.stopping import StoppingRule
 from distrecvae.training.trial import TrialTask
@@ -90,7 +90,7 @@ class Conductor:
         if self._waiting:
             record = self._waiting.popleft()
         else:
-            record = self.ledger.ask(self._sampler, self._space.suggest, self._space.default_point())
+            record = self.ledger.ask(self._sampler, self._space.suggest, self._starting_values)
         for watcher in self._watchers:
             watcher.started(record)
         return self.task(record)
@@ -154,6 +154,10 @@ class Conductor:
         return make_sampler(
             self._config.sampler, seed=self._config.seed, trial_number=number, concurrent=self._concurrent
         )
+
+    def _starting_values(self, number: int) -> dict[str, Any]:
+        start = self._space.default_point()
+        return starting_values(self._config.sampler, start, seed=self._config.seed, trial_number=number)
 
     def _end(self, record: TrialRecord, status: Status, reason: str) -> None:
         if record.status is not Status.RUNNING:

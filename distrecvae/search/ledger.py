@@ -129,16 +129,16 @@ class Ledger:
         self,
         make_sampler: Callable[[int], optuna.samplers.BaseSampler],
         suggest: Suggest,
-        first: Mapping[str, Any],
+        starting_values: Callable[[int], Mapping[str, Any]],
     ) -> TrialRecord:
-        """Return a new trial with a configuration; the very first one is the point `first`.
+        """Return a new trial with a configuration: `starting_values` of its number, the rest by the sampler.
 
         The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving.
         """
         number = len(self._study.get_trials(deepcopy=False))
         with _quiet():
-            if number == 0:
-                self._study.enqueue_trial(dict(first))
+            if values := dict(starting_values(number)):
+                self._study.enqueue_trial(values)
             self._study.sampler = make_sampler(number)
             trial = self._study.ask()
             config = suggest(trial)

@@ -21,15 +21,18 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from distrecvae.errors import ConfigError, nearest
-from distrecvae.rng import derive_seed
+from distrecvae.rng import derive_seed, stream
 from distrecvae.search.config import SAMPLERS
 from distrecvae.search.sobol import SobolSampler
+
+STARTUP_TRIALS = 10
+"""Trials before `tpe` and `gp` propose by what they know."""
 
 _PACKAGES = {"cmaes": ("cmaes",), "gp": ("scipy", "torch"), "qmc": ("scipy",)}
 
 
 def make_sampler(
-    name: str, *, seed: int, trial_number: int, n_startup_trials: int = 10, concurrent: int = 1
+    name: str, *, seed: int, trial_number: int, n_startup_trials: int = STARTUP_TRIALS, concurrent: int = 1
 ) -> BaseSampler:
     """Return the sampler for the suggestion of trial `trial_number`.
 
@@ -80,6 +83,28 @@ def make_sampler(
             # Most trials of a search with early stopping end as pruned: without them, no generation fills.
             return CmaEsSampler(seed=trial_seed, consider_pruned_trials=True, warn_independent_sampling=False)
     return StoppedAwareGP(trial_seed, n_startup_trials)
+
+
+def starting_values(name: str, start: Mapping[str, Any], *, seed: int, trial_number: int) -> dict[str, Any]:
+    """Return the parameters of trial `trial_number` that are set before the sampler draws the others.
+
+    Trial 0 is the start, whole. The other startup trials of `tpe` and `gp`, which these would draw from the whole
+    space, keep each parameter of the start with probability one half (a simplex or a branch as one): the published
+    configuration is good, and what is good lies nearer to it than to a random point.
+
+    Args:
+        name: one of `SAMPLERS`; `random`, `qmc` and `cmaes` draw every trial but the first by themselves.
+        start: the start's Optuna parameters, `SearchSpace.default_point`.
+        seed: the search's seed.
+        trial_number: the number that the study gives to the trial.
+    """
+    if trial_number == 0:
+        return dict(start)
+    if name not in ("tpe", "gp") or trial_number >= STARTUP_TRIALS:
+        return {}
+    random = stream(seed, "startup", trial_number)
+    kept = {name for name in sorted({key.split("/")[0] for key in start}) if random.random() < 0.5}
+    return {key: value for key, value in start.items() if key.split("/")[0] in kept}
 
 
 class StoppedAwareGP(BaseSampler):

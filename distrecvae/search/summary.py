@@ -107,7 +107,8 @@ def _verdict(config: SearchConfig, start: str, best: Scored, published: Scored |
         text = (
             f"Against the {start} configuration: {title} {valid['mean']:+.4f} on validation,"
             f" {test['mean']:+.4f} on test (standard error {test['standard_error']:.4f}, paired over"
-            f" {n_users} test users): {sure} than twice its standard error. Trials were chosen on validation users only."
+            f" {n_users} test users): {sure} than twice its standard error."
+            " Trials were chosen on validation users only."
         )
     elif best.record.number == 0:
         text = f"The first trial, the {start} configuration, was not beaten (test scores: {n_users} users)."

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 
 from distrecvae.errors import ConfigError
 from distrecvae.search.config import SAMPLERS
-from distrecvae.search.samplers import make_sampler
+from distrecvae.search.samplers import STARTUP_TRIALS, make_sampler, starting_values
 from distrecvae.search.sobol import at_quantile
 
 SEED = 11
@@ -236,3 +236,35 @@ def test_a_missing_package_is_named_with_the_remedy(
     monkeypatch.setattr(importlib.util, "find_spec", lambda p: None if p == package else found(p))
     with pytest.raises(ConfigError, match=f"sampler '{name}' needs {package}.*: pip install {package}$"):
         make_sampler(name, seed=0, trial_number=0)
+
+
+START = {"a": 1, "b": 2.0, "mix/0": 0.15, "mix/1": 0.9, "kind": "x", "kind/x/c": 3.0}
+
+
+def test_the_first_trial_is_the_start() -> None:
+    for name in SAMPLERS:
+        assert starting_values(name, START, seed=1, trial_number=0) == START
+
+
+def test_startup_trials_keep_about_half_of_the_start_and_groups_whole() -> None:
+    drawn = [
+        starting_values("tpe", START, seed=s, trial_number=n)
+        for s in range(50)
+        for n in range(1, STARTUP_TRIALS)
+    ]
+    assert all(values.items() <= START.items() for values in drawn)
+    for group in (("a",), ("b",), ("mix/0", "mix/1"), ("kind", "kind/x/c")):
+        kept = [all(key in values for key in group) for values in drawn]
+        assert kept == [any(key in values for key in group) for values in drawn]
+        assert 0.4 < sum(kept) / len(kept) < 0.6
+
+
+def test_startup_trials_depend_on_seed_and_number_only() -> None:
+    again = starting_values("gp", dict(reversed(START.items())), seed=3, trial_number=4)
+    assert again == starting_values("gp", START, seed=3, trial_number=4)
+
+
+def test_later_trials_and_samplers_of_whole_spaces_start_from_nothing() -> None:
+    assert starting_values("tpe", START, seed=1, trial_number=STARTUP_TRIALS) == {}
+    for name in ("random", "qmc", "cmaes"):
+        assert starting_values(name, START, seed=1, trial_number=1) == {}
