@@ -6,6 +6,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -82,25 +83,26 @@ def search(
         raise ResultsError(
             f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out"
         )
-    split = _load(config, folder)
-    if described is not None:
-        _check_same(described, config, space, split, folder)
-        if described["status"] == FINISHED and config.trials == described["settings"]["trials"]:
-            return Outcome(
-                (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip(), complete=True, has_score=True
-            )
-    with driver.ray_session(config.address, verbose=verbose) as cluster:
-        slots = driver.slots_for(config, cluster)
-        plan = make_plan(config, space, split, slots)
+    with ExitStack() as held:
+        if described is not None:
+            held.enter_context(exclusive(folder))
+        split = _load(config, folder)
+        if described is not None:
+            _check_same(described, config, space, split, folder)
+            if described["status"] == FINISHED and config.trials == described["settings"]["trials"]:
+                summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
+                return Outcome(summary, complete=True, has_score=True)
+        cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
+        plan = make_plan(config, space, split, driver.slots_for(config, cluster))
         check_memory(plan, cluster)
-        folder.mkdir(parents=True, exist_ok=True)
-        with exclusive(folder):
-            if described is None:
-                described = _describe(config, space, split, plan, folder, command)
-                results.write_description(folder, described)
-            if config.data is None:
-                _store_synthetic(config, split, folder)
-            return _conduct(config, space, split, cluster, plan, folder, described, console, command)
+        if described is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(folder))
+            described = _describe(config, space, split, plan, folder, command)
+            results.write_description(folder, described)
+        if config.data is None:
+            _store_synthetic(config, split, folder)
+        return _conduct(config, space, split, cluster, plan, folder, described, console, command)
 
 
 def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
