@@ -39,7 +39,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
 )
 
 # What a search without --data is: small enough for three minutes on two cores.
-DEMO_SETTINGS: dict[str, Any] = {"trials": 12, "max_passes": 60, "min_passes": 12}
+DEMO_SETTINGS: dict[str, Any] = {"trials": 12, "max_passes": 60}
 
 
 def _settings_options(function: _F) -> _F:
@@ -47,7 +47,8 @@ def _settings_options(function: _F) -> _F:
     for option, name, kind in reversed(_OPTIONS):
         setting = by_name[name]
         default = "" if setting.default is None else f"  [default: {setting.default}]"
-        text = f"{setting.metadata['help'].capitalize()}.{default}"
+        words = setting.metadata["help"]
+        text = f"{words[0].upper()}{words[1:]}.{default}"
         function = click.option(option, name, type=kind, default=None, help=text)(function)
     return function
 
@@ -74,7 +75,8 @@ def command(
     """Tune a model: many configurations at once, weak ones stopped early, the best one scored.
 
     Without --data it runs on a small synthetic data set, in at most three minutes on two cores.
-    The first trial is the published configuration. A pass is one trip over the training users;
+    The first trial is where the space starts: the published configuration, unless the space says
+    otherwise (the demo's is scaled down). A pass is one trip over the training users;
     a RecVAE cycle of 3 encoder passes and 1 decoder pass costs 4. Interrupt it whenever you
     like: the same command with --resume goes on.
 

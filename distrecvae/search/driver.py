@@ -160,7 +160,7 @@ def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:
         most_cpus = max((cpus for cpus, _ in cluster.nodes), default=0.0)
         most_gpus = max((gpus for _, gpus in cluster.nodes), default=0.0)
         raise ResourceError(
-            f"a trial asks for {config.cpus_per_trial} CPUs and {gpus:g} GPUs, and no node has both"
+            f"a trial asks for {config.cpus_per_trial} CPU and {gpus:g} GPU, and no node has both"
             f" (at most {most_cpus:g} CPUs, {most_gpus:g} GPUs); lower --cpus-per-trial or --gpus-per-trial"
         )
     concurrent = min(config.concurrent or fit, fit, config.trials)

@@ -99,7 +99,7 @@ def make_plan(config: SearchConfig, space: SearchSpace, split: Split, slots: Slo
         config=config,
         space=space,
         slots=slots,
-        rule=make_rule(config.scheduler, config.min_passes, config.max_passes, config.reduction_factor),
+        rule=make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor),
         sizes=sizes,
         shared_bytes=dataset_bytes(split),
         trial_bytes=trial_bytes,

@@ -78,7 +78,7 @@ class Progress:
             best is None
             or best.score is None
             or best.number != record.number
-            or best.passes < self._config.min_passes
+            or best.passes < self._config.first_rung
         ):
             return
         if self._best_shown is None or best.score > self._best_shown[1]:

@@ -46,7 +46,7 @@ def search_summary(
     lines += _trouble(ledger)
     if scored is None:
         best = ledger.best()
-        if best is not None and best.score is not None:
+        if best is not None and best.reports and best.score:
             lines.append(
                 f"Best so far: trial {best.number}, validation {TITLES[config.metric]} {best.score:.4f}."
             )

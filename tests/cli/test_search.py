@@ -151,7 +151,7 @@ def test_a_gpu_where_there_is_none_is_refused_at_once(data: Path, tmp_path: Path
     assert (
         done.stderr.strip()
         .splitlines()[-1]
-        .startswith("error: a trial asks for 1 CPUs and 1 GPUs, and no node has both")
+        .startswith("error: a trial asks for 1 CPU and 1 GPU, and no node has both")
     )
     assert not (tmp_path / "out").exists()
 
@@ -160,7 +160,7 @@ def test_a_gpu_where_there_is_none_is_refused_at_once(data: Path, tmp_path: Path
 def test_more_cores_than_there_are_is_refused_at_once(data: Path, tmp_path: Path) -> None:
     done = _search(tmp_path, "--data", str(data), "--out", "out", "--cpus-per-trial", "4096")
     assert done.returncode == 2
-    assert "4096 CPUs" in done.stderr
+    assert "4096 CPU" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -60,7 +60,7 @@ def open_conductor(folder: Path, config: SearchConfig, watchers: tuple[Watcher, 
         ledger=Ledger(folder, METRIC),
         space=SPACE,
         config=config,
-        rule=make_rule(config.scheduler, config.min_passes, config.max_passes, config.reduction_factor),
+        rule=make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor),
         folder=folder,
         watchers=watchers,
     )
