@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,12 @@ class Site:
         finally:
             process.kill()
             process.communicate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_ray_folder_left() -> Iterator[None]:
+    yield
+    shutil.rmtree(ray_folder(), ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
