@@ -25,6 +25,7 @@ from distrecvae.models.checks import (
     require_number,
     require_whole,
 )
+from distrecvae.models.precision import linear
 from distrecvae.models.sparse import SparseRows, gather_sum
 
 Architecture = Literal["dense", "mlp"]
@@ -154,32 +155,38 @@ class Encoder(nn.Module):
                 self.add_module(f"ln{k}", nn.LayerNorm(hidden_dim, eps=LAYER_NORM_EPS))
         self.fc_mu = nn.Linear(hidden_dim, latent_dim)
         self.fc_logvar = nn.Linear(hidden_dim, latent_dim)
-        self._hidden = self._dense if architecture == "dense" else torch.tanh
+        self._is_dense = architecture == "dense"
 
     def preactivation(self, rows: SparseRows, values: torch.Tensor) -> torch.Tensor:
         """Return W_1 x~ + b_1, (n_rows, hidden_dim), for the rows with `values` at their interactions."""
         return gather_sum(rows, values, self.fc1.weight) + self.fc1.bias
 
-    def forward(self, preactivation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mu and logvar, each (n_rows, latent_dim)."""
-        hidden: torch.Tensor = self._hidden(preactivation)
-        mu: torch.Tensor = self.fc_mu(hidden)
-        logvar: torch.Tensor = self.fc_logvar(hidden)
-        return mu, logvar
+    def forward(
+        self, preactivation: torch.Tensor, low: torch.dtype | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mu and logvar, each (n_rows, latent_dim); `low` as in `precision.linear`."""
+        hidden = self._dense(preactivation, low) if self._is_dense else torch.tanh(preactivation)
+        return self._linear("fc_mu", hidden, low), self._linear("fc_logvar", hidden, low)
 
-    def posterior(self, rows: SparseRows) -> tuple[torch.Tensor, torch.Tensor]:
+    def posterior(
+        self, rows: SparseRows, low: torch.dtype | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mu and logvar of whole rows, without denoising and without a gradient."""
         with torch.no_grad():
-            mu, logvar = self(self.preactivation(rows, rows.unit_values(self.fc1.weight.dtype)))
+            mu, logvar = self(self.preactivation(rows, rows.unit_values(self.fc1.weight.dtype)), low)
         return mu, logvar
 
-    def _dense(self, preactivation: torch.Tensor) -> torch.Tensor:
+    def _dense(self, preactivation: torch.Tensor, low: torch.dtype | None) -> torch.Tensor:
         hidden: torch.Tensor = self.get_submodule("ln1")(F.silu(preactivation))
         total = hidden
         for k in range(2, N_HIDDEN + 1):
-            hidden = self.get_submodule(f"ln{k}")(F.silu(self.get_submodule(f"fc{k}")(hidden) + total))
+            hidden = self.get_submodule(f"ln{k}")(F.silu(self._linear(f"fc{k}", hidden, low) + total))
             total = total + hidden
         return hidden
+
+    def _linear(self, name: str, x: torch.Tensor, low: torch.dtype | None) -> torch.Tensor:
+        layer = self.get_submodule(name)
+        return linear(x, layer.get_parameter("weight"), layer.get_parameter("bias"), low)
 
 
 class Decoder(nn.Module):
@@ -198,9 +205,11 @@ class Decoder(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_items, width).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(n_items).uniform_(-bound, bound))
 
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
+    def forward(self, z: torch.Tensor, low: torch.dtype | None = None) -> torch.Tensor:
         """Return the code that `weight` and `bias` turn into logits: z itself, or the tanh layer's output."""
-        return z if self.hidden is None else torch.tanh(self.hidden(z))
+        if self.hidden is None:
+            return z
+        return torch.tanh(linear(z, self.hidden.weight, self.hidden.bias, low))
 
 
 class RecVAE(nn.Module):

@@ -1,13 +1,15 @@
 """Owns sparse rows on a device: a CSR of interactions in torch, and its products with dense matrices.
 
 These products are the first layer of every model here (its input is a user's row, almost all zeros) and that
-layer's gradient. Neither makes anything of the size users x items or interactions x width.
+layer's gradient. Neither makes anything of the size users x items or interactions x width, and on CUDA neither
+waits for the device.
 """
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,15 +23,20 @@ from distrecvae.data.interactions import InteractionMatrix
 class SparseRows:
     """Rows of a binary users x items matrix, on one device.
 
+    `items` may be longer than the rows are: what follows the last row is padding, which belongs to no row, so
+    that batches of different lengths have one shape (a CUDA graph's).
+
     Attributes:
         offsets: int64, (n_rows + 1,), where each row starts in `items`.
-        items: int32, (n_interactions,), item positions, strictly increasing in a row.
+        items: int32, (n_places,), item positions, strictly increasing in a row.
         n_items: number of columns.
+        padded: whether there may be padding.
     """
 
     offsets: torch.Tensor
     items: torch.Tensor
     n_items: int
+    padded: bool = False
 
     @classmethod
     def from_matrix(cls, matrix: InteractionMatrix, device: torch.device | str = "cpu") -> SparseRows:
@@ -45,25 +52,47 @@ class SparseRows:
         """Number of rows."""
         return self.offsets.numel() - 1
 
+    @cached_property
     def counts(self) -> torch.Tensor:
-        """Return the number of interactions of each row: int64, (n_rows,)."""
+        """The number of interactions of each row: int64, (n_rows,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
+    @cached_property
     def row_of(self) -> torch.Tensor:
-        """Return the row of each interaction: int64, (n_interactions,)."""
+        """The row of each place: int64, (n_places,); `n_rows` for padding."""
+        if self.padded:
+            places = torch.arange(self.items.numel(), device=self.items.device)
+            return torch.searchsorted(self.offsets[1:], places, right=True)
         rows = torch.arange(self.n_rows, device=self.items.device)
-        return rows.repeat_interleave(self.counts(), output_size=self.items.numel())
+        return rows.repeat_interleave(self.counts, output_size=self.items.numel())
 
-    def take(self, rows: torch.Tensor) -> SparseRows:
-        """Return `rows` (int64, on the same device) in that order."""
+    def take(self, rows: torch.Tensor, n_places: int | None = None, *, padded: bool = False) -> SparseRows:
+        """Return `rows` (int64, on the same device) in that order.
+
+        Args:
+            rows: row positions.
+            n_places: how many interactions the rows have, or more if `padded`; None counts them, for which a GPU must
+                be waited for.
+            padded: whether what is beyond the rows' interactions is padding.
+        """
         starts = self.offsets[rows]
         counts = self.offsets[rows + 1] - starts
         offsets = F.pad(counts.cumsum(0), (1, 0))
-        n_interactions = int(offsets[-1])
-        shift = (starts - offsets[:-1]).repeat_interleave(counts, output_size=n_interactions)
-        return SparseRows(
-            offsets, self.items[shift + torch.arange(n_interactions, device=rows.device)], self.n_items
-        )
+        if n_places is None:
+            n_places = int(offsets[-1])
+        places = torch.arange(n_places, device=rows.device)
+        taken = SparseRows(offsets, places, self.n_items, padded)
+        shift = starts - offsets[:-1]
+        if not padded:
+            items = self.items[places + shift[taken.row_of]]
+        else:
+            # Padding gets items in turn: all of it in one item would make that one's sum a long one.
+            inside = places < offsets[-1]
+            found = self.items[
+                torch.where(inside, places + shift[taken.row_of.clamp(max=rows.numel() - 1)], 0)
+            ]
+            items = torch.where(inside, found, (places % self.n_items).to(torch.int32))
+        return SparseRows(offsets, items, self.n_items, padded)
 
     def slice(self, start: int, stop: int) -> SparseRows:
         """Return rows start..stop-1; `items` stays a view."""
@@ -71,10 +100,16 @@ class SparseRows:
         first, last = int(offsets[0]), int(offsets[-1])
         return SparseRows(offsets - first, self.items[first:last], self.n_items)
 
+    def ones(self, dtype: torch.dtype) -> torch.Tensor:
+        """Return 1 for each interaction and 0 for padding: (n_places,)."""
+        if self.padded:
+            return (self.row_of < self.n_rows).to(dtype)
+        return torch.ones(self.items.numel(), dtype=dtype, device=self.items.device)
+
     def unit_values(self, dtype: torch.dtype) -> torch.Tensor:
-        """Return 1 / ||x||_2 of its row for each interaction: (n_interactions,)."""
-        norms = self.counts().clamp(min=1).to(dtype).rsqrt()
-        return norms.repeat_interleave(self.counts(), output_size=self.items.numel())
+        """Return 1 / ||x||_2 of its row for each interaction and 0 for padding: (n_places,)."""
+        norms = self.counts.clamp(min=1).to(dtype).rsqrt()
+        return (F.pad(norms, (0, 1)) if self.padded else norms)[self.row_of]
 
 
 def gather_sum(rows: SparseRows, values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -82,7 +117,7 @@ def gather_sum(rows: SparseRows, values: torch.Tensor, weight: torch.Tensor) -> 
 
     Args:
         rows: where the matrix is not zero.
-        values: (n_interactions,), its values there, of the dtype of `weight`.
+        values: (n_places,), its values there, of the dtype of `weight`; 0 for padding.
         weight: (n_items, width).
     """
     return F.embedding_bag(
@@ -103,28 +138,43 @@ def scatter_sum(rows: SparseRows, values: torch.Tensor, dense: torch.Tensor, out
 
     Args:
         rows: where the matrix is not zero.
-        values: (n_interactions,).
+        values: (n_places,); 0 for padding.
         dense: (n_rows, width).
         out: (n_items, width), contiguous.
     """
-    if out.device.type == "cpu":
-        shape = (rows.n_rows, rows.n_items)
-        matrix = sp.csr_array(
-            (values.numpy(), rows.items.numpy(), rows.offsets.numpy().astype(np.int32)), shape=shape
-        )
-        transposed = matrix.tocsc()
-        if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
-            out.copy_(torch.from_numpy(transposed.T @ dense.numpy()))
-            return
-        parts = (transposed.indptr.astype(np.int32), transposed.indices.astype(np.int32), transposed.data)
-        starts, columns, data = (torch.from_numpy(part) for part in parts)
+    if out.device.type == "cpu" and not rows.padded:
+        _scatter_sum_on_cpu(rows, values, dense, out)
     else:
-        items, order = rows.items.sort(stable=True)
-        starts = F.pad(torch.bincount(items, minlength=rows.n_items).cumsum(0), (1, 0)).to(torch.int32)
-        columns, data = rows.row_of()[order].to(torch.int32), values[order]
+        _scatter_sum_by_item(rows, values, dense, out)
+
+
+def _scatter_sum_on_cpu(
+    rows: SparseRows, values: torch.Tensor, dense: torch.Tensor, out: torch.Tensor
+) -> None:
+    """Transpose with SciPy, multiply with MKL where PyTorch has it."""
+    shape = (rows.n_rows, rows.n_items)
+    matrix = sp.csr_array(
+        (values.numpy(), rows.items.numpy(), rows.offsets.numpy().astype(np.int32)), shape=shape
+    )
+    transposed = matrix.tocsc()
+    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
+        out.copy_(torch.from_numpy(transposed.T @ dense.numpy()))
+        return
+    parts = (transposed.indptr.astype(np.int32), transposed.indices.astype(np.int32), transposed.data)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
         sparse = torch.sparse_csr_tensor(
-            starts, columns, data, (rows.n_items, rows.n_rows), check_invariants=False
+            *(torch.from_numpy(part) for part in parts), (rows.n_items, rows.n_rows), check_invariants=False
         )
         torch.addmm(out, sparse, dense, beta=0.0, out=out)
+
+
+def _scatter_sum_by_item(
+    rows: SparseRows, values: torch.Tensor, dense: torch.Tensor, out: torch.Tensor
+) -> None:
+    """Sort the interactions by item; then an item is a row, and the product a gather-sum: no atomics, no waiting."""
+    items, order = rows.items.sort(stable=True)
+    starts = torch.searchsorted(items, torch.arange(rows.n_items + 1, dtype=torch.int32, device=items.device))
+    users = rows.row_of[order].clamp(max=rows.n_rows - 1).to(torch.int32)  # padding: any row, its value is 0
+    by_item = SparseRows(starts, users, rows.n_rows)
+    out.copy_(gather_sum(by_item, values[order], dense))

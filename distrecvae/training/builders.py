@@ -5,40 +5,63 @@ from __future__ import annotations
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.multinomial import logits_held
+from distrecvae.models.multinomial import working_bytes
 from distrecvae.models.popularity import PopularityConfig, load_popularity, solve_popularity
+from distrecvae.models.precision import Precision, product_dtype
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
-from distrecvae.training.alternating import AlternatingTrainer, old_posterior_bytes
+from distrecvae.training.alternating import AlternatingTrainer
 from distrecvae.training.closed_form import ClosedFormTrainer
+from distrecvae.training.update import old_posterior_bytes
 
 FLOAT_BYTES = 4
 EVALUATED_USERS = 500
 """Users a batch of evaluation, whose scores are held with two masks of the same shape."""
+HIDDEN_TENSORS = 40
+"""What an encoder's step keeps for its gradient, counted in tensors of (batch_size, hidden_dim)."""
 
 
 def recvae(
-    config: RecVAEConfig, train: InteractionMatrix, *, seed: int, device: torch.device, dtype: torch.dtype
+    config: RecVAEConfig,
+    train: InteractionMatrix,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: Precision,
+    dtype: torch.dtype,
 ) -> AlternatingTrainer:
     """Return RecVAE's trainer."""
-    return AlternatingTrainer(config, train, seed=seed, device=device, dtype=dtype)
+    return AlternatingTrainer(config, train, seed=seed, device=device, precision=precision, dtype=dtype)
 
 
-def recvae_bytes(config: RecVAEConfig, train: InteractionMatrix) -> tuple[int, int]:
+def recvae_bytes(
+    config: RecVAEConfig, train: InteractionMatrix, *, device: torch.device, precision: Precision
+) -> tuple[int, int]:
     """Return RecVAE's memory in training and its state's size on disk: bytes, by counting tensors."""
     with torch.device("meta"):
         model = RecVAE(config, train.n_items)
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     both = encoder + sum(parameter.numel() for parameter in model.decoder.parameters())
-    # Parameters and two moments of both sides, and q_old, are saved; gradients and the best model's copy are
-    # not.
+    # Parameters and two moments of both sides, and q_old, are saved; gradients are not.
     saved = 3 * both + encoder
-    logits = logits_held(config.batch_size, train.n_items)
-    hidden = 40 * config.batch_size * config.hidden_dim
+    hidden = HIDDEN_TENSORS * config.batch_size * config.hidden_dim
     scores = 2 * min(EVALUATED_USERS, train.n_users) * train.n_items
-    working = 2 * both + max(logits + hidden, scores)
-    return FLOAT_BYTES * (saved + working) + old_posterior_bytes(
-        config, train.n_users, FLOAT_BYTES
-    ), FLOAT_BYTES * saved
+    step = FLOAT_BYTES * hidden + working_bytes(
+        config.batch_size, train.n_items, device.type, product_dtype(precision)
+    )
+    working = FLOAT_BYTES * both + max(step, FLOAT_BYTES * scores)
+    if device.type == "cuda":
+        # The data lies there too, a sparse gradient is made before it is put in its place, and what a CUDA graph
+        # holds is not lent to anyone else. The best model's copy is on the host.
+        working += (
+            train.indices.nbytes
+            + train.indptr.nbytes
+            + FLOAT_BYTES * train.n_items * config.hidden_dim
+            + step
+        )
+    else:
+        working += FLOAT_BYTES * both
+    old = old_posterior_bytes(config, train.n_users, FLOAT_BYTES)
+    return FLOAT_BYTES * saved + working + old, FLOAT_BYTES * saved
 
 
 def popularity(
@@ -47,6 +70,7 @@ def popularity(
     *,
     seed: int,  # noqa: ARG001
     device: torch.device,
+    precision: Precision,  # noqa: ARG001
     dtype: torch.dtype,  # noqa: ARG001
 ) -> ClosedFormTrainer:
     """Return Popularity's trainer."""
@@ -56,7 +80,13 @@ def popularity(
     )
 
 
-def popularity_bytes(config: PopularityConfig, train: InteractionMatrix) -> tuple[int, int]:  # noqa: ARG001
+def popularity_bytes(
+    config: PopularityConfig,  # noqa: ARG001
+    train: InteractionMatrix,
+    *,
+    device: torch.device,  # noqa: ARG001
+    precision: Precision,  # noqa: ARG001
+) -> tuple[int, int]:
     """Return Popularity's memory and its state's size on disk: bytes."""
     scores = 2 * min(EVALUATED_USERS, train.n_users) * train.n_items
     return FLOAT_BYTES * (scores + 2 * train.n_items), FLOAT_BYTES * train.n_items

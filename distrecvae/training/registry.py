@@ -12,6 +12,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
 from distrecvae.models.popularity import PopularityConfig, load_popularity
+from distrecvae.models.precision import Precision
 from distrecvae.models.recvae import RecVAEConfig, load_recvae
 from distrecvae.training import builders
 from distrecvae.training.device import checked_device
@@ -78,6 +79,7 @@ def make_trainer(
     *,
     seed: int,
     device: torch.device | str = "cpu",
+    precision: Precision = "float32",
     dtype: torch.dtype = torch.float32,
 ) -> Trainer:
     """Return a trainer of `model` on the training users.
@@ -88,6 +90,7 @@ def make_trainer(
         train: the training users' interactions.
         seed: root of all randomness in training.
         device: where to train.
+        precision: of the matrix products, where the model has such.
         dtype: of parameters and arithmetic; float64 is for oracles.
 
     Raises:
@@ -95,7 +98,9 @@ def make_trainer(
         DataError: there is nothing to train on.
         ResourceError: the device is not there.
     """
-    return _fitting(model, config).train(config, train, seed=seed, device=checked_device(device), dtype=dtype)
+    return _fitting(model, config).train(
+        config, train, seed=seed, device=checked_device(device), precision=precision, dtype=dtype
+    )
 
 
 def load_recommender(
@@ -113,9 +118,19 @@ def load_recommender(
     return _fitting(model, config).load(config, n_items, state, checked_device(device))
 
 
-def memory_bytes(model: str, config: Any, train: InteractionMatrix) -> tuple[int, int]:
-    """Return what training takes beyond the data and the libraries, and its state on disk: bytes."""
-    return _fitting(model, config).memory(config, train)
+def memory_bytes(
+    model: str,
+    config: Any,
+    train: InteractionMatrix,
+    *,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+) -> tuple[int, int]:
+    """Return what training takes on the device, and its state on disk: bytes.
+
+    Libraries are not counted, nor the data where it is shared; `device` need not be there.
+    """
+    return _fitting(model, config).memory(config, train, device=torch.device(device), precision=precision)
 
 
 def _entry(model: str) -> Entry:

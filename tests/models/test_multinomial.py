@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.multinomial import KEPT_BYTES, Multinomial, block_items, logits_held
+from distrecvae.models.multinomial import KEPT_BYTES, Multinomial, block_items, working_bytes
 from distrecvae.models.sparse import SparseRows
 from tests.models.test_sparse import random_matrix
 
@@ -30,7 +30,7 @@ def by_hand(
 ) -> list[torch.Tensor]:
     code, weight, bias = parts
     gradients = [torch.full_like(part, float("nan")) for part in parts]
-    losses = Multinomial(items_a_block, kept_bytes).loss_and_gradients(
+    losses = Multinomial(items_a_block=items_a_block, kept_bytes=kept_bytes).loss_and_gradients(
         SparseRows.from_matrix(matrix),
         code,
         weight,
@@ -117,14 +117,16 @@ def test_only_the_wanted_gradients_are_made(wanted: tuple[bool, bool, bool]) -> 
     gradients = {
         name: torch.empty_like(part) for name, part, use in zip(names, parts, wanted, strict=True) if use
     }
-    losses = Multinomial(4).loss_and_gradients(SparseRows.from_matrix(matrix), *parts, **gradients)
+    losses = Multinomial(items_a_block=4).loss_and_gradients(
+        SparseRows.from_matrix(matrix), *parts, **gradients
+    )
     truth = dict(zip(("losses", *names), plain(matrix, parts), strict=True))
     for name, found in {"losses": losses, **gradients}.items():
         torch.testing.assert_close(found, truth[name])
 
 
 def test_one_object_serves_batches_of_any_size() -> None:
-    likelihood = Multinomial(3)
+    likelihood = Multinomial(items_a_block=3)
     for n_rows, n_items in ((2, 9), (8, 40), (1, 3), (5, 40)):
         matrix, (code, weight, bias) = random_matrix(1, n_rows, n_items), random_parts(1, n_rows, n_items, 2)
         losses = likelihood.loss_and_gradients(SparseRows.from_matrix(matrix), code, weight, bias)
@@ -132,8 +134,10 @@ def test_one_object_serves_batches_of_any_size() -> None:
 
 
 def test_memory_does_not_grow_with_users_times_items() -> None:
-    assert logits_held(500, 20_108) == 500 * 20_108
-    assert logits_held(500, 1_000_000) == logits_held(500, 10_000_000) <= 1_000_000
+    assert working_bytes(500, 20_108, "cpu", None) >= 4 * 500 * 20_108, "small enough to keep"
+    for low in (None, torch.bfloat16):
+        flat = working_bytes(500, 1_000_000, "cpu", low)
+        assert flat == working_bytes(500, 10_000_000, "cpu", low) <= 8 << 20
     assert block_items(500, 300) == 300
     assert block_items(500, 20_108) % 64 == 0
     assert block_items(1_000_000, 20_108) == 64

@@ -38,7 +38,7 @@ def test_the_products_are_those_of_the_dense_matrix(
     generator = torch.Generator().manual_seed(seed)
     values = torch.randn(matrix.n_interactions, generator=generator, dtype=dtype)
     dense = torch.zeros(n_users, n_items, dtype=dtype)
-    dense[rows.row_of(), rows.items.long()] = values
+    dense[rows.row_of, rows.items.long()] = values
     weight = torch.randn(n_items, width, generator=generator, dtype=dtype)
     torch.testing.assert_close(gather_sum(rows, values, weight), dense @ weight)
     upstream = torch.randn(n_users, width, generator=generator, dtype=dtype)
@@ -63,7 +63,7 @@ def test_taking_and_slicing_rows(n_users: int, n_items: int) -> None:
 def test_rows_are_normalized_to_unit_length_and_an_empty_row_gives_no_nan() -> None:
     rows = SparseRows.from_matrix(random_matrix(1, 5, 20))
     values = rows.unit_values(torch.float64)
-    squares = torch.zeros(5, dtype=torch.float64).index_add_(0, rows.row_of(), values.square())
+    squares = torch.zeros(5, dtype=torch.float64).index_add_(0, rows.row_of, values.square())
     torch.testing.assert_close(squares, torch.tensor([0.0, 1, 1, 1, 1], dtype=torch.float64))
     summed = gather_sum(rows, values, torch.ones(20, 3, dtype=torch.float64))
     assert torch.equal(summed[0], torch.zeros(3, dtype=torch.float64))

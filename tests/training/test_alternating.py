@@ -18,7 +18,7 @@ from distrecvae.evaluation import evaluate
 from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.recvae import RecVAEConfig, kl_divergence
 from distrecvae.models.sparse import SparseRows
-from distrecvae.training import alternating, checkpoint
+from distrecvae.training import checkpoint, update
 from distrecvae.training.alternating import AlternatingTrainer
 from distrecvae.training.noise import CountedNoise, Place
 from tests.training.checkerboard import checkerboard
@@ -180,7 +180,7 @@ def test_keeping_q_olds_posterior_changes_nothing(monkeypatch: pytest.MonkeyPatc
         return trainer.state_dict()
 
     kept = train()
-    monkeypatch.setattr(alternating, "OLD_POSTERIOR_BYTES", 0)
+    monkeypatch.setattr(update, "OLD_POSTERIOR_BYTES", 0)
     computed = train()
     for name, value in kept.items():
         torch.testing.assert_close(computed[name], value, rtol=1e-9, atol=1e-12)
@@ -231,10 +231,7 @@ def test_the_first_update_follows_the_gradient_of_the_plain_equations() -> None:
 def test_beta_is_annealed_by_updates() -> None:
     config = dataclasses.replace(SMALL, gamma=None, beta=0.3, anneal_updates=40)
     trainer = AlternatingTrainer(config, random_train(), seed=1)  # 6 batches a pass, 3 encoder passes
-    rows = SparseRows.from_matrix(random_train()).slice(0, 7)
-    weights = [
-        trainer._kl_weight(Place(*place), rows) for place in ((0, 0, 0), (0, 1, 2), (1, 0, 0), (9, 2, 5))
-    ]
+    weights = [trainer._beta(Place(*place)) for place in ((0, 0, 0), (0, 1, 2), (1, 0, 0), (9, 2, 5))]
     assert weights == [0.0, 8 / 40, 0.3, 0.3]
 
 

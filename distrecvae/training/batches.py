@@ -1,0 +1,78 @@
+"""Owns how a pass over the training users is cut into batches, and what one optimizer step needs of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from distrecvae.data.interactions import InteractionMatrix
+
+
+class Batch(NamedTuple):
+    """What an optimizer step takes, all on the training device.
+
+    Attributes:
+        users: int64, (n_rows,), positions of its users.
+        kept: bool, (n_places,), which interactions the encoder sees; None for all of them.
+        noise: (n_rows, latent_dim), the posterior's eps.
+        beta: a scalar, the weight of the KL term; None where the model rescales it by the user.
+        n_places: room for the batch's interactions, padding included.
+        padded: whether there may be padding.
+    """
+
+    users: torch.Tensor
+    kept: torch.Tensor | None
+    noise: torch.Tensor
+    beta: torch.Tensor | None
+    n_places: int
+    padded: bool
+
+
+class Cutter:
+    """Cuts passes into batches; knows on the host how long each is, so that no device must be asked.
+
+    Args:
+        train: the training users.
+        batch_size: users a batch; the last one may be smaller.
+        device: where the users' positions go.
+    """
+
+    def __init__(self, train: InteractionMatrix, batch_size: int, device: torch.device) -> None:
+        self._counts = train.counts()
+        self._size = batch_size
+        self._device = device
+
+    @property
+    def n_batches(self) -> int:
+        """Batches in a pass."""
+        return -(-self._counts.size // self._size)
+
+    @property
+    def n_users(self) -> int:
+        """Users in a pass."""
+        return self._counts.size
+
+    def places(self) -> int:
+        """Return room for the interactions of almost every batch: one length for all is what a CUDA graph needs.
+
+        That is the mean and six standard deviations of a batch's interactions, or what the largest users have.
+        """
+        size = min(self._size, self.n_users)
+        spread = self._counts.mean() * size + 6 * self._counts.std() * np.sqrt(size)
+        most = np.sort(self._counts)[-size:].sum()
+        return max(1, int(min(np.ceil(spread), most)))
+
+    def cut(self, order: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:
+        """Yield each batch's users, on the device, and its number of interactions.
+
+        Args:
+            order: int64, (n_users,), on the CPU.
+        """
+        starts = np.arange(0, order.numel(), self._size)
+        n_interactions = np.add.reduceat(self._counts[order.numpy()], starts).tolist()
+        users = order.to(self._device)
+        for start, number in zip(starts.tolist(), n_interactions, strict=True):
+            yield users[start : start + self._size], number
