@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from distrecvae.errors import ConfigError, ResultsError
+from distrecvae.models.choices import PRECISION_CHOICES
 from distrecvae.search.config import DEMO, SAMPLERS, SearchConfig, read_settings
 from distrecvae.search.stopping import RULES
 
@@ -29,6 +30,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--metric", "metric", str),
     ("--sampler", "sampler", click.Choice(SAMPLERS)),
     ("--scheduler", "scheduler", click.Choice(RULES)),
+    ("--precision", "precision", click.Choice(PRECISION_CHOICES)),
     ("--concurrent", "concurrent", int),
     ("--cpus-per-trial", "cpus_per_trial", int),
     ("--gpus-per-trial", "gpus_per_trial", float),

@@ -15,6 +15,7 @@ import click
 from distrecvae.cli.output import print_scores
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.metrics import TITLES
+from distrecvae.models.choices import AUTO, PRECISION_CHOICES, PRECISION_HELP
 
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
@@ -53,6 +54,11 @@ INTERRUPTED = 130
 )
 @click.option("--seed", type=int, metavar="N", help="Root of all randomness.  [default: 0]")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISION_CHOICES),
+    help=f"{PRECISION_HELP[0].upper()}{PRECISION_HELP[1:]}.  [default: {AUTO}]",
+)
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
 @click.option(
     "--checkpoint-every",
@@ -74,6 +80,7 @@ def command(
     patience: int | None,
     seed: int | None,
     device: str | None,
+    precision: str | None,
     threads: int | None,
     checkpoint_every_s: float,
     resume: bool,
@@ -92,13 +99,15 @@ def command(
     """
     from distrecvae.files import exclusive
     from distrecvae.training import run as runs
-    from distrecvae.training.device import usable_device, use_threads
+    from distrecvae.training.device import device_facts, resolved_precision, usable_device, use_threads
 
     given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data and str(data)}
     given = {name: value for name, value in given.items() if value is not None}
     configured = bool(model or config_file or words)
     use_threads(threads)
     device = usable_device(device)
+    if precision is not None or not resume:
+        given["precision"] = resolved_precision(precision or AUTO, device_facts(device).precision)
     if not resume:
         split, settings = _new_settings(given, model, config_file, words)
         _refuse_used(out)
@@ -111,7 +120,8 @@ def command(
         runs.write_settings(out, settings)
         click.echo(
             f"{settings.model} on {split.train.n_users:,} training users x {split.n_items:,} items"
-            f" ({split.train.n_interactions:,} interactions), at most {settings.max_passes} passes"
+            f" ({split.train.n_interactions:,} interactions), at most {settings.max_passes} passes,"
+            f" {settings.precision}"
         )
         if run.passes:
             click.echo(f"going on after {run.passes} passes")
@@ -165,6 +175,8 @@ def _old_settings(
     if given.get("seed", settings.seed) != settings.seed:
         raise ConfigError(f"{out} was begun with seed {settings.seed}; leave --seed out, or start anew")
     names = {field.name for field in fields(settings)} & given.keys()
+    if given.get("precision", settings.precision) != settings.precision:
+        raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start anew")
     settings = replace(settings, **_with_patience({name: given[name] for name in names}))
     return load_dataset(settings.data), settings
 

@@ -203,7 +203,7 @@ class Multinomial:
         if self._low is None:
             return torch.addmm(bias[start:stop], code, weight[start:stop].T, out=out)
         logits = product(code, weight[start:stop].T, self._low, self._scratch)
-        block = self._scratch.matrix("logits", *out.shape, code.dtype, code.device)
+        block = self._scratch.matrix("logits", out.shape[0], out.shape[1], code.dtype, code.device)
         return torch.add(logits, bias[start:stop], out=block)
 
     @staticmethod

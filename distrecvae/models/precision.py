@@ -10,17 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Literal
 
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from distrecvae.models.choices import Precision
 from distrecvae.models.scratch import Scratch
-
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS = ("float32", "bfloat16")
-AUTO = "auto"
-"""The choice that takes what the device is fast at."""
 
 PARITY_ERROR = 2.0**-7
 """How far a product of bfloat16 factors may lie from the truth, in the norm and relative to it: twice the rounding of a
@@ -73,7 +68,7 @@ def fast_float32(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _bfloat16_would_do() -> Iterator[None]:
-    products = torch.backends.mkldnn.matmul
+    products = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = products.fp32_precision
     products.fp32_precision = "bf16"
     try:

@@ -161,10 +161,11 @@ def _scatter_sum_on_cpu(
         out.copy_(torch.from_numpy(transposed.T @ dense.numpy()))
         return
     parts = (transposed.indptr.astype(np.int32), transposed.indices.astype(np.int32), transposed.data)
+    starts, users, data = (torch.from_numpy(part) for part in parts)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
         sparse = torch.sparse_csr_tensor(
-            *(torch.from_numpy(part) for part in parts), (rows.n_items, rows.n_rows), check_invariants=False
+            starts, users, data, (rows.n_items, rows.n_rows), check_invariants=False
         )
         torch.addmm(out, sparse, dense, beta=0.0, out=out)
 

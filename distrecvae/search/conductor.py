@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from distrecvae import rng
+from distrecvae.models.choices import Precision
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.ledger import Ledger, Status, TrialRecord
 from distrecvae.search.samplers import make_sampler, starting_values
@@ -41,6 +42,7 @@ class Conductor:
         folder: the results folder.
         concurrent: trials at once, for the sampler.
         device: the trials' torch device.
+        precision: of the trials' matrix products.
         watchers: told of everything after it was written down.
         elapsed_s: seconds that earlier runs of this search took.
     """
@@ -55,12 +57,14 @@ class Conductor:
         folder: Path,
         concurrent: int = 1,
         device: str = "cpu",
+        precision: Precision = "float32",
         watchers: Sequence[Watcher] = (),
         elapsed_s: float = 0.0,
     ) -> None:
         self.ledger = ledger
         self._space, self._config, self._rule, self._folder = space, config, rule, folder
-        self._concurrent, self._device, self._watchers = concurrent, device, tuple(watchers)
+        self._concurrent, self._device, self._precision = concurrent, device, precision
+        self._watchers = tuple(watchers)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
         self._waiting = deque(ledger.unfinished())
 
@@ -135,6 +139,7 @@ class Conductor:
             metric=f"valid/{self._config.metric}",
             folder=str(self._folder / "trials" / f"{record.number:05d}"),
             device=self._device,
+            precision=self._precision,
             checkpoint_every_s=self._config.checkpoint_every_s,
         )
 

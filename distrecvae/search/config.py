@@ -11,6 +11,7 @@ import yaml
 
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.metrics import METRICS
+from distrecvae.models.choices import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.search.stopping import RULES
 
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
@@ -65,6 +66,7 @@ class SearchConfig:
         "GPUs a trial; fractions share one; without it 1 where there are GPUs", None
     )
     cpus_per_trial: int = _help("CPU cores, and training threads, a trial", 1)
+    precision: str = _help(PRECISION_HELP, AUTO)
     time_budget_s: float | None = _help("seconds after which running trials are stopped", None)
     address: str | None = _help("Ray cluster to join ('auto' or HOST:PORT); without it Ray starts here", None)
     seed: int = _help("root of all randomness", 0)
@@ -82,7 +84,13 @@ class SearchConfig:
             raise ConfigError(
                 f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"
             )
-        for name, allowed in (("metric", tuple(METRICS)), ("sampler", SAMPLERS), ("scheduler", RULES)):
+        choices = {
+            "metric": tuple(METRICS),
+            "sampler": SAMPLERS,
+            "scheduler": RULES,
+            "precision": PRECISION_CHOICES,
+        }
+        for name, allowed in choices.items():
             value = getattr(self, name)
             if value not in allowed:
                 raise ConfigError(

@@ -25,6 +25,7 @@ from distrecvae.search.callbacks import ConductedCallback, ConductedScheduler, C
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.trainable import shared_arrays, trainable
+from distrecvae.training.device import DeviceFacts, device_facts
 
 TUNE_FOLDER = ".ray"
 """Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
@@ -167,6 +168,22 @@ def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:
     return Slots(concurrent, config.cpus_per_trial, gpus)
 
 
+def survey(config: SearchConfig, slots: Slots) -> DeviceFacts:
+    """Return what the device of a trial offers: asked in a Ray worker with a trial's resources, unless that is here.
+
+    Raises:
+        ResourceError: the worker finds no such device.
+    """
+    if not slots.gpus and config.address is None:
+        return device_facts(slots.device)
+    worker = ray.remote(device_facts).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
+    try:
+        facts: DeviceFacts = ray.get(worker.remote(slots.device))
+    except ray.exceptions.RayTaskError as error:
+        raise ResourceError(f"a worker cannot use its device: {' '.join(str(error.cause).split())}") from None
+    return facts
+
+
 def dataset_bytes(split: Split) -> int:
     """Return the size of what workers share, in bytes."""
     return sum(array.nbytes for array in shared_arrays(split).values() if hasattr(array, "nbytes"))
@@ -201,7 +218,7 @@ def run_trials(
         refresh: called each time Tune goes around its loop.
     """
     shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
-    worker = tune.with_parameters(trainable, data=data, threads=slots.cpus)
+    worker = tune.with_parameters(trainable, data=data, threads=slots.cpus, gpus=slots.gpus)
     tuner = tune.Tuner(
         tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
         tune_config=tune.TuneConfig(

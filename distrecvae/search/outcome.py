@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from distrecvae.metrics import METRICS
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.ledger import TrialRecord
 from distrecvae.training import checkpoint, registry
+from distrecvae.training.device import usable_device
 from distrecvae.training.trial import best_model
 
 BEST_FOLDER = "best"
@@ -34,7 +35,8 @@ def score_trial(
     """Return the scores of a trial's best model, and its parameters."""
     report = record.best_report(f"valid/{metric}")
     assert report is not None, "a trial with a score has a report"  # noqa: S101
-    task = conductor.task(record)
+    # The driver need not have the trials' GPU; the state that a trial left is read anywhere.
+    task = replace(conductor.task(record), device=usable_device(None))
     state = best_model(task, int(report["cycle"]), split.train, split.valid)
     config = registry.config_from_dict(task.model, task.config)
     model = registry.load_recommender(task.model, config, split.n_items, state)

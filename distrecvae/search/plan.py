@@ -7,11 +7,13 @@ from typing import Any
 
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ResourceError
+from distrecvae.models.choices import Precision
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.driver import Cluster, Slots, dataset_bytes
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.stopping import StoppingRule, make_rule
 from distrecvae.training import registry
+from distrecvae.training.device import DeviceFacts, require_room, resolved_precision
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Plan:
         space: what is searched.
         slots: how trials are laid on the cluster.
         rule: decides which trials stop early.
+        facts: what the trials' device offers.
+        precision: of the trials' matrix products.
         sizes: users, items and interactions, in words.
         shared_bytes: memory of the data set, once a node.
         trial_bytes: memory of one trial with the first configuration (estimate).
@@ -33,6 +37,8 @@ class Plan:
     space: SearchSpace
     slots: Slots
     rule: StoppingRule
+    facts: DeviceFacts
+    precision: Precision
     sizes: str
     shared_bytes: int
     trial_bytes: int
@@ -53,7 +59,8 @@ class Plan:
             ("model", self.config.model),
             ("data", self.sizes),
             ("trials", f"{self.config.trials}, {self.slots.concurrent} at once"),
-            ("each on", f"{self.slots.cpus} CPU, {self.slots.gpus:g} GPU ({self.slots.device})"),
+            ("each on", f"{self.slots.cpus} CPU, {self.slots.gpus:g} GPU ({self.facts.name})"),
+            ("precision", self.precision),
             ("sampler", f"{self.config.sampler}, seed {self.config.seed}"),
             ("scheduler", f"{self.config.scheduler}, rungs at passes {rungs}"),
             ("budget", f"at most {self.config.trials * self.config.max_passes} passes in all"),
@@ -76,6 +83,8 @@ class Plan:
         return {
             **asdict(self.slots),
             "device": self.slots.device,
+            "device_name": self.facts.name,
+            "precision": self.precision,
             "rungs": list(self.rule.rungs(0)),
             "shared_bytes": self.shared_bytes,
             "trial_bytes": self.trial_bytes,
@@ -83,14 +92,19 @@ class Plan:
         }
 
 
-def make_plan(config: SearchConfig, space: SearchSpace, split: Split, slots: Slots) -> Plan:
+def make_plan(
+    config: SearchConfig, space: SearchSpace, split: Split, slots: Slots, facts: DeviceFacts
+) -> Plan:
     """Return the plan of a search.
 
     Raises:
         ConfigError: the stopping rule's settings contradict each other.
     """
     first = registry.config_from_dict(config.model, space.default_config())
-    trial_bytes, file_bytes = registry.memory_bytes(config.model, first, split.train)
+    precision = resolved_precision(config.precision, facts.precision)
+    trial_bytes, file_bytes = registry.memory_bytes(
+        config.model, first, split.train, device=slots.device, precision=precision
+    )
     sizes = (
         f"{split.train.n_users:,} training users x {split.n_items:,} items, {split.train.n_interactions:,} interactions"
         f" ({split.valid.n_users:,} validation and {split.test.n_users:,} test users)"
@@ -100,6 +114,8 @@ def make_plan(config: SearchConfig, space: SearchSpace, split: Split, slots: Slo
         space=space,
         slots=slots,
         rule=make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor),
+        facts=facts,
+        precision=precision,
         sizes=sizes,
         shared_bytes=dataset_bytes(split),
         trial_bytes=trial_bytes,
@@ -108,11 +124,12 @@ def make_plan(config: SearchConfig, space: SearchSpace, split: Split, slots: Slo
 
 
 def check_memory(plan: Plan, cluster: Cluster) -> None:
-    """Refuse trials that together cannot fit into the memory of the cluster's nodes.
+    """Refuse trials that together cannot fit into the memory of the cluster's nodes, or one that its GPU cannot hold.
 
     Raises:
         ResourceError: the data set and the trials need more than there is.
     """
+    require_room(plan.trial_bytes, plan.facts, plan.slots.gpus)
     needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * plan.slots.concurrent
     if not plan.slots.gpus and needed > cluster.memory_bytes:
         raise ResourceError(

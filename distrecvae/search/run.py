@@ -21,6 +21,7 @@ from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive, write_text
+from distrecvae.models.choices import Precision
 from distrecvae.search import driver, results
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import DEMO, SearchConfig
@@ -93,7 +94,8 @@ def search(
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
-        plan = make_plan(config, space, split, driver.slots_for(config, cluster))
+        begun_in = None if described is None else described["plan"]["precision"]
+        plan = _plan(config, space, split, cluster, begun_in)
         check_memory(plan, cluster)
         if described is None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +117,22 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
     config = _one_trial_without_parameters(config, space)
     split = _load(config, folder)
     with driver.ray_session(config.address, verbose=verbose) as cluster:
-        return make_plan(config, space, split, driver.slots_for(config, cluster)).text()
+        return _plan(config, space, split, cluster).text()
+
+
+def _plan(
+    config: SearchConfig,
+    space: SearchSpace,
+    split: Split,
+    cluster: driver.Cluster,
+    begun_in: Precision | None = None,
+) -> Plan:
+    """Return the plan; a search goes on in the precision that it was begun in, wherever that is."""
+    slots = driver.slots_for(config, cluster)
+    facts = driver.survey(config, slots)
+    if begun_in is not None:
+        facts = facts._replace(precision=begun_in)
+    return make_plan(config, space, split, slots, facts)
 
 
 def _conduct(
@@ -143,6 +160,7 @@ def _conduct(
         folder=folder.resolve(),
         concurrent=plan.slots.concurrent,
         device=plan.slots.device,
+        precision=plan.precision,
         watchers=(progress, events, tables, keeper),
         elapsed_s=elapsed_s,
     )

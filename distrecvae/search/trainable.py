@@ -13,8 +13,15 @@ from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DistrecvaeError, DivergedError
 from distrecvae.search.ledger import Status
-from distrecvae.training.device import OUT_OF_MEMORY, give_back_memory, use_threads
-from distrecvae.training.trial import TrialTask, run_trial
+from distrecvae.training.device import (
+    OUT_OF_MEMORY,
+    device_facts,
+    give_back_memory,
+    keep_to_share,
+    require_room,
+    use_threads,
+)
+from distrecvae.training.trial import TrialTask, memory_of, run_trial
 
 FAILURE = "failure"
 """Key of a report that ends a trial without a result: the status; `reason` says why."""
@@ -41,7 +48,7 @@ def from_shared(data: SharedData) -> tuple[InteractionMatrix, HeldOutUsers]:
     return matrix("train"), HeldOutUsers(matrix("fold_in"), matrix("held_out"))
 
 
-def trainable(config: dict[str, Any], data: SharedData, threads: int) -> None:
+def trainable(config: dict[str, Any], data: SharedData, threads: int, gpus: float) -> None:
     """Run one trial on a Ray worker (a Tune function trainable).
 
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
@@ -51,6 +58,9 @@ def trainable(config: dict[str, Any], data: SharedData, threads: int) -> None:
     use_threads(threads)
     train, valid = from_shared(data)
     try:
+        if gpus:
+            keep_to_share(gpus)
+            require_room(memory_of(task, train), device_facts(task.device), gpus)
         for metrics in run_trial(task, train, valid):
             tune.report(metrics)
     except DivergedError as error:

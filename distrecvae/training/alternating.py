@@ -12,7 +12,8 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError, DivergedError
-from distrecvae.models.precision import Precision, fast_float32
+from distrecvae.models.choices import Precision
+from distrecvae.models.precision import fast_float32
 from distrecvae.models.recvae import RecVAE, RecVAEConfig, new_encoder
 from distrecvae.models.sparse import SparseRows
 from distrecvae.rng import derive_seed

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.models.choices import Precision
 from distrecvae.models.multinomial import working_bytes
 from distrecvae.models.popularity import PopularityConfig, load_popularity, solve_popularity
-from distrecvae.models.precision import Precision, product_dtype
+from distrecvae.models.precision import product_dtype
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
 from distrecvae.training.alternating import AlternatingTrainer
 from distrecvae.training.closed_form import ClosedFormTrainer

@@ -1,12 +1,18 @@
-"""Owns devices: which one there is, threads, and memory given back between two trainings."""
+"""Owns devices: which one there is and what it offers, threads, a share of a GPU's memory, memory given back."""
 
 from __future__ import annotations
 
 import gc
+from typing import NamedTuple
 
 import torch
 
 from distrecvae.errors import ResourceError
+from distrecvae.models.choices import AUTO, Precision
+from distrecvae.models.precision import best_precision
+
+CUDA_CONTEXT_BYTES = 600 << 20
+"""What CUDA and its libraries take of a GPU for each process, beside the tensors: an allowance, not a measurement."""
 
 OUT_OF_MEMORY: tuple[type[BaseException], ...] = (MemoryError, torch.OutOfMemoryError)
 """What running out of memory raises, on the CPU and on a GPU."""
@@ -16,6 +22,66 @@ def use_threads(threads: int | None) -> None:
     """Let PyTorch compute in that many threads; None leaves its choice."""
     if threads is not None:
         torch.set_num_threads(threads)
+
+
+class DeviceFacts(NamedTuple):
+    """What a device offers a training.
+
+    Attributes:
+        name: what it is, in words.
+        precision: what `auto` chooses there.
+        memory_bytes: a GPU's memory; 0 for a CPU.
+    """
+
+    name: str
+    precision: Precision
+    memory_bytes: int
+
+
+def device_facts(device: str) -> DeviceFacts:
+    """Return what `device` offers.
+
+    Raises:
+        ResourceError: there is no such device.
+    """
+    chosen = checked_device(device)
+    if chosen.type != "cuda":
+        return DeviceFacts("the CPU", best_precision(chosen), 0)
+    properties = torch.cuda.get_device_properties(chosen)
+    return DeviceFacts(properties.name, best_precision(chosen), int(properties.total_memory))
+
+
+def resolved_precision(choice: str, automatic: Precision) -> Precision:
+    """Return the precision chosen: `automatic` for "auto", else what was named."""
+    if choice == AUTO:
+        return automatic
+    return "bfloat16" if choice == "bfloat16" else "float32"
+
+
+def require_room(needed_bytes: int, facts: DeviceFacts, gpus: float) -> None:
+    """Refuse a training that cannot fit into its share of a GPU.
+
+    Args:
+        needed_bytes: what the training takes, by estimate.
+        facts: of the device; a CPU is not checked here.
+        gpus: the share, a fraction of one GPU; from 1 on a whole one.
+
+    Raises:
+        ResourceError: it does not fit.
+    """
+    room = int(facts.memory_bytes * min(gpus, 1.0))
+    if facts.memory_bytes and needed_bytes + CUDA_CONTEXT_BYTES > room:
+        raise ResourceError(
+            f"a trial takes about {(needed_bytes + CUDA_CONTEXT_BYTES) / 2**20:,.0f} MiB and its share of"
+            f" {facts.name} ({min(gpus, 1.0):g}) has {room / 2**20:,.0f} MiB;"
+            " raise --gpus-per-trial, or lower batch_size or the model's sizes"
+        )
+
+
+def keep_to_share(gpus: float) -> None:
+    """Let this process take no more than its share of its GPU: what outgrows it fails alone, not its neighbours."""
+    if 0 < gpus < 1:
+        torch.cuda.set_per_process_memory_fraction(gpus)
 
 
 def give_back_memory() -> None:

@@ -43,7 +43,7 @@ class GraphedUpdate:
         self, update: Callable[[Batch, Sides], torch.Tensor], device: torch.device, shape: tuple[int, int]
     ) -> None:
         self._update, self._shape = update, shape
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._steps: Counter[Sides] = Counter()
         self._recorded: dict[Sides, _Recorded] = {}
         self._works = True
@@ -74,7 +74,12 @@ class GraphedUpdate:
 
     def _record(self, batch: Batch, sides: Sides) -> bool:
         """Record the step, which takes none; return whether that worked."""
-        copies = Batch(*(part.clone() if isinstance(part, torch.Tensor) else part for part in batch))
+        copies = batch._replace(
+            users=batch.users.clone(),
+            kept=None if batch.kept is None else batch.kept.clone(),
+            noise=batch.noise.clone(),
+            beta=None if batch.beta is None else batch.beta.clone(),
+        )
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, stream=self._stream):

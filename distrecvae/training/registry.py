@@ -11,8 +11,8 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
+from distrecvae.models.choices import Precision
 from distrecvae.models.popularity import PopularityConfig, load_popularity
-from distrecvae.models.precision import Precision
 from distrecvae.models.recvae import RecVAEConfig, load_recvae
 from distrecvae.training import builders
 from distrecvae.training.device import checked_device

@@ -20,6 +20,7 @@ from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.files import write_json, write_text
 from distrecvae.metrics import METRICS, TITLES
+from distrecvae.models.choices import Precision
 from distrecvae.training import checkpoint, registry
 from distrecvae.training.resumable import ResumableTraining
 from distrecvae.training.stopping import out_of_patience, room_for_a_cycle
@@ -44,6 +45,7 @@ class RunSettings:
         max_passes: data passes that are not exceeded.
         patience: passes without a better validation score after which the run ends; None for never.
         metric: the validation score that chooses the best model.
+        precision: of the matrix products.
     """
 
     model: str
@@ -54,6 +56,7 @@ class RunSettings:
     max_passes: int = 200
     patience: int | None = 40
     metric: str = next(iter(METRICS))
+    precision: Precision = "float32"
 
 
 def write_settings(folder: Path, settings: RunSettings) -> None:
@@ -117,10 +120,15 @@ class TrainingRun:
         self._training = ResumableTraining(
             folder / STATE_FILE,
             registry.make_trainer(
-                settings.model, self._config, split.train, seed=settings.seed, device=device
+                settings.model,
+                self._config,
+                split.train,
+                seed=settings.seed,
+                device=device,
+                precision=settings.precision,
             ),
             split.valid,
-            identity={**identity, "fingerprint": settings.fingerprint},
+            identity={**identity, "fingerprint": settings.fingerprint, "precision": settings.precision},
             metric=f"valid/{settings.metric}",
             checkpoint_every_s=checkpoint_every_s,
         )

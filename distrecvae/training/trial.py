@@ -16,6 +16,7 @@ import torch
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError
+from distrecvae.models.choices import Precision
 from distrecvae.training import registry
 from distrecvae.training.resumable import ResumableTraining
 from distrecvae.training.stopping import room_for_a_cycle
@@ -36,6 +37,7 @@ class TrialTask:
         metric: key of the reports by which the best model is kept.
         folder: where the trial's state file lies; on several nodes it must be shared.
         device: a torch device.
+        precision: of the matrix products.
         checkpoint_every_s: seconds between checkpoints, at least.
     """
 
@@ -47,6 +49,7 @@ class TrialTask:
     metric: str
     folder: str
     device: str = "cpu"
+    precision: Precision = "float32"
     checkpoint_every_s: float = 30.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,6 +60,12 @@ class TrialTask:
     def state_file(self) -> Path:
         """Where the trial's state lies."""
         return Path(self.folder) / STATE_FILE
+
+
+def memory_of(task: TrialTask, train: InteractionMatrix) -> int:
+    """Return what the trial takes on its device, by estimate: bytes."""
+    config = registry.config_from_dict(task.model, task.config)
+    return registry.memory_bytes(task.model, config, train, device=task.device, precision=task.precision)[0]
 
 
 def run_trial(task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers) -> Iterator[dict[str, Any]]:
@@ -101,9 +110,16 @@ def _fresh(task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers) -> Re
     config = registry.config_from_dict(task.model, task.config)
     return ResumableTraining(
         task.state_file,
-        registry.make_trainer(task.model, config, train, seed=task.seed, device=task.device),
+        registry.make_trainer(
+            task.model, config, train, seed=task.seed, device=task.device, precision=task.precision
+        ),
         valid,
-        identity={"model": task.model, "config": task.config, "seed": task.seed},
+        identity={
+            "model": task.model,
+            "config": task.config,
+            "seed": task.seed,
+            "precision": task.precision,
+        },
         metric=task.metric,
         checkpoint_every_s=task.checkpoint_every_s,
     )

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import torch
 
+from distrecvae.models.choices import Precision
 from distrecvae.models.multinomial import Multinomial
-from distrecvae.models.precision import Precision, product_dtype
+from distrecvae.models.precision import product_dtype
 from distrecvae.models.recvae import Encoder, RecVAE, RecVAEConfig, kl_divergence
 from distrecvae.models.sparse import SparseRows, scatter_sum
 from distrecvae.training.batches import Batch
@@ -93,6 +94,7 @@ class Update:
         if sides.encoder:
             # Counts are integers, and a float times integers would be of PyTorch's default dtype.
             weight = batch.beta if config.gamma is None else config.gamma * rows.counts.to(nll.dtype)
+            assert weight is not None  # noqa: S101  (a batch has what its configuration asks for)
             old = self._old_posterior_of(batch.users, rows, first=sides.first)
             kl = weight * kl_divergence(z, mu, logvar, config.mixture_weights, old)
             outputs, gradients = [code, kl], [code_gradient, torch.full_like(kl, 1 / rows.n_rows)]
