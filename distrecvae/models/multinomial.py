@@ -12,11 +12,11 @@ where that one is MKL's.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 
-from distrecvae.models.precision import product
+from distrecvae.models.precision import product, rounded
 from distrecvae.models.scratch import Scratch
 from distrecvae.models.sparse import SparseRows, gather_sum, scatter_sum
 
@@ -41,23 +41,6 @@ def working_bytes(n_rows: int, n_items: int, device_type: str, low: torch.dtype 
     return (
         4 * block + (kept if kept <= KEPT_BYTES else 0) + (2 * block * low.itemsize if low is not None else 0)
     )
-
-
-@dataclass
-class _Sweep:
-    """What a sweep over the items leaves; logits are to the base of 2.
-
-    Attributes:
-        largest: (n_rows,), the largest logit.
-        total: (n_rows,), sum of 2^(logit - largest).
-        mean: (n_rows, width), the mean of `weight` under softmax, where asked for.
-        scales: for each block (n_rows,), the logit that its kept powers are relative to.
-    """
-
-    largest: torch.Tensor
-    total: torch.Tensor
-    mean: torch.Tensor | None
-    scales: list[torch.Tensor]
 
 
 class Multinomial:
@@ -103,16 +86,11 @@ class Multinomial:
             weight_gradient: overwritten with the gradient by `weight` where given.
             bias_gradient: overwritten with the gradient by `bias` where given.
         """
-        ones = rows.ones(code.dtype)
+        ones, counts = rows.ones(code.dtype), rows.counts.to(code.dtype)
         observed = gather_sum(rows, ones, weight)
         observed_bias = gather_sum(rows, ones, bias[:, None])[:, 0]
-        blocks = self._blocks(code, rows.n_items)
         again = weight_gradient is not None or bias_gradient is not None
-        keep = again and rows.n_rows * rows.n_items * self._powers_dtype(code).itemsize <= self._kept_bytes
-        base2 = (code * _LOG2E, weight, bias * _LOG2E)
-        sweep = self._sweep(*base2, blocks, keep=keep, mean=code_gradient is not None)
-
-        counts = rows.counts.to(code.dtype)
+        sweep = self._sweep(code, weight, bias, keep=again, mean=code_gradient is not None)
         log_total = (sweep.largest + sweep.total.log2()) / _LOG2E
         losses = counts * log_total - (code * observed).sum(dim=1) - observed_bias
         if code_gradient is not None and sweep.mean is not None:
@@ -126,13 +104,8 @@ class Multinomial:
             # The bias is the weight of a code that is always one.
             wide = torch.cat([code, torch.ones_like(code[:, :1])], dim=1)
             wide *= (counts / rows.n_rows / sweep.total)[:, None]
-            for (start, stop), scale in zip(blocks, sweep.scales, strict=True):
-                powers, factor = self._powers(code, start, stop, keep=keep), wide
-                if keep:
-                    factor = wide * (scale - sweep.largest).exp2()[:, None]
-                else:
-                    block = self._logits(*base2, start, stop, out=powers)
-                    powers = self._rounded(block.sub_(sweep.largest[:, None]).exp2_(), powers)
+            for start, stop, powers, scale in sweep.again():
+                factor = wide if scale is None else wide * scale[:, None]
                 gradient = product(powers.T, factor, self._low, self._scratch)
                 if weight_gradient is not None:
                     weight_gradient[start:stop] += gradient[:, :-1]
@@ -141,72 +114,86 @@ class Multinomial:
         return losses
 
     def _sweep(
+        self, code: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *, keep: bool, mean: bool
+    ) -> _Sweep:
+        n_rows, n_items = code.shape[0], weight.shape[0]
+        step = self._items_a_block or block_items(n_rows, n_items, code.device.type)
+        itemsize = code.itemsize if self._low is None else self._low.itemsize
+        keep = keep and n_rows * n_items * itemsize <= self._kept_bytes
+        return _Sweep(code, weight, bias, step, self._low, self._scratch, keep=keep, mean=mean)
+
+
+class _Sweep:
+    """Sums 2^logits, and their products with `weight`, over blocks of items under a running maximum.
+
+    Attributes:
+        largest: (n_rows,), the largest logit, to the base of 2.
+        total: (n_rows,), sum of 2^(logit - largest).
+        mean: (n_rows, width), the mean of `weight` under softmax, where asked for.
+    """
+
+    def __init__(
         self,
         code: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor,
-        blocks: list[tuple[int, int]],
+        step: int,
+        low: torch.dtype | None,
+        scratch: Scratch,
         *,
         keep: bool,
         mean: bool,
-    ) -> _Sweep:
-        """Sum 2^logits, and their products with `weight`, over blocks of items under a running maximum."""
+    ) -> None:
+        self._code, self._bias = rounded(code * _LOG2E, low, scratch, "code"), bias * _LOG2E
+        self._weight, self._low, self._scratch, self._keep = weight, low, scratch, keep
         n_items = weight.shape[0]
-        if keep:  # the whole of it at once: growing would lose what was written
-            self._scratch.reserve("powers", code.shape[0] * n_items, self._powers_dtype(code), code.device)
-        largest = torch.full((code.shape[0],), -torch.inf, dtype=code.dtype, device=code.device)
-        total = torch.zeros_like(largest)
+        self._blocks = [(start, min(start + step, n_items)) for start in range(0, n_items, step)]
+        self._scales: list[torch.Tensor] = []
+        if keep:  # all of it at once: growing would lose what was written
+            scratch.reserve("powers", code.shape[0] * n_items, self._code.dtype, code.device)
+        self.largest = torch.full((code.shape[0],), -torch.inf, dtype=code.dtype, device=code.device)
+        self.total = torch.zeros_like(self.largest)
         summed = torch.zeros_like(code) if mean else None
-        scales = []
-        for start, stop in blocks:
-            powers = self._powers(code, start, stop, keep=keep)
-            block = self._logits(code, weight, bias, start, stop, out=powers)
-            larger = torch.maximum(largest, block.amax(dim=1))
-            shrink = (largest - larger).exp2()
+        for start, stop in self._blocks:
+            some = rounded(weight[start:stop], low, scratch, "weight")
+            block = self._logits(some, start, stop)
+            larger = torch.maximum(self.largest, block.amax(dim=1))
+            shrink = (self.largest - larger).exp2()
             block.sub_(larger[:, None]).exp2_()
-            total.mul_(shrink).add_(block.sum(dim=1))
+            self.total.mul_(shrink).add_(block.sum(dim=1))
             if keep or summed is not None:
-                powers = self._rounded(block, powers)
+                powers = self._rounded(block, start, stop)
             if summed is not None:
-                part = product(powers, weight[start:stop], self._low, self._scratch)
-                summed.mul_(shrink[:, None]).add_(part)
-            largest = larger
-            scales.append(larger)
-        return _Sweep(largest, total, None if summed is None else summed / total[:, None], scales)
+                summed.mul_(shrink[:, None]).add_(product(powers, some, low, scratch))
+            self.largest = larger
+            self._scales.append(larger)
+        self.mean = None if summed is None else summed / self.total[:, None]
 
-    def _blocks(self, code: torch.Tensor, n_items: int) -> list[tuple[int, int]]:
-        """Return where blocks of items start and stop."""
-        step = self._items_a_block or block_items(code.shape[0], n_items, code.device.type)
-        return [(start, min(start + step, n_items)) for start in range(0, n_items, step)]
+    def again(self) -> Iterator[tuple[int, int, torch.Tensor, torch.Tensor | None]]:
+        """Yield each block once more: start, stop, powers (n_rows, stop - start), and their scale (n_rows,) or None."""
+        for (start, stop), scale in zip(self._blocks, self._scales, strict=True):
+            if self._keep:
+                yield start, stop, self._place(start, stop), (scale - self.largest).exp2()
+                continue
+            some = rounded(self._weight[start:stop], self._low, self._scratch, "weight")
+            block = self._logits(some, start, stop)
+            yield start, stop, self._rounded(block.sub_(self.largest[:, None]).exp2_(), start, stop), None
 
-    def _powers_dtype(self, code: torch.Tensor) -> torch.dtype:
-        return code.dtype if self._low is None else self._low
-
-    def _powers(self, code: torch.Tensor, start: int, stop: int, *, keep: bool) -> torch.Tensor:
-        """Return where the powers of items start..stop-1 go, (n_rows, stop - start): a place each if kept."""
-        n_rows, dtype = code.shape[0], self._powers_dtype(code)
-        if not keep:
-            return self._scratch.matrix("powers", n_rows, stop - start, dtype, code.device)
-        flat = self._scratch.reserve("powers", n_rows * stop, dtype, code.device)
-        return flat[n_rows * start : n_rows * stop].view(n_rows, stop - start)
-
-    def _logits(
-        self,
-        code: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor,
-        start: int,
-        stop: int,
-        out: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return the logits of items start..stop-1, of the dtype of `code`; in `out` if it is of that dtype."""
+    def _logits(self, some: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Return the logits of items start..stop-1, whose weight is `some`: (n_rows, stop - start), not rounded."""
+        bias = self._bias[start:stop]
         if self._low is None:
-            return torch.addmm(bias[start:stop], code, weight[start:stop].T, out=out)
-        logits = product(code, weight[start:stop].T, self._low, self._scratch)
-        block = self._scratch.matrix("logits", out.shape[0], out.shape[1], code.dtype, code.device)
-        return torch.add(logits, bias[start:stop], out=block)
+            return torch.addmm(bias, self._code, some.T, out=self._place(start, stop))
+        block = self._scratch.matrix("logits", self._code.shape[0], stop - start, bias.dtype, bias.device)
+        return torch.add(product(self._code, some.T, self._low, self._scratch), bias, out=block)
 
-    @staticmethod
-    def _rounded(block: torch.Tensor, powers: torch.Tensor) -> torch.Tensor:
-        """Return `block` in `powers`, which may be the same memory."""
-        return block if block.dtype == powers.dtype else powers.copy_(block)
+    def _rounded(self, block: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Return the powers of items start..stop-1 as a factor of a product, in their place."""
+        return block if self._low is None else self._place(start, stop).copy_(block)
+
+    def _place(self, start: int, stop: int) -> torch.Tensor:
+        """Return where the powers of items start..stop-1 are, (n_rows, stop - start): a place each if they are kept."""
+        n_rows, first = self._code.shape[0], start if self._keep else 0
+        last = first + stop - start
+        flat = self._scratch.reserve("powers", n_rows * last, self._code.dtype, self._code.device)
+        return flat[n_rows * first : n_rows * last].view(n_rows, stop - start)

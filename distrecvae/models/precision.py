@@ -91,6 +91,13 @@ def _onednn_is_exact_and_faster() -> bool:
         return bool((a @ b.T - truth).norm() <= 2 * usual)
 
 
+def rounded(x: torch.Tensor, low: torch.dtype | None, scratch: Scratch, name: str) -> torch.Tensor:
+    """Return the matrix `x` rounded to `low` in the buffer `name`, or itself where `low` is None."""
+    if low is None:
+        return x
+    return scratch.matrix(name, x.shape[0], x.shape[1], low, x.device).copy_(x)
+
+
 def product(a: torch.Tensor, b: torch.Tensor, low: torch.dtype | None, scratch: Scratch) -> torch.Tensor:
     """Return a b, (n_rows, n_columns), in a buffer that the next product overwrites.
 
