@@ -101,16 +101,14 @@ class Multinomial:
         if bias_gradient is not None:
             bias_gradient.zero_().index_add_(0, rows.items, ones)
         if again:
-            # The bias is the weight of a code that is always one.
-            wide = torch.cat([code, torch.ones_like(code[:, :1])], dim=1)
-            wide *= (counts / rows.n_rows / sweep.total)[:, None]
+            share = counts / rows.n_rows / sweep.total
             for start, stop, powers, scale in sweep.again():
-                factor = wide if scale is None else wide * scale[:, None]
-                gradient = product(powers.T, factor, self._low, self._scratch)
+                scale = share if scale is None else share * scale
                 if weight_gradient is not None:
-                    weight_gradient[start:stop] += gradient[:, :-1]
+                    factor = code * scale[:, None]
+                    weight_gradient[start:stop] += product(powers.T, factor, self._low, self._scratch)
                 if bias_gradient is not None:
-                    bias_gradient[start:stop] += gradient[:, -1]
+                    bias_gradient[start:stop].addmv_(sweep.unrounded(powers).T, scale)
         return losses
 
     def _sweep(
@@ -179,13 +177,24 @@ class _Sweep:
             block = self._logits(some, start, stop)
             yield start, stop, self._rounded(block.sub_(self.largest[:, None]).exp2_(), start, stop), None
 
+    def unrounded(self, powers: torch.Tensor) -> torch.Tensor:
+        """Return a block's powers in the precision of sums, for a product so small that rounding would not pay."""
+        if self._low is None:
+            return powers
+        return self._block(powers.shape[1]).copy_(powers)
+
     def _logits(self, some: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the logits of items start..stop-1, whose weight is `some`: (n_rows, stop - start), not rounded."""
         bias = self._bias[start:stop]
         if self._low is None:
             return torch.addmm(bias, self._code, some.T, out=self._place(start, stop))
-        block = self._scratch.matrix("logits", self._code.shape[0], stop - start, bias.dtype, bias.device)
-        return torch.add(product(self._code, some.T, self._low, self._scratch), bias, out=block)
+        logits = product(self._code, some.T, self._low, self._scratch)
+        return torch.add(logits, bias, out=self._block(stop - start))
+
+    def _block(self, n_columns: int) -> torch.Tensor:
+        """Return where a block that is not rounded goes, beside what it is rounded to: (n_rows, n_columns)."""
+        bias = self._bias
+        return self._scratch.matrix("block", self._code.shape[0], n_columns, bias.dtype, bias.device)
 
     def _rounded(self, block: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the powers of items start..stop-1 as a factor of a product, in their place."""

@@ -11,11 +11,14 @@ class Scratch:
 
     def __init__(self) -> None:
         self._buffers: dict[str, torch.Tensor] = {}
+        self._outgrown: list[torch.Tensor] = []
 
     def reserve(self, name: str, size: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         """Return the flat buffer `name` with room for `size` elements at least."""
         found = self._buffers.get(name)
         if found is None or found.numel() < size or found.dtype != dtype or found.device != device:
+            if found is not None and found.is_cuda:
+                self._outgrown.append(found)  # a CUDA graph may have recorded its address
             found = self._buffers[name] = torch.empty(size, dtype=dtype, device=device)
         return found
 

@@ -26,12 +26,16 @@ def plain(matrix: InteractionMatrix, parts: Parts) -> list[torch.Tensor]:
 
 
 def by_hand(
-    matrix: InteractionMatrix, parts: Parts, items_a_block: int | None = None, kept_bytes: int = KEPT_BYTES
+    matrix: InteractionMatrix | SparseRows,
+    parts: Parts,
+    items_a_block: int | None = None,
+    kept_bytes: int = KEPT_BYTES,
+    low: torch.dtype | None = None,
 ) -> list[torch.Tensor]:
     code, weight, bias = parts
     gradients = [torch.full_like(part, float("nan")) for part in parts]
-    losses = Multinomial(items_a_block=items_a_block, kept_bytes=kept_bytes).loss_and_gradients(
-        SparseRows.from_matrix(matrix),
+    losses = Multinomial(low, items_a_block=items_a_block, kept_bytes=kept_bytes).loss_and_gradients(
+        matrix if isinstance(matrix, SparseRows) else SparseRows.from_matrix(matrix),
         code,
         weight,
         bias,
@@ -85,17 +89,69 @@ def test_an_empty_row_contributes_nothing() -> None:
     assert torch.equal(code[0], torch.zeros(2, dtype=torch.float64))
 
 
-def test_float32_is_as_near_to_the_truth_as_plain_float32() -> None:
-    matrix, parts = random_matrix(7, 40, 300, density=0.1), random_parts(2, 40, 300, 20)
-    single: Parts = tuple(part.float() for part in parts)  # type: ignore[assignment]
-    code, weight, bias = (part.clone().requires_grad_() for part in single)
+def naive(matrix: InteractionMatrix, parts: Parts, *, low: bool) -> list[torch.Tensor]:
+    """Return the same as `plain` in float32, or under autocast to bfloat16: what anyone would write."""
+    code, weight, bias = (part.clone().requires_grad_() for part in parts)
     x = torch.from_numpy(matrix.to_scipy().toarray())
-    losses = -(torch.log_softmax(code @ weight.T + bias, dim=1) * x).sum(dim=1)
-    naive = [losses.detach(), *torch.autograd.grad(losses.mean(), [code, weight, bias])]
-    truth = plain(matrix, tuple(part.double() for part in single))  # type: ignore[arg-type]
-    for found, usual, true in zip(by_hand(matrix, single), naive, truth, strict=True):
-        error, usual_error = ((value.double() - true).abs().max() for value in (found, usual))
-        assert error <= 3 * usual_error
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        logits = torch.nn.functional.linear(code, weight, bias)
+    losses = -(torch.log_softmax(logits.float(), dim=1) * x).sum(dim=1)
+    return [losses.detach(), *torch.autograd.grad(losses.mean(), [code, weight, bias])]
+
+
+SHAPES = [(40, 300, 20, 1.0), (200, 2000, 50, 0.3), (30, 200, 1, 1.0), (64, 1000, 200, 0.3)]
+
+
+@pytest.mark.parametrize(("n_rows", "n_items", "width", "scale"), SHAPES)
+@pytest.mark.parametrize("low", [None, torch.bfloat16], ids=str)
+def test_errors_are_no_worse_than_those_of_the_naive_way_in_the_same_precision(
+    low: torch.dtype | None, n_rows: int, n_items: int, width: int, scale: float
+) -> None:
+    matrix = random_matrix(7, n_rows, n_items, density=0.1)
+    parts: Parts = tuple(part.float() for part in random_parts(2, n_rows, n_items, width, scale))  # type: ignore[assignment]
+    truth = plain(matrix, parts)
+    found, usual = by_hand(matrix, parts, 64, low=low), naive(matrix, parts, low=low is not None)
+    for name, mine, other, true in zip(("loss", "code", "weight", "bias"), found, usual, truth, strict=True):
+        error, usual_error = (float((value.double() - true).norm() / true.norm()) for value in (mine, other))
+        if name == "loss":
+            # The observed items' part of the loss is not rounded here; there its error and the rest's cancel in part.
+            assert error <= (1e-6 if low is None else 2.0**-7)
+        else:
+            assert error <= 3 * usual_error, name
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 999),
+    n_rows=st.integers(1, 9),
+    n_items=st.integers(1, 40),
+    width=st.integers(1, 6),
+    items_a_block=st.integers(1, 45),
+    kept_bytes=st.sampled_from([0, KEPT_BYTES]),
+)
+def test_bfloat16_is_the_same_in_any_shape_and_blocks_but_for_rounding(
+    seed: int, n_rows: int, n_items: int, width: int, items_a_block: int, kept_bytes: int
+) -> None:
+    matrix = random_matrix(seed, n_rows, n_items)
+    parts: Parts = tuple(part.float() for part in random_parts(seed, n_rows, n_items, width))  # type: ignore[assignment]
+    found = by_hand(matrix, parts, items_a_block, kept_bytes, torch.bfloat16)
+    for mine, true in zip(found, plain(matrix, parts), strict=True):
+        # A gradient is the difference of two parts of this size; either is rounded at most a few times.
+        size = max(1.0, float(true.abs().max()))
+        torch.testing.assert_close(mine.double(), true, rtol=0.05, atol=0.05 * size)
+
+
+@pytest.mark.parametrize("low", [None, torch.bfloat16], ids=str)
+def test_padding_changes_nothing(low: torch.dtype | None) -> None:
+    matrix = random_matrix(5, 12, 30)
+    parts: Parts = tuple(part.float() for part in random_parts(3, 12, 30, 4))  # type: ignore[assignment]
+    rows = SparseRows.from_matrix(matrix)
+    everybody = torch.arange(12)
+    padded = rows.take(everybody, matrix.n_interactions + 40, padded=True)
+    for found, expected in zip(
+        by_hand(padded, parts, 7, low=low), by_hand(rows.take(everybody), parts, 7, low=low), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -108,6 +164,11 @@ def test_logits_of_eighty_stay_finite_and_right(dtype: torch.dtype) -> None:
     )
     for found, expected in zip(by_hand(matrix, parts), plain(matrix, parts), strict=True):
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    if dtype == torch.float32:  # 80 and 1 are exact in bfloat16, so the answer is, too
+        for found, expected in zip(
+            by_hand(matrix, parts, low=torch.bfloat16), plain(matrix, parts), strict=True
+        ):
+            torch.testing.assert_close(found.double(), expected, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("wanted", list(itertools.product([False, True], repeat=3)))

@@ -60,6 +60,29 @@ def test_taking_and_slicing_rows(n_users: int, n_items: int) -> None:
     assert part.n_rows == n_users - n_users // 2
 
 
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 999), n_items=st.integers(1, 30), spare=st.integers(0, 50))
+def test_padded_rows_give_the_same_products(seed: int, n_items: int, spare: int) -> None:
+    # A CUDA graph's batches all have one length; what runs there runs here, too.
+    matrix = random_matrix(seed, 8, n_items)
+    rows, order = SparseRows.from_matrix(matrix), torch.tensor([3, 7, 0, 3])
+    exact = rows.take(order)
+    padded = rows.take(order, exact.items.numel() + spare, padded=True)
+    assert padded.items.numel() == exact.items.numel() + spare
+    assert torch.equal(padded.ones(torch.float64).nonzero().flatten(), torch.arange(exact.items.numel()))
+    values, padded_values = (part.unit_values(torch.float64) for part in (exact, padded))
+    assert float(padded_values[exact.items.numel() :].abs().sum()) == 0
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(n_items, 3, generator=generator, dtype=torch.float64)
+    expected = gather_sum(exact, values, weight)
+    torch.testing.assert_close(gather_sum(padded, padded_values, weight), expected)
+    dense = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    outs = [torch.full((n_items, 3), float("nan"), dtype=torch.float64) for _ in range(2)]
+    scatter_sum(exact, values, dense, outs[0])
+    scatter_sum(padded, padded_values, dense, outs[1])
+    torch.testing.assert_close(outs[1], outs[0])
+
+
 def test_rows_are_normalized_to_unit_length_and_an_empty_row_gives_no_nan() -> None:
     rows = SparseRows.from_matrix(random_matrix(1, 5, 20))
     values = rows.unit_values(torch.float64)

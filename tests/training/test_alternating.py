@@ -15,12 +15,14 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError, DivergedError
 from distrecvae.evaluation import evaluate
+from distrecvae.models.choices import PRECISIONS, Precision
 from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.recvae import RecVAEConfig, kl_divergence
 from distrecvae.models.sparse import SparseRows
-from distrecvae.training import checkpoint, update
+from distrecvae.training import checkpoint, graphs, registry, update
 from distrecvae.training.alternating import AlternatingTrainer
 from distrecvae.training.noise import CountedNoise, Place
+from distrecvae.training.update import Sides
 from tests.training.checkerboard import checkerboard
 
 SMALL = RecVAEConfig(hidden_dim=12, latent_dim=4, batch_size=7, learning_rate=5e-3)
@@ -65,13 +67,16 @@ def equal_states(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("settings", ABLATION.values(), ids=ABLATION)
-def test_every_step_of_the_ablation_learns_the_checkerboard(settings: dict[str, Any]) -> None:
+def test_every_step_of_the_ablation_learns_the_checkerboard(
+    settings: dict[str, Any], precision: Precision
+) -> None:
     train, users = checkerboard()
     config = dataclasses.replace(
         RecVAEConfig(hidden_dim=32, latent_dim=8, batch_size=16, learning_rate=2e-2), **settings
     )
-    trainer = AlternatingTrainer(config, train, seed=1)
+    trainer = AlternatingTrainer(config, train, seed=1, precision=precision)
     before = evaluate(trainer.model, users).mean("recall_20")
     first = trainer.step()
     while trainer.passes < 80:
@@ -81,17 +86,24 @@ def test_every_step_of_the_ablation_learns_the_checkerboard(settings: dict[str, 
     assert found > 0.95, f"ndcg {found}, recall before training {before}"
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("settings", ABLATION.values(), ids=ABLATION)
-def test_a_saved_and_loaded_trainer_goes_on_bit_for_bit(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_a_saved_and_loaded_trainer_goes_on_bit_for_bit(
+    settings: dict[str, Any], precision: Precision, tmp_path: Path
+) -> None:
     config, train = dataclasses.replace(SMALL, **settings), random_train()
-    whole = AlternatingTrainer(config, train, seed=3)
+
+    def fresh() -> AlternatingTrainer:
+        return AlternatingTrainer(config, train, seed=3, precision=precision)
+
+    whole = fresh()
     for _ in range(4):
         losses = whole.step()
-    half = AlternatingTrainer(config, train, seed=3)
+    half = fresh()
     half.step()
     half.step()
     checkpoint.save_state(tmp_path / "state", half.state_dict(), {})
-    resumed = AlternatingTrainer(config, train, seed=3)
+    resumed = fresh()
     resumed.load_state_dict(checkpoint.load_state(tmp_path / "state")[0])
     resumed.step()
     assert resumed.step() == losses
@@ -99,17 +111,19 @@ def test_a_saved_and_loaded_trainer_goes_on_bit_for_bit(settings: dict[str, Any]
     assert equal_states(resumed.state_dict(), whole.state_dict())
 
 
-def test_a_new_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_new_process_goes_on_bit_for_bit(precision: Precision, tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
 from distrecvae.training import checkpoint
 from distrecvae.training.alternating import AlternatingTrainer
 from tests.training.test_alternating import SMALL, random_train
-trainer = AlternatingTrainer(SMALL, random_train(), seed=3)
-if sys.argv[1] != "-":
-    trainer.load_state_dict(checkpoint.load_state(Path(sys.argv[1]))[0])
-for path in sys.argv[2:]:
+precision, begun, *paths = sys.argv[1:]
+trainer = AlternatingTrainer(SMALL, random_train(), seed=3, precision=precision)
+if begun != "-":
+    trainer.load_state_dict(checkpoint.load_state(Path(begun))[0])
+for path in paths:
     trainer.step()
     trainer.step()
     checkpoint.save_state(Path(path), trainer.state_dict(), {})
@@ -118,7 +132,7 @@ for path in sys.argv[2:]:
     half, whole, resumed = (str(tmp_path / name) for name in ("half", "whole", "resumed"))
     for arguments in (["-", half, whole], [half, resumed]):
         subprocess.run(
-            [sys.executable, "-c", script, *arguments],
+            [sys.executable, "-c", script, precision, *arguments],
             check=True,
             cwd=root,
             env={"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
@@ -251,11 +265,14 @@ def test_losses_are_means_over_all_users_whatever_the_batches() -> None:
     assert float(uniform.mean()) == pytest.approx(train.n_interactions / 40 * np.log(25))
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     "sizes", [{"latent_dim": 1}, {"hidden_dim": 1}, {"latent_dim": 1, "hidden_dim": 1, "batch_size": 1}]
 )
-def test_the_smallest_sizes_stay_finite(sizes: dict[str, Any]) -> None:
-    trainer = AlternatingTrainer(dataclasses.replace(SMALL, **sizes), random_train(), seed=1)
+def test_the_smallest_sizes_stay_finite(sizes: dict[str, Any], precision: Precision) -> None:
+    trainer = AlternatingTrainer(
+        dataclasses.replace(SMALL, **sizes), random_train(), seed=1, precision=precision
+    )
     for _ in range(2):
         assert all(np.isfinite(value) for value in trainer.step().values())
 
@@ -298,10 +315,51 @@ def test_a_state_is_a_snapshot() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_learns_the_same() -> None:
-    train, users = checkerboard()
-    config = RecVAEConfig(hidden_dim=32, latent_dim=8, batch_size=16, learning_rate=2e-2)
-    trainer = AlternatingTrainer(config, train, seed=1, device="cuda")
-    while trainer.passes < 80:
+class TestOnAGPU:
+    """The same training on a CUDA device; run where there is one."""
+
+    @pytest.mark.parametrize("precision", PRECISIONS)
+    @pytest.mark.parametrize("settings", ABLATION.values(), ids=ABLATION)
+    def test_it_learns_the_same(self, settings: dict[str, Any], precision: Precision) -> None:
+        train, users = checkerboard()
+        config = RecVAEConfig(hidden_dim=32, latent_dim=8, batch_size=16, learning_rate=2e-2)
+        config = dataclasses.replace(config, **settings)
+        trainer = AlternatingTrainer(config, train, seed=1, device="cuda", precision=precision)
+        while trainer.passes < 80:
+            trainer.step()
+        assert evaluate(trainer.model, users).mean("ndcg_100") > 0.95
+
+    def test_recorded_steps_give_what_steps_that_are_not_recorded_give(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def trained() -> dict[str, torch.Tensor]:
+            trainer = AlternatingTrainer(SMALL, random_train(), seed=1, device="cuda")
+            _steps(trainer, 3)
+            return trainer.state_dict()
+
+        recorded = trained()
+        monkeypatch.setattr(graphs, "WARM_UP", 10**9)
+        for name, value in trained().items():
+            torch.testing.assert_close(recorded[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+    def test_a_pass_asks_nothing_of_the_device_but_its_losses(self) -> None:
+        trainer = AlternatingTrainer(SMALL, random_train(), seed=1, device="cuda")
         trainer.step()
-    assert evaluate(trainer.model, users).mean("ndcg_100") > 0.95
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for users, n_interactions in trainer._cutter.cut(torch.arange(40)):
+                batch = trainer._batch(Place(1, 0, 0), users, n_interactions, encoder=True)
+                trainer._update(batch, Sides(encoder=True, decoder=False, first=True))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    def test_memory_stays_within_its_estimate(self) -> None:
+        train = random_train(n_users=3000, n_items=20_000)
+        config = RecVAEConfig()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        trainer = registry.make_trainer("recvae", config, train, seed=1, device="cuda", precision="bfloat16")
+        _steps(trainer, 2)  # type: ignore[arg-type]
+        measured = torch.cuda.max_memory_allocated() - before
+        estimate, _ = registry.memory_bytes("recvae", config, train, device="cuda", precision="bfloat16")
+        assert 0.4 * estimate <= measured <= estimate

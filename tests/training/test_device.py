@@ -1,0 +1,52 @@
+"""Devices: what they offer, and that what cannot fit into a share of a GPU is refused before it starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from distrecvae.errors import ResourceError
+from distrecvae.training.device import (
+    CUDA_CONTEXT_BYTES,
+    DeviceFacts,
+    device_facts,
+    keep_to_share,
+    require_room,
+    resolved_precision,
+)
+
+GPU = DeviceFacts("a GPU", "bfloat16", 8 << 30)
+
+
+def test_auto_is_what_the_device_is_fast_at_and_a_name_is_itself() -> None:
+    assert resolved_precision("auto", "bfloat16") == "bfloat16"
+    assert resolved_precision("float32", "bfloat16") == "float32"
+    assert resolved_precision("bfloat16", "float32") == "bfloat16"
+
+
+def test_a_cpu_says_what_it_is_and_its_memory_is_not_counted_here() -> None:
+    facts = device_facts("cpu")
+    assert facts.memory_bytes == 0
+    require_room(10**15, facts, 0)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ResourceError, match="'cuda:99' cannot be used"):
+        device_facts("cuda:99")
+
+
+def test_a_share_holds_what_fits_and_refuses_what_does_not() -> None:
+    fits = (2 << 30) - CUDA_CONTEXT_BYTES
+    require_room(fits, GPU, 0.25)
+    with pytest.raises(
+        ResourceError, match=r"takes about 2,049 MiB .* of a GPU \(0.25\) has 2,048 MiB; raise"
+    ):
+        require_room(fits + (1 << 20), GPU, 0.25)
+    require_room(fits * 3, GPU, 1)
+    require_room(fits * 3, GPU, 2)
+    with pytest.raises(ResourceError, match="8,192 MiB"):
+        require_room(8 << 30, GPU, 2)
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 4])
+def test_whole_gpus_and_none_need_no_limit(gpus: float) -> None:
+    keep_to_share(gpus)  # would fail here, where there is no GPU, if it did anything
