@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distrecvae import evaluation
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError, DivergedError
@@ -160,3 +162,137 @@ def test_another_number_of_items_is_refused() -> None:
     users = HeldOutUsers(matrix([[0]], 3), matrix([[2]], 3))
     with pytest.raises(DataError, match="4 items and the users have 3"):
         evaluate(Fixed(np.zeros((1, 4))), users)
+
+
+# Scores on which a ranking goes wrong first: zeros of both signs are equal, the smallest numbers are not zero,
+# and the greatest must stay below the infinities that mark cells.
+HARD = np.array([0.0, -0.0, 1e-45, -1e-45, 1.0, np.nextafter(np.float32(1), 2), 3.4e38, -3.4e38], np.float32)
+
+
+def stable_order(scores: npt.NDArray[np.float32], fold_in: InteractionMatrix, k: int) -> npt.NDArray[np.intp]:
+    """Return what `rank` promises: the start of a stable sort of the masked scores, so ties by position."""
+    masked = scores.copy()
+    masked[np.repeat(np.arange(len(scores)), fold_in.counts()), fold_in.indices] = -np.inf
+    return np.argsort(-masked, axis=1, kind="stable")[:, :k]
+
+
+def some_scores(generator: np.random.Generator, kind: str, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    if kind == "hard":
+        return generator.choice(HARD, size=shape)
+    if kind == "levels":
+        return generator.integers(0, generator.integers(1, 30), size=shape).astype(np.float32)
+    return generator.normal(size=shape).astype(np.float32)
+
+
+def some_fold_in(generator: np.random.Generator, kind: str, n_users: int, n_items: int) -> InteractionMatrix:
+    shown = generator.random((n_users, n_items)) < {"none": 0, "some": 0.1, "most": 1}[kind]
+    shown[np.arange(n_users), generator.integers(0, n_items, n_users)] = False
+    return InteractionMatrix.from_pairs(*np.nonzero(shown), n_users=n_users, n_items=n_items)
+
+
+def by_topk(values: torch.Tensor, k: int) -> torch.Tensor:
+    return values.topk(k, dim=1, sorted=False).indices
+
+
+def the_last_of_equals(values: torch.Tensor, k: int) -> torch.Tensor:
+    return values.flip(1).sort(dim=1, descending=True, stable=True).indices[:, :k].neg() + values.shape[1] - 1
+
+
+# The selection on a CPU, the one on a GPU, and the worst that either may return of equal values.
+@pytest.mark.parametrize("top", [evaluation._top, by_topk, the_last_of_equals])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    k=st.integers(1, 12),
+    # A row is cut into groups from 8 * (k + 1) items on: both sides of that, and several sizes of groups.
+    n_items=st.integers(1, 600),
+    scores=st.sampled_from(["normal", "levels", "hard"]),
+    shown=st.sampled_from(["none", "some", "most"]),
+)
+def test_a_ranking_is_the_start_of_a_stable_sort(
+    top: Callable[[torch.Tensor, int], torch.Tensor], seed: int, k: int, n_items: int, scores: str, shown: str
+) -> None:
+    generator = np.random.default_rng(seed)
+    table, fold_in = some_scores(generator, scores, (4, n_items)), some_fold_in(generator, shown, 4, n_items)
+    expected = stable_order(table, fold_in, k)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "_top", top)
+        found = rank(torch.from_numpy(table), fold_in, k)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("kind", ["normal", "levels", "hard"])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("beside", [-1, 0, 1])
+def test_nothing_is_lost_where_groups_change_their_size(size: int, beside: int, kind: str) -> None:
+    # Groups have isqrt(n_items / (2 (k + 1))) items: one item more or less changes their size and the tail.
+    k = 20
+    n_items = 2 * (k + 1) * size**2 + beside
+    generator = np.random.default_rng(n_items)
+    table = some_scores(generator, kind, (40, n_items))
+    fold_in = some_fold_in(generator, "some", 40, n_items)
+    expected = stable_order(table, fold_in, k)
+    np.testing.assert_array_equal(rank(torch.from_numpy(table), fold_in, k), expected)
+
+
+@pytest.mark.parametrize("best", [range(4, 900, 100), range(900, 905), range(450, 455)])
+def test_the_best_may_be_anywhere(best: range) -> None:
+    # Of 905 items the best 5 are looked for in groups of 9 items 100 apart and a tail of 5: here they are all in
+    # one group, all in the tail, and each in a group of its own.
+    table = np.random.default_rng(1).normal(size=(1, 905)).astype(np.float32)
+    table[0, best] += 100
+    found = rank(torch.from_numpy(table.copy()), matrix([[]], 905), 4)
+    np.testing.assert_array_equal(found, stable_order(table, matrix([[]], 905), 4))
+
+
+def test_a_ranking_does_not_depend_on_how_scores_lie_in_memory() -> None:
+    table = np.random.default_rng(1).normal(size=(5, 300)).astype(np.float32)
+    fold_in = some_fold_in(np.random.default_rng(2), "some", 5, 300)
+    by_columns = torch.from_numpy(table.T.copy()).T
+    np.testing.assert_array_equal(rank(by_columns, fold_in, 7), stable_order(table, fold_in, 7))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("item", [0, 450, 904])
+def test_not_a_single_bad_score_passes(bad: float, item: int) -> None:
+    # Even one that the mask would hide: a model that diverged has no good scores.
+    table = np.random.default_rng(1).normal(size=(3, 905)).astype(np.float32)
+    table[1, item] = bad
+    for shown in ([], [item]):
+        with pytest.raises(DivergedError, match="not finite"):
+            rank(torch.from_numpy(table.copy()), matrix([[], shown, []], 905), 4)
+
+
+def test_great_scores_are_no_divergence() -> None:
+    # Their sum is not finite; each of them is.
+    table = torch.full((2, 905), torch.finfo(torch.float32).max)
+    assert rank(table, matrix([[0], []], 905), 3).tolist() == [[1, 2, 3], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 500])
+def test_users_left_out_do_not_shift_the_others(batch_size: int) -> None:
+    everyone, kept = random_users(3), np.flatnonzero(np.arange(30) % 3)
+    shown = [everyone.fold_in.row(user).tolist() if user in kept else [] for user in range(30)]
+    scores = np.random.default_rng(2).normal(size=(kept.size, 160)).astype(np.float32)
+    users = HeldOutUsers(matrix(shown, 160), everyone.held_out)
+    found = evaluate(Fixed(scores), users, batch_size=batch_size)
+    np.testing.assert_array_equal(found.users, kept)
+    alone = HeldOutUsers(everyone.fold_in.take(kept), everyone.held_out.take(kept))
+    for name, expected in dense_evaluation(scores, alone).items():
+        np.testing.assert_allclose(found.per_user[name], expected, atol=1e-12)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", ["normal", "levels", "hard"])
+@pytest.mark.parametrize("n_items", [50, 905, 5000])
+def test_a_gpu_ranks_the_same(n_items: int, kind: str) -> None:
+    # "hard" matters most here: a radix sort compares bits, and those of 0 and -0 differ.
+    table = some_scores(np.random.default_rng(1), kind, (60, n_items))
+    users = random_users(4, 60, n_items)
+    expected = stable_order(table, users.fold_in, 100)
+    np.testing.assert_array_equal(rank(torch.from_numpy(table).cuda(), users.fold_in, 100), expected)
+    on_gpu = Fixed(table)
+    on_gpu.table = on_gpu.table.cuda()
+    for name, values in evaluate(on_gpu, users, batch_size=17).per_user.items():
+        np.testing.assert_array_equal(values, evaluate(Fixed(table), users).per_user[name])
