@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 import torch
-from train_throughput import power_law_users
+from textbook import power_law_users
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix

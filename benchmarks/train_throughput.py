@@ -69,7 +69,7 @@ def roofline(
         torch.add(second, change, out=second)
 
     def run() -> None:
-        with fast_float32(device):
+        with fast_float32():
             encode()  # q_old's posterior
             for _ in range(config.encoder_passes):
                 encode()

@@ -15,6 +15,10 @@ from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError, DivergedError
 from distrecvae.metrics import METRICS, RANKS, Float64Array
+from distrecvae.models.precision import fast_float32
+
+BATCH_USERS = 200
+"""Users scored at a time: 32 MiB of scores for 40,000 items."""
 
 
 class Recommender(Protocol):
@@ -74,12 +78,12 @@ class Evaluation:
         }
 
 
-def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int = 200) -> Evaluation:
+def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int = BATCH_USERS) -> Evaluation:
     """Score `users` and return the metrics of each one with something folded in and something held out.
 
     Memory is that of one batch of scores, `batch_size` x n_items: what was shown and what is to be found are
-    marked in it. The default keeps it below 32 MiB for 40,000 items, beyond which the C library gives and takes
-    fresh pages for every batch; on a CPU that costs more than the ranking. It decides nothing but speed.
+    marked in it. Beyond 32 MiB the C library gives and takes fresh pages for every batch; on a CPU that costs more
+    than the ranking. It decides nothing but speed.
 
     Raises:
         DataError: the model and the users disagree about the number of items.
@@ -97,7 +101,8 @@ def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int = 200) 
     for start in range(0, counted.size, batch_size):
         stop = min(start + batch_size, counted.size)
         shown = fold_in.slice(start, stop)
-        scores = _flat(model.score(shown))
+        with fast_float32():
+            scores = _flat(model.score(shown))
         ranked = _rank(scores, shown, hits.shape[1])
         # Finite scores have no further use: infinity marks the cells to be found, on the device.
         scores.view(-1)[_cells(held_out.slice(start, stop), scores.device)] = math.inf

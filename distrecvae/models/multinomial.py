@@ -181,20 +181,16 @@ class _Sweep:
         """Return a block's powers in the precision of sums, for a product so small that rounding would not pay."""
         if self._low is None:
             return powers
-        return self._block(powers.shape[1]).copy_(powers)
+        n_rows, n_columns = powers.shape
+        place = self._scratch.matrix("block", n_rows, n_columns, self.total.dtype, self.total.device)
+        return place.copy_(powers)
 
     def _logits(self, some: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the logits of items start..stop-1, whose weight is `some`: (n_rows, stop - start), not rounded."""
         bias = self._bias[start:stop]
         if self._low is None:
             return torch.addmm(bias, self._code, some.T, out=self._place(start, stop))
-        logits = product(self._code, some.T, self._low, self._scratch)
-        return torch.add(logits, bias, out=self._block(stop - start))
-
-    def _block(self, n_columns: int) -> torch.Tensor:
-        """Return where a block that is not rounded goes, beside what it is rounded to: (n_rows, n_columns)."""
-        bias = self._bias
-        return self._scratch.matrix("block", self._code.shape[0], n_columns, bias.dtype, bias.device)
+        return product(self._code, some.T, self._low, self._scratch, "block").add_(bias)
 
     def _rounded(self, block: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the powers of items start..stop-1 as a factor of a product, in their place."""

@@ -53,13 +53,13 @@ def _passes_parity(device: torch.device) -> bool:
 
 
 @contextmanager
-def fast_float32(device: torch.device) -> Iterator[None]:
-    """Let float32 products inside be made by oneDNN where that is as exact as MKL and faster.
+def fast_float32() -> Iterator[None]:
+    """Let a CPU's float32 products inside be made by oneDNN where that is as exact as MKL and faster.
 
     On AMD's CPUs MKL keeps to AVX2, oneDNN uses AVX-512. PyTorch gives it float32 products only when told that
     bfloat16 would do; a CPU without AMX then multiplies in float32 all the same, which is checked once.
     """
-    if device.type != "cpu" or not _onednn_is_exact_and_faster():
+    if not _onednn_is_exact_and_faster():
         yield
         return
     with _bfloat16_would_do():
@@ -98,25 +98,31 @@ def rounded(x: torch.Tensor, low: torch.dtype | None, scratch: Scratch, name: st
     return scratch.matrix(name, x.shape[0], x.shape[1], low, x.device).copy_(x)
 
 
-def product(a: torch.Tensor, b: torch.Tensor, low: torch.dtype | None, scratch: Scratch) -> torch.Tensor:
-    """Return a b, (n_rows, n_columns), in a buffer that the next product overwrites.
+def product(
+    a: torch.Tensor, b: torch.Tensor, low: torch.dtype | None, scratch: Scratch, name: str = "product"
+) -> torch.Tensor:
+    """Return a b, (n_rows, n_columns), in the buffer `name`, which the next product of that name overwrites.
+
+    A rounded product is copied to float32 before anything is done with it: sums of mixed types would make the same
+    copy in fresh memory each time, which costs more and leaves the heap in pieces.
 
     Args:
         a: (n_rows, n_inner).
         b: (n_inner, n_columns).
-        low: what the factors are rounded to; None for not at all.
+        low: what the factors are rounded to, unless they are already; None for not at all.
         scratch: has the buffer.
+        name: of the buffer.
 
     Returns:
-        Of the factors' dtype where `low` is None. Rounded to `low`, except on CUDA, where the product of rounded
-        factors comes in float32.
+        Of the factors' dtype where `low` is None, else float32.
     """
-    if low is not None:
-        a, b = a.to(low), b.to(low)
-        if a.is_cuda:
-            return torch.mm(a, b, out_dtype=torch.float32)
-    out = scratch.matrix("product", a.shape[0], b.shape[1], a.dtype, a.device)
-    return torch.mm(a, b, out=out)
+    if low is None:
+        return torch.mm(a, b, out=scratch.matrix(name, a.shape[0], b.shape[1], a.dtype, a.device))
+    a, b = a.to(low), b.to(low)
+    if a.is_cuda:
+        return torch.mm(a, b, out_dtype=torch.float32)
+    rough = torch.mm(a, b, out=scratch.matrix("rough", a.shape[0], b.shape[1], low, a.device))
+    return scratch.matrix(name, a.shape[0], b.shape[1], torch.float32, a.device).copy_(rough)
 
 
 def linear(

@@ -121,7 +121,7 @@ class AlternatingTrainer:
             if pass_ == encoder_passes:
                 self._remember_encoder()
             encoder = pass_ < encoder_passes
-            with fast_float32(self._device):
+            with fast_float32():
                 losses.append(
                     self._train_pass(pass_, encoder=encoder, decoder=not encoder or not config.alternating)
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.evaluation import BATCH_USERS
 from distrecvae.models.choices import Precision
 from distrecvae.models.multinomial import working_bytes
 from distrecvae.models.popularity import PopularityConfig, load_popularity, solve_popularity
@@ -15,8 +16,6 @@ from distrecvae.training.closed_form import ClosedFormTrainer
 from distrecvae.training.update import old_posterior_bytes
 
 FLOAT_BYTES = 4
-EVALUATED_USERS = 500
-"""Users a batch of evaluation, whose scores are held with two masks of the same shape."""
 HIDDEN_TENSORS = 40
 """What an encoder's step keeps for its gradient, counted in tensors of (batch_size, hidden_dim)."""
 
@@ -45,7 +44,7 @@ def recvae_bytes(
     # Parameters and two moments of both sides, and q_old, are saved; gradients are not.
     saved = 3 * both + encoder
     hidden = HIDDEN_TENSORS * config.batch_size * config.hidden_dim
-    scores = 2 * min(EVALUATED_USERS, train.n_users) * train.n_items
+    scores = 2 * min(BATCH_USERS, train.n_users) * train.n_items
     step = FLOAT_BYTES * hidden + working_bytes(
         config.batch_size, train.n_items, device.type, product_dtype(precision)
     )
@@ -89,5 +88,5 @@ def popularity_bytes(
     precision: Precision,  # noqa: ARG001
 ) -> tuple[int, int]:
     """Return Popularity's memory and its state's size on disk: bytes."""
-    scores = 2 * min(EVALUATED_USERS, train.n_users) * train.n_items
+    scores = 2 * min(BATCH_USERS, train.n_users) * train.n_items
     return FLOAT_BYTES * (scores + 2 * train.n_items), FLOAT_BYTES * train.n_items

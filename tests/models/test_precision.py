@@ -79,7 +79,9 @@ def test_a_product_lies_in_a_buffer_that_the_next_one_overwrites() -> None:
     torch.testing.assert_close(first, a @ b)
     second = product(b.T, a.T, None, scratch)
     assert second.data_ptr() == first.data_ptr()
-    assert product(a, b, LOW, scratch).dtype == LOW
+    assert product(a, b, LOW, scratch).dtype == torch.float32, "sums are not rounded"
+    other = product(a, b, None, scratch, "other")
+    assert other.data_ptr() not in (first.data_ptr(), product(b.T, a.T, None, scratch).data_ptr())
     assert rounded(a, LOW, scratch, "a").dtype == LOW
     assert rounded(a, None, scratch, "a") is a
 
@@ -118,19 +120,19 @@ def test_auto_takes_float32_where_pytorch_does_not_say_what_a_cpu_has(
 ) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert best_precision(CPU) == "float32"
-    with fast_float32(CPU):
+    with fast_float32():
         assert torch.isfinite(random(4, 4) @ random(4, 4)).all()
 
 
 def test_fast_float32_is_float32_and_leaves_no_trace() -> None:
     a, b = random(300, 200), random(200, 400, seed=1)
     before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
-    with fast_float32(CPU):
+    with fast_float32():
         found = a @ b
     assert relative_error(found, a.double() @ b.double()) <= 2 * relative_error(
         a @ b, a.double() @ b.double()
     )
-    with pytest.raises(RuntimeError, match="inside"), fast_float32(CPU):
+    with pytest.raises(RuntimeError, match="inside"), fast_float32():
         raise RuntimeError("inside")
     assert torch.backends.mkldnn.matmul.fp32_precision == before  # type: ignore[attr-defined]
 
@@ -142,5 +144,5 @@ def test_fast_float32_asks_for_nothing_where_it_might_be_given_bfloat16(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capable(**capabilities))
     before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
-    with fast_float32(CPU):
+    with fast_float32():
         assert torch.backends.mkldnn.matmul.fp32_precision == before  # type: ignore[attr-defined]
