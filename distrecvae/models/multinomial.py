@@ -25,6 +25,9 @@ BLOCK_ELEMENTS = 512 * 1024
 KEPT_BYTES = 256 << 20
 """2^logits of a batch are kept for the gradient by `weight` up to this size; beyond it they are made again."""
 
+BIAS_PARTS = 8
+"""Into how many rounded sums the gradient by the bias is cut."""
+
 _LOG2E = 1 / math.log(2)
 
 
@@ -101,15 +104,26 @@ class Multinomial:
         if bias_gradient is not None:
             bias_gradient.zero_().index_add_(0, rows.items, ones)
         if again:
-            share = counts / rows.n_rows / sweep.total
+            wide = torch.cat([code, self._ones(code)], dim=1) * (counts / rows.n_rows / sweep.total)[:, None]
+            width = code.shape[1]
             for start, stop, powers, scale in sweep.again():
-                scale = share if scale is None else share * scale
+                factor = wide if scale is None else wide * scale[:, None]
+                gradient = product(powers.T, factor, self._low, self._scratch)
                 if weight_gradient is not None:
-                    factor = code * scale[:, None]
-                    weight_gradient[start:stop] += product(powers.T, factor, self._low, self._scratch)
+                    weight_gradient[start:stop] += gradient[:, :width]
                 if bias_gradient is not None:
-                    bias_gradient[start:stop].addmv_(sweep.unrounded(powers).T, scale)
+                    bias_gradient[start:stop] += gradient[:, width:].sum(dim=1)
         return losses
+
+    def _ones(self, code: torch.Tensor) -> torch.Tensor:
+        """Return the code of the bias, (n_rows, n_columns): the bias is the weight of a code that is always one.
+
+        Where products are rounded the rows take turns among some columns, whose products are then added up: the more
+        parts, the smaller is what rounding does to their sum.
+        """
+        n_rows, n_columns = code.shape[0], 1 if self._low is None else BIAS_PARTS
+        turn = torch.arange(n_rows, device=code.device) % n_columns
+        return (turn[:, None] == torch.arange(n_columns, device=code.device)).to(code.dtype)
 
     def _sweep(
         self, code: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *, keep: bool, mean: bool
@@ -176,14 +190,6 @@ class _Sweep:
             some = rounded(self._weight[start:stop], self._low, self._scratch, "weight")
             block = self._logits(some, start, stop)
             yield start, stop, self._rounded(block.sub_(self.largest[:, None]).exp2_(), start, stop), None
-
-    def unrounded(self, powers: torch.Tensor) -> torch.Tensor:
-        """Return a block's powers in the precision of sums, for a product so small that rounding would not pay."""
-        if self._low is None:
-            return powers
-        n_rows, n_columns = powers.shape
-        place = self._scratch.matrix("block", n_rows, n_columns, self.total.dtype, self.total.device)
-        return place.copy_(powers)
 
     def _logits(self, some: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the logits of items start..stop-1, whose weight is `some`: (n_rows, stop - start), not rounded."""
