@@ -48,7 +48,7 @@ def recvae_bytes(
     step = FLOAT_BYTES * hidden + working_bytes(
         config.batch_size, train.n_items, device.type, product_dtype(precision)
     )
-    working = FLOAT_BYTES * both + max(step, FLOAT_BYTES * scores)
+    working = FLOAT_BYTES * (both + scores) + step  # a step's buffers stay while models are evaluated
     if device.type == "cuda":
         # The data lies there too, a sparse gradient is made before it is put in its place, and what a CUDA graph
         # holds is not lent to anyone else. The best model's copy is on the host.

@@ -170,6 +170,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(data: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     # Ray's own rung arithmetic truncates a logarithm and loses the last of these.
     assert "rungs at passes 1, 3, 9, 27, 81, 243" in done.stdout
+    assert "precision   " in done.stdout
     assert "latent_dim" in done.stdout
     assert list(tmp_path.iterdir()) == []
 

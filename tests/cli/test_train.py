@@ -96,6 +96,21 @@ def test_patience_ends_a_run_that_no_longer_improves(data: Path, tmp_path: Path,
     assert len(history(tmp_path / "out")) == 4
 
 
+def test_precision_is_recorded_and_kept(data: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "run"
+    arguments = ("train", "--data", data, "--out", out, "--max-passes", 8, *SMALL)
+    code, said, _ = run(*arguments, "--precision", "bfloat16")
+    assert code == 0
+    assert "at most 8 passes, bfloat16" in said
+    assert json.loads((out / "run.json").read_text())["precision"] == "bfloat16"
+    code, _, error = run("train", "--out", out, "--resume", "--precision", "float32")
+    assert code == 2
+    assert error == f"error: {out} was begun in bfloat16; leave --precision out, or start anew\n"
+    code, said, _ = run("train", "--out", out, "--resume", "--max-passes", 12, "--threads", 1)
+    assert code == 0
+    assert "at most 12 passes, bfloat16" in said
+
+
 def test_a_model_that_is_solved_takes_one_pass(data: Path, tmp_path: Path, run: Run) -> None:
     code, text, _ = run("train", "--data", data, "--out", tmp_path / "out", "--model", "popularity")
     assert code == 0

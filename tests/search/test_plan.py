@@ -1,0 +1,67 @@
+"""The plan: which precision a search has, and what is refused because it cannot fit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.errors import ResourceError
+from distrecvae.models.choices import Precision
+from distrecvae.search import driver
+from distrecvae.search.config import SearchConfig
+from distrecvae.search.driver import Cluster, Slots
+from distrecvae.search.plan import Plan, check_memory, make_plan
+from distrecvae.search.run import _plan, load_space
+from distrecvae.training.device import DeviceFacts
+
+SPLIT = synthetic_split(n_users=300, n_items=100, seed=1)
+CLUSTER = Cluster(nodes=((8.0, 1.0),), object_store_bytes=10**9, memory_bytes=32 << 30)
+
+
+def plan(facts: DeviceFacts, gpus: float, **settings: Any) -> Plan:
+    config = SearchConfig(data="data", **settings)
+    return make_plan(config, load_space(config), SPLIT, Slots(4, 1, gpus), facts)
+
+
+@pytest.mark.parametrize(
+    ("asked", "offered", "expected"),
+    [
+        ("auto", "bfloat16", "bfloat16"),
+        ("auto", "float32", "float32"),
+        ("float32", "bfloat16", "float32"),
+        ("bfloat16", "float32", "bfloat16"),
+    ],
+)
+def test_precision_is_what_was_asked_for_or_what_the_device_offers(
+    asked: str, offered: Precision, expected: str
+) -> None:
+    made = plan(DeviceFacts("a CPU", offered, 0), 0, precision=asked)
+    assert made.precision == expected
+    assert made.to_dict()["precision"] == expected
+    assert json.dumps(made.to_dict())
+    assert f"precision   {expected}" in made.text()
+
+
+def test_a_trial_that_its_share_of_a_gpu_cannot_hold_is_refused_before_it_starts() -> None:
+    small = DeviceFacts("a small GPU", "bfloat16", 2 << 30)
+    check_memory(plan(small, 1), CLUSTER)
+    with pytest.raises(ResourceError, match=r"its share of a small GPU \(0.25\) has 512 MiB; raise"):
+        check_memory(plan(small, 0.25), CLUSTER)
+
+
+def test_trials_that_together_exceed_the_memory_are_refused() -> None:
+    little = Cluster(nodes=((8.0, 0.0),), object_store_bytes=10**9, memory_bytes=50 << 20)
+    with pytest.raises(ResourceError, match="lower --concurrent"):
+        check_memory(plan(DeviceFacts("a CPU", "float32", 0), 0), little)
+
+
+def test_a_search_goes_on_in_the_precision_that_it_was_begun_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Resumed on another kind of machine, its trials must stay comparable.
+    config = SearchConfig(data="data", gpus_per_trial=0)
+    offers = DeviceFacts("a CPU", "bfloat16", 0)
+    monkeypatch.setattr(driver, "survey", lambda *_: offers)
+    assert _plan(config, load_space(config), SPLIT, CLUSTER).precision == "bfloat16"
+    assert _plan(config, load_space(config), SPLIT, CLUSTER, "float32").precision == "float32"
