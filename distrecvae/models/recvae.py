@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import CheckpointError, ConfigError
+from distrecvae.errors import ConfigError
 from distrecvae.models.checks import (
     require_choice,
     require_flag,
@@ -25,6 +25,7 @@ from distrecvae.models.checks import (
     require_number,
     require_whole,
 )
+from distrecvae.models.layers import SparseLinear, load_parameters
 from distrecvae.models.precision import linear
 from distrecvae.models.sparse import SparseRows, gather_sum
 
@@ -121,21 +122,6 @@ def _checked_weights(weights: object) -> tuple[float, float, float]:
         raise ConfigError(f"mixture_weights {tuple(weights)} sum to {sum(weights):g}; they must sum to 1")
     first, second, third = (float(weight) for weight in weights)
     return first, second, third
-
-
-class SparseLinear(nn.Module):
-    """A linear layer for sparse rows, initialized as `nn.Linear`; its weight lies transposed, a row an item.
-
-    Attributes:
-        weight: (n_items, out_dim), so that what an item contributes is contiguous.
-        bias: (out_dim,).
-    """
-
-    def __init__(self, n_items: int, out_dim: int) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(max(n_items, 1))
-        self.weight = nn.Parameter(torch.empty(n_items, out_dim).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(out_dim).uniform_(-bound, bound))
 
 
 class Encoder(nn.Module):
@@ -252,17 +238,8 @@ def load_recvae(
     """
     with torch.device("meta"):
         model = RecVAE(config, n_items)
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in state.items()}
-    if expected != given:
-        wrong = sorted(
-            name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name)
-        )
-        raise CheckpointError(
-            f"parameters {', '.join(wrong[:3])} do not fit the configuration; the file is another model's"
-        )
-    model.load_state_dict({name: value.to(device) for name, value in state.items()}, assign=True)
-    return model.requires_grad_(False)
+    load_parameters(model, state, device)
+    return model
 
 
 def log_normal(z: torch.Tensor, mu: torch.Tensor | float, logvar: torch.Tensor | float) -> torch.Tensor:

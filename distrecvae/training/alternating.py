@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import CheckpointError, DataError, DivergedError
+from distrecvae.errors import DataError, DivergedError
 from distrecvae.models.choices import Precision
 from distrecvae.models.precision import fast_float32
 from distrecvae.models.recvae import RecVAE, RecVAEConfig, new_encoder
@@ -20,6 +20,7 @@ from distrecvae.rng import derive_seed
 from distrecvae.training.batches import Batch, Cutter
 from distrecvae.training.graphs import GraphedUpdate
 from distrecvae.training.noise import CountedNoise, Noise, Place
+from distrecvae.training.state import moments, snapshot, take_over
 from distrecvae.training.update import Sides, Update
 
 
@@ -186,31 +187,20 @@ class AlternatingTrainer:
         named = {
             f"{side}/{name}": value for side, module in modules for name, value in module.state_dict().items()
         }
-        modules_trained = (("encoder", self._model.encoder), ("decoder", self._model.decoder))
-        for (side, module), optimizer in zip(modules_trained, self._optimizers, strict=True):
-            for name, parameter in module.named_parameters():
-                named |= {
-                    f"adam/{side}/{name}/{key}": value for key, value in optimizer.state[parameter].items()
-                }
+        for side, optimizer in zip(("encoder", "decoder"), self._optimizers, strict=True):
+            named |= moments(f"adam/{side}/", self._model.get_submodule(side), optimizer)
         return named
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Return the complete state: copies on the CPU."""
-        named = {name: value.detach().cpu().clone() for name, value in self._named_tensors().items()}
-        return named | {"cycle": torch.tensor(self._cycle)}
+        return snapshot(self._named_tensors()) | {"cycle": torch.tensor(self._cycle)}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over a state made by `state_dict`; nothing is changed where it does not fit."""
-        named = self._named_tensors()
-        for name, value in (named | {"cycle": torch.tensor(0)}).items():
-            given = state.get(name)
-            if given is None or given.shape != value.shape or given.dtype != value.dtype:
-                found = "missing" if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
-                raise CheckpointError(f"{name} is {found}; it is the state of another run: start anew")
-        for name, value in named.items():
-            value.copy_(state[name])
-        self._cycle = int(state["cycle"])
+        cycle = torch.tensor(0)
+        take_over(self._named_tensors() | {"cycle": cycle}, state)
+        self._cycle = int(cycle)
 
     def model_state(self) -> dict[str, torch.Tensor]:
         """Return the parameters that scoring needs: copies on the CPU."""
-        return {name: value.detach().cpu().clone() for name, value in self._model.state_dict().items()}
+        return snapshot(self._model.state_dict())

@@ -34,6 +34,21 @@ class Noise(Protocol):
         """Return the standard normal noise of a batch's codes, eps: of `shape` and `dtype`."""
 
 
+class PlacedNoise:
+    """The noise of one place, for a model that asks without knowing where it is."""
+
+    def __init__(self, noise: Noise, place: Place) -> None:
+        self._noise, self._place = noise, place
+
+    def kept(self, n_places: int, dropout: float) -> torch.Tensor:
+        """Return which of a batch's interactions the model sees: bool, (n_places,)."""
+        return self._noise.kept(self._place, n_places, dropout)
+
+    def normal(self, shape: tuple[int, int], dtype: torch.dtype) -> torch.Tensor:
+        """Return standard normal noise of `shape` and `dtype`."""
+        return self._noise.normal(self._place, shape, dtype)
+
+
 class CountedNoise:
     """Noise that is a function of the seed and the place."""
 

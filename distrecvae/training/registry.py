@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -12,24 +12,20 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
 from distrecvae.models.choices import Precision
+from distrecvae.models.multdae import MultDAE, MultDAEConfig
+from distrecvae.models.multvae import MultVAE, MultVAEConfig
 from distrecvae.models.popularity import PopularityConfig, load_popularity
 from distrecvae.models.recvae import RecVAEConfig, load_recvae
 from distrecvae.training import builders
 from distrecvae.training.device import checked_device
+from distrecvae.training.entry import Entry
+from distrecvae.training.gradient import gradient
 from distrecvae.training.trainer import Trainer
-
-
-class Entry(NamedTuple):
-    """How one model is made."""
-
-    config_class: type
-    train: Callable[..., Trainer]
-    load: Callable[..., Recommender]
-    memory: Callable[..., tuple[int, int]]
-
 
 _MODELS: dict[str, Entry] = {
     "recvae": Entry(RecVAEConfig, builders.recvae, load_recvae, builders.recvae_bytes),
+    "multvae": gradient(MultVAEConfig, MultVAE),
+    "multdae": gradient(MultDAEConfig, MultDAE),
     "popularity": Entry(PopularityConfig, builders.popularity, load_popularity, builders.popularity_bytes),
 }
 

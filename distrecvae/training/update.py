@@ -16,6 +16,7 @@ from distrecvae.models.precision import product_dtype
 from distrecvae.models.recvae import Encoder, RecVAE, RecVAEConfig, kl_divergence
 from distrecvae.models.sparse import SparseRows, scatter_sum
 from distrecvae.training.batches import Batch
+from distrecvae.training.state import adam
 
 OLD_POSTERIOR_BYTES = 1 << 30
 """q_old's posterior is kept over a cycle where it takes no more than this; else each pass computes it."""
@@ -155,17 +156,10 @@ class Update:
 
 
 def _adam(module: torch.nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """Return Adam with its state made at once (to save, or to load into) and with gradients to write to."""
-    on_cuda = next(module.parameters()).is_cuda
-    optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate, fused=True, capturable=on_cuda)
+    """Return Adam, and gradients to write to: those of the layers of items are made once and written to for ever."""
     for parameter in module.parameters():
         parameter.grad = torch.zeros_like(parameter)
-        optimizer.state[parameter] = {
-            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
-        }
-    return optimizer
+    return adam(module, learning_rate)
 
 
 def _dense_parameters(model: RecVAE, *, encoder: bool, decoder: bool) -> list[torch.nn.Parameter]:

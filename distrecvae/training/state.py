@@ -1,0 +1,63 @@
+"""Owns the state of gradient training: Adam ready to be saved, tensors by name, and taking a saved state over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from distrecvae.errors import CheckpointError
+
+
+def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
+    """Return Adam over a module's parameters with its state made at once: to save, or to load into.
+
+    Args:
+        module: what is trained.
+        learning_rate: of all parameters.
+        weight_decay: what is added of a weight to its gradient; biases, which have one axis, are free.
+    """
+    parameters = list(module.parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1]},
+    ]
+    # Recording a CUDA graph needs the step counter on the device.
+    optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True, capturable=parameters[0].is_cuda)
+    for parameter in parameters:
+        optimizer.state[parameter] = {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return optimizer
+
+
+def moments(prefix: str, module: torch.nn.Module, optimizer: torch.optim.Adam) -> dict[str, torch.Tensor]:
+    """Return the optimizer's tensors by name, ``prefix`` first, not copied."""
+    return {
+        f"{prefix}{name}/{key}": value
+        for name, parameter in module.named_parameters()
+        for key, value in optimizer.state[parameter].items()
+    }
+
+
+def snapshot(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return copies on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in named.items()}
+
+
+def take_over(named: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> None:
+    """Write the values of `state` into the tensors `named`; nothing is changed where they do not fit.
+
+    Raises:
+        CheckpointError: a tensor is missing, or of another shape or type.
+    """
+    for name, value in named.items():
+        given = state.get(name)
+        if given is None or given.shape != value.shape or given.dtype != value.dtype:
+            found = "missing" if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
+            raise CheckpointError(f"{name} is {found}; it is the state of another run: start anew")
+    for name, value in named.items():
+        value.copy_(state[name])
