@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
+from distrecvae.models import ease, popularity, recvae
 from distrecvae.models.choices import Precision
-from distrecvae.models.popularity import PopularityConfig, load_popularity
-from distrecvae.models.recvae import RecVAEConfig, load_recvae
 from distrecvae.training import builders
+from distrecvae.training.closed_form import closed_form
 from distrecvae.training.device import checked_device
+from distrecvae.training.entry import Entry
 from distrecvae.training.trainer import Trainer
 
-
-class Entry(NamedTuple):
-    """How one model is made."""
-
-    config_class: type
-    train: Callable[..., Trainer]
-    load: Callable[..., Recommender]
-    memory: Callable[..., tuple[int, int]]
-
-
+# Another model is one more line here: docs/models.md, "Adding a model".
 _MODELS: dict[str, Entry] = {
-    "recvae": Entry(RecVAEConfig, builders.recvae, load_recvae, builders.recvae_bytes),
-    "popularity": Entry(PopularityConfig, builders.popularity, load_popularity, builders.popularity_bytes),
+    "recvae": Entry(recvae.RecVAEConfig, builders.recvae, recvae.load_recvae, builders.recvae_bytes),
+    "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes),
+    "popularity": closed_form(
+        popularity.PopularityConfig,
+        popularity.solve_popularity,
+        popularity.load_popularity,
+        popularity.popularity_bytes,
+    ),
 }
 
 
