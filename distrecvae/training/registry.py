@@ -11,18 +11,21 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
-from distrecvae.models import ease, popularity, recvae
+from distrecvae.models import ease, pmf, popularity, recvae, wmf
 from distrecvae.models.choices import Precision
 from distrecvae.training import builders
 from distrecvae.training.closed_form import closed_form
 from distrecvae.training.device import checked_device
 from distrecvae.training.entry import Entry
+from distrecvae.training.least_squares import least_squares
 from distrecvae.training.trainer import Trainer
 
 # Another model is one more line here: docs/models.md, "Adding a model".
 _MODELS: dict[str, Entry] = {
     "recvae": Entry(recvae.RecVAEConfig, builders.recvae, recvae.load_recvae, builders.recvae_bytes),
     "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes),
+    "wmf": least_squares(wmf.WMFConfig, wmf.weigh_wmf),
+    "pmf": least_squares(pmf.PMFConfig, pmf.weigh_pmf),
     "popularity": closed_form(
         popularity.PopularityConfig,
         popularity.solve_popularity,
