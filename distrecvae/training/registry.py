@@ -11,7 +11,7 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
-from distrecvae.models import ease, pmf, popularity, recvae, wmf
+from distrecvae.models import ease, pmf, popularity, recvae, slim, wmf
 from distrecvae.models.choices import Precision
 from distrecvae.training import builders
 from distrecvae.training.closed_form import closed_form
@@ -24,6 +24,7 @@ from distrecvae.training.trainer import Trainer
 _MODELS: dict[str, Entry] = {
     "recvae": Entry(recvae.RecVAEConfig, builders.recvae, recvae.load_recvae, builders.recvae_bytes),
     "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes),
+    "slim": closed_form(slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes),
     "wmf": least_squares(wmf.WMFConfig, wmf.weigh_wmf),
     "pmf": least_squares(pmf.PMFConfig, pmf.weigh_pmf),
     "popularity": closed_form(
