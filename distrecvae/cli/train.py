@@ -27,7 +27,7 @@ INTERRUPTED = 130
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Dataset folder of `prepare`.")
-@click.option("--model", metavar="NAME", help="recvae (default) or popularity.")
+@click.option("--model", metavar="NAME", help="A model of docs/models.md.  [default: recvae]")
 @click.option(
     "--config",
     "config_file",

@@ -29,7 +29,7 @@ from distrecvae.search.ledger import Ledger, Status
 from distrecvae.search.outcome import publish_best
 from distrecvae.search.plan import Plan, check_memory, make_plan
 from distrecvae.search.progress import Progress
-from distrecvae.search.space import SearchSpace
+from distrecvae.search.space import SearchSpace, available_spaces
 from distrecvae.search.summary import search_summary
 from distrecvae.search.tensorboard import EventFiles
 from distrecvae.training import registry
@@ -56,9 +56,10 @@ class Outcome:
 
 
 def load_space(config: SearchConfig) -> SearchSpace:
-    """Return the search's space: the named one, the demo's small one, or the model's own."""
-    name = config.space or (f"{config.model}-demo" if config.data is None else config.model)
-    return SearchSpace.load(name, config_class=registry.config_class(config.model), model=config.model)
+    """Return the search's space: the named one, the demo's small one where the model has one, or the model's own."""
+    config_class, demo = registry.config_class(config.model), f"{config.model}-demo"
+    own = demo if config.data is None and demo in available_spaces() else config.model
+    return SearchSpace.load(config.space or own, config_class=config_class, model=config.model)
 
 
 def search(

@@ -1,21 +1,18 @@
-"""Owns how each model of the registry gets its trainer, and the estimate of the memory that takes."""
+"""Owns how RecVAE gets its trainer, and the estimate of the memory that takes."""
 
 from __future__ import annotations
 
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.evaluation import BATCH_USERS
 from distrecvae.models.choices import Precision
 from distrecvae.models.multinomial import working_bytes
-from distrecvae.models.popularity import PopularityConfig, load_popularity, solve_popularity
 from distrecvae.models.precision import product_dtype
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
 from distrecvae.training.alternating import AlternatingTrainer
-from distrecvae.training.closed_form import ClosedFormTrainer
+from distrecvae.training.entry import FLOAT_BYTES, score_bytes
 from distrecvae.training.update import old_posterior_bytes
 
-FLOAT_BYTES = 4
 HIDDEN_TENSORS = 40
 """What an encoder's step keeps for its gradient, counted in tensors of (batch_size, hidden_dim)."""
 
@@ -44,11 +41,11 @@ def recvae_bytes(
     # Parameters and two moments of both sides, and q_old, are saved; gradients are not.
     saved = 3 * both + encoder
     hidden = HIDDEN_TENSORS * config.batch_size * config.hidden_dim
-    scores = 2 * min(BATCH_USERS, train.n_users) * train.n_items
+    scores = score_bytes(train.n_users, train.n_items)
     step = FLOAT_BYTES * hidden + working_bytes(
         config.batch_size, train.n_items, device.type, product_dtype(precision)
     )
-    working = FLOAT_BYTES * (both + scores) + step  # a step's buffers stay while models are evaluated
+    working = FLOAT_BYTES * both + scores + step  # a step's buffers stay while models are evaluated
     if device.type == "cuda":
         # The data lies there too, a sparse gradient is made before it is put in its place, and what a CUDA graph
         # holds is not lent to anyone else. The best model's copy is on the host.
@@ -62,31 +59,3 @@ def recvae_bytes(
         working += FLOAT_BYTES * both
     old = old_posterior_bytes(config, train.n_users, FLOAT_BYTES)
     return FLOAT_BYTES * saved + working + old, FLOAT_BYTES * saved
-
-
-def popularity(
-    config: PopularityConfig,
-    train: InteractionMatrix,
-    *,
-    seed: int,  # noqa: ARG001
-    device: torch.device,
-    precision: Precision,  # noqa: ARG001
-    dtype: torch.dtype,  # noqa: ARG001
-) -> ClosedFormTrainer:
-    """Return Popularity's trainer."""
-    return ClosedFormTrainer(
-        lambda: solve_popularity(train),
-        lambda state: load_popularity(config, train.n_items, state, device),
-    )
-
-
-def popularity_bytes(
-    config: PopularityConfig,  # noqa: ARG001
-    train: InteractionMatrix,
-    *,
-    device: torch.device,  # noqa: ARG001
-    precision: Precision,  # noqa: ARG001
-) -> tuple[int, int]:
-    """Return Popularity's memory and its state's size on disk: bytes."""
-    scores = 2 * min(BATCH_USERS, train.n_users) * train.n_items
-    return FLOAT_BYTES * (scores + 2 * train.n_items), FLOAT_BYTES * train.n_items

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
-from distrecvae.errors import CheckpointError
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import CheckpointError, DataError
 from distrecvae.evaluation import Recommender
+from distrecvae.models.choices import Precision
+from distrecvae.training.entry import Entry, score_bytes
 
 
 class ClosedFormTrainer:
@@ -83,3 +87,51 @@ class ClosedFormTrainer:
     def _take(self, parameters: dict[str, torch.Tensor]) -> None:
         self._model = self._load(parameters)
         self._parameters = parameters
+
+
+def closed_form(
+    config_class: type,
+    solve: Callable[[Any, InteractionMatrix, torch.device], dict[str, torch.Tensor]],
+    load: Callable[..., Recommender],
+    memory: Callable[[Any, InteractionMatrix], tuple[int, int]],
+) -> Entry:
+    """Return the registry's entry of a model that is solved at once; it decides its precision itself.
+
+    Args:
+        config_class: of the model.
+        solve: from a configuration, the training users and a device to the parameters.
+        load: from a configuration, the number of items, parameters and a device to the model.
+        memory: from a configuration and the training users to bytes: what solving takes at its peak, and the
+            parameters.
+    """
+
+    def train(
+        config: Any,
+        train: InteractionMatrix,
+        *,
+        seed: int,  # noqa: ARG001
+        device: torch.device,
+        precision: Precision,  # noqa: ARG001
+        dtype: torch.dtype,  # noqa: ARG001
+    ) -> ClosedFormTrainer:
+        if not train.n_users or not train.n_items:
+            raise DataError(
+                f"training data is {train.n_users} users x {train.n_items} items; both must be positive"
+            )
+        return ClosedFormTrainer(
+            lambda: solve(config, train, device), lambda state: load(config, train.n_items, state, device)
+        )
+
+    def memory_bytes(
+        config: Any,
+        train: InteractionMatrix,
+        *,
+        device: torch.device,
+        precision: Precision,  # noqa: ARG001
+    ) -> tuple[int, int]:
+        solving, parameters = memory(config, train)
+        # Afterwards there are the model and, on the host, the best model's copy and the one that is being saved.
+        copies = 1 if device.type == "cuda" else 3
+        return max(solving, copies * parameters + score_bytes(train.n_users, train.n_items)), parameters
+
+    return Entry(config_class, train, load, memory_bytes)

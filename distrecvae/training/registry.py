@@ -11,22 +11,31 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
+from distrecvae.models import ease, multdae, multvae, pmf, popularity, recvae, slim, wmf
 from distrecvae.models.choices import Precision
-from distrecvae.models.multdae import MultDAE, MultDAEConfig
-from distrecvae.models.multvae import MultVAE, MultVAEConfig
-from distrecvae.models.popularity import PopularityConfig, load_popularity
-from distrecvae.models.recvae import RecVAEConfig, load_recvae
 from distrecvae.training import builders
+from distrecvae.training.closed_form import closed_form
 from distrecvae.training.device import checked_device
 from distrecvae.training.entry import Entry
 from distrecvae.training.gradient import gradient
+from distrecvae.training.least_squares import least_squares
 from distrecvae.training.trainer import Trainer
 
+# Another model is one more line here: docs/models.md, "Adding a model".
 _MODELS: dict[str, Entry] = {
-    "recvae": Entry(RecVAEConfig, builders.recvae, load_recvae, builders.recvae_bytes),
-    "multvae": gradient(MultVAEConfig, MultVAE),
-    "multdae": gradient(MultDAEConfig, MultDAE),
-    "popularity": Entry(PopularityConfig, builders.popularity, load_popularity, builders.popularity_bytes),
+    "recvae": Entry(recvae.RecVAEConfig, builders.recvae, recvae.load_recvae, builders.recvae_bytes),
+    "multvae": gradient(multvae.MultVAEConfig, multvae.MultVAE),
+    "multdae": gradient(multdae.MultDAEConfig, multdae.MultDAE),
+    "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes),
+    "slim": closed_form(slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes),
+    "wmf": least_squares(wmf.WMFConfig, wmf.weigh_wmf),
+    "pmf": least_squares(pmf.PMFConfig, pmf.weigh_pmf),
+    "popularity": closed_form(
+        popularity.PopularityConfig,
+        popularity.solve_popularity,
+        popularity.load_popularity,
+        popularity.popularity_bytes,
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from distrecvae.models.popularity import PopularityConfig, load_popularity, solv
 
 def test_scores_are_training_counts() -> None:
     train = InteractionMatrix.from_pairs([0, 1, 2, 2], [1, 1, 1, 3], n_users=3, n_items=4)
-    model = load_popularity(PopularityConfig(), 4, solve_popularity(train))
+    model = load_popularity(PopularityConfig(), 4, solve_popularity(PopularityConfig(), train))
     anyone = InteractionMatrix.from_pairs([0], [0], n_users=2, n_items=4)
     assert model.score(anyone).tolist() == [[0, 3, 0, 1]] * 2
     model.score(anyone).zero_()

@@ -311,6 +311,19 @@ def test_a_model_without_parameters_is_one_trial_of_one_pass(site: Site) -> None
     assert trials(site.folder / "popular")[["status", "passes"]].to_numpy().tolist() == [["finished", 1]]
 
 
+def test_a_model_solved_at_once_is_searched_one_pass_a_trial(site: Site) -> None:
+    done = site.search("--model", "ease", "--space", "ease", "--trials", "3", "--out", "solved")
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = trials(site.folder / "solved")
+    assert table[["status", "passes"]].to_numpy().tolist() == [["finished", 1]] * 3
+    assert table["regularization"][0] == 500
+    assert table["regularization"].nunique() == 3
+    assert "3 of 3 trials (3 finished)" in done.stdout
+    again = site.search("--model", "ease", "--space", "ease", "--trials", "4", "--out", "solved", "--resume")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert trials(site.folder / "solved")[:3].equals(table), "a search of solved models may grow"
+
+
 @pytest.mark.slow
 def test_a_folder_in_use_is_not_entered_and_the_search_in_it_goes_on(site: Site) -> None:
     settings = (*SETTINGS, "--trials", "500", "--out", "busy")  # more than it gets time for

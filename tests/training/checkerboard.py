@@ -20,3 +20,17 @@ def checkerboard(n_users: int = 64, n_items: int = 24) -> tuple[InteractionMatri
         for cells in (train, shown, colour & ~shown)
     ]
     return parts[0], HeldOutUsers(parts[1], parts[2])
+
+
+def withheld_diagonal(n: int = 16) -> HeldOutUsers:
+    """Return a checkerboard of n users and n items, shown but for its diagonal, which is held out.
+
+    To train on as it is: each user then lacks one item of its colour, and it must be put first.
+    """
+    colour = np.add.outer(np.arange(n), np.arange(n)) % 2 == 0
+    diagonal = np.eye(n, dtype=bool)
+    shown, hidden = (
+        InteractionMatrix.from_pairs(*np.nonzero(cells), n_users=n, n_items=n)
+        for cells in (colour & ~diagonal, diagonal)
+    )
+    return HeldOutUsers(shown, hidden)

@@ -1,0 +1,66 @@
+"""Owns EASE: linear weights between items with a zero diagonal, in closed form.
+
+Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019: min over B of ||X - X B||^2 + lambda ||B||^2
+with diag(B) = 0 is, with P = (X^T X + lambda I)^-1, solved by B_ij = -P_ij / P_jj off the diagonal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import DivergedError
+from distrecvae.models.checks import require_number
+from distrecvae.models.item_weights import gram_bytes, gram_matrix, load_item_weights
+
+load_ease = load_item_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class EASEConfig:
+    """Settings of EASE; the default is the published one for MovieLens-20M.
+
+    Attributes:
+        regularization: lambda, the weight of ||B||^2: users that an item's own count is raised by.
+
+    Raises:
+        ConfigError: a value breaks its rule.
+    """
+
+    regularization: float = 500.0
+
+    def __post_init__(self) -> None:
+        require_number("regularization", self.regularization, above=0)
+
+
+def solve_ease(
+    config: EASEConfig, train: InteractionMatrix, device: torch.device | str = "cpu"
+) -> dict[str, torch.Tensor]:
+    """Return the parameters: ``weight``, B, float32, (n_items, n_items); solved in float64.
+
+    Raises:
+        DivergedError: the Gram matrix cannot be inverted with so little regularization.
+    """
+    gram = gram_matrix(train, torch.float64, device)
+    gram.diagonal().add_(config.regularization)
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    del gram  # one matrix of this size less while the next is made
+    if int(failed):
+        raise DivergedError(f"X^T X + {config.regularization} I is singular in float64; raise regularization")
+    inverse = torch.cholesky_inverse(factor)
+    del factor
+    inverse.div_(-inverse.diagonal().clone())  # divides column j by -P_jj
+    inverse.fill_diagonal_(0.0)
+    # Rows must lie whole in memory, for scores are sums of rows; LAPACK writes columns.
+    return {"weight": inverse.to(torch.float32, memory_format=torch.contiguous_format)}
+
+
+def ease_bytes(
+    config: EASEConfig,  # noqa: ARG001
+    train: InteractionMatrix,
+) -> tuple[int, int]:
+    """Return what solving takes at its peak, and the weights: bytes."""
+    size = train.n_items**2
+    return max(gram_bytes(train, 8), 2 * 8 * size), 4 * size

@@ -1,0 +1,65 @@
+"""EASE: the closed form, against NumPy's inverse in float64 and against the problem that it solves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import CheckpointError, ConfigError
+from distrecvae.models.ease import EASEConfig, load_ease, solve_ease
+from distrecvae.models.item_weights import gram_matrix
+from tests.models.random_users import dense, random_users
+
+
+@pytest.mark.parametrize("regularization", [0.5, 20.0, 3000.0])
+def test_weights_are_those_of_the_closed_form(regularization: float) -> None:
+    train = random_users(n_users=300, n_items=70)
+    x = dense(train)
+    p = np.linalg.inv(x.T @ x + regularization * np.eye(70))
+    b = -p / np.diag(p)
+    np.fill_diagonal(b, 0.0)
+    weight = solve_ease(EASEConfig(regularization=regularization), train)["weight"]
+    assert weight.dtype == torch.float32
+    assert weight.is_contiguous()
+    np.testing.assert_allclose(weight.numpy(), b, rtol=0, atol=1e-6)
+    assert not weight.diagonal().any()
+
+
+def test_weights_minimize_the_papers_loss() -> None:
+    train = random_users(n_users=200, n_items=30)
+    x, regularization = dense(train), 10.0
+    b = solve_ease(EASEConfig(regularization=regularization), train)["weight"].double().numpy()
+    # The gradient vanishes everywhere but on the diagonal, where the constraint holds it.
+    gradient = x.T @ (x @ b - x) + regularization * b
+    np.testing.assert_allclose(gradient - np.diag(np.diag(gradient)), 0, atol=1e-3)
+
+
+def test_scores_are_sums_of_weights() -> None:
+    train = random_users(n_users=100, n_items=20)
+    state = solve_ease(EASEConfig(), train)
+    users = random_users(n_users=9, n_items=20, seed=1)
+    scores = load_ease(EASEConfig(), 20, state).score(users)
+    np.testing.assert_allclose(scores.numpy(), dense(users) @ state["weight"].double().numpy(), atol=1e-6)
+
+
+def test_the_gram_matrix_counts_users_who_have_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = random_users(n_users=100, n_items=20)
+    monkeypatch.setattr("distrecvae.models.item_weights.BLOCK_ITEMS", 7)
+    gram = gram_matrix(train, torch.float64, "cpu")
+    np.testing.assert_array_equal(gram.numpy(), dense(train).T @ dense(train))
+
+
+def test_items_of_nobody_score_nothing() -> None:
+    train = InteractionMatrix.from_pairs([0, 0, 1], [0, 1, 1], n_users=2, n_items=4)
+    weight = solve_ease(EASEConfig(), train)["weight"]
+    assert not weight[2:].any()
+    assert not weight[:, 2:].any()
+
+
+def test_what_breaks_a_rule_is_refused() -> None:
+    with pytest.raises(ConfigError, match="regularization is 0; it must be a finite number above 0"):
+        EASEConfig(regularization=0)
+    with pytest.raises(CheckpointError, match="weights of 4 x 4 items"):
+        load_ease(EASEConfig(), 4, {"weight": torch.zeros(5, 5)})
