@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from distrecvae.errors import CheckpointError
-from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.sparse import SparseRows, gather_sum, scatter_sum
 
 
@@ -26,6 +25,23 @@ class Draws(Protocol):
 
     def normal(self, shape: tuple[int, int], dtype: torch.dtype) -> torch.Tensor:
         """Return standard normal noise of `shape`."""
+
+
+class OutputLoss(Protocol):
+    """A loss of the logits of all items: `multinomial.Multinomial`, `pointwise.Pointwise`."""
+
+    def loss_and_gradients(
+        self,
+        rows: SparseRows,
+        code: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        *,
+        code_gradient: torch.Tensor | None = None,
+        weight_gradient: torch.Tensor | None = None,
+        bias_gradient: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return each row's loss, (n_rows,), and write the wanted gradients of their mean."""
 
 
 def denoised(rows: SparseRows, dropout: float, draws: Draws, dtype: torch.dtype) -> torch.Tensor:
@@ -78,11 +94,11 @@ class _MeanLoss(torch.autograd.Function):
         weight: torch.Tensor,
         bias: torch.Tensor,
         rows: SparseRows,
-        likelihood: Multinomial,
+        output: OutputLoss,
     ) -> torch.Tensor:
         wanted = zip((code, weight, bias), ctx.needs_input_grad, strict=False)
         ctx.gradients = [torch.empty_like(part) if needed else None for part, needed in wanted]
-        losses = likelihood.loss_and_gradients(
+        losses = output.loss_and_gradients(
             rows,
             code,
             weight,
@@ -105,27 +121,27 @@ class ItemOutput(nn.Module):
     Args:
         n_items: number of items.
         width: of the code.
-        low: what the factors of its products are rounded to in training; None for not at all.
+        output: the loss of its logits.
 
     Attributes:
         weight: (n_items, width).
         bias: (n_items,).
     """
 
-    def __init__(self, n_items: int, width: int, low: torch.dtype | None = None) -> None:
+    def __init__(self, n_items: int, width: int, output: OutputLoss) -> None:
         super().__init__()
         bound = 1 / math.sqrt(width)
         self.weight = nn.Parameter(torch.empty(n_items, width).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(n_items).uniform_(-bound, bound))
-        self._likelihood = Multinomial(low)
+        self._output = output
 
     def forward(self, code: torch.Tensor) -> torch.Tensor:
         """Return the logits of all items, (n_rows, n_items)."""
         return torch.addmm(self.bias, code, self.weight.T)
 
-    def multinomial_loss(self, code: torch.Tensor, rows: SparseRows) -> torch.Tensor:
-        """Return -log p(x) under a multinomial of these logits, a mean over the rows; the logits are never held."""
-        loss: torch.Tensor = _MeanLoss.apply(code, self.weight, self.bias, rows, self._likelihood)  # type: ignore[no-untyped-call]
+    def mean_loss(self, code: torch.Tensor, rows: SparseRows) -> torch.Tensor:
+        """Return the loss of these logits for what the rows have, a mean over the rows; the logits are never held."""
+        loss: torch.Tensor = _MeanLoss.apply(code, self.weight, self.bias, rows, self._output)  # type: ignore[no-untyped-call]
         return loss
 
 

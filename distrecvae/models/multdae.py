@@ -17,6 +17,7 @@ from torch import nn
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.models.checks import require_fraction, require_number, require_whole
 from distrecvae.models.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published
+from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.precision import linear
 from distrecvae.models.sparse import SparseRows
 
@@ -67,7 +68,7 @@ class MultDAE(nn.Module):
         self.first = SparseLinear(n_items, config.hidden_dim)
         self.code = nn.Linear(config.hidden_dim, config.latent_dim)
         self.hidden = nn.Linear(config.latent_dim, config.hidden_dim)
-        self.items = ItemOutput(n_items, config.hidden_dim, low)
+        self.items = ItemOutput(n_items, config.hidden_dim, Multinomial(low))
         init_as_published(self)
 
     @property
@@ -83,7 +84,7 @@ class MultDAE(nn.Module):
     def loss(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:  # noqa: ARG002
         """Return the mean loss of a batch, without the penalty, which is the optimizer's: ``loss``."""
         values = denoised(rows, self._config.dropout, draws, self.items.bias.dtype)
-        return {"loss": self.items.multinomial_loss(self._code(rows, values, self._low), rows)}
+        return {"loss": self.items.mean_loss(self._code(rows, values, self._low), rows)}
 
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
         """Return logits, float32, (n_users, n_items)."""

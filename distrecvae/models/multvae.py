@@ -17,6 +17,7 @@ from torch import nn
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.models.checks import require_fraction, require_number, require_whole
 from distrecvae.models.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published
+from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.precision import linear
 from distrecvae.models.sparse import SparseRows
 
@@ -73,7 +74,7 @@ class MultVAE(nn.Module):
         self.first = SparseLinear(n_items, config.hidden_dim)
         self.posterior = nn.Linear(config.hidden_dim, 2 * config.latent_dim)
         self.hidden = nn.Linear(config.latent_dim, config.hidden_dim)
-        self.items = ItemOutput(n_items, config.hidden_dim, low)
+        self.items = ItemOutput(n_items, config.hidden_dim, Multinomial(low))
         init_as_published(self)
 
     @property
@@ -87,7 +88,7 @@ class MultVAE(nn.Module):
         values = denoised(rows, config.dropout, draws, self.items.bias.dtype)
         mu, logvar = self._encoded(rows, values, self._low)
         z = mu + draws.normal((rows.n_rows, config.latent_dim), mu.dtype) * (logvar / 2).exp()
-        nll = self.items.multinomial_loss(self._decoded(z, self._low), rows)
+        nll = self.items.mean_loss(self._decoded(z, self._low), rows)
         divergence = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1).mean()
         beta = min(config.beta, updates / config.anneal_updates) if config.anneal_updates else config.beta
         return {"loss": nll + beta * divergence, "nll": nll, "kl": beta * divergence}

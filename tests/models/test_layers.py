@@ -7,6 +7,7 @@ import torch
 
 from distrecvae.errors import CheckpointError
 from distrecvae.models.layers import ItemOutput, SparseLinear, denoised, init_as_published, load_parameters
+from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.sparse import SparseRows
 from tests.models.test_sparse import random_matrix
 
@@ -56,9 +57,9 @@ def test_the_layer_of_sparse_rows_is_a_linear_layer_of_dense_ones(dropout: float
 @pytest.mark.parametrize("scale", [1.0, 0.3])
 def test_the_loss_of_all_items_is_log_softmax_times_x_whatever_it_is_weighted_by(scale: float) -> None:
     torch.manual_seed(0)
-    layer = ItemOutput(N_ITEMS, 4).double()
+    layer = ItemOutput(N_ITEMS, 4, Multinomial()).double()
     code = torch.randn(N_USERS, 4, dtype=torch.float64, requires_grad=True)
-    found = scale * layer.multinomial_loss(code, ROWS)
+    found = scale * layer.mean_loss(code, ROWS)
     expected = -scale * (torch.log_softmax(layer(code), dim=1) * X).sum(dim=1).mean()
     torch.testing.assert_close(found, expected)
     inputs = [code, *layer.parameters()]
@@ -69,9 +70,9 @@ def test_the_loss_of_all_items_is_log_softmax_times_x_whatever_it_is_weighted_by
 
 
 def test_only_the_gradients_that_are_wanted_are_made() -> None:
-    layer = ItemOutput(N_ITEMS, 4).requires_grad_(False)
+    layer = ItemOutput(N_ITEMS, 4, Multinomial()).requires_grad_(False)
     code = torch.randn(N_USERS, 4, requires_grad=True)
-    layer.multinomial_loss(code, ROWS).backward()  # type: ignore[no-untyped-call]
+    layer.mean_loss(code, ROWS).backward()  # type: ignore[no-untyped-call]
     assert code.grad is not None
     assert layer.weight.grad is None
 

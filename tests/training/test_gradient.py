@@ -29,6 +29,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "anneal_updates": 800,
     },
     "multdae": {"hidden_dim": 24, "latent_dim": 8, "batch_size": 16, "learning_rate": 1e-2},
+    "autorec": {"hidden_dim": 24, "batch_size": 16, "learning_rate": 1e-2, "dropout": 0.3},
 }
 every_network = pytest.mark.parametrize("model", NETWORKS)
 
@@ -103,7 +104,7 @@ def test_divergence_is_an_error_that_says_where(model: str) -> None:
 
 @every_network
 def test_another_configurations_state_is_refused_and_changes_nothing(model: str) -> None:
-    trainer, other = new_trainer(model, random_train()), new_trainer(model, random_train(), latent_dim=5)
+    trainer, other = new_trainer(model, random_train()), new_trainer(model, random_train(), hidden_dim=5)
     before = trainer.state_dict()
     with pytest.raises(CheckpointError, match="state of another run"):
         trainer.load_state_dict(other.state_dict())
