@@ -95,7 +95,6 @@ def solve_rows(side: Side, other: torch.Tensor, regularization: float) -> Soluti
         return Solution(factors, explained)
     zeros = side.column_zeros.to(other.dtype)
     gram = (other * zeros[:, None]).T @ other
-    ridge = regularization * torch.eye(latent_dim, dtype=other.dtype, device=other.device)
     padded = F.pad(other, (0, 0, 0, 1))  # the column that stands for none has no factors
     padded_zeros = F.pad(zeros, (0, 1))
     failed = torch.zeros((), dtype=torch.bool, device=other.device)
@@ -107,7 +106,8 @@ def solve_rows(side: Side, other: torch.Tensor, regularization: float) -> Soluti
             side.one - row_zeros[:, None] * padded_zeros[columns]
         )  # what an interaction counts beyond a zero
         matrix = torch.bmm((gathered * extra[:, :, None]).transpose(1, 2), gathered)
-        matrix += row_zeros[:, None, None] * gram + ridge
+        matrix.addcmul_(row_zeros[:, None, None], gram)
+        matrix.diagonal(dim1=1, dim2=2).add_(regularization)
         right = side.one * gathered.sum(dim=1)
         triangle, info = torch.linalg.cholesky_ex(matrix)
         failed |= (info != 0).any()
