@@ -14,7 +14,7 @@ from distrecvae.errors import CheckpointError, DataError
 from distrecvae.evaluation import Recommender
 from distrecvae.models.choices import Precision
 from distrecvae.models.least_squares import (
-    GROUP_ELEMENTS,
+    GROUP_BYTES,
     Factors,
     Weighing,
     item_side,
@@ -196,7 +196,7 @@ def _memory(latent_dim: int, train: InteractionMatrix, device: torch.device) -> 
     users = FLOAT_BYTES * train.n_users * latent_dim
     longest = max((int(counts.max(initial=0)) for counts in (train.counts(), train.item_counts())), default=0)
     # Factors gathered and weighted, matrices and their triangles; one very long row may exceed a group's limit.
-    group = 2 * FLOAT_BYTES * max(GROUP_ELEMENTS, row_elements(longest, latent_dim))
+    group = 2 * FLOAT_BYTES * max(GROUP_BYTES, row_elements(longest, latent_dim))
     transposed = train.indices.nbytes + 8 * (train.n_items + 1)
     # Both sides while one is solved, padded copies and the weighted one of the given side.
     working = 2 * items + 2 * users + 2 * max(items, users) + group + transposed
