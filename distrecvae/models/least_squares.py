@@ -22,9 +22,8 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DivergedError
 from distrecvae.models.sparse import SparseRows
 
-GROUP_ELEMENTS = 4 << 20
-"""Numbers that a group of rows may take in the gathered factors and in the matrices: 16 MiB in float32. One row always
-fits, however long."""
+GROUP_BYTES = 16 << 20
+"""What a group of rows may take in the gathered factors and in the matrices. One row always fits, however long."""
 
 
 class Weights(NamedTuple):
@@ -74,7 +73,9 @@ class Solution(NamedTuple):
     explained: torch.Tensor
 
 
-def solve_rows(side: Side, other: torch.Tensor, regularization: float) -> Solution:
+def solve_rows(
+    side: Side, other: torch.Tensor, regularization: float, dtype: torch.dtype | None = None
+) -> Solution:
     """Return the factors that minimize each row's loss, given the columns' factors.
 
     Rows of like length are solved together: their columns' factors are gathered into (rows, length, latent_dim), padded
@@ -82,32 +83,34 @@ def solve_rows(side: Side, other: torch.Tensor, regularization: float) -> Soluti
 
     Args:
         side: the rows' problems.
-        other: (n_columns, latent_dim), the columns' factors; its dtype is that of the arithmetic.
+        other: (n_columns, latent_dim), the columns' factors; all they have in common is computed in their dtype.
         regularization: lambda.
+        dtype: of each row's problem and its solution; None for that of `other`.
 
     Raises:
         DivergedError: a row's matrix is not positive definite in this dtype.
     """
     n_rows, latent_dim = side.rows.n_rows, other.shape[1]
-    factors = other.new_zeros((n_rows, latent_dim))
+    dtype = dtype or other.dtype
+    factors = torch.zeros((n_rows, latent_dim), dtype=dtype, device=other.device)
     explained = torch.zeros((), dtype=torch.float64, device=other.device)
     if not n_rows:
         return Solution(factors, explained)
     zeros = side.column_zeros.to(other.dtype)
-    gram = (other * zeros[:, None]).T @ other
-    ridge = regularization * torch.eye(latent_dim, dtype=other.dtype, device=other.device)
+    gram = ((other * zeros[:, None]).T @ other).to(dtype)
     padded = F.pad(other, (0, 0, 0, 1))  # the column that stands for none has no factors
     padded_zeros = F.pad(zeros, (0, 1))
     failed = torch.zeros((), dtype=torch.bool, device=other.device)
-    for group, length in _groups(side.rows, latent_dim):
+    for group, length in _groups(side.rows, latent_dim, dtype.itemsize):
         columns = _columns(side.rows, group, length)
-        row_zeros = side.row_zeros[group].to(other.dtype)
-        gathered = padded[columns]
+        row_zeros = side.row_zeros[group].to(dtype)
+        gathered = padded[columns].to(dtype)
         extra = (
             side.one - row_zeros[:, None] * padded_zeros[columns]
         )  # what an interaction counts beyond a zero
         matrix = torch.bmm((gathered * extra[:, :, None]).transpose(1, 2), gathered)
-        matrix += row_zeros[:, None, None] * gram + ridge
+        matrix.addcmul_(row_zeros[:, None, None], gram)
+        matrix.diagonal(dim1=1, dim2=2).add_(regularization)
         right = side.one * gathered.sum(dim=1)
         triangle, info = torch.linalg.cholesky_ex(matrix)
         failed |= (info != 0).any()
@@ -116,19 +119,19 @@ def solve_rows(side: Side, other: torch.Tensor, regularization: float) -> Soluti
         explained += (solved * right).sum(dtype=torch.float64)
     if bool(failed) or not bool(torch.isfinite(explained)):
         raise DivergedError(
-            f"least squares cannot be solved with regularization {regularization} in {other.dtype};"
+            f"least squares cannot be solved with regularization {regularization} in {dtype};"
             " raise regularization"
         )
     return Solution(factors, explained)
 
 
-def _groups(rows: SparseRows, latent_dim: int) -> Iterator[tuple[torch.Tensor, int]]:
+def _groups(rows: SparseRows, latent_dim: int, itemsize: int) -> Iterator[tuple[torch.Tensor, int]]:
     """Yield positions of rows, int64 on the rows' device, longest first, and the longest one's length."""
     counts, order = rows.counts.cpu().sort(descending=True, stable=True)
     lengths, order = counts.tolist(), order.to(rows.offsets.device)
     start = 0
     while start < len(lengths):
-        size = max(1, GROUP_ELEMENTS // row_elements(lengths[start], latent_dim))
+        size = max(1, GROUP_BYTES // (itemsize * row_elements(lengths[start], latent_dim)))
         yield order[start : start + size], lengths[start]
         start += size
 
@@ -167,7 +170,10 @@ class Factors:
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
         """Return x . y_i for each user and item: float32, (n_users, n_items)."""
         side = user_side(SparseRows.from_matrix(fold_in, self.items.device), self._weigh)
-        return (solve_rows(side, self.items, self._regularization).factors @ self.items.T).float()
+        # In float64, which costs little for so few, so that scores are the same whoever else is scored; and float32
+        # products are oneDNN's in an evaluation, which keeps something of each group's shape.
+        users = solve_rows(side, self.items, self._regularization, torch.float64).factors
+        return (users.to(self.items.dtype) @ self.items.T).float()
 
 
 def user_side(rows: SparseRows, weigh: Weighing) -> Side:

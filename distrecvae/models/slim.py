@@ -34,6 +34,10 @@ MAX_SWEEPS = 1000
 BLOCK = 64
 """Coordinates in a block: enough for fast products, few enough that updates of rank one stay in the cache."""
 
+COMPACT_AT = 8
+"""Items that are done are left out once they are one in so many. Each time costs a copy, and oneDNN keeps something of
+every shape that it multiplies: measured at 200 MB for one a sweep."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SLIMConfig:
@@ -87,8 +91,9 @@ def descend(gram: torch.Tensor, config: SLIMConfig, tolerance: float = TOLERANCE
             return weight
         change = _sweep(gram, current, active, config)
         done = change <= tolerance * current.amax(dim=0)
-        weight[:, active[done]] = current[:, done]
-        active, current = active[~done], current[:, ~done]
+        if int(done.sum()) * COMPACT_AT >= active.numel():
+            weight[:, active[done]] = current[:, done]
+            active, current = active[~done], current[:, ~done]
     raise DivergedError(
         f"weights of {active.numel()} items still changed after {MAX_SWEEPS} sweeps; raise l2 or l1"
     )
@@ -131,5 +136,5 @@ def slim_bytes(
 ) -> tuple[int, int]:
     """Return what solving takes at its peak, and the weights: bytes."""
     size = 4 * train.n_items**2
-    # The Gram matrix, the result, the columns at work and, when some are done, those that are left.
-    return max(gram_bytes(train, 4), 4 * size), size
+    # The Gram matrix, the result, the columns at work, those that are left when some are done, and oneDNN's copy.
+    return max(gram_bytes(train, 4), 5 * size), size

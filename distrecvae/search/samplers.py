@@ -90,7 +90,8 @@ def starting_values(name: str, start: Mapping[str, Any], *, seed: int, trial_num
 
     Trial 0 is the start, whole. The other startup trials of `tpe` and `gp`, which these would draw from the whole
     space, keep each parameter of the start with probability one half (a simplex or a branch as one): the published
-    configuration is good, and what is good lies nearer to it than to a random point.
+    configuration is good, and what is good lies nearer to it than to a random point. Draws that keep all of it, which
+    with one parameter were every second one, are drawn again: the trial would repeat the first.
 
     Args:
         name: one of `SAMPLERS`; `random`, `qmc` and `cmaes` draw every trial but the first by themselves.
@@ -103,7 +104,10 @@ def starting_values(name: str, start: Mapping[str, Any], *, seed: int, trial_num
     if name not in ("tpe", "gp") or trial_number >= STARTUP_TRIALS:
         return {}
     random = stream(seed, "startup", trial_number)
-    kept = {name for name in sorted({key.split("/")[0] for key in start}) if random.random() < 0.5}
+    names = sorted({key.split("/")[0] for key in start})
+    kept = names
+    while names and kept == names:
+        kept = [name for name in names if random.random() < 0.5]
     return {key: value for key, value in start.items() if key.split("/")[0] in kept}
 
 

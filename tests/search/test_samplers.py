@@ -259,6 +259,14 @@ def test_startup_trials_keep_about_half_of_the_start_and_groups_whole() -> None:
         assert 0.4 < sum(kept) / len(kept) < 0.6
 
 
+@pytest.mark.parametrize(
+    "start", [{"a": 1}, {"a": 1, "mix/0": 0.2, "mix/1": 0.3}, {}], ids=["1", "2", "none"]
+)
+def test_startup_trials_never_repeat_the_start(start: dict[str, Any]) -> None:
+    drawn = [starting_values("tpe", start, seed=s, trial_number=1) for s in range(60)]
+    assert all(values != start for values in drawn) or not start
+
+
 def test_startup_trials_depend_on_seed_and_number_only() -> None:
     again = starting_values("gp", dict(reversed(START.items())), seed=3, trial_number=4)
     assert again == starting_values("gp", START, seed=3, trial_number=4)
