@@ -99,20 +99,20 @@ def command(
     """
     from distrecvae.files import exclusive
     from distrecvae.training import run as runs
-    from distrecvae.training.device import device_facts, resolved_precision, usable_device, use_threads
+    from distrecvae.training.device import usable_device, use_threads
 
     given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data and str(data)}
     given = {name: value for name, value in given.items() if value is not None}
     configured = bool(model or config_file or words)
     use_threads(threads)
     device = usable_device(device)
-    if precision is not None or not resume:
-        given["precision"] = resolved_precision(precision or AUTO, device_facts(device).precision)
     if not resume:
-        split, settings = _new_settings(given, model, config_file, words)
+        split, settings = _new_settings(given, model, config_file, words, precision, device)
         _refuse_used(out)
     else:
-        split, settings = _old_settings(out, given, (model, config_file, words) if configured else None)
+        split, settings = _old_settings(
+            out, given, (model, config_file, words) if configured else None, precision
+        )
     with exclusive(out):
         if not resume:
             _refuse_used(out)
@@ -144,10 +144,17 @@ def command(
 
 
 def _new_settings(
-    given: dict[str, Any], model: str | None, config_file: Path | None, words: tuple[str, ...]
+    given: dict[str, Any],
+    model: str | None,
+    config_file: Path | None,
+    words: tuple[str, ...],
+    precision: str | None,
+    device: str,
 ) -> tuple[Split, RunSettings]:
     """Return the data and the settings of a new run."""
     from distrecvae.data.io import load_dataset
+    from distrecvae.training.device import device_facts
+    from distrecvae.training.registry import precision_for
     from distrecvae.training.run import RunSettings
     from distrecvae.training.settings import read_config
 
@@ -156,13 +163,20 @@ def _new_settings(
     chosen, config = read_config(model, config_file, words)
     split = load_dataset(given["data"])
     settings = RunSettings(
-        model=chosen, config=config, fingerprint=split.fingerprint, **_with_patience(given)
+        model=chosen,
+        config=config,
+        fingerprint=split.fingerprint,
+        precision=precision_for(chosen, precision or AUTO, device_facts(device).precision),
+        **_with_patience(given),
     )
     return split, settings
 
 
 def _old_settings(
-    out: Path, given: dict[str, Any], configuration: tuple[str | None, Path | None, tuple[str, ...]] | None
+    out: Path,
+    given: dict[str, Any],
+    configuration: tuple[str | None, Path | None, tuple[str, ...]] | None,
+    precision: str | None,
 ) -> tuple[Split, RunSettings]:
     """Return the data and the settings of the run in `out`, with what was given anew."""
     from distrecvae.data.io import load_dataset
@@ -175,7 +189,7 @@ def _old_settings(
     if given.get("seed", settings.seed) != settings.seed:
         raise ConfigError(f"{out} was begun with seed {settings.seed}; leave --seed out, or start anew")
     names = {field.name for field in fields(settings)} & given.keys()
-    if given.get("precision", settings.precision) != settings.precision:
+    if precision not in (None, AUTO, settings.precision):
         raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start anew")
     settings = replace(settings, **_with_patience({name: given[name] for name in names}))
     return load_dataset(settings.data), settings

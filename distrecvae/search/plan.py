@@ -13,7 +13,7 @@ from distrecvae.search.driver import Cluster, Slots, dataset_bytes
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.stopping import StoppingRule, make_rule
 from distrecvae.training import registry
-from distrecvae.training.device import DeviceFacts, require_room, resolved_precision
+from distrecvae.training.device import DeviceFacts, require_room
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def make_plan(
         ConfigError: the stopping rule's settings contradict each other.
     """
     first = registry.config_from_dict(config.model, space.default_config())
-    precision = resolved_precision(config.precision, facts.precision)
+    precision = registry.precision_for(config.model, config.precision, facts.precision)
     trial_bytes, file_bytes = registry.memory_bytes(
         config.model, first, split.train, device=slots.device, precision=precision
     )

@@ -19,12 +19,14 @@ class Entry(NamedTuple):
         train: returns a trainer.
         load: returns the model with given parameters.
         memory: returns what training takes on the device, and its state on disk: bytes.
+        rounds: whether training has matrix products that `precision` may round.
     """
 
     config_class: type
     train: Callable[..., Trainer]
     load: Callable[..., Recommender]
     memory: Callable[..., tuple[int, int]]
+    rounds: bool = False
 
 
 def score_bytes(n_users: int, n_items: int) -> int:

@@ -220,4 +220,4 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
             working += train.indices.nbytes + train.indptr.nbytes
         return saved + working, saved
 
-    return Entry(config_class, train, load, memory)
+    return Entry(config_class, train, load, memory, rounds=True)

@@ -15,7 +15,7 @@ from distrecvae.models import autorec, ease, multdae, multvae, pmf, popularity, 
 from distrecvae.models.choices import Precision
 from distrecvae.training import builders
 from distrecvae.training.closed_form import closed_form
-from distrecvae.training.device import checked_device
+from distrecvae.training.device import checked_device, resolved_precision
 from distrecvae.training.entry import Entry
 from distrecvae.training.gradient import gradient
 from distrecvae.training.least_squares import least_squares
@@ -23,7 +23,9 @@ from distrecvae.training.trainer import Trainer
 
 # Another model is one more line here: docs/models.md, "Adding a model".
 _MODELS: dict[str, Entry] = {
-    "recvae": Entry(recvae.RecVAEConfig, builders.recvae, recvae.load_recvae, builders.recvae_bytes),
+    "recvae": Entry(
+        recvae.RecVAEConfig, builders.recvae, recvae.load_recvae, builders.recvae_bytes, rounds=True
+    ),
     "multvae": gradient(multvae.MultVAEConfig, multvae.MultVAE),
     "multdae": gradient(multdae.MultDAEConfig, multdae.MultDAE),
     "autorec": gradient(autorec.AutoRecConfig, autorec.AutoRec),
@@ -76,6 +78,24 @@ def config_to_dict(config: Any) -> dict[str, Any]:
     """Return a configuration as JSON-able settings, defaults included; `config_from_dict` turns it back."""
     settings = dataclasses.asdict(config)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
+def precision_for(model: str, choice: str, automatic: Precision) -> Precision:
+    """Return the precision that `model` is trained in.
+
+    Args:
+        model: a name of `models()`.
+        choice: "float32", "bfloat16" or "auto".
+        automatic: what "auto" takes, where the model has products that may be rounded.
+
+    Raises:
+        ConfigError: bfloat16 is asked for and the model has no such products.
+    """
+    if _entry(model).rounds:
+        return resolved_precision(choice, automatic)
+    if choice == "bfloat16":
+        raise ConfigError(f"{model} is not trained in bfloat16; leave --precision out")
+    return "float32"
 
 
 def make_trainer(

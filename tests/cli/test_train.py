@@ -106,9 +106,21 @@ def test_precision_is_recorded_and_kept(data: Path, tmp_path: Path, run: Run) ->
     code, _, error = run("train", "--out", out, "--resume", "--precision", "float32")
     assert code == 2
     assert error == f"error: {out} was begun in bfloat16; leave --precision out, or start anew\n"
-    code, said, _ = run("train", "--out", out, "--resume", "--max-passes", 12, "--threads", 1)
+    again = ("train", "--out", out, "--resume", "--max-passes", 12, "--threads", 1)
+    code, said, _ = run(*again, "--precision", "auto")  # whatever that would be on this machine
     assert code == 0
     assert "at most 12 passes, bfloat16" in said
+
+
+def test_a_model_without_rounded_products_says_so(data: Path, tmp_path: Path, run: Run) -> None:
+    arguments = ("train", "--data", data, "--model", "ease", "--threads", 1)
+    code, said, _ = run(*arguments, "--out", tmp_path / "run")
+    assert code == 0
+    assert "passes, float32" in said
+    code, _, error = run(*arguments, "--out", tmp_path / "other", "--precision", "bfloat16")
+    assert code == 2
+    assert error == "error: ease is not trained in bfloat16; leave --precision out\n"
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_model_that_is_solved_takes_one_pass(data: Path, tmp_path: Path, run: Run) -> None:
