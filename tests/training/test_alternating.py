@@ -53,8 +53,8 @@ ABLATION: dict[str, dict[str, Any]] = {
 def random_train(seed: int = 0, n_users: int = 40, n_items: int = 25) -> InteractionMatrix:
     cells = np.random.default_rng(seed).random((n_users, n_items)) < 0.25
     cells[0] = False  # a user with nothing
-    cells[1] = True  # a user with everything
-    cells[:, 3] = False  # an item that nobody but one has
+    cells[1] = True  # a user with almost everything
+    cells[:, 3] = False  # an item that nobody has
     return InteractionMatrix.from_pairs(*np.nonzero(cells), n_users=n_users, n_items=n_items)
 
 
@@ -275,6 +275,20 @@ def test_the_smallest_sizes_stay_finite(sizes: dict[str, Any], precision: Precis
     )
     for _ in range(2):
         assert all(np.isfinite(value) for value in trainer.step().values())
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_user_with_every_item_trains(precision: Precision) -> None:
+    cells = np.zeros((9, 25), dtype=np.bool_)
+    cells[0] = True
+    cells[1:, ::2] = True
+    train = InteractionMatrix.from_pairs(*np.nonzero(cells), n_users=9, n_items=25)
+    trainer = AlternatingTrainer(SMALL, train, seed=1, precision=precision)
+    first = trainer.step()
+    for _ in range(9):
+        last = trainer.step()
+    assert all(np.isfinite(value) for value in last.values())
+    assert last["decoder_nll"] < first["decoder_nll"]
 
 
 def test_one_item_and_one_user_train() -> None:
