@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from math import floor
 from pathlib import Path
 from types import FrameType
@@ -91,6 +92,28 @@ class Slots:
     def device(self) -> str:
         """The trials' torch device."""
         return "cuda" if self.gpus else "cpu"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Ray that was joined, and a data set: several searches may share both.
+
+    Attributes:
+        cluster: what Ray offers.
+        split: the data set.
+    """
+
+    cluster: Cluster
+    split: Split
+
+    @cached_property
+    def data(self) -> Any:
+        """Reference of the arrays that workers map: put into Ray's object store once, when first asked for.
+
+        Raises:
+            ResourceError: as `lend`.
+        """
+        return lend(self.split, self.cluster)
 
 
 @contextmanager

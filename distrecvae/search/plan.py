@@ -11,7 +11,7 @@ from distrecvae.models.choices import Precision
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.driver import Cluster, Slots, dataset_bytes
 from distrecvae.search.space import SearchSpace
-from distrecvae.search.stopping import StoppingRule, make_rule
+from distrecvae.search.stopping import Never, StoppingRule, make_rule
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, require_room
 
@@ -44,17 +44,27 @@ class Plan:
     trial_bytes: int
     storage_bytes: int
 
+    @property
+    def trial_passes(self) -> int:
+        """Data passes that a trial gets at most."""
+        return 1 if registry.solved_at_once(self.config.model) else self.config.max_passes
+
     def headline(self) -> str:
         """Return one line for the start of a search."""
         gpus = f" and {self.slots.gpus:g} GPU" if self.slots.gpus else ""
+        trials = _counted(self.config.trials, "trial", "trials")
+        passes = _counted(self.trial_passes, "pass", "passes")
         return (
-            f"Searching {self.config.model} on {self.sizes}: {self.config.trials} trials of at most"
-            f" {self.config.max_passes} passes, {self.slots.concurrent} at once, each on {self.slots.cpus} CPU{gpus}."
+            f"Searching {self.config.model} on {self.sizes}: {trials} of at most {passes},"
+            f" {self.slots.concurrent} at once, each on {self.slots.cpus} CPU{gpus}."
         )
 
     def text(self) -> str:
         """Return the whole plan for `--dry-run`."""
         rungs = ", ".join(map(str, self.rule.rungs(0))) or "none"
+        scheduler = f"{self.config.scheduler}, rungs at passes {rungs}"
+        if registry.solved_at_once(self.config.model):
+            scheduler = "none: one pass solves it, nothing is left to stop early"
         rows = [
             ("model", self.config.model),
             ("data", self.sizes),
@@ -62,8 +72,8 @@ class Plan:
             ("each on", f"{self.slots.cpus} CPU, {self.slots.gpus:g} GPU ({self.facts.name})"),
             ("precision", self.precision),
             ("sampler", f"{self.config.sampler}, seed {self.config.seed}"),
-            ("scheduler", f"{self.config.scheduler}, rungs at passes {rungs}"),
-            ("budget", f"at most {self.config.trials * self.config.max_passes} passes in all"),
+            ("scheduler", scheduler),
+            ("budget", f"at most {self.config.trials * self.trial_passes} passes in all"),
             ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
             ("chosen by", f"valid/{self.config.metric}"),
             (
@@ -113,7 +123,7 @@ def make_plan(
         config=config,
         space=space,
         slots=slots,
-        rule=make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor),
+        rule=Never() if registry.solved_at_once(config.model) else _rule(config),
         facts=facts,
         precision=precision,
         sizes=sizes,
@@ -121,6 +131,10 @@ def make_plan(
         trial_bytes=trial_bytes,
         storage_bytes=file_bytes * (slots.concurrent + 1),
     )
+
+
+def _rule(config: SearchConfig) -> StoppingRule:
+    return make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor)
 
 
 def check_memory(plan: Plan, cluster: Cluster) -> None:
@@ -136,6 +150,10 @@ def check_memory(plan: Plan, cluster: Cluster) -> None:
             f"{plan.slots.concurrent} trials of about {_mib(plan.trial_bytes)} and {_mib(plan.shared_bytes)} of data"
             f" need {_mib(needed)}, Ray has {_mib(cluster.memory_bytes)}; lower --concurrent or the model's sizes"
         )
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _mib(size: int) -> str:

@@ -63,7 +63,14 @@ def load_space(config: SearchConfig) -> SearchSpace:
 
 
 def search(
-    config: SearchConfig, folder: Path, *, resume: bool, console: Console, verbose: bool, command: str
+    config: SearchConfig,
+    folder: Path,
+    *,
+    resume: bool,
+    console: Console,
+    verbose: bool,
+    command: str,
+    session: driver.Session | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one in `folder`.
 
@@ -74,12 +81,13 @@ def search(
         console: shows progress.
         verbose: let Ray speak, too.
         command: the command line that made this call, to be shown and written down.
+        session: Ray and the data set, where the caller has them; None loads and starts what `config` says.
 
     Raises:
         DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
     """
     space = load_space(config)
-    config = _one_trial_without_parameters(config, space)
+    config = one_trial_without_parameters(config, space)
     described = results.read_description(folder) if resume else None
     if described is None and _in_use(folder):
         raise ResultsError(
@@ -88,16 +96,18 @@ def search(
     with ExitStack() as held:
         if described is not None:
             held.enter_context(exclusive(folder))
-        split = _load(config, folder)
+        split = load_split(config, folder) if session is None else session.split
         if described is not None:
             _check_same(described, config, space, split, folder)
             if described["status"] == FINISHED and config.trials == described["settings"]["trials"]:
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
-        cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
+        if session is None:
+            cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
+            session = driver.Session(cluster, split)
         begun_in = None if described is None else described["plan"]["precision"]
-        plan = _plan(config, space, split, cluster, begun_in)
-        check_memory(plan, cluster)
+        plan = plan_search(config, space, session, begun_in)
+        check_memory(plan, session.cluster)
         if described is None:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(folder))
@@ -105,7 +115,7 @@ def search(
             results.write_description(folder, described)
         if config.data is None:
             _store_synthetic(config, split, folder)
-        return _conduct(config, space, split, cluster, plan, folder, described, console, command)
+        return _conduct(config, space, session, plan, folder, described, console, command)
 
 
 def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
@@ -115,32 +125,27 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
         DistrecvaeError: as `search` would.
     """
     space = load_space(config)
-    config = _one_trial_without_parameters(config, space)
-    split = _load(config, folder)
+    config = one_trial_without_parameters(config, space)
+    split = load_split(config, folder)
     with driver.ray_session(config.address, verbose=verbose) as cluster:
-        return _plan(config, space, split, cluster).text()
+        return plan_search(config, space, driver.Session(cluster, split)).text()
 
 
-def _plan(
-    config: SearchConfig,
-    space: SearchSpace,
-    split: Split,
-    cluster: driver.Cluster,
-    begun_in: Precision | None = None,
+def plan_search(
+    config: SearchConfig, space: SearchSpace, session: driver.Session, begun_in: Precision | None = None
 ) -> Plan:
     """Return the plan; a search goes on in the precision that it was begun in, wherever that is."""
-    slots = driver.slots_for(config, cluster)
+    slots = driver.slots_for(config, session.cluster)
     facts = driver.survey(config, slots)
     if begun_in is not None:
         facts = facts._replace(precision=begun_in)
-    return make_plan(config, space, split, slots, facts)
+    return make_plan(config, space, session.split, slots, facts)
 
 
 def _conduct(
     config: SearchConfig,
     space: SearchSpace,
-    split: Split,
-    cluster: driver.Cluster,
+    session: driver.Session,
     plan: Plan,
     folder: Path,
     described: dict[str, Any],
@@ -181,7 +186,7 @@ def _conduct(
     try:
         conductor.settle()
         if conductor.has_work:
-            data = driver.lend(split, cluster)
+            data = session.data
             with progress:
                 driver.run_trials(conductor, data, plan.slots, folder, refresh)
     finally:
@@ -192,7 +197,7 @@ def _conduct(
     scored = None
     if complete:
         keeper.clean()
-        scored = publish_best(conductor, split, folder, model=config.model, metric=config.metric)
+        scored = publish_best(conductor, session.split, folder, model=config.model, metric=config.metric)
     summary = search_summary(
         config=config,
         ledger=ledger,
@@ -210,7 +215,8 @@ def _conduct(
     return Outcome(summary, complete, scored is not None)
 
 
-def _one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:
+def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:
+    """Return the settings with one trial where nothing is searched."""
     return config if space.parameters else replace(config, trials=1)
 
 
@@ -219,7 +225,8 @@ def _in_use(folder: Path) -> bool:
     return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
-def _load(config: SearchConfig, folder: Path) -> Split:
+def load_split(config: SearchConfig, folder: Path) -> Split:
+    """Return the data set of a search: the one it names, the demo's that lies in its folder, or a new one."""
     if config.data is not None:
         return load_dataset(Path(config.data))
     made = folder / SYNTHETIC_FOLDER

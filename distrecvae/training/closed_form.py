@@ -134,4 +134,4 @@ def closed_form(
         copies = 1 if device.type == "cuda" else 3
         return max(solving, copies * parameters + score_bytes(train.n_users, train.n_items)), parameters
 
-    return Entry(config_class, train, load, memory_bytes)
+    return Entry(config_class, train, load, memory_bytes, at_once=True)

@@ -20,6 +20,7 @@ class Entry(NamedTuple):
         load: returns the model with given parameters.
         memory: returns what training takes on the device, and its state on disk: bytes.
         rounds: whether training has matrix products that `precision` may round.
+        at_once: whether a step solves the model, so that there is nothing to stop early.
     """
 
     config_class: type
@@ -27,6 +28,7 @@ class Entry(NamedTuple):
     load: Callable[..., Recommender]
     memory: Callable[..., tuple[int, int]]
     rounds: bool = False
+    at_once: bool = False
 
 
 def score_bytes(n_users: int, n_items: int) -> int:

@@ -56,6 +56,15 @@ def config_class(model: str) -> type:
     return _entry(model).config_class
 
 
+def solved_at_once(model: str) -> bool:
+    """Return whether the first pass over the data ends the training of `model`.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    return _entry(model).at_once
+
+
 def config_from_dict(model: str, mapping: Mapping[str, Any]) -> Any:
     """Return the configuration of `model` with the settings of `mapping`; lists become tuples.
 

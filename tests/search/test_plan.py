@@ -12,9 +12,9 @@ from distrecvae.errors import ResourceError
 from distrecvae.models.choices import Precision
 from distrecvae.search import driver
 from distrecvae.search.config import SearchConfig
-from distrecvae.search.driver import Cluster, Slots
+from distrecvae.search.driver import Cluster, Session, Slots
 from distrecvae.search.plan import Plan, check_memory, make_plan
-from distrecvae.search.run import _plan, load_space
+from distrecvae.search.run import load_space, plan_search
 from distrecvae.training.device import DeviceFacts
 
 SPLIT = synthetic_split(n_users=300, n_items=100, seed=1)
@@ -63,5 +63,15 @@ def test_a_search_goes_on_in_the_precision_that_it_was_begun_in(monkeypatch: pyt
     config = SearchConfig(data="data", gpus_per_trial=0)
     offers = DeviceFacts("a CPU", "bfloat16", 0)
     monkeypatch.setattr(driver, "survey", lambda *_: offers)
-    assert _plan(config, load_space(config), SPLIT, CLUSTER).precision == "bfloat16"
-    assert _plan(config, load_space(config), SPLIT, CLUSTER, "float32").precision == "float32"
+    assert plan_search(config, load_space(config), Session(CLUSTER, SPLIT)).precision == "bfloat16"
+    assert plan_search(config, load_space(config), Session(CLUSTER, SPLIT), "float32").precision == "float32"
+
+
+def test_a_model_that_one_pass_solves_has_no_rungs() -> None:
+    facts = DeviceFacts("a CPU", "float32", 0)
+    solved, iterated = plan(facts, 0, model="ease", trials=5), plan(facts, 0, model="wmf", trials=5)
+    assert solved.rule.rungs(0) == ()
+    assert iterated.rule.rungs(0) == (40, 120)
+    assert "scheduler   none" in solved.text()
+    assert "at most 5 passes" in solved.text()
+    assert "5 trials of at most 1 pass," in solved.headline()
