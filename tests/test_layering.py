@@ -33,9 +33,10 @@ ROOMS = {
     "ray": {"search/driver.py", "search/trainable.py", "search/callbacks.py"},
     "optuna": {"search/"},
     "torch": {"models/", "training/", "evaluation.py"},
-    "pandas": {"data/", "search/results.py"},
+    "pandas": {"data/", "search/results.py", "search/comparison_files.py"},
     "pyarrow": {"data/", "search/results.py"},
     "tensorboard": {"search/tensorboard.py"},
+    "matplotlib": {"search/comparison_plot.py"},
     "click": {"cli/"},
 }
 

@@ -93,7 +93,10 @@ class Progress:
         """Say how a trial ended."""
         score = "-" if record.score is None else f"{record.score:.4f}"
         reason = f" ({record.reason})" if record.reason else ""
-        text = f"trial {record.number} {record.status}{reason}: {self._config.metric} {score}, {record.passes} passes"
+        text = (
+            f"trial {record.number} {record.status}{reason}: {self._config.metric} {score}, {record.passes}"
+        )
+        text += " pass" if record.passes == 1 else " passes"
         if self._live is None:
             self._line(f"{text}, {duration(record.duration_s)}")
         elif record.status in (Status.FAILED, Status.DIVERGED):

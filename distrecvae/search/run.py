@@ -89,7 +89,7 @@ def search(
     space = load_space(config)
     config = one_trial_without_parameters(config, space)
     described = results.read_description(folder) if resume else None
-    if described is None and _in_use(folder):
+    if described is None and in_use(folder):
         raise ResultsError(
             f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out"
         )
@@ -206,7 +206,7 @@ def _conduct(
         data=described["data"],
         elapsed_s=conductor.elapsed_s,
         scored=scored,
-        resume_command=_resume_command(command, folder),
+        resume_command=resume_command(command, folder),
         complete=complete,
     )
     write_text(folder / SUMMARY_FILE, summary + "\n")
@@ -220,7 +220,7 @@ def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> Se
     return config if space.parameters else replace(config, trials=1)
 
 
-def _in_use(folder: Path) -> bool:
+def in_use(folder: Path) -> bool:
     """Tell whether something lies in the folder; hidden files are what a killed start leaves."""
     return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
 
@@ -297,7 +297,8 @@ def _check_same(
         )
 
 
-def _resume_command(command: str, folder: Path) -> str:
+def resume_command(command: str, folder: Path) -> str:
+    """Return the command line that goes on with what `command` began in `folder`."""
     parts = command if "--resume" in command.split() else f"{command} --resume"
     named = any(part.split("=")[0] in ("--out", "--name") for part in parts.split())
     return parts if named else f"{parts} --out {folder}"

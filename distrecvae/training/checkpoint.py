@@ -72,6 +72,7 @@ class LoadedModel:
         recommender: the model itself.
         item_ids: ids by item position.
         metrics: what was written about its quality.
+        n_parameters: floating-point numbers in it.
     """
 
     model: str
@@ -79,6 +80,7 @@ class LoadedModel:
     recommender: Recommender
     item_ids: npt.NDArray[np.generic]
     metrics: dict[str, Any]
+    n_parameters: int
 
 
 def save_model(
@@ -131,7 +133,9 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
         recommender = load_recommender(document["model"], config, len(item_ids), state, device)
     except (DistrecvaeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} is damaged: {_first_line(error)}") from None
-    return LoadedModel(document["model"], config, recommender, item_ids, read_json(folder / METRICS_FILE))
+    n_parameters = sum(value.numel() for value in state.values() if value.is_floating_point())
+    metrics = read_json(folder / METRICS_FILE)
+    return LoadedModel(document["model"], config, recommender, item_ids, metrics, n_parameters)
 
 
 def read_json(path: Path) -> dict[str, Any]:
