@@ -1,4 +1,4 @@
-"""A comparison as typed, on a real Ray: one table from whole searches, the same after it was killed; and its numbers."""
+"""A comparison as typed, on a real Ray: one table from whole searches, the same after a kill; and its numbers."""
 
 from __future__ import annotations
 
