@@ -43,10 +43,10 @@ class CDAEConfig:
     """
 
     hidden_dim: int = 200
-    loss: str = "square"
+    loss: str = "logistic"
     negatives: float | None = 5.0
     dropout: float = 0.5
-    regularization: float = 1e-3
+    regularization: float = 1e-4
     learning_rate: float = 1e-3
     batch_size: int = 500
 
