@@ -183,6 +183,7 @@ class GradientTrainer:
             losses = cast(UserNetwork, self._module).loss_of_users(rows, vectors, draws, updates)
             wanted.append(vectors)
         gradients = torch.autograd.grad(losses["loss"], wanted)
+        # Those by users' vectors, if there are any, come last.
         for parameter, gradient in zip(self._parameters, gradients, strict=False):
             parameter.grad = gradient
         self._optimizer.step()
