@@ -5,7 +5,7 @@ A cell's count is NB(r, p), r = exp(a) and p = sigmoid(b) for its two logits, an
     P(count = 0) = (1 - p)^r = exp(-rate),   rate = exp(a) softplus(b)
     P(count = 1) = r p (1 - p)^r
 
-A cell is a one either because its count is one (`counted`) or because it is not zero (`occurred`: the cell is Bernoulli).
+A cell is a one either because its count is one (`counted`) or because it is not zero (`occurred`, a Bernoulli cell).
 In both, the loss of a zero is its rate, whose derivatives are rate and exp(a) sigmoid(b). Items are gone through block
 by block; the few ones are then put right in their places. So neither logits nor targets of users x items are held.
 """
