@@ -52,6 +52,16 @@ def denoised(rows: SparseRows, dropout: float, draws: Draws, dtype: torch.dtype)
     return values * draws.kept(values.numel(), dropout) / (1 - dropout)
 
 
+def divergence(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """Return KL(N(mu, exp(logvar)) || N(0, I)) of each row, (n_rows,), for two (n_rows, latent_dim)."""
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1)
+
+
+def annealed(beta: float, anneal_updates: int, updates: int) -> float:
+    """Return the weight of a KL term after `updates` steps: min(beta, updates / anneal_updates), or beta for 0."""
+    return min(beta, updates / anneal_updates) if anneal_updates else beta
+
+
 class _GatherSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: torch.Tensor, rows: SparseRows, values: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,15 @@ from torch import nn
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.models.checks import require_fraction, require_number, require_whole
-from distrecvae.models.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published
+from distrecvae.models.layers import (
+    Draws,
+    ItemOutput,
+    SparseLinear,
+    annealed,
+    denoised,
+    divergence,
+    init_as_published,
+)
 from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.precision import linear
 from distrecvae.models.sparse import SparseRows
@@ -89,9 +97,8 @@ class MultVAE(nn.Module):
         mu, logvar = self._encoded(rows, values, self._low)
         z = mu + draws.normal((rows.n_rows, config.latent_dim), mu.dtype) * (logvar / 2).exp()
         nll = self.items.mean_loss(self._decoded(z, self._low), rows)
-        divergence = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1).mean()
-        beta = min(config.beta, updates / config.anneal_updates) if config.anneal_updates else config.beta
-        return {"loss": nll + beta * divergence, "nll": nll, "kl": beta * divergence}
+        kl = annealed(config.beta, config.anneal_updates, updates) * divergence(mu, logvar).mean()
+        return {"loss": nll + kl, "nll": nll, "kl": kl}
 
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
         """Return logits, float32, (n_users, n_items)."""

@@ -11,7 +11,7 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
-from distrecvae.models import autorec, ease, multdae, multvae, pmf, popularity, recvae, slim, wmf
+from distrecvae.models import autorec, cdae, ease, multdae, multvae, nbvae, pmf, popularity, recvae, slim, wmf
 from distrecvae.models.choices import Precision
 from distrecvae.training import builders
 from distrecvae.training.closed_form import closed_form
@@ -29,6 +29,8 @@ _MODELS: dict[str, Entry] = {
     "multvae": gradient(multvae.MultVAEConfig, multvae.MultVAE),
     "multdae": gradient(multdae.MultDAEConfig, multdae.MultDAE),
     "autorec": gradient(autorec.AutoRecConfig, autorec.AutoRec),
+    "cdae": gradient(cdae.CDAEConfig, cdae.CDAE),
+    "nbvae": gradient(nbvae.NBVAEConfig, nbvae.NBVAE),
     "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes),
     "slim": closed_form(slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes),
     "wmf": least_squares(wmf.WMFConfig, wmf.weigh_wmf),

@@ -23,6 +23,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "multvae": {"hidden_dim": 8, "latent_dim": 3},
     "multdae": {"hidden_dim": 8, "latent_dim": 3},
     "autorec": {"hidden_dim": 8},
+    "cdae": {"hidden_dim": 8},
+    "nbvae": {"hidden_dim": 8, "latent_dim": 3},
     "ease": {"regularization": 5},
     "slim": {"l1": 0.1, "l2": 0.5},
     "wmf": {"latent_dim": 3, "regularization": 1},
@@ -34,6 +36,8 @@ EAGER: dict[str, dict[str, Any]] = {
     "multvae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
     "multdae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
     "autorec": {"hidden_dim": 32, "batch_size": 4, "learning_rate": 1e-2, "dropout": 0.3},
+    "cdae": {"hidden_dim": 32, "batch_size": 4, "learning_rate": 1e-2, "dropout": 0.3},
+    "nbvae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
 }
 
 
