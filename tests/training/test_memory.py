@@ -52,7 +52,9 @@ print(json.dumps([estimate, peak() - before]))
 RECVAE = {"latent_dim": 64, "encoder_passes": 2}
 
 
-@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="resets a process's peak in /proc")
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="resets a process's peak in /proc"
+)
 @pytest.mark.parametrize(
     "case",
     [
