@@ -203,7 +203,8 @@ class RaCT(nn.Module):
 
     def _misjudged(self, h: torch.Tensor, ndcg: torch.Tensor) -> torch.Tensor:
         """Return the critic's mean squared error."""
-        return (ndcg - self.critic(h)).square().mean()
+        error: torch.Tensor = ndcg - self.critic(h)
+        return error.square().mean()
 
     def _features(self, rows: SparseRows, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """Return h, (n_rows, 3), and the true NDCG@100, (n_rows,), of one draw of what is withheld and of z."""

@@ -12,7 +12,7 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
-from distrecvae.models import autorec, ease, multdae, multvae, pmf, popularity, ract, recvae, slim, wmf
+from distrecvae.models import autorec, awae, ease, multdae, multvae, pmf, popularity, ract, recvae, slim, wmf
 from distrecvae.models.choices import Precision
 from distrecvae.training import builders
 from distrecvae.training.closed_form import closed_form
@@ -32,6 +32,7 @@ _MODELS: dict[str, Entry] = {
     "multvae": gradient(multvae.MultVAEConfig, multvae.MultVAE),
     "multdae": gradient(multdae.MultDAEConfig, multdae.MultDAE),
     "ract": phased(ract.RaCTConfig, partial(ract.RaCT, judge=withheld_ndcg)),
+    "awae": phased(awae.AWAEConfig, awae.AWAE),
     "autorec": gradient(autorec.AutoRecConfig, autorec.AutoRec),
     "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes),
     "slim": closed_form(slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes),

@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "multdae": {"hidden_dim": 8, "latent_dim": 3},
     # A pass of each phase and further ones, so that a state is kept and restored on both sides of a change.
     "ract": {"hidden_dim": 8, "latent_dim": 3, "actor_passes": 1, "critic_passes": 1},
+    "awae": {"hidden_dim": 8, "latent_dim": 3, "discriminator_dim": 5},
     "autorec": {"hidden_dim": 8},
     "ease": {"regularization": 5},
     "slim": {"l1": 0.1, "l2": 0.5},
@@ -43,6 +44,7 @@ EAGER: dict[str, dict[str, Any]] = {
         "actor_passes": 60,
         "critic_passes": 10,
     },
+    "awae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 1e-2},
     "autorec": {"hidden_dim": 32, "batch_size": 4, "learning_rate": 1e-2, "dropout": 0.3},
 }
 
