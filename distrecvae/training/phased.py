@@ -17,7 +17,7 @@ from distrecvae.models.precision import fast_float32, product_dtype
 from distrecvae.models.sparse import SparseRows
 from distrecvae.rng import derive_seed
 from distrecvae.training.batches import Cutter
-from distrecvae.training.entry import Entry
+from distrecvae.training.entry import Entry, score_bytes
 from distrecvae.training.gradient import gradient
 from distrecvae.training.noise import CountedNoise, Noise, Place, PlacedNoise
 from distrecvae.training.state import adam, moments, snapshot, take_over
@@ -226,5 +226,12 @@ def phased(config_class: type, network: Callable[..., torch.nn.Module]) -> Entry
         load_parameters(module.scorer, state, device)
         return module.scorer  # type: ignore[no-any-return]
 
-    # What is held is what a network with one loss holds: the parts share a batch's buffers.
-    return gradient(config_class, network)._replace(train=train, load=load)
+    def memory(
+        config: Any, train: InteractionMatrix, *, device: torch.device, precision: Precision
+    ) -> tuple[int, int]:
+        held, saved = plain.memory(config, train, device=device, precision=precision)
+        # Training users may be scored and ranked beside what a step holds.
+        return held + score_bytes(train.n_users, train.n_items), saved
+
+    plain = gradient(config_class, network)
+    return plain._replace(train=train, load=load, memory=memory)
