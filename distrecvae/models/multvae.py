@@ -94,11 +94,24 @@ class MultVAE(nn.Module):
         """Return the mean losses of a batch: ``loss``, which is minimized, and its parts ``nll`` and ``kl``."""
         config = self._config
         values = denoised(rows, config.dropout, draws, self.items.bias.dtype)
-        mu, logvar = self._encoded(rows, values, self._low)
-        z = mu + draws.normal((rows.n_rows, config.latent_dim), mu.dtype) * (logvar / 2).exp()
-        nll = self.items.mean_loss(self._decoded(z, self._low), rows)
-        kl = annealed(config.beta, config.anneal_updates, updates) * divergence(mu, logvar).mean()
+        code, mean_divergence = self.sampled(rows, values, draws)
+        nll = self.items.mean_loss(code, rows)
+        kl = annealed(config.beta, config.anneal_updates, updates) * mean_divergence
         return {"loss": nll + kl, "nll": nll, "kl": kl}
+
+    def sampled(
+        self, rows: SparseRows, values: torch.Tensor, draws: Draws
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the last layer's code at a sampled z, (n_rows, hidden_dim), and the mean KL term, not weighted.
+
+        Args:
+            rows: the batch's users.
+            values: (n_places,), what the encoder sees at their interactions.
+            draws: where the noise of z comes from.
+        """
+        mu, logvar = self._encoded(rows, values, self._low)
+        z = mu + draws.normal((rows.n_rows, self._config.latent_dim), mu.dtype) * (logvar / 2).exp()
+        return self._decoded(z, self._low), divergence(mu, logvar).mean()
 
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
         """Return logits, float32, (n_users, n_items)."""

@@ -75,6 +75,7 @@ class Pointwise:
         code_gradient: torch.Tensor | None = None,
         weight_gradient: torch.Tensor | None = None,
         bias_gradient: torch.Tensor | None = None,
+        row_weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return each row's loss, (n_rows,), and write the gradients of their mean.
 
@@ -86,6 +87,7 @@ class Pointwise:
             code_gradient: overwritten with the gradient by `code` where given.
             weight_gradient: overwritten with the gradient by `weight` where given.
             bias_gradient: overwritten with the gradient by `bias` where given.
+            row_weights: (n_rows,), what each row counts in that mean, not in what is returned; None for 1 each.
         """
         low, scratch = self._low, self._scratch
         losses = code.new_zeros(rows.n_rows)
@@ -108,6 +110,8 @@ class Pointwise:
                 (derivative,) = torch.autograd.grad(cells.sum(), logits)
             losses += cells.detach().sum(dim=1)
             derivative /= rows.n_rows
+            if row_weights is not None:
+                derivative *= row_weights[:, None]
             if bias_gradient is not None:
                 torch.sum(derivative, dim=0, out=bias_gradient[start:stop])
             factor = rounded(derivative, low, scratch, "derivative")

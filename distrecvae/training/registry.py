@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,21 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
-from distrecvae.models import autorec, cdae, ease, multdae, multvae, nbvae, pmf, popularity, recvae, slim, wmf
+from distrecvae.models import (
+    autorec,
+    awae,
+    cdae,
+    ease,
+    multdae,
+    multvae,
+    nbvae,
+    pmf,
+    popularity,
+    ract,
+    recvae,
+    slim,
+    wmf,
+)
 from distrecvae.models.choices import Precision
 from distrecvae.training import builders
 from distrecvae.training.closed_form import closed_form
@@ -19,7 +34,9 @@ from distrecvae.training.device import checked_device, resolved_precision
 from distrecvae.training.entry import Entry
 from distrecvae.training.gradient import gradient
 from distrecvae.training.least_squares import least_squares
+from distrecvae.training.phased import phased
 from distrecvae.training.trainer import Trainer
+from distrecvae.training.withheld import withheld_ndcg
 
 # Another model is one more line here: docs/models.md, "Adding a model".
 _MODELS: dict[str, Entry] = {
@@ -28,6 +45,8 @@ _MODELS: dict[str, Entry] = {
     ),
     "multvae": gradient(multvae.MultVAEConfig, multvae.MultVAE),
     "multdae": gradient(multdae.MultDAEConfig, multdae.MultDAE),
+    "ract": phased(ract.RaCTConfig, partial(ract.RaCT, judge=withheld_ndcg)),
+    "awae": phased(awae.AWAEConfig, awae.AWAE),
     "autorec": gradient(autorec.AutoRecConfig, autorec.AutoRec),
     "cdae": gradient(cdae.CDAEConfig, cdae.CDAE),
     "nbvae": gradient(nbvae.NBVAEConfig, nbvae.NBVAE),

@@ -208,7 +208,10 @@ class TrainingRun:
         history = self._training.history
         if history:
             text = io.StringIO(newline="")
-            writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+            names = dict.fromkeys(
+                name for report in history for name in report
+            )  # phases have losses of their own
+            writer = csv.DictWriter(text, list(names), lineterminator="\n")
             writer.writeheader()
             writer.writerows(history)
             write_text(self._folder / HISTORY_FILE, text.getvalue())

@@ -130,6 +130,16 @@ def test_a_model_that_is_solved_takes_one_pass(data: Path, tmp_path: Path, run: 
     assert len(history(tmp_path / "out")) == 1
 
 
+def test_a_run_goes_through_phases_whose_losses_differ(data: Path, tmp_path: Path, run: Run) -> None:
+    out, phases = tmp_path / "run", ("--set", "actor_passes=1", "--set", "critic_passes=1")
+    start = ("train", "--data", data, "--model", "ract", *SMALL, *phases, "--out", out)
+    assert run(*start, "--max-passes", 2)[0] == 0
+    assert run("train", "--out", out, "--resume", "--max-passes", 4)[0] == 0
+    rows = history(out)
+    has = [[bool(row[f"train/{name}"]) for name in ("loss", "critic_loss", "actor_loss")] for row in rows]
+    assert has == [[True, False, False], [False, True, False], [False, True, True], [False, True, True]]
+
+
 def test_a_finished_run_can_be_given_more_passes(data: Path, tmp_path: Path, run: Run) -> None:
     for name, budgets in (("whole", [16]), ("parts", [8, 16])):
         for number, budget in enumerate(budgets):
