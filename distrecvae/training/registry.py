@@ -11,7 +11,18 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
-from distrecvae.models import autorec, ease, multdae, multvae, pmf, popularity, recvae, slim, wmf
+from distrecvae.models import (
+    autorec,
+    ease,
+    multdae,
+    multvae,
+    pmf,
+    popularity,
+    recvae,
+    recvae_implicitslim,
+    slim,
+    wmf,
+)
 from distrecvae.models.choices import Precision
 from distrecvae.training import builders
 from distrecvae.training.closed_form import closed_form
@@ -25,6 +36,13 @@ from distrecvae.training.trainer import Trainer
 _MODELS: dict[str, Entry] = {
     "recvae": Entry(
         recvae.RecVAEConfig, builders.recvae, recvae.load_recvae, builders.recvae_bytes, rounds=True
+    ),
+    "recvae-implicitslim": Entry(
+        recvae_implicitslim.RecVAEImplicitSLIMConfig,
+        builders.recvae_implicitslim,
+        recvae.load_recvae,
+        builders.recvae_implicitslim_bytes,
+        rounds=True,
     ),
     "multvae": gradient(multvae.MultVAEConfig, multvae.MultVAE),
     "multdae": gradient(multdae.MultDAEConfig, multdae.MultDAE),
@@ -168,7 +186,7 @@ def _entry(model: str) -> Entry:
 
 def _fitting(model: str, config: Any) -> Entry:
     entry = _entry(model)
-    if not isinstance(config, entry.config_class):
+    if type(config) is not entry.config_class:  # a model's settings may extend another's
         raise ConfigError(
             f"{type(config).__name__} does not fit {model}; it takes a {entry.config_class.__name__}"
         )
