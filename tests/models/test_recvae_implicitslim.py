@@ -47,7 +47,7 @@ def dense_step(V: Matrix, X: Matrix, lam: float, alpha: float, threshold: int) -
 
 
 def direct_step(V: Matrix, X: Matrix, lam: float, alpha: float) -> Matrix:
-    """The paper's minimum: V = alpha (alpha A^T A + H^-1)^-1 A^T V, items x items inverted, A = V."""
+    """The same without Woodbury: alpha (alpha A A^T + H^-1)^-1 A A^T V, items x items inverted, A = V."""
     gram = X.T @ X
     shifted = gram + lam * np.eye(len(gram))
     D = np.diag(1 / (np.diag(gram) + lam))
