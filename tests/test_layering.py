@@ -19,6 +19,7 @@ LAYERS = {
     "errors": 0,
     "rng": 0,
     "files": 0,
+    "packaged": 0,
     "data": 1,
     "metrics": 1,
     "models": 2,

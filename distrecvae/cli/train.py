@@ -30,17 +30,17 @@ INTERRUPTED = 130
 @click.option("--model", metavar="NAME", help="A model of docs/models.md.  [default: recvae]")
 @click.option(
     "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Settings in YAML or JSON; also the config.json of a finished model.",
+    "config_source",
+    metavar="NAME|FILE",
+    help="A packaged configuration (docs/models.md lists them), or settings in YAML or JSON; also the config.json of "
+    "a finished model.",
 )
 @click.option(
     "--set",
     "words",
     multiple=True,
     metavar="NAME=VALUE",
-    help="One setting, over the file's; repeat it. `none` is null.",
+    help="One setting, over --config's; repeat it. `none` is null.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Results folder.")
 @click.option(
@@ -73,7 +73,7 @@ INTERRUPTED = 130
 def command(
     data: Path | None,
     model: str | None,
-    config_file: Path | None,
+    config_source: str | None,
     words: tuple[str, ...],
     out: Path,
     max_passes: int | None,
@@ -94,6 +94,7 @@ def command(
     Examples:
       distrecvae train --data data/mine --out runs/published
       distrecvae train --data data/mine --out runs/small --set latent_dim=64 --set gamma=0.01
+      distrecvae train --data data/mine --out runs/joint --config recvae-joint
       distrecvae train --data data/mine --out runs/again --config runs/search/best/config.json
       distrecvae train --out runs/published --resume
     """
@@ -103,15 +104,15 @@ def command(
 
     given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data and str(data)}
     given = {name: value for name, value in given.items() if value is not None}
-    configured = bool(model or config_file or words)
+    configured = bool(model or config_source or words)
     use_threads(threads)
     device = usable_device(device)
     if not resume:
-        split, settings = _new_settings(given, model, config_file, words, precision, device)
+        split, settings = _new_settings(given, model, config_source, words, precision, device)
         _refuse_used(out)
     else:
         split, settings = _old_settings(
-            out, given, (model, config_file, words) if configured else None, precision
+            out, given, (model, config_source, words) if configured else None, precision
         )
     with exclusive(out):
         if not resume:
@@ -146,7 +147,7 @@ def command(
 def _new_settings(
     given: dict[str, Any],
     model: str | None,
-    config_file: Path | None,
+    config_source: str | None,
     words: tuple[str, ...],
     precision: str | None,
     device: str,
@@ -160,7 +161,7 @@ def _new_settings(
 
     if "data" not in given:
         raise ConfigError("--data is missing; give a dataset folder (`distrecvae prepare` makes one)")
-    chosen, config = read_config(model, config_file, words)
+    chosen, config = read_config(model, config_source, words)
     split = load_dataset(given["data"])
     settings = RunSettings(
         model=chosen,
@@ -175,7 +176,7 @@ def _new_settings(
 def _old_settings(
     out: Path,
     given: dict[str, Any],
-    configuration: tuple[str | None, Path | None, tuple[str, ...]] | None,
+    configuration: tuple[str | None, str | None, tuple[str, ...]] | None,
     precision: str | None,
 ) -> tuple[Split, RunSettings]:
     """Return the data and the settings of the run in `out`, with what was given anew."""

@@ -24,6 +24,7 @@ from distrecvae.models import (
     popularity,
     ract,
     recvae,
+    recvae_implicitslim,
     slim,
     wmf,
 )
@@ -42,6 +43,13 @@ from distrecvae.training.withheld import withheld_ndcg
 _MODELS: dict[str, Entry] = {
     "recvae": Entry(
         recvae.RecVAEConfig, builders.recvae, recvae.load_recvae, builders.recvae_bytes, rounds=True
+    ),
+    "recvae-implicitslim": Entry(
+        recvae_implicitslim.RecVAEImplicitSLIMConfig,
+        builders.recvae_implicitslim,
+        recvae.load_recvae,
+        builders.recvae_implicitslim_bytes,
+        rounds=True,
     ),
     "multvae": gradient(multvae.MultVAEConfig, multvae.MultVAE),
     "multdae": gradient(multdae.MultDAEConfig, multdae.MultDAE),
@@ -198,7 +206,7 @@ def _entry(model: str) -> Entry:
 
 def _fitting(model: str, config: Any) -> Entry:
     entry = _entry(model)
-    if not isinstance(config, entry.config_class):
+    if type(config) is not entry.config_class:  # a model's settings may extend another's
         raise ConfigError(
             f"{type(config).__name__} does not fit {model}; it takes a {entry.config_class.__name__}"
         )

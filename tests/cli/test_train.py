@@ -67,6 +67,22 @@ def assert_same_result(a: Path, b: Path) -> None:
     assert all(torch.equal(state_a[name], state_b[name]) for name in state_a)
 
 
+def test_a_packaged_configuration_is_taken_by_name(data: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    named = ("--config", "recvae-joint", *SMALL)
+    assert run("train", "--data", data, "--out", out, "--max-passes", 2, *named)[0] == 0
+    config = json.loads((out / "best" / "config.json").read_text())
+    assert config["config"]["alternating"] is False
+    assert config["config"]["latent_dim"] == 4
+    code, text, _ = run("train", "--out", out, "--max-passes", 3, "--resume", *named)
+    assert code == 0
+    assert "going on after 2 passes" in text
+    code, _, error = run("train", "--data", data, "--out", tmp_path / "no", "--config", "recvae-jiont")
+    assert code == 2
+    assert "did you mean 'recvae-joint'" in error
+    assert error.count("\n") == 1
+
+
 def test_a_run_ends_in_a_scored_model(data: Path, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "out"
     code, text, _ = run("train", "--data", data, "--out", out, "--max-passes", 21, *SMALL)

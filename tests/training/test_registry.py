@@ -20,6 +20,7 @@ from tests.training.checkerboard import checkerboard, withheld_diagonal
 
 SMALL: dict[str, dict[str, Any]] = {
     "recvae": {"hidden_dim": 8, "latent_dim": 3},
+    "recvae-implicitslim": {"hidden_dim": 8, "latent_dim": 3, "regularization": 5, "refine_every": 2},
     "multvae": {"hidden_dim": 8, "latent_dim": 3},
     "multdae": {"hidden_dim": 8, "latent_dim": 3},
     # A pass of each phase and further ones, so that a state is kept and restored on both sides of a change.
@@ -36,6 +37,13 @@ SMALL: dict[str, dict[str, Any]] = {
 # What lets a model learn a board of 16 users within 80 passes.
 EAGER: dict[str, dict[str, Any]] = {
     "recvae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
+    "recvae-implicitslim": {
+        "hidden_dim": 32,
+        "latent_dim": 8,
+        "batch_size": 4,
+        "learning_rate": 2e-2,
+        "refine_every": 5,
+    },
     "multvae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
     "multdae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
     "ract": {
