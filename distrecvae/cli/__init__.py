@@ -17,6 +17,9 @@ COMMANDS = {
     "search": "tune a model on a dataset, on this machine or a Ray cluster",
     "train": "train one configuration and score it on the test users",
     "evaluate": "score a saved model on held-out users",
+    "recommend": "write each user's best items, from a file of histories",
+    "export": "write a saved model as ONNX or as a PyTorch program",
+    "doctor": "say what this machine offers a search, and what to mend",
 }
 
 

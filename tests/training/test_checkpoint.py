@@ -83,7 +83,7 @@ def test_a_model_folder_has_all_it_takes(folder: Path) -> None:
     assert loaded.recommender.n_items == 3
     assert loaded.metrics["test"]["mean"]["ndcg_100"] == 0.5
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "items.parquet", "metrics.json", "model.safetensors"}
+    assert names == {"README.md", "config.json", "items.parquet", "metrics.json", "model.safetensors"}
 
 
 def test_a_model_folder_is_replaced_whole_and_nothing_is_left_beside_it(folder: Path) -> None:
