@@ -34,7 +34,7 @@ ROOMS = {
     "ray": {"search/driver.py", "search/trainable.py", "search/callbacks.py"},
     "optuna": {"search/"},
     "torch": {"models/", "training/", "evaluation.py", "recommendation.py"},
-    "onnx": {"training/export.py"},
+    "onnxscript": {"training/export.py"},
     "onnxruntime": {"training/export.py"},
     "pandas": {"data/", "search/results.py"},
     "pyarrow": {"data/", "search/results.py"},

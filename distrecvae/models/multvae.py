@@ -16,7 +16,7 @@ from torch import nn
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.models.checks import require_fraction, require_number, require_whole
-from distrecvae.models.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published
+from distrecvae.models.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published, unit_rows
 from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.precision import linear
 from distrecvae.models.sparse import SparseRows
@@ -86,7 +86,7 @@ class MultVAE(nn.Module):
         """Return the mean losses of a batch: ``loss``, which is minimized, and its parts ``nll`` and ``kl``."""
         config = self._config
         values = denoised(rows, config.dropout, draws, self.items.bias.dtype)
-        mu, logvar = self._encoded(rows, values, self._low)
+        mu, logvar = self._encoded(self.first(rows, values), self._low)
         z = mu + draws.normal((rows.n_rows, config.latent_dim), mu.dtype) * (logvar / 2).exp()
         nll = self.items.mean_loss(self._decoded(z, self._low), rows)
         divergence = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1).mean()
@@ -97,15 +97,21 @@ class MultVAE(nn.Module):
         """Return logits, float32, (n_users, n_items)."""
         rows = SparseRows.from_matrix(fold_in, self.items.bias.device)
         with torch.no_grad():
-            mu, _ = self._encoded(rows, rows.unit_values(self.items.bias.dtype), None)
+            mu, _ = self._encoded(self.first(rows, rows.unit_values(self.items.bias.dtype)), None)
             scores: torch.Tensor = self.items(self._decoded(mu, None))
         return scores.float()
 
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        mu, _ = self._encoded(self.first.dense(unit_rows(x)), None)
+        scores: torch.Tensor = self.items(self._decoded(mu, None))
+        return scores
+
     def _encoded(
-        self, rows: SparseRows, values: torch.Tensor, low: torch.dtype | None
+        self, preactivation: torch.Tensor, low: torch.dtype | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mu and logvar, each (n_rows, latent_dim)."""
-        hidden = torch.tanh(self.first(rows, values))
+        """Return mu and logvar, each (n_rows, latent_dim), from what the first layer gives, (n_rows, hidden_dim)."""
+        hidden = torch.tanh(preactivation)
         mu, logvar = linear(hidden, self.posterior.weight, self.posterior.bias, low).chunk(2, dim=1)
         return mu, logvar
 
