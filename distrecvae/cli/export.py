@@ -20,8 +20,8 @@ _FORMATS = ("onnx", "pt2")
 def command(folder: Path, out: Path, file_format: str | None) -> None:
     """Write a saved model as one graph, from users' rows to scores.
 
-    onnx is for ONNX Runtime and whatever else reads ONNX; it needs `pip install 'distrecvae[export]'`. pt2
-    is a program of torch.export, for PyTorch; TorchScript, which PyTorch has deprecated, is not written.
+    onnx is for ONNX Runtime and whatever else reads ONNX; it needs `pip install onnxscript onnxruntime`.
+    pt2 is a program of torch.export, for PyTorch; TorchScript, which PyTorch has deprecated, is not written.
 
     The graph takes `histories`, float32 (batch, n_items), 1 where a user has an item, else 0, and
     gives `scores`, float32 (batch, n_items). What a user has is scored too: leave it out

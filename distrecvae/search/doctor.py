@@ -48,11 +48,14 @@ def examine(address: str | None) -> Iterator[Finding]:
     try:
         with driver.ray_session(address) as cluster:
             yield from _of_ray(machine, cluster, address)
-    except (DistrecvaeError, RuntimeError, OSError, ValueError) as error:
+    except DistrecvaeError as error:
+        text, _, remedy = str(error).rpartition("; ")
+        yield Finding("Ray", text, remedy)
+    except (RuntimeError, OSError, ValueError) as error:
         yield Finding(
             "Ray",
             f"does not work ({' '.join(str(error).split())[:200]})",
-            "run `ray stop`, look into /tmp/ray/session_latest/logs; on a cluster check --address and versions",
+            f"look into {machine.ray_folder}/ray/session_latest/logs; on a cluster compare Ray's and Python's versions",
         )
 
 

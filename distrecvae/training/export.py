@@ -82,7 +82,7 @@ def _save_onnx(program: torch.export.ExportedProgram, path: Path, about: str, n_
     for package in ("onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise ResourceError(
-                f"{package} is not installed, which ONNX needs; pip install 'distrecvae[export]', or --format pt2"
+                f"{package} is not installed, which ONNX needs; pip install onnxscript onnxruntime, or write a .pt2"
             )
     import onnxruntime
 

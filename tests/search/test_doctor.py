@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from distrecvae.errors import ResourceError
 from distrecvae.search import doctor, driver
 from distrecvae.search.doctor import Finding
 from distrecvae.search.driver import Cluster, Slots
@@ -140,6 +141,16 @@ def test_a_ray_that_does_not_start_is_a_finding(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     finding = the(finding for finding in doctor.examine(None) if finding.subject == "Ray")
     assert finding.text == "does not work (raylet died at head:6379)"
+
+
+def test_an_error_of_ours_has_its_own_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_require_listener", _refuse)
+    finding = the(finding for finding in doctor.examine("head:1") if finding.subject == "Ray")
+    assert finding == Finding("Ray", "head:1: nothing; listens", "start Ray")
+
+
+def _refuse(where: str) -> None:
+    raise ResourceError(f"{where}: nothing; listens; start Ray")
 
 
 def test_what_a_search_would_take() -> None:
