@@ -194,9 +194,7 @@ def of_nodes(here: Machine, nodes: Mapping[str, Machine | str]) -> Iterator[Find
                 "install the same versions on every node: pip install -c constraints.txt",
             )
         else:
-            yield Finding(
-                f"node {name}", f"{node.usable_cores} cores, {len(node.gpus)} GPUs, the same versions"
-            )
+            yield Finding(f"node {name}", f"{node.usable_cores} cores, the same versions")
 
 
 def _comparable(machine: Machine) -> dict[str, str]:
