@@ -24,6 +24,7 @@ LAYERS = {
     "metrics": 1,
     "models": 2,
     "evaluation": 3,
+    "recommendation": 3,
     "training": 4,
     "search": 5,
     "cli": 6,
@@ -33,7 +34,9 @@ LAYERS = {
 ROOMS = {
     "ray": {"search/driver.py", "search/trainable.py", "search/callbacks.py"},
     "optuna": {"search/"},
-    "torch": {"models/", "training/", "evaluation.py"},
+    "torch": {"models/", "training/", "evaluation.py", "recommendation.py"},
+    "onnxscript": {"training/export.py"},
+    "onnxruntime": {"training/export.py"},
     "pandas": {"data/", "search/results.py", "search/comparison_files.py"},
     "pyarrow": {"data/", "search/results.py"},
     "tensorboard": {"search/tensorboard.py"},

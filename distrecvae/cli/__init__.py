@@ -18,6 +18,9 @@ COMMANDS = {
     "compare": "tune several models under one budget and say which is best",
     "train": "train one configuration and score it on the test users",
     "evaluate": "score a saved model on held-out users",
+    "recommend": "write each user's best items, from a file of histories",
+    "export": "write a saved model as ONNX or as a PyTorch program",
+    "doctor": "say what this machine offers a search, and what to mend",
 }
 
 

@@ -12,7 +12,7 @@ from distrecvae.errors import DataError
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--model", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR",
-              help="Model folder: the best/ of a training run or a search.")  # fmt: skip
+              help="Results folder of `train` or `search`, or the best/ in it.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path), required=True, metavar="DIR",
               help="Dataset folder with the same items.")  # fmt: skip
 @click.option("--group", type=click.Choice(["test", "valid"]), default="test", show_default=True,

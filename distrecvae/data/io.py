@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from distrecvae import __version__
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.data.summary import facts
 from distrecvae.errors import DataError
 from distrecvae.files import new_folder, replacing, write_json
 
@@ -141,6 +142,17 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
             f"{FORMAT}; run `distrecvae prepare` again"
         )
     return dict(document)
+
+
+def data_facts(folder: Path | str, split: Split) -> dict[str, Any]:
+    """Return what a model trained on `split`, which was read from `folder`, says of its data.
+
+    A folder that is gone by now costs the model nothing but the protocol's options.
+    """
+    try:
+        return facts(split, read_protocol(folder))
+    except DataError:
+        return facts(split, {})
 
 
 def save_ids(path: Path | str, ids: npt.NDArray[Any], *, kind: IdKind = "item_id") -> None:

@@ -63,6 +63,11 @@ def annealed(beta: float, anneal_updates: int, updates: int) -> float:
     return min(beta, updates / anneal_updates) if anneal_updates else beta
 
 
+def unit_rows(x: torch.Tensor) -> torch.Tensor:
+    """Return x / ||x||_2 of rows of zeros and ones, (n_rows, n_items); an empty row stays one."""
+    return x * x.sum(dim=1, keepdim=True).clamp(min=1).rsqrt()
+
+
 class _GatherSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: torch.Tensor, rows: SparseRows, values: torch.Tensor) -> torch.Tensor:
@@ -95,6 +100,10 @@ class SparseLinear(nn.Module):
         """Return x W + b, (n_rows, out_dim), for the rows with `values`, (n_places,), at their interactions."""
         product: torch.Tensor = _GatherSum.apply(self.weight, rows, values)  # type: ignore[no-untyped-call]
         return product + self.bias
+
+    def dense(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x W + b, (n_rows, out_dim), for rows with a place for every item, (n_rows, n_items)."""
+        return x @ self.weight + self.bias
 
 
 class _MeanLoss(torch.autograd.Function):

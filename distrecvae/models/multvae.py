@@ -24,6 +24,7 @@ from distrecvae.models.layers import (
     denoised,
     divergence,
     init_as_published,
+    unit_rows,
 )
 from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.precision import linear
@@ -109,7 +110,7 @@ class MultVAE(nn.Module):
             values: (n_places,), what the encoder sees at their interactions.
             draws: where the noise of z comes from.
         """
-        mu, logvar = self._encoded(rows, values, self._low)
+        mu, logvar = self._encoded(self.first(rows, values), self._low)
         z = mu + draws.normal((rows.n_rows, self._config.latent_dim), mu.dtype) * (logvar / 2).exp()
         return self._decoded(z, self._low), divergence(mu, logvar).mean()
 
@@ -117,15 +118,21 @@ class MultVAE(nn.Module):
         """Return logits, float32, (n_users, n_items)."""
         rows = SparseRows.from_matrix(fold_in, self.items.bias.device)
         with torch.no_grad():
-            mu, _ = self._encoded(rows, rows.unit_values(self.items.bias.dtype), None)
+            mu, _ = self._encoded(self.first(rows, rows.unit_values(self.items.bias.dtype)), None)
             scores: torch.Tensor = self.items(self._decoded(mu, None))
         return scores.float()
 
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        mu, _ = self._encoded(self.first.dense(unit_rows(x)), None)
+        scores: torch.Tensor = self.items(self._decoded(mu, None))
+        return scores
+
     def _encoded(
-        self, rows: SparseRows, values: torch.Tensor, low: torch.dtype | None
+        self, preactivation: torch.Tensor, low: torch.dtype | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mu and logvar, each (n_rows, latent_dim)."""
-        hidden = torch.tanh(self.first(rows, values))
+        """Return mu and logvar, each (n_rows, latent_dim), from what the first layer gives, (n_rows, hidden_dim)."""
+        hidden = torch.tanh(preactivation)
         mu, logvar = linear(hidden, self.posterior.weight, self.posterior.bias, low).chunk(2, dim=1)
         return mu, logvar
 

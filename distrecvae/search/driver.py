@@ -19,6 +19,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ResourceError
@@ -36,6 +37,9 @@ RETRIES = 3
 
 ANSWER_S = 10.0
 """How long a cluster's address may take to accept a connection."""
+
+NODE_ANSWER_S = 60.0
+"""How long a node may take to answer a question: a worker is started there first."""
 
 _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative data paths keep their meaning
@@ -165,6 +169,26 @@ def _cluster() -> Cluster:
     nodes = tuple((float(node.get("CPU", 0.0)), float(node.get("GPU", 0.0))) for node in alive)
     stores = [int(node["object_store_memory"]) for node in alive if "object_store_memory" in node]
     return Cluster(nodes, min(stores, default=0), sum(int(node.get("memory", 0)) for node in alive))
+
+
+def on_every_node(ask: Callable[[], Any]) -> dict[str, Any]:
+    """Return what `ask` returns on each living node, by address; where it failed, the reason as text.
+
+    `ask` is sent by its name: a node without this package cannot answer.
+    """
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+            worker = ray.remote(ask).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+            asked[f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"] = worker.remote()
+    answers: dict[str, Any] = {}
+    for name, answer in asked.items():
+        try:
+            answers[name] = ray.get(answer, timeout=NODE_ANSWER_S)
+        except ray.exceptions.RayError as error:
+            answers[name] = " ".join(str(error).split())[-200:]
+    return answers
 
 
 def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:

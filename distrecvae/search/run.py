@@ -197,7 +197,14 @@ def _conduct(
     scored = None
     if complete:
         keeper.clean()
-        scored = publish_best(conductor, session.split, folder, model=config.model, metric=config.metric)
+        scored = publish_best(
+            conductor,
+            session.split,
+            folder,
+            model=config.model,
+            metric=config.metric,
+            data=described["data"],
+        )
     summary = search_summary(
         config=config,
         ledger=ledger,

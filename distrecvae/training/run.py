@@ -16,6 +16,7 @@ from typing import Any
 
 from distrecvae import __version__
 from distrecvae.data.dataset import Split
+from distrecvae.data.io import data_facts
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.files import write_json, write_text
@@ -29,7 +30,7 @@ FORMAT = 1
 RUN_FILE = "run.json"
 STATE_FILE = "state.safetensors"
 HISTORY_FILE = "history.csv"
-BEST_FOLDER = "best"
+BEST_FOLDER = checkpoint.BEST_FOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +202,7 @@ class TrainingRun:
             state=self._training.best_state,
             item_ids=self._split.item_ids,
             metrics=metrics,
+            data=data_facts(settings.data, self._split),
         )
         return scores
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from distrecvae.cli import main
-from distrecvae.data.io import save_dataset
+from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
@@ -94,6 +94,13 @@ def test_a_run_ends_in_a_scored_model(data: Path, tmp_path: Path, run: Run) -> N
     best = max(history(out), key=lambda row: float(row["valid/ndcg_100"]))
     assert metrics["valid"]["mean"]["ndcg_100"] == pytest.approx(float(best["valid/ndcg_100"]))
     assert metrics["passes"] == int(best["passes"])
+    loaded = load_model(out)  # the results folder will do
+    assert loaded.data["fingerprint"] == load_dataset(data).fingerprint
+    card = (out / "best" / "README.md").read_text()
+    assert (
+        f"{metrics['test']['mean']['ndcg_100']:.4f} ± {metrics['test']['standard_error']['ndcg_100']:.4f}"
+        in card
+    )
     assert 0 < metrics["test"]["mean"]["ndcg_100"] < 1
     assert load_model(out / "best").config.latent_dim == 4
 

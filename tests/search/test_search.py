@@ -119,6 +119,9 @@ def test_tables_agree_with_each_other(whole: tuple[Path, Any]) -> None:
 def test_the_best_model_scores_what_the_summary_says(whole: tuple[Path, Any], site: Site) -> None:
     loaded = load_model(whole[0] / "best")
     split = load_dataset(site.folder / "data")
+    described = json.loads((whole[0] / "search.json").read_text())
+    assert loaded.data["fingerprint"] == described["dataset"]["fingerprint"]
+    assert loaded.data["fingerprint"] in (whole[0] / "best" / "README.md").read_text()
     metrics = json.loads((whole[0] / "best" / "metrics.json").read_text())
     assert loaded.item_ids.tolist() == split.item_ids.tolist()
     assert evaluate(loaded.recommender, split.valid).mean("ndcg_100") == pytest.approx(
