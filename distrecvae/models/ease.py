@@ -6,14 +6,17 @@ with diag(B) = 0 is, with P = (X^T X + lambda I)^-1, solved by B_ij = -P_ij / P_
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy.typing as npt
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
 from distrecvae.models.checks import require_number
-from distrecvae.models.item_weights import gram_bytes, gram_matrix, load_item_weights
+from distrecvae.models.item_weights import gram_bytes, lent_gram, load_item_weights
 
 load_ease = load_item_weights
 
@@ -36,14 +39,24 @@ class EASEConfig:
 
 
 def solve_ease(
-    config: EASEConfig, train: InteractionMatrix, device: torch.device | str = "cpu"
+    config: EASEConfig,
+    train: InteractionMatrix,
+    device: torch.device | str = "cpu",
+    common: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Return the parameters: ``weight``, B, float32, (n_items, n_items); solved in float64.
+
+    Args:
+        config: the regularization.
+        train: the training users.
+        device: where to solve.
+        common: the Gram matrix, where it is lent (`gram_arrays`); None computes it.
 
     Raises:
         DivergedError: the Gram matrix cannot be inverted with so little regularization.
     """
-    gram = gram_matrix(train, torch.float64, device)
+    # Counts of users are whole in float32; the copy in float64 is ours to change.
+    gram = lent_gram(train, common).to(device).to(torch.float64)
     gram.diagonal().add_(config.regularization)
     factor, failed = torch.linalg.cholesky_ex(gram)
     del gram  # one matrix of this size less while the next is made
@@ -60,7 +73,9 @@ def solve_ease(
 def ease_bytes(
     config: EASEConfig,  # noqa: ARG001
     train: InteractionMatrix,
+    lent: bool = False,
 ) -> tuple[int, int]:
-    """Return what solving takes at its peak, and the weights: bytes."""
+    """Return what solving takes at its peak, and the weights: bytes; of a Gram matrix that is `lent` nothing."""
     size = train.n_items**2
-    return max(gram_bytes(train, 8), 2 * 8 * size), 4 * size
+    # Two matrices in float64; that in float32 is gone before the second one is made.
+    return max(0 if lent else gram_bytes(train, 4), 2 * 8 * size), 4 * size

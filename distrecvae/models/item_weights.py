@@ -5,10 +5,12 @@ What such models are learned from is X^T X, the Gram matrix of the training user
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
@@ -77,6 +79,28 @@ def gram_matrix(train: InteractionMatrix, dtype: torch.dtype, device: torch.devi
         block = np.asarray((columns[:, start:stop].T @ rows).toarray())
         gram[start:stop] = torch.from_numpy(block)
     return gram.to(device)
+
+
+def gram_arrays(train: InteractionMatrix) -> dict[str, npt.NDArray[Any]]:
+    """Return what all solutions on `train` start from: ``gram``, X^T X, float32, (n_items, n_items)."""
+    return {"gram": gram_matrix(train, torch.float32, "cpu").numpy()}
+
+
+def gram_arrays_bytes(train: InteractionMatrix) -> int:
+    """Return the size of `gram_arrays`, without computing them: bytes."""
+    return 4 * train.n_items**2
+
+
+def lent_gram(train: InteractionMatrix, common: Mapping[str, npt.NDArray[Any]] | None) -> torch.Tensor:
+    """Return X^T X, float32, (n_items, n_items), on the CPU: what `common` holds, where it lies, or else computed.
+
+    What is lent must not be written to: other processes read the same memory.
+    """
+    if common is None:
+        return gram_matrix(train, torch.float32, "cpu")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(common["gram"])
 
 
 def gram_bytes(train: InteractionMatrix, itemsize: int) -> int:

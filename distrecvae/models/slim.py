@@ -15,14 +15,17 @@ coordinate after the other, at the speed of matrix products.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy.typing as npt
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
 from distrecvae.models.checks import require_number
-from distrecvae.models.item_weights import gram_bytes, gram_matrix, load_item_weights
+from distrecvae.models.item_weights import gram_bytes, lent_gram, load_item_weights
 from distrecvae.models.precision import fast_float32
 
 load_slim = load_item_weights
@@ -60,7 +63,10 @@ class SLIMConfig:
 
 
 def solve_slim(
-    config: SLIMConfig, train: InteractionMatrix, device: torch.device | str = "cpu"
+    config: SLIMConfig,
+    train: InteractionMatrix,
+    device: torch.device | str = "cpu",
+    common: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Return the parameters: ``weight``, float32, (n_items, n_items); column j are item j's w.
 
@@ -68,7 +74,7 @@ def solve_slim(
         DivergedError: weights still changed in the last sweep.
     """
     with fast_float32():
-        return {"weight": descend(gram_matrix(train, torch.float32, device), config)}
+        return {"weight": descend(lent_gram(train, common).to(device), config)}
 
 
 def descend(gram: torch.Tensor, config: SLIMConfig, tolerance: float = TOLERANCE) -> torch.Tensor:
@@ -133,8 +139,9 @@ def _sweep(gram: torch.Tensor, weight: torch.Tensor, items: torch.Tensor, config
 def slim_bytes(
     config: SLIMConfig,  # noqa: ARG001
     train: InteractionMatrix,
+    lent: bool = False,
 ) -> tuple[int, int]:
     """Return what solving takes at its peak, and the weights: bytes."""
     size = 4 * train.n_items**2
     # The Gram matrix, the result, the columns at work, those that are left when some are done, and oneDNN's copy.
-    return max(gram_bytes(train, 4), 5 * size), size
+    return max(0 if lent else gram_bytes(train, 4), (4 if lent else 5) * size), size

@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import floor
 from pathlib import Path
@@ -27,7 +27,9 @@ from distrecvae.search.callbacks import ConductedCallback, ConductedScheduler, C
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.trainable import shared_arrays, trainable
+from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, device_facts
+from distrecvae.training.entry import Common
 
 TUNE_FOLDER = ".ray"
 """Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
@@ -109,6 +111,7 @@ class Session:
 
     cluster: Cluster
     split: Split
+    _lent: dict[Common, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def data(self) -> Any:
@@ -118,6 +121,26 @@ class Session:
             ResourceError: as `lend`.
         """
         return lend(self.split, self.cluster)
+
+    def lends_common(self, model: str) -> bool:
+        """Tell whether `common` has something for the trials of `model`: they need it, and it fits beside the rest."""
+        common, train = registry.common_of(model), self.split.train
+        if common is None or common in self._lent:
+            return common is not None
+        held = dataset_bytes(self.split) + sum(other.size(train) for other in self._lent)
+        return held + common.size(train) <= self.cluster.object_store_bytes
+
+    def common(self, model: str) -> Any:
+        """Return a reference of what the trials of `model` have in common, None where each has to compute it itself.
+
+        It is computed here, when first asked for, and put into Ray's object store once for all models that share it.
+        """
+        common = registry.common_of(model)
+        if common is None or not self.lends_common(model):
+            return None
+        if common not in self._lent:
+            self._lent[common] = ray.put(common.compute(self.split.train))
+        return self._lent[common]
 
 
 @contextmanager
@@ -253,19 +276,25 @@ def lend(split: Split, cluster: Cluster) -> Any:
 
 
 def run_trials(
-    conductor: Conductor, data: Any, slots: Slots, folder: Path, refresh: Callable[[], None]
+    conductor: Conductor,
+    data: Any,
+    common: Any,
+    slots: Slots,
+    folder: Path,
+    refresh: Callable[[], None],
 ) -> None:
     """Let Tune run the conductor's trials to the end, or until SIGINT, SIGTERM or SIGUSR1 asks it to stop.
 
     Args:
         conductor: gives out the trials and hears of them.
         data: reference of the shared arrays.
+        common: reference of what the trials have in common, or None.
         slots: how trials are laid on the cluster.
         folder: the results folder.
         refresh: called each time Tune goes around its loop.
     """
     shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
-    worker = tune.with_parameters(trainable, data=data, threads=slots.cpus, gpus=slots.gpus)
+    worker = tune.with_parameters(trainable, data=data, common=common, threads=slots.cpus, gpus=slots.gpus)
     tuner = tune.Tuner(
         tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
         tune_config=tune.TuneConfig(

@@ -28,7 +28,9 @@ class Plan:
         facts: what the trials' device offers.
         precision: of the trials' matrix products.
         sizes: users, items and interactions, in words.
-        shared_bytes: memory of the data set, once a node.
+        shared_bytes: memory of the data set and of what trials have in common where it is lent, once a node.
+        common_bytes: of what the trials have in common; 0 where it is nothing.
+        lent: whether that is shared; else each trial computes it.
         trial_bytes: memory of one trial with the first configuration (estimate).
         storage_bytes: room that the checkpoints of running trials and the kept models take (estimate).
     """
@@ -41,6 +43,8 @@ class Plan:
     precision: Precision
     sizes: str
     shared_bytes: int
+    common_bytes: int
+    lent: bool
     trial_bytes: int
     storage_bytes: int
 
@@ -76,10 +80,7 @@ class Plan:
             ("budget", f"at most {self.config.trials * self.trial_passes} passes in all"),
             ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
             ("chosen by", f"valid/{self.config.metric}"),
-            (
-                "memory",
-                f"{_mib(self.shared_bytes)} of data shared a node, about {_mib(self.trial_bytes)} a trial",
-            ),
+            ("memory", f"{self._shared()}, about {_mib(self.trial_bytes)} a trial"),
             ("storage", f"about {_mib(self.storage_bytes)}"),
         ]
         lines = [f"{name:<12}{value}" for name, value in rows]
@@ -87,6 +88,17 @@ class Plan:
         names, ranges = (max(len(row[i]) for row in described) + 2 for i in (0, 1))
         lines += ["", *(f"{name:<{names}}{text:<{ranges}}{first}" for name, text, first in described)]
         return "\n".join(lines)
+
+    def _shared(self) -> str:
+        common = _mib(self.common_bytes)
+        if self.lent:
+            return f"{_mib(self.shared_bytes)} shared a node ({common} of it computed once for all trials)"
+        if self.common_bytes:
+            return (
+                f"{_mib(self.shared_bytes)} of data shared a node; {common} more that trials have in common do not fit"
+                " Ray's object store, so that each computes its own"
+            )
+        return f"{_mib(self.shared_bytes)} of data shared a node"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able part for `search.json`."""
@@ -97,15 +109,23 @@ class Plan:
             "precision": self.precision,
             "rungs": list(self.rule.rungs(0)),
             "shared_bytes": self.shared_bytes,
+            "common_bytes": self.common_bytes,
+            "common_lent": self.lent,
             "trial_bytes": self.trial_bytes,
             "storage_bytes": self.storage_bytes,
         }
 
 
 def make_plan(
-    config: SearchConfig, space: SearchSpace, split: Split, slots: Slots, facts: DeviceFacts
+    config: SearchConfig,
+    space: SearchSpace,
+    split: Split,
+    slots: Slots,
+    facts: DeviceFacts,
+    *,
+    lent: bool = False,
 ) -> Plan:
-    """Return the plan of a search.
+    """Return the plan of a search; `lent` says that the object store takes what the model's trials have in common.
 
     Raises:
         ConfigError: the stopping rule's settings contradict each other.
@@ -113,8 +133,10 @@ def make_plan(
     first = registry.config_from_dict(config.model, space.default_config())
     precision = registry.precision_for(config.model, config.precision, facts.precision)
     trial_bytes, file_bytes = registry.memory_bytes(
-        config.model, first, split.train, device=slots.device, precision=precision
+        config.model, first, split.train, device=slots.device, precision=precision, lent=lent
     )
+    common = registry.common_of(config.model)
+    common_bytes = 0 if common is None else common.size(split.train)
     sizes = (
         f"{split.train.n_users:,} training users x {split.n_items:,} items, {split.train.n_interactions:,} interactions"
         f" ({split.valid.n_users:,} validation and {split.test.n_users:,} test users)"
@@ -127,7 +149,9 @@ def make_plan(
         facts=facts,
         precision=precision,
         sizes=sizes,
-        shared_bytes=dataset_bytes(split),
+        shared_bytes=dataset_bytes(split) + (common_bytes if lent else 0),
+        common_bytes=common_bytes,
+        lent=lent,
         trial_bytes=trial_bytes,
         storage_bytes=file_bytes * (slots.concurrent + 1),
     )

@@ -139,7 +139,8 @@ def plan_search(
     facts = driver.survey(config, slots)
     if begun_in is not None:
         facts = facts._replace(precision=begun_in)
-    return make_plan(config, space, session.split, slots, facts)
+    lent = session.lends_common(config.model)
+    return make_plan(config, space, session.split, slots, facts, lent=lent)
 
 
 def _conduct(
@@ -186,9 +187,9 @@ def _conduct(
     try:
         conductor.settle()
         if conductor.has_work:
-            data = session.data
+            data, common = session.data, session.common(config.model)
             with progress:
-                driver.run_trials(conductor, data, plan.slots, folder, refresh)
+                driver.run_trials(conductor, data, common, plan.slots, folder, refresh)
     finally:
         events.close()
         write_state("interrupted")

@@ -21,6 +21,7 @@ from distrecvae.training.device import (
     require_room,
     use_threads,
 )
+from distrecvae.training.entry import CommonArrays
 from distrecvae.training.trial import TrialTask, memory_of, run_trial
 
 FAILURE = "failure"
@@ -48,7 +49,9 @@ def from_shared(data: SharedData) -> tuple[InteractionMatrix, HeldOutUsers]:
     return matrix("train"), HeldOutUsers(matrix("fold_in"), matrix("held_out"))
 
 
-def trainable(config: dict[str, Any], data: SharedData, threads: int, gpus: float) -> None:
+def trainable(
+    config: dict[str, Any], data: SharedData, common: CommonArrays | None, threads: int, gpus: float
+) -> None:
     """Run one trial on a Ray worker (a Tune function trainable).
 
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
@@ -60,8 +63,8 @@ def trainable(config: dict[str, Any], data: SharedData, threads: int, gpus: floa
     try:
         if gpus:
             keep_to_share(gpus)
-            require_room(memory_of(task, train), device_facts(task.device), gpus)
-        for metrics in run_trial(task, train, valid):
+            require_room(memory_of(task, train, lent=common is not None), device_facts(task.device), gpus)
+        for metrics in run_trial(task, train, valid, common):
             tune.report(metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})

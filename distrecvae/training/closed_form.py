@@ -11,7 +11,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError
 from distrecvae.evaluation import Recommender
 from distrecvae.models.choices import Precision
-from distrecvae.training.entry import Entry, score_bytes
+from distrecvae.training.entry import Common, CommonArrays, Entry, score_bytes
 
 
 class ClosedFormTrainer:
@@ -91,18 +91,22 @@ class ClosedFormTrainer:
 
 def closed_form(
     config_class: type,
-    solve: Callable[[Any, InteractionMatrix, torch.device], dict[str, torch.Tensor]],
+    solve: Callable[..., dict[str, torch.Tensor]],
     load: Callable[..., Recommender],
-    memory: Callable[[Any, InteractionMatrix], tuple[int, int]],
+    memory: Callable[..., tuple[int, int]],
+    *,
+    common: Common | None = None,
 ) -> Entry:
     """Return the registry's entry of a model that is solved at once; it decides its precision itself.
 
     Args:
         config_class: of the model.
-        solve: from a configuration, the training users and a device to the parameters.
+        solve: from a configuration, the training users, a device and, with `common`, the arrays lent (None for none)
+            to the parameters.
         load: from a configuration, the number of items, parameters and a device to the model.
-        memory: from a configuration and the training users to bytes: what solving takes at its peak, and the
-            parameters.
+        memory: from a configuration, the training users and, with `common`, whether the solver can read it where it
+            lies, to bytes: what solving takes at its peak, and the parameters.
+        common: what all solutions on the same data start from.
     """
 
     def train(
@@ -113,13 +117,15 @@ def closed_form(
         device: torch.device,
         precision: Precision,  # noqa: ARG001
         dtype: torch.dtype,  # noqa: ARG001
+        **lent: CommonArrays | None,
     ) -> ClosedFormTrainer:
         if not train.n_users or not train.n_items:
             raise DataError(
                 f"training data is {train.n_users} users x {train.n_items} items; both must be positive"
             )
         return ClosedFormTrainer(
-            lambda: solve(config, train, device), lambda state: load(config, train.n_items, state, device)
+            lambda: solve(config, train, device, **lent),
+            lambda state: load(config, train.n_items, state, device),
         )
 
     def memory_bytes(
@@ -128,10 +134,14 @@ def closed_form(
         *,
         device: torch.device,
         precision: Precision,  # noqa: ARG001
+        **told: bool,
     ) -> tuple[int, int]:
-        solving, parameters = memory(config, train)
+        # What is lent lies in the host's memory: a GPU has its own copy.
+        solving, parameters = memory(
+            config, train, **{k: v and device.type == "cpu" for k, v in told.items()}
+        )
         # Afterwards there are the model and, on the host, the best model's copy and the one that is being saved.
         copies = 1 if device.type == "cuda" else 3
         return max(solving, copies * parameters + score_bytes(train.n_users, train.n_items)), parameters
 
-    return Entry(config_class, train, load, memory_bytes, at_once=True)
+    return Entry(config_class, train, load, memory_bytes, at_once=True, common=common)

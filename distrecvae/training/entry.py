@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+import numpy.typing as npt
+
+from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.evaluation import BATCH_USERS, Recommender
 from distrecvae.training.trainer import Trainer
 
 FLOAT_BYTES = 4
+
+CommonArrays = Mapping[str, npt.NDArray[Any]]
+"""Arrays by name that trainings only read; they may lie in shared memory."""
+
+
+class Common(NamedTuple):
+    """What all trainings of a model on the same data need, whatever their settings: it can be computed once and lent.
+
+    Two models with an equal one can be lent the same arrays.
+
+    Attributes:
+        compute: from the training users to the arrays.
+        size: of the arrays, from the training users, without computing them: bytes.
+    """
+
+    compute: Callable[[InteractionMatrix], dict[str, npt.NDArray[Any]]]
+    size: Callable[[InteractionMatrix], int]
 
 
 class Entry(NamedTuple):
@@ -21,6 +41,7 @@ class Entry(NamedTuple):
         memory: returns what training takes on the device, and its state on disk: bytes.
         rounds: whether training has matrix products that `precision` may round.
         at_once: whether a step solves the model, so that there is nothing to stop early.
+        common: what its trainings have in common, if anything; `train` and `memory` hear of it where it is lent.
     """
 
     config_class: type
@@ -29,6 +50,7 @@ class Entry(NamedTuple):
     memory: Callable[..., tuple[int, int]]
     rounds: bool = False
     at_once: bool = False
+    common: Common | None = None
 
 
 def score_bytes(n_users: int, n_items: int) -> int:

@@ -17,6 +17,7 @@ from distrecvae.models import (
     awae,
     cdae,
     ease,
+    item_weights,
     multdae,
     multvae,
     nbvae,
@@ -32,12 +33,14 @@ from distrecvae.models.choices import Precision
 from distrecvae.training import builders
 from distrecvae.training.closed_form import closed_form
 from distrecvae.training.device import checked_device, resolved_precision
-from distrecvae.training.entry import Entry
+from distrecvae.training.entry import Common, CommonArrays, Entry
 from distrecvae.training.gradient import gradient
 from distrecvae.training.least_squares import least_squares
 from distrecvae.training.phased import phased
 from distrecvae.training.trainer import Trainer
 from distrecvae.training.withheld import withheld_ndcg
+
+_GRAM = Common(item_weights.gram_arrays, item_weights.gram_arrays_bytes)
 
 # Another model is one more line here: docs/models.md, "Adding a model".
 _MODELS: dict[str, Entry] = {
@@ -58,8 +61,8 @@ _MODELS: dict[str, Entry] = {
     "autorec": gradient(autorec.AutoRecConfig, autorec.AutoRec),
     "cdae": gradient(cdae.CDAEConfig, cdae.CDAE),
     "nbvae": gradient(nbvae.NBVAEConfig, nbvae.NBVAE),
-    "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes),
-    "slim": closed_form(slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes),
+    "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes, common=_GRAM),
+    "slim": closed_form(slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes, common=_GRAM),
     "wmf": least_squares(wmf.WMFConfig, wmf.weigh_wmf),
     "pmf": least_squares(pmf.PMFConfig, pmf.weigh_pmf),
     "popularity": closed_form(
@@ -92,6 +95,15 @@ def solved_at_once(model: str) -> bool:
         ConfigError: there is no such model.
     """
     return _entry(model).at_once
+
+
+def common_of(model: str) -> Common | None:
+    """Return what trainings of `model` on the same data have in common, None where it is nothing worth sharing.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    return _entry(model).common
 
 
 def config_from_dict(model: str, mapping: Mapping[str, Any]) -> Any:
@@ -145,6 +157,7 @@ def make_trainer(
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
     dtype: torch.dtype = torch.float32,
+    common: CommonArrays | None = None,
 ) -> Trainer:
     """Return a trainer of `model` on the training users.
 
@@ -156,14 +169,17 @@ def make_trainer(
         device: where to train.
         precision: of the matrix products, where the model has such.
         dtype: of parameters and arithmetic; float64 is for oracles.
+        common: what `common_of` computes from these users; None lets the trainer do so itself.
 
     Raises:
         ConfigError: `config` is another model's.
         DataError: there is nothing to train on.
         ResourceError: the device is not there.
     """
-    return _fitting(model, config).train(
-        config, train, seed=seed, device=checked_device(device), precision=precision, dtype=dtype
+    entry = _fitting(model, config)
+    lent = {} if entry.common is None else {"common": common}
+    return entry.train(
+        config, train, seed=seed, device=checked_device(device), precision=precision, dtype=dtype, **lent
     )
 
 
@@ -189,12 +205,16 @@ def memory_bytes(
     *,
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
+    lent: bool = False,
 ) -> tuple[int, int]:
     """Return what training takes on the device, and its state on disk: bytes.
 
-    Libraries are not counted, nor the data where it is shared; `device` need not be there.
+    Libraries are not counted, nor the data where it is shared, nor what trainings have in common where it is `lent`;
+    `device` need not be there.
     """
-    return _fitting(model, config).memory(config, train, device=torch.device(device), precision=precision)
+    entry = _fitting(model, config)
+    told = {} if entry.common is None else {"lent": lent}
+    return entry.memory(config, train, device=torch.device(device), precision=precision, **told)
 
 
 def _entry(model: str) -> Entry:

@@ -18,6 +18,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError
 from distrecvae.models.choices import Precision
 from distrecvae.training import registry
+from distrecvae.training.entry import CommonArrays
 from distrecvae.training.resumable import ResumableTraining
 from distrecvae.training.stopping import room_for_a_cycle
 
@@ -62,23 +63,28 @@ class TrialTask:
         return Path(self.folder) / STATE_FILE
 
 
-def memory_of(task: TrialTask, train: InteractionMatrix) -> int:
-    """Return what the trial takes on its device, by estimate: bytes."""
+def memory_of(task: TrialTask, train: InteractionMatrix, *, lent: bool = False) -> int:
+    """Return what the trial takes on its device, by estimate: bytes; see `registry.memory_bytes`."""
     config = registry.config_from_dict(task.model, task.config)
-    return registry.memory_bytes(task.model, config, train, device=task.device, precision=task.precision)[0]
+    return registry.memory_bytes(
+        task.model, config, train, device=task.device, precision=task.precision, lent=lent
+    )[0]
 
 
-def run_trial(task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers) -> Iterator[dict[str, Any]]:
+def run_trial(
+    task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers, common: CommonArrays | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield the trial's reports: flat metrics with `passes`, `cycle` and `valid/...`.
 
     A trial that goes on from a checkpoint first repeats the checkpoint's report: its reader may have died before
-    taking it in. The state with the best model is on disk before the last report is given.
+    taking it in. The state with the best model is on disk before the last report is given. `common` is what the model's
+    trials on these users have in common, where it is lent.
 
     Raises:
         DivergedError: training stopped making sense.
         ConfigError: the configuration is not the model's.
     """
-    training = _restored(task, train, valid)
+    training = _restored(task, train, valid, common)
     if training.history:
         yield training.history[-1]
     yield from training.cycles(lambda: _over(training, task))
@@ -106,12 +112,20 @@ def _over(training: ResumableTraining, task: TrialTask) -> bool:
     return trainer.solved or not room_for_a_cycle(trainer.passes, trainer.passes_per_cycle, task.max_passes)
 
 
-def _fresh(task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers) -> ResumableTraining:
+def _fresh(
+    task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers, common: CommonArrays | None = None
+) -> ResumableTraining:
     config = registry.config_from_dict(task.model, task.config)
     return ResumableTraining(
         task.state_file,
         registry.make_trainer(
-            task.model, config, train, seed=task.seed, device=task.device, precision=task.precision
+            task.model,
+            config,
+            train,
+            seed=task.seed,
+            device=task.device,
+            precision=task.precision,
+            common=common,
         ),
         valid,
         identity={
@@ -125,11 +139,13 @@ def _fresh(task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers) -> Re
     )
 
 
-def _restored(task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers) -> ResumableTraining:
-    training = _fresh(task, train, valid)
+def _restored(
+    task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers, common: CommonArrays | None = None
+) -> ResumableTraining:
+    training = _fresh(task, train, valid, common)
     try:
         training.restore()
     except CheckpointError:
         # Damaged or of an older search in the same place: the trial starts again and repeats itself.
-        return _fresh(task, train, valid)
+        return _fresh(task, train, valid, common)
     return training
