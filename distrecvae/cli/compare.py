@@ -16,7 +16,7 @@ UNCOUNTED = 100_000
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--models", default="all", show_default=True, metavar="A,B,...",
-              help="Models, search spaces (packaged names, or YAML files), or all.")  # fmt: skip
+              help="Models, search spaces, configurations (by name, or YAML files), or all.")  # fmt: skip
 @settings_options(without=("model", "space"))
 @click.option(
     "--config", "config_file", type=click.Path(), help="YAML file of these settings; the command line wins."
@@ -49,6 +49,7 @@ def command(
       distrecvae compare --models recvae,ease,popularity --trials 4 --max-passes 40
       distrecvae compare --data data/ml-1m --trials 24
       distrecvae compare --data data/ml-1m --models recvae,multvae,ease --time-budget 3600
+      distrecvae compare --data data/ml-1m --models recvae-published,recvae-mlp,recvae-joint
       distrecvae compare --data data/ml-1m --trials 24 --resume
     """
     given = {key: value for key, value in options.items() if value is not None}

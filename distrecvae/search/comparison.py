@@ -32,6 +32,7 @@ from distrecvae.search.run import (
 )
 from distrecvae.search.space import SearchSpace, available_spaces
 from distrecvae.training import registry
+from distrecvae.training.settings import available_configs, read_config
 
 ALL = "all"
 FINISHED = "finished"
@@ -71,7 +72,8 @@ def entrants(names: Sequence[str], config: SearchConfig) -> list[Entrant]:
     """Return the searches of a comparison, in the order asked for.
 
     Args:
-        names: models, packaged search spaces, or paths of search spaces; "all" stands for every model.
+        names: models, search spaces (packaged names or paths), or packaged configurations, which are one trial each;
+            "all" stands for every model.
         config: the settings that all have in common; its model and space are not looked at.
 
     Raises:
@@ -97,10 +99,14 @@ def _entrant(name: str, config: SearchConfig) -> Entrant:
     elif name in available_spaces() or name.endswith((".yaml", ".yml")) or "/" in name:
         space = SearchSpace.load(name)
         own = replace(config, model=space.model, space=name)
+    elif name in available_configs():
+        model, settings = read_config(None, name, ())
+        space = SearchSpace.from_mapping({"model": model, "parameters": {}, "fixed": settings})
+        own = replace(config, model=model, space=None)
     else:
-        known = (*registry.models(), *available_spaces())
+        known = (*registry.models(), *available_spaces(), *available_configs())
         hint = nearest(name, known) or f"; known are {', '.join(registry.models())}"
-        raise ConfigError(f"--models: {name!r} is neither a model nor a search space{hint}")
+        raise ConfigError(f"--models: {name!r} is no model, search space or configuration{hint}")
     return Entrant(Path(name).stem, one_trial_without_parameters(own, space), space)
 
 
@@ -175,6 +181,7 @@ def compare(
                 verbose=verbose,
                 command=command,
                 session=session,
+                space=entrant.space,
             )
             if not outcome.complete:
                 text = f"Interrupted in the search of {entrant.name}; nothing is lost. Go on:\n  {command}"

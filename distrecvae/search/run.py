@@ -71,6 +71,7 @@ def search(
     verbose: bool,
     command: str,
     session: driver.Session | None = None,
+    space: SearchSpace | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one in `folder`.
 
@@ -82,11 +83,12 @@ def search(
         verbose: let Ray speak, too.
         command: the command line that made this call, to be shown and written down.
         session: Ray and the data set, where the caller has them; None loads and starts what `config` says.
+        space: what is searched, where the caller has it; None loads what `config` says.
 
     Raises:
         DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
     """
-    space = load_space(config)
+    space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     described = results.read_description(folder) if resume else None
     if described is None and in_use(folder):

@@ -134,6 +134,13 @@ def test_all_are_all_models_each_with_its_own_budget() -> None:
     assert trials["popularity"] == 1
 
 
+def test_a_named_configuration_is_one_trial_of_it() -> None:
+    (entrant,) = entrants(["recvae-mlp"], SearchConfig(data="data", trials=7))
+    assert (entrant.name, entrant.config.model, entrant.config.trials) == ("recvae-mlp", "recvae", 1)
+    assert entrant.space.default_config()["architecture"] == "mlp"
+    assert entrant.space.default_config()["latent_dim"] == 200
+
+
 def scored(values: np.ndarray[Any, Any]) -> Evaluation:
     return Evaluation(dict.fromkeys(METRICS, values), np.arange(values.size), 0)
 
