@@ -316,6 +316,7 @@ def resume_command(command: str, folder: Path) -> str:
 
 def command_line() -> str:
     """Return what was typed, for `search.json` and the resume hint."""
-    program = Path(sys.argv[0]).name
-    start = "python -m distrecvae.search" if program == "__main__.py" else "distrecvae"
+    program = Path(sys.argv[0])
+    module = {"distrecvae": "python -m distrecvae", "search": "python -m distrecvae.search"}
+    start = module.get(program.parent.name, "distrecvae") if program.name == "__main__.py" else "distrecvae"
     return shlex.join([*start.split(), *sys.argv[1:]])
