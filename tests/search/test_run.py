@@ -33,6 +33,6 @@ def test_without_data_the_demos_space_comes_first() -> None:
     ],
 )
 def test_the_command_line_can_be_pasted(program: str, start: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A comparison started by `python -m distrecvae compare` once said to go on by `python -m distrecvae.search compare`.
+    # `python -m distrecvae compare` once told its user to type `python -m distrecvae.search compare`.
     monkeypatch.setattr(sys, "argv", [program, "--out", "my runs"])
     assert command_line() == f"{start} --out 'my runs'"
