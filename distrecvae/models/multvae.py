@@ -10,6 +10,7 @@ Liang, Krishnan, Hoffman, Jebara, "Variational Autoencoders for Collaborative Fi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -48,6 +49,8 @@ class MultVAEConfig:
     Raises:
         ConfigError: a value breaks its rule.
     """
+
+    PUBLISHED: ClassVar = True  # the defaults are those of the paper or its code
 
     hidden_dim: int = 600
     latent_dim: int = 200

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -65,6 +65,8 @@ class RecVAEConfig:
     Raises:
         ConfigError: a value breaks its rule.
     """
+
+    PUBLISHED: ClassVar = True  # the defaults are those of the paper or its code
 
     hidden_dim: int = 600
     latent_dim: int = 200
