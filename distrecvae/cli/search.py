@@ -37,6 +37,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--time-budget", "time_budget_s", float),
     ("--checkpoint-every", "checkpoint_every_s", float),
     ("--address", "address", str),
+    ("--elastic", "elastic", bool),
     ("--seed", "seed", int),
 )
 
@@ -48,10 +49,11 @@ def _settings_options(function: _F) -> _F:
     by_name = {f.name: f for f in fields(SearchConfig)}
     for option, name, kind in reversed(_OPTIONS):
         setting = by_name[name]
-        default = "" if setting.default is None else f"  [default: {setting.default}]"
+        default = "" if setting.default in (None, False) else f"  [default: {setting.default}]"
         words = setting.metadata["help"]
         text = f"{words[0].upper()}{words[1:]}.{default}"
-        function = click.option(option, name, type=kind, default=None, help=text)(function)
+        form = {"is_flag": True} if kind is bool else {"type": kind}
+        function = click.option(option, name, default=None, help=text, **form)(function)
     return function
 
 
@@ -63,6 +65,11 @@ def _settings_options(function: _F) -> _F:
 @click.option("--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/NAME]")
 @click.option("--name", help="Name of the search under runs/.  [default: MODEL-DATA, numbered]")
 @click.option("--resume", is_flag=True, help="Go on with the search in the results folder.")
+@click.option(
+    "--resume-or-start",
+    is_flag=True,
+    help="Go on with the search in the results folder, or start it: for jobs that are begun again by themselves.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan (space, resources, rungs, memory) and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
 def command(
@@ -70,6 +77,7 @@ def command(
     out: Path | None,
     name: str | None,
     resume: bool,
+    resume_or_start: bool,
     dry_run: bool,
     verbose: bool,
     **options: Any,
@@ -97,19 +105,32 @@ def command(
         raise ConfigError(
             f"--out {out} and --name {name}: only one of them can say where results go; leave one out"
         )
-    folder = out or _run_folder(name or _default_name(config), numbered=name is None, resume=resume)
+    if resume and resume_or_start:
+        raise ConfigError(
+            "--resume and --resume-or-start: the second one resumes where there is something; give one"
+        )
+    going_on = resume or resume_or_start
+    folder = out or _run_folder(
+        name or _default_name(config), numbered=name is None, resume=going_on, must_exist=resume
+    )
 
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
     from rich.console import Console
 
     from distrecvae.search import run
+    from distrecvae.search.summary import command_line
 
     if dry_run:
         click.echo(run.dry_run(config, folder=folder, verbose=verbose))
         return 0
     console = Console()
     outcome = run.search(
-        config, folder, resume=resume, console=console, verbose=verbose, command=run.command_line()
+        config,
+        folder,
+        resume=resume or (resume_or_start and run.begun(folder)),
+        console=console,
+        verbose=verbose,
+        command=command_line(),
     )
     click.echo(f"\n{outcome.summary}")
     if not outcome.complete:
@@ -122,7 +143,7 @@ def _default_name(config: SearchConfig) -> str:
     return f"{config.model}-{data}"
 
 
-def _run_folder(name: str, *, numbered: bool, resume: bool) -> Path:
+def _run_folder(name: str, *, numbered: bool, resume: bool, must_exist: bool) -> Path:
     """Return runs/NAME; an unnamed new search gets the next number, an unnamed resumed one is the latest."""
     if not numbered:
         return RUNS / name
@@ -132,7 +153,7 @@ def _run_folder(name: str, *, numbered: bool, resume: bool) -> Path:
         match = pattern.fullmatch(path.name)
         if match and path.is_dir() and any(path.iterdir()):
             taken[int(match[1] or 1)] = path
-    if resume:
+    if resume and (taken or must_exist):
         if not taken:
             raise ResultsError(
                 f"there is no {RUNS / name} to resume; leave out --resume, or say where with --out"

@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.ledger import Status
-from distrecvae.search.trainable import FAILURE
+from distrecvae.search.trainable import FAILURE, TROUBLE
 
 
 class _Unpickled:
@@ -56,7 +56,9 @@ class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return Tune's STOP or CONTINUE."""
         number = number_of(trial)
-        if FAILURE in result:
+        if TROUBLE in result:
+            self._conductor.give_up(number, result[TROUBLE])
+        elif FAILURE in result:
             self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
         elif "passes" in result:
             metrics = {
