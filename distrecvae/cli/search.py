@@ -16,6 +16,7 @@ from distrecvae.search.config import DEMO, SAMPLERS, SearchConfig, read_settings
 from distrecvae.search.stopping import RULES
 
 RUNS = Path("runs")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 # Option, setting, type. Help and defaults are SearchConfig's.
@@ -104,6 +105,11 @@ def command(
     if out is not None and name is not None:
         raise ConfigError(
             f"--out {out} and --name {name}: only one of them can say where results go; leave one out"
+        )
+    if out is not None and _URI.match(str(out)):
+        raise ConfigError(
+            f"--out {out}: results are added to as the search runs, which object storage cannot do; give a folder on"
+            " storage that all nodes mount, and copy it there at the end"
         )
     if resume and resume_or_start:
         raise ConfigError(

@@ -46,7 +46,9 @@ class SearchConfig:
         ConfigError: a setting breaks its rule.
     """
 
-    data: str | None = _help("prepared dataset folder; without it a synthetic one is made", None)
+    data: str | None = _help(
+        "prepared dataset folder, or its URI (s3://, gs://, ...); without it a synthetic one is made", None
+    )
     model: str = _help("model to tune", "recvae")
     space: str | None = _help(
         "search space: a packaged name or a YAML file; without it the model's own", None

@@ -65,7 +65,14 @@ def test_what_ray_accepts_silently_is_right(name: str) -> None:
         assert local.startswith("~") or (ROOT / local).exists(), f"{local} is not in the repository"
     mounted = set(config["file_mounts"].values())
     # Building the package needs all of these; the whole folder would take .git, data and environments along.
-    for needed in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "distrecvae", "search_spaces"):
+    for needed in (
+        "pyproject.toml",
+        "constraints.txt",
+        "README.md",
+        "LICENSE",
+        "distrecvae",
+        "search_spaces",
+    ):
         assert needed in mounted
 
 
@@ -131,7 +138,13 @@ def test_the_rayjob_has_the_parts_that_kuberay_reads() -> None:
     job = load("kuberay-rayjob.yaml")
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     spec = job["spec"]
-    known = {"entrypoint", "submissionMode", "backoffLimit", "shutdownAfterJobFinishes", "ttlSecondsAfterFinished"}
+    known = {
+        "entrypoint",
+        "submissionMode",
+        "backoffLimit",
+        "shutdownAfterJobFinishes",
+        "ttlSecondsAfterFinished",
+    }
     assert set(spec) == known | {"rayClusterSpec"}
     assert spec["submissionMode"] in ("K8sJobMode", "HTTPMode")
     assert "--resume-or-start" in spec["entrypoint"], "begun again, it must go on"

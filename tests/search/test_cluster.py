@@ -164,7 +164,17 @@ if sys.argv[1] == "blind":
 cluster.shutdown()
 """
 
-ELASTIC = ("--elastic", "--concurrent", "3", "--gpus-per-trial", "0", "--trials", "3", "--max-passes", "1000000")
+ELASTIC = (
+    "--elastic",
+    "--concurrent",
+    "3",
+    "--gpus-per-trial",
+    "0",
+    "--trials",
+    "3",
+    "--max-passes",
+    "1000000",
+)
 
 
 @pytest.mark.ray

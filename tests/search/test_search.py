@@ -274,6 +274,24 @@ def test_resuming_a_finished_search_says_its_summary_again(site: Site, whole: tu
 
 
 @pytest.mark.slow
+def test_one_command_starts_a_search_goes_on_with_it_and_says_its_summary(
+    site: Site, whole: tuple[Path, Any]
+) -> None:
+    # What a job that is begun again by itself types every time.
+    settings = (*SETTINGS, "--out", "job/search", "--resume-or-start")
+    with site.searching(*settings) as process:
+        wait_for(lambda: reports(site.folder / "job/search") >= 5, process)
+        process.kill()
+        process.wait()
+    resumed = site.search(*settings)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    same_search(site.folder / "job/search", whole[0])
+    again = site.search(*settings)
+    assert again.returncode == 0
+    assert "7 of 7 trials" in again.stdout
+
+
+@pytest.mark.slow
 def test_a_diverging_trial_ends_with_its_reason_and_the_search_goes_on(site: Site) -> None:
     space = "model: recvae\nfixed: {latent_dim: 8, hidden_dim: 24, batch_size: 50}\nparameters:\n"
     space += (
