@@ -37,7 +37,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def project() -> dict[str, Any]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return dict(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
 
 
 def pinned(package: str) -> str:
@@ -79,7 +79,8 @@ def test_what_ray_accepts_silently_is_right(name: str) -> None:
 @pytest.mark.parametrize("name", LAUNCHER)
 def test_nothing_but_ssh_is_reachable_and_every_process_has_the_token(name: str) -> None:
     config = load(name)
-    assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    place = "~/.ray/auth_token"
+    assert config["file_mounts"][place] == place
     starts = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
     assert len([c for c in starts if "ray start" in c]) == 2
     for command in starts:
