@@ -70,15 +70,22 @@ class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
 
 
 class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
-    """Tells the conductor of trials that ended by themselves, and `refresh` that time has passed."""
+    """Tells the conductor of trials that ended by themselves, `lost` of lost ones, `refresh` that time has passed."""
 
-    def __init__(self, conductor: Conductor, refresh: Callable[[], None]) -> None:
+    def __init__(
+        self, conductor: Conductor, refresh: Callable[[], None], lost: Callable[[int], None]
+    ) -> None:
         self._conductor = conductor
         self._refresh = refresh
+        self._lost = lost
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's function returned, or it was stopped (and the conductor knows already)."""
         self._conductor.finished(number_of(trial))
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        """A trial's process died; Tune runs it again."""
+        self._lost(number_of(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's process died more often than it is run again."""

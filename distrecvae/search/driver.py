@@ -105,8 +105,10 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     level = logging.INFO if verbose else logging.ERROR
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+    for name in ("ray", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(level)
+    # Tune prints a traceback for every process that is lost and run again; `lost` says it in a line.
+    logging.getLogger("ray.tune").setLevel(level if verbose else logging.CRITICAL)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     _require_listener(where)
     # A local Ray must not be found by, nor find, another one on this machine.
@@ -234,7 +236,12 @@ def lend(split: Split, cluster: Cluster) -> Any:
 
 
 def run_trials(
-    conductor: Conductor, data: Any, slots: Slots, folder: Path, refresh: Callable[[], None]
+    conductor: Conductor,
+    data: Any,
+    slots: Slots,
+    folder: Path,
+    refresh: Callable[[], None],
+    lost: Callable[[int], None],
 ) -> None:
     """Let Tune run the conductor's trials to the end, or until SIGINT, SIGTERM or SIGUSR1 asks it to stop.
 
@@ -244,6 +251,7 @@ def run_trials(
         slots: how trials are laid on the cluster.
         folder: the results folder.
         refresh: called each time Tune goes around its loop.
+        lost: told of each trial whose process died and which is run again.
     """
     shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
     worker = tune.with_parameters(trainable, data=data, threads=slots.cpus, gpus=slots.gpus)
@@ -262,7 +270,7 @@ def run_trials(
             storage_path=str(folder.resolve()),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[ConductedCallback(conductor, refresh)],
+            callbacks=[ConductedCallback(conductor, refresh, lost)],
         ),
     )
     with _sigterm_as_interrupt():

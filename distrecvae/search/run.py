@@ -194,7 +194,7 @@ def _conduct(
         if conductor.has_work:
             data = driver.lend(split, cluster)
             with progress:
-                driver.run_trials(conductor, data, plan.slots, folder, refresh)
+                driver.run_trials(conductor, data, plan.slots, folder, refresh, progress.lost)
     finally:
         events.close()
         write_state("interrupted")

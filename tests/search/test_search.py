@@ -243,6 +243,8 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whol
         workers[0].kill()
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
+    assert "trial 0 lost its process or its node; it goes on from its last checkpoint" in output
+    assert "Traceback" not in output
     same_search(site.folder / "murdered", whole[0])
 
 
