@@ -32,7 +32,7 @@ LAYERS = {
 
 # library: where it may be imported
 ROOMS = {
-    "ray": {"search/driver.py", "search/trainable.py", "search/callbacks.py"},
+    "ray": {"search/driver.py", "search/trainable.py", "search/callbacks.py", "search/nodes.py"},
     "optuna": {"search/"},
     "torch": {"models/", "training/", "evaluation.py", "recommendation.py"},
     "onnxscript": {"training/export.py"},

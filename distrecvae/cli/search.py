@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from distrecvae.cli.search_options import results_folder, settings_options
+from distrecvae.errors import ConfigError
 from distrecvae.search.config import DEMO, SearchConfig, read_settings
 
 # What a search without --data is: small enough for three minutes on two cores.
@@ -22,6 +23,11 @@ DEMO_SETTINGS: dict[str, Any] = {"trials": 12, "max_passes": 60}
 @click.option("--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/NAME]")
 @click.option("--name", help="Name of the search under runs/.  [default: MODEL-DATA, numbered]")
 @click.option("--resume", is_flag=True, help="Go on with the search in the results folder.")
+@click.option(
+    "--resume-or-start",
+    is_flag=True,
+    help="Go on with the search in the results folder, or start it: for jobs that are begun again by themselves.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan (space, resources, rungs, memory) and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
 def command(
@@ -29,6 +35,7 @@ def command(
     out: Path | None,
     name: str | None,
     resume: bool,
+    resume_or_start: bool,
     dry_run: bool,
     verbose: bool,
     **options: Any,
@@ -52,19 +59,31 @@ def command(
     from_file = read_settings(config_file) if config_file else {}
     demo = {} if "data" in given or from_file.get("data") else DEMO_SETTINGS
     config = SearchConfig.from_mapping({**demo, **from_file, **given}, source=config_file or "command line")
-    folder = results_folder(out, name, _default_name(config), resume=resume)
+    if resume and resume_or_start:
+        raise ConfigError(
+            "--resume and --resume-or-start: the second one resumes where there is something; give one"
+        )
+    folder = results_folder(
+        out, name, _default_name(config), resume=resume or resume_or_start, must_exist=resume
+    )
 
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
     from rich.console import Console
 
     from distrecvae.search import run
+    from distrecvae.search.summary import command_line
 
     if dry_run:
         click.echo(run.dry_run(config, folder=folder, verbose=verbose))
         return 0
     console = Console()
     outcome = run.search(
-        config, folder, resume=resume, console=console, verbose=verbose, command=run.command_line()
+        config,
+        folder,
+        resume=resume or (resume_or_start and run.begun(folder)),
+        console=console,
+        verbose=verbose,
+        command=command_line(),
     )
     click.echo(f"\n{outcome.summary}")
     if not outcome.complete:

@@ -16,6 +16,7 @@ from distrecvae.search.config import SAMPLERS, SearchConfig
 from distrecvae.search.stopping import RULES
 
 RUNS = Path("runs")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 # Option, setting, type. Help and defaults are SearchConfig's.
@@ -37,6 +38,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--time-budget", "time_budget_s", float),
     ("--checkpoint-every", "checkpoint_every_s", float),
     ("--address", "address", str),
+    ("--elastic", "elastic", bool),
     ("--seed", "seed", int),
 )
 
@@ -53,25 +55,40 @@ def settings_options(*, without: Collection[str] = ()) -> Callable[[_F], _F]:
             if name in without:
                 continue
             setting = by_name[name]
-            default = "" if setting.default is None else f"  [default: {setting.default}]"
+            default = "" if setting.default in (None, False) else f"  [default: {setting.default}]"
             words = setting.metadata["help"]
             text = f"{words[0].upper()}{words[1:]}.{default}"
-            function = click.option(option, name, type=kind, default=None, help=text)(function)
+            form: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": kind}
+            function = click.option(option, name, default=None, help=text, **form)(function)
         return function
 
     return decorate
 
 
-def results_folder(out: Path | None, name: str | None, default: str, *, resume: bool) -> Path:
+def results_folder(
+    out: Path | None, name: str | None, default: str, *, resume: bool, must_exist: bool | None = None
+) -> Path:
     """Return `out`, or runs/NAME; without either a new run gets the next number, a resumed one is the latest.
 
+    Args:
+        out: the folder itself.
+        name: of a folder below runs/.
+        default: the name where neither is given.
+        resume: whether the run goes on with an earlier one.
+        must_exist: whether there has to be an earlier one; None for `resume`.
+
     Raises:
-        ConfigError: both are given.
+        ConfigError: both are given, or a URI.
         ResultsError: there is nothing to resume.
     """
     if out is not None and name is not None:
         raise ConfigError(
             f"--out {out} and --name {name}: only one of them can say where results go; leave one out"
+        )
+    if out is not None and _URI.match(str(out)):
+        raise ConfigError(
+            f"--out {out}: results are added to as the search runs, which object storage cannot do; give a folder on"
+            " storage that all nodes mount, and copy it there at the end"
         )
     if out is not None:
         return out
@@ -83,7 +100,7 @@ def results_folder(out: Path | None, name: str | None, default: str, *, resume: 
         match = pattern.fullmatch(path.name)
         if match and path.is_dir() and any(path.iterdir()):
             taken[int(match[1] or 1)] = path
-    if resume:
+    if resume and (taken or must_exist is not False):
         if not taken:
             raise ResultsError(
                 f"there is no {RUNS / default} to resume; leave out --resume, or say where with --out"

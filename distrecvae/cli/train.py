@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Dataset folder of `prepare`.")
+@click.option("--data", type=click.Path(), metavar="DIR", help="Dataset folder of `prepare`, or its URI.")
 @click.option("--model", metavar="NAME", help="A model of docs/models.md.  [default: recvae]")
 @click.option(
     "--config",
@@ -71,7 +71,7 @@ INTERRUPTED = 130
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 def command(
-    data: Path | None,
+    data: str | None,
     model: str | None,
     config_source: str | None,
     words: tuple[str, ...],
@@ -102,7 +102,7 @@ def command(
     from distrecvae.training import run as runs
     from distrecvae.training.device import usable_device, use_threads
 
-    given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data and str(data)}
+    given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data}
     given = {name: value for name, value in given.items() if value is not None}
     configured = bool(model or config_source or words)
     use_threads(threads)

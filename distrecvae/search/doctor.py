@@ -71,7 +71,7 @@ def _of_ray(machine: Machine, cluster: Cluster, address: str | None) -> Iterator
     slots = driver.slots_for(config, cluster)
     if address is None:
         yield from of_threads(machine, slots)
-    yield of_search(slots, driver.survey(config, slots))
+    yield of_search(slots, driver.survey(slots, cluster))
 
 
 def of_machine(machine: Machine) -> Iterator[Finding]:
