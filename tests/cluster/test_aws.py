@@ -86,7 +86,9 @@ def test_the_bootstrap_makes_a_group_open_to_ssh_alone_a_head_and_spot_workers(
         outside = [rule for rule in group["IpPermissions"] if rule["IpRanges"] or rule.get("Ipv6Ranges")]
         assert [(rule["FromPort"], rule["ToPort"]) for rule in outside] == [(22, 22)]
         provider.terminate_nodes([i["InstanceId"] for i in instances])
-        states = {i["State"]["Name"] for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]}
+        states = {
+            i["State"]["Name"] for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]
+        }
         assert states <= {"shutting-down", "terminated"}, "`ray down` must not merely stop them"
 
 
