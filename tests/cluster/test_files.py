@@ -201,3 +201,10 @@ def test_python_ray_and_torch_are_the_packages_own_wherever_they_are_named() -> 
     (release,) = re.findall(r'__version__ = "(\d+\.\d+)', image)
     for name in ("Dockerfile", "kuberay-rayjob.yaml"):
         assert set(re.findall(r"REGISTRY/distrecvae:(\S+)", text(name))) == {release}
+
+
+def test_the_versions_that_are_installed_everywhere_allow_the_clouds_clients() -> None:
+    # botocore, which `ray up` talks to AWS by, refuses dateutil 3: pinned beyond it, a head node cannot be set up.
+    for package in ("boto3", "aiohttp", "opencensus"):
+        pinned(package)
+    assert int(pinned("python-dateutil").split(".")[0]) < 3
