@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # RunSettings has the defaults; it is not imported here so that --help starts without PyTorch.
 INTERRUPTED = 130
+SHARE_EVERY_S = 10.0
+"""Seconds between two lines on the share of a long step that is done, where there is no terminal."""
 
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -241,6 +244,18 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+class _Seldom:
+    """Passes on what it is told, but not oftener than a log should have it."""
+
+    def __init__(self, tell: Callable[[float], None]) -> None:
+        self._tell, self._told_at = tell, time.monotonic()
+
+    def __call__(self, share: float) -> None:
+        if time.monotonic() - self._told_at >= SHARE_EVERY_S:
+            self._told_at = time.monotonic()
+            self._tell(share)
+
+
 @contextmanager
 def _shown(settings: RunSettings, run: TrainingRun) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yield what shows a report: a progress bar on a terminal, else a line each."""
@@ -252,11 +267,14 @@ def _shown(settings: RunSettings, run: TrainingRun) -> Iterator[Callable[[dict[s
         return f"{title} {report[key]:.4f}  best {best[key]:.4f}{loss}"
 
     if not sys.stdout.isatty():
+        run.progress = _Seldom(lambda share: click.echo(f"solved {share:.0%}"))
         yield lambda report: click.echo(
             f"passes {report['passes']:4d}  {line(report)}  {report['train_s']:.1f} s"
         )
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from distrecvae.training.registry import solved_at_once
 
     columns = (
         BarColumn(),
@@ -265,5 +283,7 @@ def _shown(settings: RunSettings, run: TrainingRun) -> Iterator[Callable[[dict[s
         TimeRemainingColumn(),
     )
     with Progress(*columns) as progress:
-        task = progress.add_task("", total=settings.max_passes, completed=run.passes)
+        total = 1 if solved_at_once(settings.model) else settings.max_passes
+        task = progress.add_task("", total=total, completed=run.passes)
+        run.progress = lambda share: progress.update(task, completed=run.passes + share)
         yield lambda report: progress.update(task, completed=report["passes"], description=line(report))

@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.ledger import Status
-from distrecvae.search.trainable import FAILURE, TROUBLE
+from distrecvae.search.trainable import FAILURE, SHARE, TROUBLE
 
 
 class _Unpickled:
@@ -60,6 +60,9 @@ class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
             self._conductor.give_up(number, result[TROUBLE])
         elif FAILURE in result:
             self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
+        elif SHARE in result:
+            self._conductor.advanced(number, float(result[SHARE]))
+            return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         elif "passes" in result:
             metrics = {
                 key: value for key, value in result.items() if key in _OURS or key.startswith(_OURS_UNDER)

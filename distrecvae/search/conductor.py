@@ -122,6 +122,10 @@ class Conductor:
         self._stop(record)
         return record.status is not Status.RUNNING
 
+    def advanced(self, number: int, share: float) -> None:
+        """Take in which share of a long step is done; it is shown and not written down."""
+        self.ledger.records[number].share = share
+
     def finished(self, number: int) -> None:
         """Take in that a trial spent its budget."""
         if self.trouble:

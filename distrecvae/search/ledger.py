@@ -65,6 +65,7 @@ class TrialRecord:
         reports: flat metrics by report, passes increasing.
         best: for each report the best value of the selection metric so far.
         reason: why it ended, for people.
+        share: of its step that is done, where its model tells; what has been reported is not part of it.
     """
 
     number: int
@@ -73,6 +74,7 @@ class TrialRecord:
     reports: list[dict[str, Any]] = field(default_factory=list)
     best: list[float] = field(default_factory=list)
     reason: str = ""
+    share: float = 0.0
 
     @property
     def score(self) -> float | None:

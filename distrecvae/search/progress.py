@@ -140,6 +140,9 @@ class Progress:
         best = self._ledger.best()
         if best is not None and best.score is not None:
             parts.append(f"best {self._config.metric} {best.score:.4f} (trial {best.number})")
+        shares = [f"{r.share:.0%}" for r in self._ledger.records.values() if r.share and not r.reports]
+        if shares and self._live is None:
+            parts.append(f"solved {', '.join(shares)} of what runs")
         left = self._remaining_s(ended)
         if left is not None:
             parts.append(f"about {duration(left)} to go")
@@ -163,6 +166,8 @@ class Progress:
             last = f"{record.reports[-1][f'valid/{self._config.metric}']:.4f}" if record.reports else "-"
             best = f"{record.best[-1]:.4f}" if record.best else "-"
             passes = f"{record.passes}/{self._config.max_passes}"
+            if record.share and not record.reports:
+                passes = f"{record.share:.0%} solved"
             table.add_row(str(record.number), passes, last, best, f"{record.duration_s:.0f}")
         head = Text(f"{duration(self._elapsed())}  ", style="bold")
         head.append(self._status_line(), style="not bold")

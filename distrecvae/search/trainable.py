@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ FAILURE = "failure"
 
 TROUBLE = "trouble"
 """Key of a report that ends the search: what is wrong with the node, in a line."""
+SHARE = "share"
+"""Key of a report that only tells which share of a long step is done."""
+SHARE_EVERY_S = 2.0
 
 SharedData = dict[str, Any]
 
@@ -73,7 +77,7 @@ def trainable(
         if gpus:
             keep_to_share(gpus)
             require_room(memory_of(task, train, lent=common is not None), device_facts(task.device), gpus)
-        for metrics in run_trial(task, train, valid, common):
+        for metrics in run_trial(task, train, valid, common, _Told()):
             tune.report(metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
@@ -91,6 +95,18 @@ def trainable(
         tune.report({FAILURE: str(Status.FAILED), "reason": reason})
     finally:
         give_back_memory()
+
+
+class _Told:
+    """Sends on the share of a long step that is done, now and then: for each report the worker waits for the driver."""
+
+    def __init__(self) -> None:
+        self._told_at = time.monotonic()
+
+    def __call__(self, share: float) -> None:
+        if time.monotonic() - self._told_at >= SHARE_EVERY_S:
+            self._told_at = time.monotonic()
+            tune.report({SHARE: share})
 
 
 def _one_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError
 from distrecvae.evaluation import Recommender
 from distrecvae.models.choices import Precision
-from distrecvae.training.entry import Common, CommonArrays, Entry, score_bytes
+from distrecvae.training.entry import Common, Entry, score_bytes
 
 
 class ClosedFormTrainer:
@@ -96,17 +96,19 @@ def closed_form(
     memory: Callable[..., tuple[int, int]],
     *,
     common: Common | None = None,
+    tells: bool = False,
 ) -> Entry:
     """Return the registry's entry of a model that is solved at once; it decides its precision itself.
 
     Args:
         config_class: of the model.
-        solve: from a configuration, the training users, a device and, with `common`, the arrays lent (None for none)
-            to the parameters.
+        solve: from a configuration, the training users, a device and, with `common`, the arrays that are lent (or
+            None) to the parameters.
         load: from a configuration, the number of items, parameters and a device to the model.
         memory: from a configuration, the training users and, with `common`, whether the solver can read it where it
             lies, to bytes: what solving takes at its peak, and the parameters.
         common: what all solutions on the same data start from.
+        tells: whether `solve` takes a function `progress`, to be told the share that is done.
     """
 
     def train(
@@ -117,14 +119,14 @@ def closed_form(
         device: torch.device,
         precision: Precision,  # noqa: ARG001
         dtype: torch.dtype,  # noqa: ARG001
-        **lent: CommonArrays | None,
+        **given: Any,
     ) -> ClosedFormTrainer:
         if not train.n_users or not train.n_items:
             raise DataError(
                 f"training data is {train.n_users} users x {train.n_items} items; both must be positive"
             )
         return ClosedFormTrainer(
-            lambda: solve(config, train, device, **lent),
+            lambda: solve(config, train, device, **given),
             lambda state: load(config, train.n_items, state, device),
         )
 
@@ -144,4 +146,4 @@ def closed_form(
         copies = 1 if device.type == "cuda" else 3
         return max(solving, copies * parameters + score_bytes(train.n_users, train.n_items)), parameters
 
-    return Entry(config_class, train, load, memory_bytes, at_once=True, common=common)
+    return Entry(config_class, train, load, memory_bytes, at_once=True, common=common, tells=tells)

@@ -42,6 +42,7 @@ class Entry(NamedTuple):
         rounds: whether training has matrix products that `precision` may round.
         at_once: whether a step solves the model, so that there is nothing to stop early.
         common: what its trainings have in common, if anything; `train` and `memory` hear of it where it is lent.
+        tells: whether `train` takes a function `progress`, to be told the share of a step that is done.
     """
 
     config_class: type
@@ -51,6 +52,7 @@ class Entry(NamedTuple):
     rounds: bool = False
     at_once: bool = False
     common: Common | None = None
+    tells: bool = False
 
 
 def score_bytes(n_users: int, n_items: int) -> int:

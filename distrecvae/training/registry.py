@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -62,7 +62,9 @@ _MODELS: dict[str, Entry] = {
     "cdae": gradient(cdae.CDAEConfig, cdae.CDAE),
     "nbvae": gradient(nbvae.NBVAEConfig, nbvae.NBVAE),
     "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes, common=_GRAM),
-    "slim": closed_form(slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes, common=_GRAM),
+    "slim": closed_form(
+        slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes, common=_GRAM, tells=True
+    ),
     "wmf": least_squares(wmf.WMFConfig, wmf.weigh_wmf),
     "pmf": least_squares(pmf.PMFConfig, pmf.weigh_pmf),
     "popularity": closed_form(
@@ -158,6 +160,7 @@ def make_trainer(
     precision: Precision = "float32",
     dtype: torch.dtype = torch.float32,
     common: CommonArrays | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Trainer:
     """Return a trainer of `model` on the training users.
 
@@ -170,6 +173,7 @@ def make_trainer(
         precision: of the matrix products, where the model has such.
         dtype: of parameters and arithmetic; float64 is for oracles.
         common: what `common_of` computes from these users; None lets the trainer do so itself.
+        progress: called during a step with the share of it that is done, by models whose steps are long.
 
     Raises:
         ConfigError: `config` is another model's.
@@ -177,9 +181,11 @@ def make_trainer(
         ResourceError: the device is not there.
     """
     entry = _fitting(model, config)
-    lent = {} if entry.common is None else {"common": common}
+    given: dict[str, Any] = {} if entry.common is None else {"common": common}
+    if entry.tells:
+        given["progress"] = progress
     return entry.train(
-        config, train, seed=seed, device=checked_device(device), precision=precision, dtype=dtype, **lent
+        config, train, seed=seed, device=checked_device(device), precision=precision, dtype=dtype, **given
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,10 @@ class TrainingRun:
         device: where to train.
         checkpoint_every_s: seconds between checkpoints, at least.
 
+    Attributes:
+        progress: called during a step with the share of it that is done, by models whose steps are long; set it before
+            iterating.
+
     Raises:
         ResultsError: the data is not what the run began with.
     """
@@ -115,6 +119,7 @@ class TrainingRun:
                 f"{settings.data} is not the data that {folder} began with (fingerprint {split.fingerprint},"
                 f" was {settings.fingerprint}); give that one, or start anew in another folder"
             )
+        self.progress: Callable[[float], None] = lambda _share: None
         self._folder, self._settings, self._split, self._device = folder, settings, split, device
         self._config = registry.config_from_dict(settings.model, settings.config)
         identity = {"model": settings.model, "config": settings.config, "seed": settings.seed}
@@ -127,6 +132,7 @@ class TrainingRun:
                 seed=settings.seed,
                 device=device,
                 precision=settings.precision,
+                progress=lambda share: self.progress(share),
             ),
             split.valid,
             identity={**identity, "fingerprint": settings.fingerprint, "precision": settings.precision},

@@ -6,7 +6,7 @@ lies goes on from it; started again from nothing it repeats itself (all randomne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,19 +72,23 @@ def memory_of(task: TrialTask, train: InteractionMatrix, *, lent: bool = False) 
 
 
 def run_trial(
-    task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers, common: CommonArrays | None = None
+    task: TrialTask,
+    train: InteractionMatrix,
+    valid: HeldOutUsers,
+    common: CommonArrays | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the trial's reports: flat metrics with `passes`, `cycle` and `valid/...`.
 
     A trial that goes on from a checkpoint first repeats the checkpoint's report: its reader may have died before
     taking it in. The state with the best model is on disk before the last report is given. `common` is what the model's
-    trials on these users have in common, where it is lent.
+    trials on these users have in common, where it is lent; `progress` is told the share of a long step that is done.
 
     Raises:
         DivergedError: training stopped making sense.
         ConfigError: the configuration is not the model's.
     """
-    training = _restored(task, train, valid, common)
+    training = _restored(task, train, valid, common, progress)
     if training.history:
         yield training.history[-1]
     yield from training.cycles(lambda: _over(training, task))
@@ -113,7 +117,11 @@ def _over(training: ResumableTraining, task: TrialTask) -> bool:
 
 
 def _fresh(
-    task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers, common: CommonArrays | None = None
+    task: TrialTask,
+    train: InteractionMatrix,
+    valid: HeldOutUsers,
+    common: CommonArrays | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> ResumableTraining:
     config = registry.config_from_dict(task.model, task.config)
     return ResumableTraining(
@@ -126,6 +134,7 @@ def _fresh(
             device=task.device,
             precision=task.precision,
             common=common,
+            progress=progress,
         ),
         valid,
         identity={
@@ -140,12 +149,16 @@ def _fresh(
 
 
 def _restored(
-    task: TrialTask, train: InteractionMatrix, valid: HeldOutUsers, common: CommonArrays | None = None
+    task: TrialTask,
+    train: InteractionMatrix,
+    valid: HeldOutUsers,
+    common: CommonArrays | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> ResumableTraining:
-    training = _fresh(task, train, valid, common)
+    training = _fresh(task, train, valid, common, progress)
     try:
         training.restore()
     except CheckpointError:
         # Damaged or of an older search in the same place: the trial starts again and repeats itself.
-        return _fresh(task, train, valid, common)
+        return _fresh(task, train, valid, common, progress)
     return training

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,16 +11,49 @@ from sklearn.linear_model import ElasticNet
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, DivergedError
-from distrecvae.models import slim
+from distrecvae.models import active_sets, slim
+from distrecvae.models.active_sets import Solved, solve_active_sets
 from distrecvae.models.item_weights import gram_matrix
-from distrecvae.models.slim import SLIMConfig, descend, solve_slim
+from distrecvae.models.slim import SLIMConfig, descend, elastic_nets, load_slim, solve_slim
 from tests.models.random_users import dense, random_users
 
 CONFIGS = [SLIMConfig(l1=1.0, l2=5.0), SLIMConfig(l1=0.2, l2=0.5), SLIMConfig(l1=8.0, l2=40.0)]
+Solver = Callable[[torch.Tensor, SLIMConfig, float], torch.Tensor]
 
 
+def as_matrix(solved: Solved, n_items: int) -> torch.Tensor:
+    weight = torch.zeros(n_items, n_items, dtype=solved.values.dtype)
+    weight[solved.features.long(), solved.items.long()] = solved.values
+    return weight
+
+
+def by_active_sets(gram: torch.Tensor, config: SLIMConfig, tolerance: float) -> torch.Tensor:
+    items = torch.arange(len(gram))
+    solved = solve_active_sets(gram, items, config.l1, config.l2, tolerance, limit=len(gram))
+    assert not solved.left.numel()
+    return as_matrix(solved, len(gram))
+
+
+def by_all_stages(gram: torch.Tensor, config: SLIMConfig, tolerance: float) -> torch.Tensor:
+    return as_matrix(elastic_nets(gram, config, tolerance), len(gram))
+
+
+def unit_rows(n_items: int) -> InteractionMatrix:
+    """Return a user for each item, who has that one: scores are the weights."""
+    return InteractionMatrix.from_pairs(range(n_items), range(n_items), n_users=n_items, n_items=n_items)
+
+
+def weights_of(config: SLIMConfig, train: InteractionMatrix) -> torch.Tensor:
+    """Return the dense weights of a model as it is stored and loaded."""
+    return load_slim(config, train.n_items, solve_slim(config, train)).score(unit_rows(train.n_items))
+
+
+SOLVERS: list[Solver] = [descend, by_active_sets, by_all_stages]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_weights_are_scikit_learns(config: SLIMConfig) -> None:
+def test_weights_are_scikit_learns(config: SLIMConfig, solver: Solver) -> None:
     train = random_users(n_users=150, n_items=30)
     x = dense(train)
     # scikit-learn divides the squared error by the number of users, and so must the penalties be.
@@ -30,19 +65,14 @@ def test_weights_are_scikit_learns(config: SLIMConfig) -> None:
         tol=1e-12,
         max_iter=100_000,
     )
-    weight = descend(gram_matrix(train, torch.float64, "cpu"), config, tolerance=1e-10).numpy()
+    weight = solver(gram_matrix(train, torch.float64, "cpu"), config, 1e-10).numpy()
     for j in range(30):
         others = x.copy()
         others[:, j] = 0
         np.testing.assert_allclose(weight[:, j], oracle.fit(others, x[:, j]).coef_, atol=1e-6)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
-@pytest.mark.parametrize("n_items", [30, 150])
-def test_weights_fulfil_the_conditions_of_a_minimum(config: SLIMConfig, n_items: int) -> None:
-    train = random_users(n_users=200, n_items=n_items)
-    gram = gram_matrix(train, torch.float64, "cpu")
-    weight = descend(gram, config, tolerance=1e-9)
+def assert_minimum(weight: torch.Tensor, gram: torch.Tensor, config: SLIMConfig) -> None:
     gradient = gram @ weight - gram + config.l2 * weight + config.l1
     gradient.fill_diagonal_(0.0)
     assert not weight.diagonal().any()
@@ -52,17 +82,91 @@ def test_weights_fulfil_the_conditions_of_a_minimum(config: SLIMConfig, n_items:
     assert gradient.min() > -1e-5, "a zero weight does not want to grow"
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize("n_items", [30, 150])
+def test_weights_fulfil_the_conditions_of_a_minimum(config: SLIMConfig, n_items: int, solver: Solver) -> None:
+    train = random_users(n_users=200, n_items=n_items)
+    gram = gram_matrix(train, torch.float64, "cpu")
+    assert_minimum(solver(gram, config, 1e-9), gram, config)
+
+
+@pytest.mark.parametrize(
+    ("limit", "descent_least", "rounds", "swept"),
+    [(3, 0, 40, True), (3, 1000, 40, False), (400, 0, 1, True), (400, 1000, 2, True)],
+    ids=["large sets swept", "few large sets", "unfinished", "unfinished twice"],
+)
+def test_what_active_sets_leave_is_solved_all_the_same(
+    limit: int, descent_least: int, rounds: int, swept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps = []
+    sweep = slim._sweep
+
+    def counted(
+        gram: torch.Tensor, weight: torch.Tensor, items: torch.Tensor, config: SLIMConfig
+    ) -> torch.Tensor:
+        sweeps.append(items.numel())
+        return sweep(gram, weight, items, config)
+
+    monkeypatch.setattr(slim, "_sweep", counted)
+    monkeypatch.setattr(slim, "LIMIT", limit)
+    monkeypatch.setattr(slim, "DESCENT_LEAST", descent_least)
+    monkeypatch.setattr(slim, "BATCH_ITEMS", 20)
+    monkeypatch.setattr(slim, "DESCENT_ITEMS", 50)
+    monkeypatch.setattr(active_sets, "TAKEN_IN", 4)
+    monkeypatch.setattr(active_sets, "MAX_ROUNDS", rounds)
+    gram = gram_matrix(random_users(n_users=200, n_items=150), torch.float64, "cpu")
+    shares: list[float] = []
+    weight = as_matrix(elastic_nets(gram, CONFIGS[0], 1e-9, shares.append), 150)
+    assert_minimum(weight, gram, CONFIGS[0])
+    assert bool(sweeps) == swept
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_systems_that_are_singular_are_left_to_coordinate_descent() -> None:
+    # Twins: without l2 their weights are not unique, and no factorization exists.
+    train = random_users(n_users=200, n_items=20)
+    twins = InteractionMatrix.from_pairs(
+        np.repeat(np.arange(200), 2 * train.counts()),
+        np.stack([2 * train.indices, 2 * train.indices + 1], axis=1).ravel(),
+        n_users=200,
+        n_items=40,
+    )
+    gram, config = gram_matrix(twins, torch.float64, "cpu"), SLIMConfig(l1=0.5, l2=0)
+    solved = solve_active_sets(gram, torch.arange(40), config.l1, config.l2, 1e-9, 40)
+    assert solved.left.numel()
+    assert_minimum(as_matrix(elastic_nets(gram, config, 1e-9), 40), gram, config)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    gram = gram_matrix(random_users(n_users=400, n_items=300), torch.float32, "cpu")
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(by_all_stages(gram, CONFIGS[1], 1e-4))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*found)
+
+
 def test_in_float32_they_are_the_same_to_the_tolerance() -> None:
     train = random_users(n_users=400, n_items=150)
     exact = descend(gram_matrix(train, torch.float64, "cpu"), CONFIGS[0], tolerance=1e-10)
-    weight = solve_slim(CONFIGS[0], train)["weight"]
-    assert weight.dtype == torch.float32
-    assert (weight - exact).abs().max() < 5 * slim.TOLERANCE * exact.max()
+    for weight in (
+        weights_of(CONFIGS[0], train),
+        descend(gram_matrix(train, torch.float32, "cpu"), CONFIGS[0]),
+    ):
+        assert weight.dtype == torch.float32
+        assert (weight - exact).abs().max() < 5 * slim.TOLERANCE * exact.max()
 
 
 def test_an_item_of_nobody_has_no_weights_even_without_regularization() -> None:
     train = InteractionMatrix.from_pairs([0, 0, 1], [0, 1, 1], n_users=2, n_items=3)
-    weight = solve_slim(SLIMConfig(l1=0, l2=0), train)["weight"]
+    weight = weights_of(SLIMConfig(l1=0, l2=0), train)
     assert torch.isfinite(weight).all()
     assert not weight[2].any()
     assert not weight[:, 2].any()
@@ -70,8 +174,9 @@ def test_an_item_of_nobody_has_no_weights_even_without_regularization() -> None:
 
 def test_what_does_not_converge_is_not_passed_off_as_a_solution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slim, "MAX_SWEEPS", 2)
+    gram = gram_matrix(random_users(n_users=150, n_items=30), torch.float32, "cpu")
     with pytest.raises(DivergedError, match=r"still changed after 2 sweeps; raise l2 or l1"):
-        solve_slim(SLIMConfig(l1=0.01, l2=0.01), random_users(n_users=150, n_items=30))
+        descend(gram, SLIMConfig(l1=0.01, l2=0.01))
 
 
 def test_what_breaks_a_rule_is_refused() -> None:

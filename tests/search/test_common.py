@@ -162,6 +162,12 @@ def test_memory_counts_it_once_a_node_and_not_in_a_trial(model: str) -> None:
     assert on_gpu[0] == on_gpu[1], "a GPU has its own copy, lent or not"
 
 
+def test_a_lent_gram_matrix_is_not_part_of_what_slim_takes() -> None:
+    config = registry.config_from_dict("slim", {})
+    own, lent = (registry.memory_bytes("slim", config, SPLIT.train, lent=lent)[0] for lent in (False, True))
+    assert own - lent == 4 * SPLIT.n_items**2
+
+
 def plan_text(session: driver.Session, model: str) -> tuple[Plan, str]:
     config = SearchConfig(data="data", model=model, gpus_per_trial=0)
     plan = plan_search(config, load_space(config), session)

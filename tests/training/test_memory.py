@@ -68,7 +68,7 @@ SLIM = RECVAE | {"refine_every": 1}
         ("ract", "float32", JUDGED | {"hidden_dim": 8}, JUDGED | {"hidden_dim": 256}, 500, 40_000),
         ("recvae-implicitslim", "float32", SLIM | {"hidden_dim": 8}, SLIM | {"hidden_dim": 256}, 500, 40_000),
         ("ease", "float32", {}, {}, 500, 4000),
-        ("slim", "float32", {"l1": 20}, {"l1": 20, "l2": 500}, 500, 3000),
+        ("slim", "float32", {"l1": 20}, {"l1": 1, "l2": 5}, 1000, 3000),
         ("wmf", "float32", {"latent_dim": 8}, {"latent_dim": 200}, 5000, 10_000),
     ],
     ids=lambda case: "-".join(case[:2]),
