@@ -58,13 +58,14 @@ def command(
     from rich.console import Console
 
     from distrecvae.search import run
+    from distrecvae.search.commands import command_line
 
     if dry_run:
         click.echo(run.dry_run(config, folder=folder, verbose=verbose))
         return 0
     console = Console()
     outcome = run.search(
-        config, folder, resume=resume, console=console, verbose=verbose, command=run.command_line()
+        config, folder, resume=resume, console=console, verbose=verbose, command=command_line()
     )
     click.echo(f"\n{outcome.summary}")
     if not outcome.complete:

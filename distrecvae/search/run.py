@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +21,7 @@ from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive, write_text
 from distrecvae.models.choices import Precision
 from distrecvae.search import driver, results
+from distrecvae.search.commands import resume_command
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import DEMO, SearchConfig
 from distrecvae.search.ledger import Ledger, Status
@@ -36,7 +35,6 @@ from distrecvae.training import registry
 
 SYNTHETIC_FOLDER = "data"
 SUMMARY_FILE = "summary.txt"
-FINISHED = "finished"
 _REPORTED_VERSIONS = ("ray", "optuna", "torch", "numpy", "scipy", "pandas", "pyarrow")
 
 
@@ -99,7 +97,7 @@ def search(
         split = load_split(config, folder) if session is None else session.split
         if described is not None:
             _check_same(described, config, space, split, folder)
-            if described["status"] == FINISHED and config.trials == described["settings"]["trials"]:
+            if described["status"] == results.FINISHED and config.trials == described["settings"]["trials"]:
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         if session is None:
@@ -211,8 +209,22 @@ def _conduct(
     )
     write_text(folder / SUMMARY_FILE, summary + "\n")
     if scored is not None:
-        write_state(FINISHED)
+        write_state(results.FINISHED)
+    if trouble := _report(folder):
+        summary += f"\n\n{trouble}"
     return Outcome(summary, complete, scored is not None)
+
+
+def _report(folder: Path) -> str:
+    """Write the report; return what went wrong, in a line, where something did: it is never worth a search."""
+    from distrecvae.search.report import write_report  # plotly takes half a second to import
+
+    try:
+        write_report(folder)
+    except Exception as error:
+        lines = str(error).splitlines() or [""]
+        return f"The report was not written ({type(error).__name__}: {lines[0]}); try: distrecvae report {folder}"
+    return ""
 
 
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:
@@ -295,17 +307,3 @@ def _check_same(
             f"--trials {config.trials} is below the {described['settings']['trials']} that {folder} was begun with;"
             " a resumed search may only grow"
         )
-
-
-def resume_command(command: str, folder: Path) -> str:
-    """Return the command line that goes on with what `command` began in `folder`."""
-    parts = command if "--resume" in command.split() else f"{command} --resume"
-    named = any(part.split("=")[0] in ("--out", "--name") for part in parts.split())
-    return parts if named else f"{parts} --out {folder}"
-
-
-def command_line() -> str:
-    """Return what was typed, for `search.json` and the resume hint."""
-    program = Path(sys.argv[0]).name
-    start = "python -m distrecvae.search" if program == "__main__.py" else "distrecvae"
-    return shlex.join([*start.split(), *sys.argv[1:]])

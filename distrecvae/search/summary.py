@@ -18,6 +18,7 @@ from distrecvae.search.progress import duration
 from distrecvae.search.space import SearchSpace
 
 WIDTH = 100
+REPORT_FILE = "report.html"
 START_WORDS = {True: "published", False: "starting"}
 """What the first trial is called: the model's defaults are the published configuration, a space may start elsewhere."""
 
@@ -63,7 +64,11 @@ def search_summary(
             *_parameters(space, start, *scored),
         ]
     quoted = shlex.quote(str(folder))
-    rows = [("results", f"{folder}"), ("compare the trials", f"tensorboard --logdir {quoted}")]
+    rows = [
+        ("results", f"{folder}"),
+        ("the report", f"{folder / REPORT_FILE} (open it in a browser)"),
+        ("compare the trials", f"tensorboard --logdir {quoted}"),
+    ]
     if scored is not None:
         best_folder = shlex.quote(str(folder / BEST_FOLDER))
         model = shlex.quote(str(folder / BEST_FOLDER / "config.json"))
