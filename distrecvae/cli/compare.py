@@ -63,7 +63,7 @@ def command(
     from rich.console import Console
 
     from distrecvae.search import comparison
-    from distrecvae.search.summary import command_line, resume_command
+    from distrecvae.search.commands import command_line, resume_command
 
     listed = comparison.entrants([part.strip() for part in models.split(",") if part.strip()], config)
     if dry_run:

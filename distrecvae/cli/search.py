@@ -71,7 +71,7 @@ def command(
     from rich.console import Console
 
     from distrecvae.search import run
-    from distrecvae.search.summary import command_line
+    from distrecvae.search.commands import command_line
 
     if dry_run:
         click.echo(run.dry_run(config, folder=folder, verbose=verbose))

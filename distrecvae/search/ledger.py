@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -24,18 +22,15 @@ from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
 from distrecvae.errors import ResultsError
 from distrecvae.search.stopping import Curve
+from distrecvae.search.study import CONFIG_KEY, STUDY_FILE, STUDY_NAME, NoLock, quiet
 
-STUDY_FILE = "study.journal"
 HISTORY_FILE = "history.jsonl"
-STUDY_NAME = "search"
-CONFIG_KEY = "config"
-"""User attribute of a study's trial: the model's configuration. It is written last when a trial is asked for."""
 
 Suggest = Callable[[optuna.trial.Trial], dict[str, Any]]
 
@@ -116,8 +111,8 @@ class Ledger:
         for name in (STUDY_FILE, HISTORY_FILE):
             _cut_torn_line(folder / name)
         _roll_back_half_asked(folder / STUDY_FILE)
-        with _quiet():
-            self._storage = JournalStorage(JournalFileBackend(str(folder / STUDY_FILE), lock_obj=_NoLock()))
+        with quiet():
+            self._storage = JournalStorage(JournalFileBackend(str(folder / STUDY_FILE), lock_obj=NoLock()))
             self._study = optuna.create_study(
                 storage=self._storage, study_name=STUDY_NAME, direction="maximize", load_if_exists=True
             )
@@ -138,7 +133,7 @@ class Ledger:
         The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving.
         """
         number = len(self._study.get_trials(deepcopy=False))
-        with _quiet():
+        with quiet():
             if values := dict(starting_values(number)):
                 self._study.enqueue_trial(values)
             self._study.sampler = make_sampler(number)
@@ -232,19 +227,6 @@ class Ledger:
                     self._storage.set_trial_intermediate_value(frozen._trial_id, metrics["passes"], best)
 
 
-class _NoLock(JournalFileOpenLock):
-    """No lock a write: one driver writes, under the lock of the folder; a lock file would outlive a killed driver."""
-
-    def __init__(self) -> None:
-        """Need no file."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        return None
-
-
 def _cut_torn_line(path: Path) -> None:
     if not path.exists():
         path.touch()
@@ -273,16 +255,3 @@ def _roll_back_half_asked(path: Path) -> None:
             offset += len(line)
     if created is not None and not configured:
         os.truncate(path, created)
-
-
-@contextmanager
-def _quiet() -> Any:
-    """Silence Optuna's log lines and its notes about experimental features; the search has its own words."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)

@@ -19,11 +19,13 @@ from distrecvae.training.trial import STATE_FILE
 
 FORMAT = 1
 DESCRIPTION_FILE = "search.json"
+FINISHED = "finished"
+"""`status` of a search that is over and has a model; `running` and `interrupted` are the others."""
 TABLES_EVERY_S = 10.0
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """Return `search.json` of a results folder.
+def read_description(folder: Path, *, remedy: str = "leave out --resume to start one") -> dict[str, Any]:
+    """Return `search.json` of a results folder; `remedy` is what to do where there is none.
 
     Raises:
         ResultsError: there is none, it cannot be read, or another version wrote it.
@@ -32,9 +34,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ResultsError(
-            f"{folder} holds no search ({DESCRIPTION_FILE} is missing); leave out --resume to start one"
-        ) from error
+        raise ResultsError(f"{folder} holds no search ({DESCRIPTION_FILE} is missing); {remedy}") from error
     except (OSError, ValueError) as error:
         raise ResultsError(
             f"{path} cannot be read ({error}); restore it, or start anew in another folder"
@@ -72,6 +72,30 @@ def trials_table(ledger: Ledger, space: SearchSpace, metric: str) -> pd.DataFram
 def read_trials(folder: Path) -> pd.DataFrame:
     """Return the table of a search's trials, as `trials_table` made it."""
     return pd.read_parquet(folder / "trials.parquet")
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """Return `read_trials` as plain rows; a cell without a value is None."""
+    return _rows(read_trials(folder))
+
+
+def read_history(folder: Path) -> dict[int, list[dict[str, Any]]]:
+    """Return each trial's reports in order; a trial without one is missing."""
+    reports: dict[int, list[dict[str, Any]]] = {}
+    for row in _rows(pd.read_parquet(folder / "history.parquet")):
+        reports.setdefault(int(row.pop("trial")), []).append(row)
+    return reports
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    empty = table.isna().to_numpy()
+    return [
+        {
+            str(name): None if empty[place, column] else value
+            for column, (name, value) in enumerate(row.items())
+        }
+        for place, row in enumerate(table.to_dict("records"))
+    ]
 
 
 def history_table(ledger: Ledger) -> pd.DataFrame:

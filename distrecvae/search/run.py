@@ -21,6 +21,7 @@ from distrecvae.errors import ResourceError, ResultsError
 from distrecvae.files import exclusive, write_text
 from distrecvae.models.choices import Precision
 from distrecvae.search import driver, results
+from distrecvae.search.commands import resume_command
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import DEMO, SearchConfig
 from distrecvae.search.ledger import Ledger, Status
@@ -29,13 +30,12 @@ from distrecvae.search.outcome import publish_best
 from distrecvae.search.plan import Plan, check_memory, make_plan
 from distrecvae.search.progress import Progress
 from distrecvae.search.space import SearchSpace, available_spaces
-from distrecvae.search.summary import resume_command, search_summary
+from distrecvae.search.summary import search_summary
 from distrecvae.search.tensorboard import EventFiles
 from distrecvae.training import registry
 
 SYNTHETIC_FOLDER = "data"
 SUMMARY_FILE = "summary.txt"
-FINISHED = "finished"
 _REPORTED_VERSIONS = ("ray", "optuna", "torch", "numpy", "scipy", "pandas", "pyarrow")
 
 
@@ -105,7 +105,7 @@ def search(
         split = load_split(config, folder) if session is None else session.split
         if described is not None:
             _check_same(described, config, space, split, folder)
-            if described["status"] == FINISHED and config.trials == described["settings"]["trials"]:
+            if described["status"] == results.FINISHED and config.trials == described["settings"]["trials"]:
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         if session is None:
@@ -243,8 +243,22 @@ def _conduct(
     )
     write_text(folder / SUMMARY_FILE, summary + "\n")
     if scored is not None:
-        write_state(FINISHED)
+        write_state(results.FINISHED)
+    if trouble := _report(folder):
+        summary += f"\n\n{trouble}"
     return Outcome(summary, complete, scored is not None)
+
+
+def _report(folder: Path) -> str:
+    """Write the report; return what went wrong, in a line, where something did: it is never worth a search."""
+    from distrecvae.search.report import write_report  # plotly takes half a second to import
+
+    try:
+        write_report(folder)
+    except Exception as error:
+        lines = str(error).splitlines() or [""]
+        return f"The report was not written ({type(error).__name__}: {lines[0]}); try: distrecvae report {folder}"
+    return ""
 
 
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:

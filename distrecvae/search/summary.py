@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from distrecvae.search.progress import duration
 from distrecvae.search.space import SearchSpace
 
 WIDTH = 100
+REPORT_FILE = "report.html"
 START_WORDS = {True: "published", False: "starting"}
 """What the first trial is called: the model's defaults are the published configuration, a space may start elsewhere."""
 
@@ -64,7 +64,11 @@ def search_summary(
             *_parameters(space, start, *scored),
         ]
     quoted = shlex.quote(str(folder))
-    rows = [("results", f"{folder}"), ("compare the trials", f"tensorboard --logdir {quoted}")]
+    rows = [
+        ("results", f"{folder}"),
+        ("the report", f"{folder / REPORT_FILE} (open it in a browser)"),
+        ("compare the trials", f"tensorboard --logdir {quoted}"),
+    ]
     if scored is not None:
         best_folder = shlex.quote(str(folder / BEST_FOLDER))
         model = shlex.quote(str(folder / BEST_FOLDER / "config.json"))
@@ -148,19 +152,3 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
-
-
-def resume_command(command: str, folder: Path) -> str:
-    """Return the command line that goes on with what `command` began in `folder`."""
-    going_on = {"--resume", "--resume-or-start"} & set(command.split())
-    parts = command if going_on else f"{command} --resume"
-    named = any(part.split("=")[0] in ("--out", "--name") for part in parts.split())
-    return parts if named else f"{parts} --out {folder}"
-
-
-def command_line() -> str:
-    """Return what was typed, for `search.json` and the resume hint."""
-    program = Path(sys.argv[0])
-    module = {"distrecvae": "python -m distrecvae", "search": "python -m distrecvae.search"}
-    start = module.get(program.parent.name, "distrecvae") if program.name == "__main__.py" else "distrecvae"
-    return shlex.join([*start.split(), *sys.argv[1:]])

@@ -11,7 +11,8 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 
 from distrecvae.search import ledger as ledger_module
-from distrecvae.search.ledger import HISTORY_FILE, STUDY_FILE, Ledger, Status
+from distrecvae.search.ledger import HISTORY_FILE, Ledger, Status
+from distrecvae.search.study import STUDY_FILE
 from tests.search.simulated import (
     METRIC,
     SPACE,

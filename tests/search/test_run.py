@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from distrecvae.search.commands import command_line
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.run import load_space
 from distrecvae.search.space import SearchSpace
-from distrecvae.search.summary import command_line
 from distrecvae.training.registry import models
 
 

@@ -88,10 +88,12 @@ def test_the_summary_says_what_was_found_and_what_to_do_next(whole: tuple[Path, 
         "NDCG@100",
         "Recall@20",
         "Recall@50",
+        "report.html",
         "tensorboard --logdir",
         "distrecvae train",
     ):
         assert words in done.stdout
+    assert "7 of 7 trials" in (folder / "report.html").read_text(encoding="utf-8")
     assert "Traceback" not in done.stdout + done.stderr
     assert done.stderr == "", "Ray's own words are for -v"
 
