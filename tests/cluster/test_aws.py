@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ REGION = "us-west-2"
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An AWS without anything in it but what each account has; no credentials of this machine are seen."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -39,7 +38,6 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     (tmp_path / ".ssh").mkdir()
-    yield
 
 
 def test_the_bootstrap_makes_a_group_open_to_ssh_alone_a_head_and_spot_workers(
