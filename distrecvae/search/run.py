@@ -175,8 +175,7 @@ def _conduct(
     console: Console,
     command: str,
 ) -> Outcome:
-    metric = f"valid/{config.metric}"
-    elapsed_s = float(described["elapsed_s"])
+    metric, elapsed_s = f"valid/{config.metric}", float(described["elapsed_s"])
     ledger = Ledger(folder, metric)
     tables, keeper = results.Tables(folder, ledger, space, metric), results.Keeper(folder, ledger)
     events = EventFiles(folder, space, config.metric)
