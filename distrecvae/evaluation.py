@@ -103,10 +103,7 @@ def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int = BATCH
         shown = fold_in.slice(start, stop)
         with fast_float32():
             scores = _flat(model.score(shown))
-        ranked = _rank(scores, shown, hits.shape[1])
-        # Finite scores have no further use: infinity marks the cells to be found, on the device.
-        scores.view(-1)[_cells(held_out.slice(start, stop), scores.device)] = math.inf
-        hits[start:stop] = (scores.gather(1, ranked) == math.inf).cpu().numpy()
+        hits[start:stop] = found(scores, shown, held_out.slice(start, stop), hits.shape[1])
         del scores  # or two batches of them would live while the next one is scored
     per_user = {name: metric(hits, held_out.counts(), k) for name, (metric, k) in METRICS.items()}
     return Evaluation(per_user, counted, users.n_users - counted.size)
@@ -123,6 +120,23 @@ def rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> npt.NDArra
         DivergedError: a score is not finite.
     """
     return _rank(_flat(scores), fold_in, k).cpu().numpy()
+
+
+def found(
+    scores: torch.Tensor, fold_in: InteractionMatrix, held_out: InteractionMatrix, k: int
+) -> npt.NDArray[np.bool_]:
+    """Return whether each user's item at each of the `k` best ranks is held out: bool, (n_users, k), for `metrics`.
+
+    `scores`, (n_users, n_items), are ranked as `rank` does, and overwritten.
+
+    Raises:
+        DivergedError: a score is not finite.
+    """
+    scores = _flat(scores)
+    ranked = _rank(scores, fold_in, k)
+    # Finite scores have no further use: infinity marks the cells to be found, on the device.
+    scores.view(-1)[_cells(held_out, scores.device)] = math.inf
+    return (scores.gather(1, ranked) == math.inf).cpu().numpy()
 
 
 def _flat(scores: torch.Tensor) -> torch.Tensor:

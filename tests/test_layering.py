@@ -19,10 +19,12 @@ LAYERS = {
     "errors": 0,
     "rng": 0,
     "files": 0,
+    "packaged": 0,
     "data": 1,
     "metrics": 1,
     "models": 2,
     "evaluation": 3,
+    "recommendation": 3,
     "training": 4,
     "search": 5,
     "cli": 6,
@@ -30,12 +32,15 @@ LAYERS = {
 
 # library: where it may be imported
 ROOMS = {
-    "ray": {"search/driver.py", "search/trainable.py", "search/callbacks.py"},
+    "ray": {"search/driver.py", "search/trainable.py", "search/callbacks.py", "search/nodes.py"},
     "optuna": {"search/"},
-    "torch": {"models/", "training/", "evaluation.py"},
-    "pandas": {"data/", "search/results.py"},
+    "torch": {"models/", "training/", "evaluation.py", "recommendation.py"},
+    "onnxscript": {"training/export.py"},
+    "onnxruntime": {"training/export.py"},
+    "pandas": {"data/", "search/results.py", "search/comparison_files.py"},
     "pyarrow": {"data/", "search/results.py"},
     "tensorboard": {"search/tensorboard.py"},
+    "matplotlib": {"search/comparison_plot.py"},
     "click": {"cli/"},
 }
 

@@ -15,8 +15,12 @@ from distrecvae.errors import DistrecvaeError
 COMMANDS = {
     "prepare": "read a user-item file, split it by users, write a dataset folder",
     "search": "tune a model on a dataset, on this machine or a Ray cluster",
+    "compare": "tune several models under one budget and say which is best",
     "train": "train one configuration and score it on the test users",
     "evaluate": "score a saved model on held-out users",
+    "recommend": "write each user's best items, from a file of histories",
+    "export": "write a saved model as ONNX or as a PyTorch program",
+    "doctor": "say what this machine offers a search, and what to mend",
 }
 
 

@@ -29,21 +29,21 @@ SHARE_EVERY_S = 10.0
 
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Dataset folder of `prepare`.")
+@click.option("--data", type=click.Path(), metavar="DIR", help="Dataset folder of `prepare`, or its URI.")
 @click.option("--model", metavar="NAME", help="A model of docs/models.md.  [default: recvae]")
 @click.option(
     "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Settings in YAML or JSON; also the config.json of a finished model.",
+    "config_source",
+    metavar="NAME|FILE",
+    help="A packaged configuration (docs/models.md lists them), or settings in YAML or JSON; also the config.json of "
+    "a finished model.",
 )
 @click.option(
     "--set",
     "words",
     multiple=True,
     metavar="NAME=VALUE",
-    help="One setting, over the file's; repeat it. `none` is null.",
+    help="One setting, over --config's; repeat it. `none` is null.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Results folder.")
 @click.option(
@@ -74,9 +74,9 @@ SHARE_EVERY_S = 10.0
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 def command(
-    data: Path | None,
+    data: str | None,
     model: str | None,
-    config_file: Path | None,
+    config_source: str | None,
     words: tuple[str, ...],
     out: Path,
     max_passes: int | None,
@@ -97,6 +97,7 @@ def command(
     Examples:
       distrecvae train --data data/mine --out runs/published
       distrecvae train --data data/mine --out runs/small --set latent_dim=64 --set gamma=0.01
+      distrecvae train --data data/mine --out runs/joint --config recvae-joint
       distrecvae train --data data/mine --out runs/again --config runs/search/best/config.json
       distrecvae train --out runs/published --resume
     """
@@ -104,17 +105,17 @@ def command(
     from distrecvae.training import run as runs
     from distrecvae.training.device import usable_device, use_threads
 
-    given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data and str(data)}
+    given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data}
     given = {name: value for name, value in given.items() if value is not None}
-    configured = bool(model or config_file or words)
+    configured = bool(model or config_source or words)
     use_threads(threads)
     device = usable_device(device)
     if not resume:
-        split, settings = _new_settings(given, model, config_file, words, precision, device)
+        split, settings = _new_settings(given, model, config_source, words, precision, device)
         _refuse_used(out)
     else:
         split, settings = _old_settings(
-            out, given, (model, config_file, words) if configured else None, precision
+            out, given, (model, config_source, words) if configured else None, precision
         )
     with exclusive(out):
         if not resume:
@@ -149,7 +150,7 @@ def command(
 def _new_settings(
     given: dict[str, Any],
     model: str | None,
-    config_file: Path | None,
+    config_source: str | None,
     words: tuple[str, ...],
     precision: str | None,
     device: str,
@@ -163,7 +164,7 @@ def _new_settings(
 
     if "data" not in given:
         raise ConfigError("--data is missing; give a dataset folder (`distrecvae prepare` makes one)")
-    chosen, config = read_config(model, config_file, words)
+    chosen, config = read_config(model, config_source, words)
     split = load_dataset(given["data"])
     settings = RunSettings(
         model=chosen,
@@ -178,7 +179,7 @@ def _new_settings(
 def _old_settings(
     out: Path,
     given: dict[str, Any],
-    configuration: tuple[str | None, Path | None, tuple[str, ...]] | None,
+    configuration: tuple[str | None, str | None, tuple[str, ...]] | None,
     precision: str | None,
 ) -> tuple[Split, RunSettings]:
     """Return the data and the settings of the run in `out`, with what was given anew."""

@@ -9,6 +9,7 @@ CSR arrays, one pass verifies them, 20 million interactions take about a second.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,8 @@ import pyarrow.parquet as pq
 from distrecvae import __version__
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.data.remote import fetch, is_uri
+from distrecvae.data.summary import facts
 from distrecvae.errors import DataError
 from distrecvae.files import new_folder, replacing, write_json
 
@@ -28,6 +31,7 @@ FORMAT = 1
 PROTOCOL = "dataset.json"
 GROUPS = ("train", "valid", "test")
 MATRICES = ("train", "valid_fold_in", "valid_held_out", "test_fold_in", "test_held_out")
+FILES = (PROTOCOL, *(f"{name}.parquet" for name in (*MATRICES, "users", "items")))
 
 IdKind = Literal["user_id", "item_id"]
 
@@ -85,12 +89,19 @@ def save_dataset(split: Split, folder: Path | str, protocol: Mapping[str, Any]) 
 
 
 def load_dataset(folder: Path | str) -> Split:
-    """Read a dataset folder and verify every number of it.
+    """Read a dataset folder, or one at a URI such as ``s3://bucket/ml-20m``, and verify every number of it.
 
     Raises:
         DataError: not a dataset folder, written by another format version, damaged, or its content does not
-            have the fingerprint it was written with.
+            have the fingerprint it was written with; a URI cannot be reached.
     """
+    if is_uri(folder):
+        with tempfile.TemporaryDirectory(prefix="distrecvae-") as copy:
+            fetch(str(folder), FILES, Path(copy))
+            try:
+                return load_dataset(copy)
+            except DataError as error:
+                raise DataError(str(error).replace(copy, str(folder).rstrip("/"))) from error
     folder = Path(folder)
     protocol = read_protocol(folder)
     try:
@@ -141,6 +152,17 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
             f"{FORMAT}; run `distrecvae prepare` again"
         )
     return dict(document)
+
+
+def data_facts(folder: Path | str, split: Split) -> dict[str, Any]:
+    """Return what a model trained on `split`, which was read from `folder`, says of its data.
+
+    A folder that is gone by now costs the model nothing but the protocol's options.
+    """
+    try:
+        return facts(split, read_protocol(folder))
+    except DataError:
+        return facts(split, {})
 
 
 def save_ids(path: Path | str, ids: npt.NDArray[Any], *, kind: IdKind = "item_id") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from distrecvae.data.dataset import Split
@@ -55,6 +56,31 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
             f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps only those above R"
         )
     return lines
+
+
+def facts(split: Split, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model's folder says of the data that it was trained on: JSON-able, without anyone's paths.
+
+    Args:
+        split: the data.
+        protocol: the content of `dataset.json`; empty where it is not known.
+    """
+    source = protocol.get("source")
+    if isinstance(source, Mapping):
+        source = Path(str(source["path"])).name if "path" in source else source.get("format")
+    return {
+        "fingerprint": split.fingerprint,
+        "source": source,
+        "preset": protocol.get("preset"),
+        "options": protocol.get("options"),
+        "n_users": {
+            "train": split.train.n_users,
+            "valid": split.valid.n_users,
+            "test": split.test.n_users,
+        },
+        "n_items": split.n_items,
+        "n_interactions": split.train.n_interactions,
+    }
 
 
 def _counted(n: int, noun: str) -> str:

@@ -89,3 +89,8 @@ class AutoRec(nn.Module):
                 torch.sigmoid(self.first(rows, rows.ones(self.items.bias.dtype)))
             )
         return scores.float()
+
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        scores: torch.Tensor = self.items(torch.sigmoid(self.first.dense(x)))
+        return scores

@@ -41,6 +41,10 @@ class ItemWeights:
         rows = SparseRows.from_matrix(fold_in, self.weight.device)
         return gather_sum(rows, rows.ones(self.weight.dtype), self.weight)
 
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        return x @ self.weight
+
 
 def load_item_weights(
     config: Any,  # noqa: ARG001

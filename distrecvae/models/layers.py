@@ -40,8 +40,9 @@ class OutputLoss(Protocol):
         code_gradient: torch.Tensor | None = None,
         weight_gradient: torch.Tensor | None = None,
         bias_gradient: torch.Tensor | None = None,
+        row_weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return each row's loss, (n_rows,), and write the wanted gradients of their mean."""
+        """Return each row's loss, (n_rows,), and write the wanted gradients of their mean, weighted where asked."""
 
 
 def denoised(rows: SparseRows, dropout: float, draws: Draws, dtype: torch.dtype) -> torch.Tensor:
@@ -50,6 +51,21 @@ def denoised(rows: SparseRows, dropout: float, draws: Draws, dtype: torch.dtype)
     if not dropout:
         return values
     return values * draws.kept(values.numel(), dropout) / (1 - dropout)
+
+
+def divergence(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """Return KL(N(mu, exp(logvar)) || N(0, I)) of each row, (n_rows,), for two (n_rows, latent_dim)."""
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1)
+
+
+def annealed(beta: float, anneal_updates: int, updates: int) -> float:
+    """Return the weight of a KL term after `updates` steps: min(beta, updates / anneal_updates), or beta for 0."""
+    return min(beta, updates / anneal_updates) if anneal_updates else beta
+
+
+def unit_rows(x: torch.Tensor) -> torch.Tensor:
+    """Return x / ||x||_2 of rows of zeros and ones, (n_rows, n_items); an empty row stays one."""
+    return x * x.sum(dim=1, keepdim=True).clamp(min=1).rsqrt()
 
 
 class _GatherSum(torch.autograd.Function):
@@ -85,6 +101,10 @@ class SparseLinear(nn.Module):
         product: torch.Tensor = _GatherSum.apply(self.weight, rows, values)  # type: ignore[no-untyped-call]
         return product + self.bias
 
+    def dense(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x W + b, (n_rows, out_dim), for rows with a place for every item, (n_rows, n_items)."""
+        return x @ self.weight + self.bias
+
 
 class _MeanLoss(torch.autograd.Function):
     @staticmethod
@@ -115,6 +135,39 @@ class _MeanLoss(torch.autograd.Function):
         return *(None if part is None else part.mul_(scale) for part in ctx.gradients), None, None
 
 
+class _RowLosses(torch.autograd.Function):
+    """What each row counts is known only on the way back: the gradients are made there, the logits once more."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        code: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        rows: SparseRows,
+        output: OutputLoss,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(code, weight, bias)
+        ctx.rows, ctx.output = rows, output
+        return output.loss_and_gradients(rows, code, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (weights,) = upstream
+        parts = ctx.saved_tensors
+        wanted = zip(parts, ctx.needs_input_grad, strict=False)
+        gradients = [torch.empty_like(part) if needed else None for part, needed in wanted]
+        ctx.output.loss_and_gradients(
+            ctx.rows,
+            *parts,
+            code_gradient=gradients[0],
+            weight_gradient=gradients[1],
+            bias_gradient=gradients[2],
+            row_weights=weights * ctx.rows.n_rows,
+        )
+        return *gradients, None, None
+
+
 class ItemOutput(nn.Module):
     """A linear layer from a code to a logit for every item, initialized as `nn.Linear`.
 
@@ -143,6 +196,11 @@ class ItemOutput(nn.Module):
         """Return the loss of these logits for what the rows have, a mean over the rows; the logits are never held."""
         loss: torch.Tensor = _MeanLoss.apply(code, self.weight, self.bias, rows, self._output)  # type: ignore[no-untyped-call]
         return loss
+
+    def row_losses(self, code: torch.Tensor, rows: SparseRows) -> torch.Tensor:
+        """Return the loss of each row, (n_rows,), for a model that weighs them; `mean_loss` is the faster one."""
+        losses: torch.Tensor = _RowLosses.apply(code, self.weight, self.bias, rows, self._output)  # type: ignore[no-untyped-call]
+        return losses
 
 
 def init_as_published(module: nn.Module) -> None:

@@ -10,13 +10,14 @@ code that is a function of the user's items, and the squares of all weights as a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.models.checks import require_fraction, require_number, require_whole
-from distrecvae.models.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published
+from distrecvae.models.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published, unit_rows
 from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.precision import linear
 from distrecvae.models.sparse import SparseRows
@@ -37,6 +38,8 @@ class MultDAEConfig:
     Raises:
         ConfigError: a value breaks its rule.
     """
+
+    PUBLISHED: ClassVar = True  # the defaults are those of the paper or its code
 
     hidden_dim: int = 600
     latent_dim: int = 200
@@ -84,17 +87,23 @@ class MultDAE(nn.Module):
     def loss(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:  # noqa: ARG002
         """Return the mean loss of a batch, without the penalty, which is the optimizer's: ``loss``."""
         values = denoised(rows, self._config.dropout, draws, self.items.bias.dtype)
-        return {"loss": self.items.mean_loss(self._code(rows, values, self._low), rows)}
+        return {"loss": self.items.mean_loss(self._code(self.first(rows, values), self._low), rows)}
 
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
         """Return logits, float32, (n_users, n_items)."""
         rows = SparseRows.from_matrix(fold_in, self.items.bias.device)
         with torch.no_grad():
-            scores: torch.Tensor = self.items(self._code(rows, rows.unit_values(self.items.bias.dtype), None))
+            first = self.first(rows, rows.unit_values(self.items.bias.dtype))
+            scores: torch.Tensor = self.items(self._code(first, None))
         return scores.float()
 
-    def _code(self, rows: SparseRows, values: torch.Tensor, low: torch.dtype | None) -> torch.Tensor:
-        """Return what the last layer turns into logits, (n_rows, hidden_dim)."""
-        hidden = torch.tanh(self.first(rows, values))
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        scores: torch.Tensor = self.items(self._code(self.first.dense(unit_rows(x)), None))
+        return scores
+
+    def _code(self, preactivation: torch.Tensor, low: torch.dtype | None) -> torch.Tensor:
+        """Return what the last layer turns into logits from what the first one gives, (n_rows, hidden_dim) both."""
+        hidden = torch.tanh(preactivation)
         z = torch.tanh(linear(hidden, self.code.weight, self.code.bias, low))
         return torch.tanh(linear(z, self.hidden.weight, self.hidden.bias, low))

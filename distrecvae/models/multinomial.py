@@ -77,6 +77,7 @@ class Multinomial:
         code_gradient: torch.Tensor | None = None,
         weight_gradient: torch.Tensor | None = None,
         bias_gradient: torch.Tensor | None = None,
+        row_weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return -log p(x) of each row, (n_rows,), and write the gradients of its mean over the rows.
 
@@ -88,6 +89,7 @@ class Multinomial:
             code_gradient: overwritten with the gradient by `code` where given.
             weight_gradient: overwritten with the gradient by `weight` where given.
             bias_gradient: overwritten with the gradient by `bias` where given.
+            row_weights: (n_rows,), what each row counts in that mean, not in what is returned; None for 1 each.
         """
         ones, counts = rows.ones(code.dtype), rows.counts.to(code.dtype)
         observed = gather_sum(rows, ones, weight)
@@ -98,13 +100,20 @@ class Multinomial:
         losses = counts * log_total - (code * observed).sum(dim=1) - observed_bias
         if code_gradient is not None and sweep.mean is not None:
             torch.addcmul(-observed, counts[:, None], sweep.mean, out=code_gradient).div_(rows.n_rows)
+            if row_weights is not None:
+                code_gradient.mul_(row_weights[:, None])
         ones *= -1 / rows.n_rows
+        if row_weights is not None:
+            ones *= torch.cat([row_weights, row_weights.new_zeros(1)])[rows.row_of]
         if weight_gradient is not None:
             scatter_sum(rows, ones, code, out=weight_gradient)
         if bias_gradient is not None:
             bias_gradient.zero_().index_add_(0, rows.items, ones)
         if again:
-            wide = torch.cat([code, self._ones(code)], dim=1) * (counts / rows.n_rows / sweep.total)[:, None]
+            pull = counts / rows.n_rows / sweep.total
+            if row_weights is not None:
+                pull *= row_weights
+            wide = torch.cat([code, self._ones(code)], dim=1) * pull[:, None]
             width = code.shape[1]
             for start, stop, powers, scale in sweep.again():
                 factor = wide if scale is None else wide * scale[:, None]

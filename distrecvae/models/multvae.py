@@ -10,13 +10,23 @@ Liang, Krishnan, Hoffman, Jebara, "Variational Autoencoders for Collaborative Fi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.models.checks import require_fraction, require_number, require_whole
-from distrecvae.models.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published
+from distrecvae.models.layers import (
+    Draws,
+    ItemOutput,
+    SparseLinear,
+    annealed,
+    denoised,
+    divergence,
+    init_as_published,
+    unit_rows,
+)
 from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.precision import linear
 from distrecvae.models.sparse import SparseRows
@@ -39,6 +49,8 @@ class MultVAEConfig:
     Raises:
         ConfigError: a value breaks its rule.
     """
+
+    PUBLISHED: ClassVar = True  # the defaults are those of the paper or its code
 
     hidden_dim: int = 600
     latent_dim: int = 200
@@ -86,26 +98,44 @@ class MultVAE(nn.Module):
         """Return the mean losses of a batch: ``loss``, which is minimized, and its parts ``nll`` and ``kl``."""
         config = self._config
         values = denoised(rows, config.dropout, draws, self.items.bias.dtype)
-        mu, logvar = self._encoded(rows, values, self._low)
-        z = mu + draws.normal((rows.n_rows, config.latent_dim), mu.dtype) * (logvar / 2).exp()
-        nll = self.items.mean_loss(self._decoded(z, self._low), rows)
-        divergence = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1).mean()
-        beta = min(config.beta, updates / config.anneal_updates) if config.anneal_updates else config.beta
-        return {"loss": nll + beta * divergence, "nll": nll, "kl": beta * divergence}
+        code, mean_divergence = self.sampled(rows, values, draws)
+        nll = self.items.mean_loss(code, rows)
+        kl = annealed(config.beta, config.anneal_updates, updates) * mean_divergence
+        return {"loss": nll + kl, "nll": nll, "kl": kl}
+
+    def sampled(
+        self, rows: SparseRows, values: torch.Tensor, draws: Draws
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the last layer's code at a sampled z, (n_rows, hidden_dim), and the mean KL term, not weighted.
+
+        Args:
+            rows: the batch's users.
+            values: (n_places,), what the encoder sees at their interactions.
+            draws: where the noise of z comes from.
+        """
+        mu, logvar = self._encoded(self.first(rows, values), self._low)
+        z = mu + draws.normal((rows.n_rows, self._config.latent_dim), mu.dtype) * (logvar / 2).exp()
+        return self._decoded(z, self._low), divergence(mu, logvar).mean()
 
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
         """Return logits, float32, (n_users, n_items)."""
         rows = SparseRows.from_matrix(fold_in, self.items.bias.device)
         with torch.no_grad():
-            mu, _ = self._encoded(rows, rows.unit_values(self.items.bias.dtype), None)
+            mu, _ = self._encoded(self.first(rows, rows.unit_values(self.items.bias.dtype)), None)
             scores: torch.Tensor = self.items(self._decoded(mu, None))
         return scores.float()
 
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        mu, _ = self._encoded(self.first.dense(unit_rows(x)), None)
+        scores: torch.Tensor = self.items(self._decoded(mu, None))
+        return scores
+
     def _encoded(
-        self, rows: SparseRows, values: torch.Tensor, low: torch.dtype | None
+        self, preactivation: torch.Tensor, low: torch.dtype | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mu and logvar, each (n_rows, latent_dim)."""
-        hidden = torch.tanh(self.first(rows, values))
+        """Return mu and logvar, each (n_rows, latent_dim), from what the first layer gives, (n_rows, hidden_dim)."""
+        hidden = torch.tanh(preactivation)
         mu, logvar = linear(hidden, self.posterior.weight, self.posterior.bias, low).chunk(2, dim=1)
         return mu, logvar
 

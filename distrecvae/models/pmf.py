@@ -17,6 +17,7 @@ import torch
 
 from distrecvae.models.checks import require_number, require_whole
 from distrecvae.models.least_squares import Weighing, Weights
+from distrecvae.models.pointwise import chance_of_a_zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,6 @@ def weigh_pmf(config: PMFConfig) -> Weighing:
     """Return PMF's weights: 1 for interactions, a zero's chance to be drawn for all else."""
 
     def weigh(counts: torch.Tensor, n_items: int) -> Weights:
-        others = (n_items - counts).clamp(min=1).double()
-        return Weights(1.0, (config.negatives * counts / others).clamp(max=1.0))
+        return Weights(1.0, chance_of_a_zero(counts.double(), n_items, config.negatives))
 
     return weigh

@@ -35,6 +35,10 @@ class Popularity:
         """Return the same float32 row of counts for each user: (n_users, n_items)."""
         return self.counts.repeat(fold_in.n_users, 1)
 
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        return self.counts.repeat(x.shape[0], 1)
+
 
 def solve_popularity(
     config: PopularityConfig,  # noqa: ARG001

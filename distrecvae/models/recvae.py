@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -25,7 +25,7 @@ from distrecvae.models.checks import (
     require_number,
     require_whole,
 )
-from distrecvae.models.layers import SparseLinear, load_parameters
+from distrecvae.models.layers import SparseLinear, load_parameters, unit_rows
 from distrecvae.models.precision import linear
 from distrecvae.models.sparse import SparseRows, gather_sum
 
@@ -65,6 +65,8 @@ class RecVAEConfig:
     Raises:
         ConfigError: a value breaks its rule.
     """
+
+    PUBLISHED: ClassVar = True  # the defaults are those of the paper or its code
 
     hidden_dim: int = 600
     latent_dim: int = 200
@@ -221,6 +223,11 @@ class RecVAE(nn.Module):
             mu, _ = self.encoder.posterior(rows)
             code = self.decoder(mu)
             return torch.addmm(self.decoder.bias, code, self.decoder.weight.T).float()
+
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        mu, _ = self.encoder(self.encoder.fc1.dense(unit_rows(x)))
+        return torch.addmm(self.decoder.bias, self.decoder(mu), self.decoder.weight.T)
 
 
 def new_encoder(config: RecVAEConfig, n_items: int) -> Encoder:

@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.ledger import Status
-from distrecvae.search.trainable import FAILURE, SHARE
+from distrecvae.search.trainable import FAILURE, SHARE, TROUBLE
 
 
 class _Unpickled:
@@ -56,7 +56,9 @@ class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return Tune's STOP or CONTINUE."""
         number = number_of(trial)
-        if FAILURE in result:
+        if TROUBLE in result:
+            self._conductor.give_up(number, result[TROUBLE])
+        elif FAILURE in result:
             self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
         elif SHARE in result:
             self._conductor.advanced(number, float(result[SHARE]))
@@ -71,15 +73,22 @@ class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
 
 
 class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
-    """Tells the conductor of trials that ended by themselves, and `refresh` that time has passed."""
+    """Tells the conductor of trials that ended by themselves, `lost` of lost ones, `refresh` that time has passed."""
 
-    def __init__(self, conductor: Conductor, refresh: Callable[[], None]) -> None:
+    def __init__(
+        self, conductor: Conductor, refresh: Callable[[], None], lost: Callable[[int], None]
+    ) -> None:
         self._conductor = conductor
         self._refresh = refresh
+        self._lost = lost
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's function returned, or it was stopped (and the conductor knows already)."""
         self._conductor.finished(number_of(trial))
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        """A trial's process died; Tune runs it again."""
+        self._lost(number_of(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's process died more often than it is run again."""

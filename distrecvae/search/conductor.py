@@ -67,6 +67,8 @@ class Conductor:
         self._watchers = tuple(watchers)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
         self._waiting = deque(ledger.unfinished())
+        self.trouble = ""
+        """Why the search cannot go on, in a line; empty while it can."""
 
     @property
     def elapsed_s(self) -> float:
@@ -82,7 +84,7 @@ class Conductor:
     @property
     def has_work(self) -> bool:
         """Whether there is another trial to give out."""
-        return not self.out_of_time and (
+        return not (self.trouble or self.out_of_time) and (
             bool(self._waiting) or len(self.ledger.records) < self._config.trials
         )
 
@@ -126,11 +128,17 @@ class Conductor:
 
     def finished(self, number: int) -> None:
         """Take in that a trial spent its budget."""
+        if self.trouble:
+            return  # which trials went well is for the next run to say
         self._end(self.ledger.records[number], Status.FINISHED, "")
 
     def failed(self, number: int, status: Status, reason: str) -> None:
         """Take in that a trial diverged or failed."""
         self._end(self.ledger.records[number], status, reason)
+
+    def give_up(self, number: int, reason: str) -> None:
+        """Take in that a trial met a node on which none can work: the search ends, the trial is still to be run."""
+        self.trouble = self.trouble or f"trial {number}: {reason}"
 
     def task(self, record: TrialRecord) -> TrialTask:
         """Return what a worker needs to run (or repeat) a trial."""

@@ -28,6 +28,7 @@ CHANGEABLE = frozenset(
         "gpus_per_trial",
         "cpus_per_trial",
         "address",
+        "elastic",
         "checkpoint_every_s",
     }
 )
@@ -45,7 +46,9 @@ class SearchConfig:
         ConfigError: a setting breaks its rule.
     """
 
-    data: str | None = _help("prepared dataset folder; without it a synthetic one is made", None)
+    data: str | None = _help(
+        "prepared dataset folder, or its URI (s3://, gs://, ...); without it a synthetic one is made", None
+    )
     model: str = _help("model to tune", "recvae")
     space: str | None = _help(
         "search space: a packaged name or a YAML file; without it the model's own", None
@@ -69,6 +72,11 @@ class SearchConfig:
     precision: str = _help(PRECISION_HELP, AUTO)
     time_budget_s: float | None = _help("seconds after which running trials are stopped", None)
     address: str | None = _help("Ray cluster to join ('auto' or HOST:PORT); without it Ray starts here", None)
+    elastic: bool = _help(
+        "nodes may join the cluster while the search runs (an autoscaler, machines of yours): wait for the first one"
+        " that a trial fits on, run --concurrent trials as room comes",
+        False,
+    )
     seed: int = _help("root of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
 
@@ -106,6 +114,13 @@ class SearchConfig:
         ):
             raise ConfigError(
                 f"gpus_per_trial={gpus!r} must be 0, a fraction below 1 (a shared GPU) or a whole number"
+            )
+
+        if not isinstance(self.elastic, bool):
+            raise ConfigError(f"elastic={self.elastic!r} must be true or false")
+        if self.elastic and (self.concurrent is None or gpus is None):
+            raise ConfigError(
+                "elastic needs --concurrent and --gpus-per-trial: what nodes will come cannot be seen; give both"
             )
 
     @property

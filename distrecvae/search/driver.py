@@ -19,6 +19,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ResourceError
@@ -38,6 +39,9 @@ RETRIES = 3
 
 ANSWER_S = 10.0
 """How long a cluster's address may take to accept a connection."""
+
+NODE_ANSWER_S = 60.0
+"""How long a node may take to answer a question: a worker is started there first."""
 
 _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative data paths keep their meaning
@@ -59,11 +63,13 @@ class Cluster:
         nodes: (CPUs, GPUs) of each living node.
         object_store_bytes: size of the smallest node's object store.
         memory_bytes: memory that Ray counts for workers, of all nodes.
+        joined: it was there before this search and outlives it; others may add nodes to it.
     """
 
     nodes: tuple[tuple[float, float], ...]
     object_store_bytes: int
     memory_bytes: int
+    joined: bool = False
 
     @property
     def cpus(self) -> float:
@@ -149,8 +155,10 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     level = logging.INFO if verbose else logging.ERROR
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+    for name in ("ray", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(level)
+    # Tune prints a traceback for every process that is lost and run again; `lost` says it in a line.
+    logging.getLogger("ray.tune").setLevel(level if verbose else logging.CRITICAL)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     _require_listener(where)
     # A local Ray must not be found by, nor find, another one on this machine.
@@ -165,7 +173,7 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
             f"--address {where}: no Ray cluster answers there ({reason}); start one or leave it out"
         ) from error
     try:
-        yield _cluster()
+        yield living_nodes(joined=where != "local")
     finally:
         ray.shutdown()
 
@@ -183,45 +191,91 @@ def _require_listener(where: str) -> None:
         ) from error
 
 
-def _cluster() -> Cluster:
+def living_nodes(*, joined: bool) -> Cluster:
+    """Return what the nodes have that are alive now."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = tuple((float(node.get("CPU", 0.0)), float(node.get("GPU", 0.0))) for node in alive)
     stores = [int(node["object_store_memory"]) for node in alive if "object_store_memory" in node]
-    return Cluster(nodes, min(stores, default=0), sum(int(node.get("memory", 0)) for node in alive))
+    memory = sum(int(node.get("memory", 0)) for node in alive)
+    return Cluster(nodes, min(stores, default=0), memory, joined)
+
+
+def fitting(cluster: Cluster, cpus: int, gpus: float) -> int:
+    """Return how many trials of that size the living nodes have room for."""
+    return sum(
+        min(floor(node_cpus / cpus), floor(node_gpus / gpus + 1e-9) if gpus else 10**9)
+        for node_cpus, node_gpus in cluster.nodes
+    )
+
+
+def on_every_node(ask: Callable[[], Any]) -> dict[str, Any]:
+    """Return what `ask` returns on each living node, by address; where it failed, the reason as text.
+
+    `ask` is sent by its name: a node without this package cannot answer.
+    """
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+            worker = ray.remote(ask).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+            asked[f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"] = worker.remote()
+    answers: dict[str, Any] = {}
+    for name, answer in asked.items():
+        try:
+            answers[name] = ray.get(answer, timeout=NODE_ANSWER_S)
+        except ray.exceptions.RayError as error:
+            answers[name] = " ".join(str(error).split())[-200:]
+    return answers
 
 
 def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:
     """Return how many trials run at once and with what.
 
+    An elastic search takes `concurrent` as it is: Tune starts trials as room for them comes.
+
     Raises:
-        ResourceError: no node has what a single trial asks for.
+        ResourceError: no node has what a single trial asks for, or an elastic search has no cluster to wait for.
     """
     gpus = config.gpus_per_trial
+    if config.elastic and config.concurrent is not None and gpus is not None:
+        if not cluster.joined:
+            raise ResourceError(
+                "--elastic: no nodes can join the Ray that a search starts for itself;"
+                " give the cluster's --address, or leave it out"
+            )
+        return Slots(min(config.concurrent, config.trials), config.cpus_per_trial, gpus)
     if gpus is None:
         gpus = 1.0 if cluster.gpus else 0.0
-    fit = sum(
-        min(floor(node_cpus / config.cpus_per_trial), floor(node_gpus / gpus + 1e-9) if gpus else 10**9)
-        for node_cpus, node_gpus in cluster.nodes
-    )
+    fit = fitting(cluster, config.cpus_per_trial, gpus)
     if fit < 1:
         most_cpus = max((cpus for cpus, _ in cluster.nodes), default=0.0)
         most_gpus = max((gpus for _, gpus in cluster.nodes), default=0.0)
         raise ResourceError(
             f"a trial asks for {config.cpus_per_trial} CPU and {gpus:g} GPU, and no node has both"
             f" (at most {most_cpus:g} CPUs, {most_gpus:g} GPUs); lower --cpus-per-trial or --gpus-per-trial"
+            f"{', or wait for such a node with --elastic' if cluster.joined else ''}"
         )
     concurrent = min(config.concurrent or fit, fit, config.trials)
     return Slots(concurrent, config.cpus_per_trial, gpus)
 
 
-def survey(config: SearchConfig, slots: Slots) -> DeviceFacts:
+def survey(slots: Slots, cluster: Cluster, tell: Callable[[str], None] = lambda _: None) -> DeviceFacts:
     """Return what the device of a trial offers: asked in a Ray worker with a trial's resources, unless that is here.
+
+    Args:
+        slots: how trials are laid on the cluster.
+        cluster: its nodes.
+        tell: shown that this waits, where there is no node for a trial yet.
 
     Raises:
         ResourceError: the worker finds no such device.
     """
-    if not slots.gpus and config.address is None:
+    if not slots.gpus and not cluster.joined:
         return device_facts(slots.device)
+    if not fitting(cluster, slots.cpus, slots.gpus):
+        tell(
+            f"Waiting for the cluster to get a node with {slots.cpus} CPU and {slots.gpus:g} GPU for a trial."
+        )
     worker = ray.remote(device_facts).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
     try:
         facts: DeviceFacts = ray.get(worker.remote(slots.device))
@@ -258,6 +312,7 @@ def run_trials(
     slots: Slots,
     folder: Path,
     refresh: Callable[[], None],
+    lost: Callable[[int], None],
 ) -> None:
     """Let Tune run the conductor's trials to the end, or until SIGINT, SIGTERM or SIGUSR1 asks it to stop.
 
@@ -268,6 +323,7 @@ def run_trials(
         slots: how trials are laid on the cluster.
         folder: the results folder.
         refresh: called each time Tune goes around its loop.
+        lost: told of each trial whose process died and which is run again.
     """
     shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
     worker = tune.with_parameters(trainable, data=data, common=common, threads=slots.cpus, gpus=slots.gpus)
@@ -286,7 +342,7 @@ def run_trials(
             storage_path=str(folder.resolve()),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[ConductedCallback(conductor, refresh)],
+            callbacks=[ConductedCallback(conductor, refresh, lost)],
         ),
     )
     with _sigterm_as_interrupt():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from distrecvae.data.dataset import Split
+from distrecvae.data.io import data_facts
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.metrics import METRICS
 from distrecvae.search.conductor import Conductor
@@ -17,7 +18,7 @@ from distrecvae.training import checkpoint, registry
 from distrecvae.training.device import usable_device
 from distrecvae.training.trial import best_model
 
-BEST_FOLDER = "best"
+BEST_FOLDER = checkpoint.BEST_FOLDER
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,14 @@ def gain(best: Evaluation, other: Evaluation) -> dict[str, dict[str, float]]:
 
 
 def publish_best(
-    conductor: Conductor, split: Split, folder: Path, *, model: str, metric: str
+    conductor: Conductor, split: Split, folder: Path, *, model: str, metric: str, data: str
 ) -> tuple[Scored, Scored | None] | None:
     """Score the chosen trial on the test users and write `best/`; return it with the first trial's scores.
 
     Test users are looked at here and nowhere else, after the choice was made on validation users. The first trial,
     the published configuration, is scored beside it so that the gain can be told from luck; it is None where that
-    trial has no score. Returns None when no trial has a score.
+    trial has no score. `data` is the dataset folder that `split` was read from. Returns None when no trial has a
+    score.
     """
     record = conductor.ledger.best()
     if record is None or record.best_report(f"valid/{metric}") is None:
@@ -91,5 +93,6 @@ def publish_best(
         state=state,
         item_ids=split.item_ids,
         metrics=metrics,
+        data=data_facts(data, split),
     )
     return best, published

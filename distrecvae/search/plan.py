@@ -9,7 +9,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.errors import ResourceError
 from distrecvae.models.choices import Precision
 from distrecvae.search.config import SearchConfig
-from distrecvae.search.driver import Cluster, Slots, dataset_bytes
+from distrecvae.search.driver import Cluster, Slots, dataset_bytes, fitting
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.stopping import Never, StoppingRule, make_rule
 from distrecvae.training import registry
@@ -168,10 +168,12 @@ def check_memory(plan: Plan, cluster: Cluster) -> None:
         ResourceError: the data set and the trials need more than there is.
     """
     require_room(plan.trial_bytes, plan.facts, plan.slots.gpus)
-    needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * plan.slots.concurrent
+    # An elastic search may have slots that no node has room for yet.
+    at_once = min(plan.slots.concurrent, max(1, fitting(cluster, plan.slots.cpus, plan.slots.gpus)))
+    needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * at_once
     if not plan.slots.gpus and needed > cluster.memory_bytes:
         raise ResourceError(
-            f"{plan.slots.concurrent} trials of about {_mib(plan.trial_bytes)} and {_mib(plan.shared_bytes)} of data"
+            f"{at_once} trials of about {_mib(plan.trial_bytes)} and {_mib(plan.shared_bytes)} of data"
             f" need {_mib(needed)}, Ray has {_mib(cluster.memory_bytes)}; lower --concurrent or the model's sizes"
         )
 

@@ -93,10 +93,21 @@ class Progress:
         """Say how a trial ended."""
         score = "-" if record.score is None else f"{record.score:.4f}"
         reason = f" ({record.reason})" if record.reason else ""
-        text = f"trial {record.number} {record.status}{reason}: {self._config.metric} {score}, {record.passes} passes"
+        text = (
+            f"trial {record.number} {record.status}{reason}: {self._config.metric} {score}, {record.passes}"
+        )
+        text += " pass" if record.passes == 1 else " passes"
         if self._live is None:
             self._line(f"{text}, {duration(record.duration_s)}")
         elif record.status in (Status.FAILED, Status.DIVERGED):
+            self._live.console.print(Text(text, style="yellow"))
+
+    def lost(self, number: int) -> None:
+        """Say that a trial's process died: it is run again, from its last checkpoint."""
+        text = f"trial {number} lost its process or its node; it goes on from its last checkpoint"
+        if self._live is None:
+            self._line(text)
+        else:
             self._live.console.print(Text(text, style="yellow"))
 
     def refresh(self) -> None:

@@ -69,6 +69,11 @@ def trials_table(ledger: Ledger, space: SearchSpace, metric: str) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
+def read_trials(folder: Path) -> pd.DataFrame:
+    """Return the table of a search's trials, as `trials_table` made it."""
+    return pd.read_parquet(folder / "trials.parquet")
+
+
 def history_table(ledger: Ledger) -> pd.DataFrame:
     """Return a row a report, trials in order."""
     rows = [

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-import shlex
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -19,18 +17,19 @@ from distrecvae import __version__
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import ResultsError
+from distrecvae.errors import ResourceError, ResultsError
 from distrecvae.files import exclusive, write_text
 from distrecvae.models.choices import Precision
 from distrecvae.search import driver, results
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import DEMO, SearchConfig
 from distrecvae.search.ledger import Ledger, Status
+from distrecvae.search.nodes import require_shared
 from distrecvae.search.outcome import publish_best
 from distrecvae.search.plan import Plan, check_memory, make_plan
 from distrecvae.search.progress import Progress
 from distrecvae.search.space import SearchSpace, available_spaces
-from distrecvae.search.summary import search_summary
+from distrecvae.search.summary import resume_command, search_summary
 from distrecvae.search.tensorboard import EventFiles
 from distrecvae.training import registry
 
@@ -55,6 +54,11 @@ class Outcome:
     has_score: bool
 
 
+def begun(folder: Path) -> bool:
+    """Tell whether a search was begun in the folder."""
+    return (folder / results.DESCRIPTION_FILE).exists()
+
+
 def load_space(config: SearchConfig) -> SearchSpace:
     """Return the search's space: the named one, the demo's small one where the model has one, or the model's own."""
     config_class, demo = registry.config_class(config.model), f"{config.model}-demo"
@@ -71,6 +75,7 @@ def search(
     verbose: bool,
     command: str,
     session: driver.Session | None = None,
+    space: SearchSpace | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one in `folder`.
 
@@ -82,14 +87,15 @@ def search(
         verbose: let Ray speak, too.
         command: the command line that made this call, to be shown and written down.
         session: Ray and the data set, where the caller has them; None loads and starts what `config` says.
+        space: what is searched, where the caller has it; None loads what `config` says.
 
     Raises:
         DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
     """
-    space = load_space(config)
+    space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     described = results.read_description(folder) if resume else None
-    if described is None and _in_use(folder):
+    if described is None and in_use(folder):
         raise ResultsError(
             f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out"
         )
@@ -106,8 +112,11 @@ def search(
             cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
             session = driver.Session(cluster, split)
         begun_in = None if described is None else described["plan"]["precision"]
-        plan = plan_search(config, space, session, begun_in)
-        check_memory(plan, session.cluster)
+        plan = plan_search(config, space, session, begun_in, tell=console.print)
+        # The plan may have waited for a node.
+        cluster = driver.living_nodes(joined=True) if config.elastic else session.cluster
+        check_memory(plan, cluster)
+        require_shared(folder)
         if described is None:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(folder))
@@ -128,15 +137,28 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
     config = one_trial_without_parameters(config, space)
     split = load_split(config, folder)
     with driver.ray_session(config.address, verbose=verbose) as cluster:
+        driver.slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         return plan_search(config, space, driver.Session(cluster, split)).text()
 
 
 def plan_search(
-    config: SearchConfig, space: SearchSpace, session: driver.Session, begun_in: Precision | None = None
+    config: SearchConfig,
+    space: SearchSpace,
+    session: driver.Session,
+    begun_in: Precision | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-    """Return the plan; a search goes on in the precision that it was begun in, wherever that is."""
+    """Return the plan; a search goes on in the precision that it was begun in, wherever that is.
+
+    Args:
+        config: the settings.
+        space: what is searched.
+        session: Ray and the data set.
+        begun_in: the precision of a search that goes on.
+        tell: is told where the plan has to wait for a node.
+    """
     slots = driver.slots_for(config, session.cluster)
-    facts = driver.survey(config, slots)
+    facts = driver.survey(slots, session.cluster, tell)
     if begun_in is not None:
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)
@@ -180,6 +202,8 @@ def _conduct(
         results.write_description(folder, {**described, **state})
 
     def refresh() -> None:
+        if conductor.trouble:
+            raise ResourceError(conductor.trouble)
         progress.refresh()
         if tables.due:
             write_state("running")
@@ -189,7 +213,7 @@ def _conduct(
         if conductor.has_work:
             data, common = session.data, session.common(config.model)
             with progress:
-                driver.run_trials(conductor, data, common, plan.slots, folder, refresh)
+                driver.run_trials(conductor, data, common, plan.slots, folder, refresh, progress.lost)
     finally:
         events.close()
         write_state("interrupted")
@@ -198,7 +222,14 @@ def _conduct(
     scored = None
     if complete:
         keeper.clean()
-        scored = publish_best(conductor, session.split, folder, model=config.model, metric=config.metric)
+        scored = publish_best(
+            conductor,
+            session.split,
+            folder,
+            model=config.model,
+            metric=config.metric,
+            data=described["data"],
+        )
     summary = search_summary(
         config=config,
         ledger=ledger,
@@ -207,7 +238,7 @@ def _conduct(
         data=described["data"],
         elapsed_s=conductor.elapsed_s,
         scored=scored,
-        resume_command=_resume_command(command, folder),
+        resume_command=resume_command(command, folder),
         complete=complete,
     )
     write_text(folder / SUMMARY_FILE, summary + "\n")
@@ -221,7 +252,7 @@ def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> Se
     return config if space.parameters else replace(config, trials=1)
 
 
-def _in_use(folder: Path) -> bool:
+def in_use(folder: Path) -> bool:
     """Tell whether something lies in the folder; hidden files are what a killed start leaves."""
     return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
 
@@ -229,15 +260,14 @@ def _in_use(folder: Path) -> bool:
 def load_split(config: SearchConfig, folder: Path) -> Split:
     """Return the data set of a search: the one it names, the demo's that lies in its folder, or a new one."""
     if config.data is not None:
-        return load_dataset(Path(config.data))
+        return load_dataset(config.data)
     made = folder / SYNTHETIC_FOLDER
     return load_dataset(made) if made.exists() else synthetic_split(seed=config.seed)
 
 
 def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> None:
     """Write the demo's data set beside its results, so that the next commands have something to read."""
-    made = folder / SYNTHETIC_FOLDER
-    if not made.exists():
+    if not (made := folder / SYNTHETIC_FOLDER).exists():
         save_dataset(split, made, {"source": DEMO, "seed": config.seed})
 
 
@@ -296,16 +326,3 @@ def _check_same(
             f"--trials {config.trials} is below the {described['settings']['trials']} that {folder} was begun with;"
             " a resumed search may only grow"
         )
-
-
-def _resume_command(command: str, folder: Path) -> str:
-    parts = command if "--resume" in command.split() else f"{command} --resume"
-    named = any(part.split("=")[0] in ("--out", "--name") for part in parts.split())
-    return parts if named else f"{parts} --out {folder}"
-
-
-def command_line() -> str:
-    """Return what was typed, for `search.json` and the resume hint."""
-    program = Path(sys.argv[0]).name
-    start = "python -m distrecvae.search" if program == "__main__.py" else "distrecvae"
-    return shlex.join([*start.split(), *sys.argv[1:]])

@@ -99,8 +99,11 @@ class SearchSpace:
 
     @property
     def starts_as_published(self) -> bool:
-        """Whether the first trial has the model's own defaults: the published configuration."""
-        return dict(self.base) == base_config(_registered(self.model), {}, {}, {})
+        """Whether the first trial is the published configuration: the model's defaults, where its class says so."""
+        config_class = _registered(self.model)
+        # Of the class itself: a model that extends another one's settings does not inherit its standing.
+        published = vars(config_class).get("PUBLISHED", False)
+        return bool(published) and dict(self.base) == base_config(config_class, {}, {}, {})
 
     def default_config(self) -> dict[str, Any]:
         """Return the configuration that the search starts from, JSON-able."""

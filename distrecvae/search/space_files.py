@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import re
 from collections.abc import Hashable
 from importlib.resources.abc import Traversable
@@ -11,10 +10,10 @@ from typing import Any
 
 import yaml
 
-import distrecvae
 from distrecvae.errors import SpaceError, nearest
+from distrecvae.packaged import is_path, packaged_file, packaged_names
 
-_SUFFIXES = (".yaml", ".yml", ".json")
+FOLDER = "search_spaces"
 
 
 def read_space(source: str | Path) -> tuple[str, object]:
@@ -30,7 +29,7 @@ def read_space(source: str | Path) -> tuple[str, object]:
         if not path.is_file():
             raise SpaceError(f"{source}: no such file; give a search space's path, or one of {_names()}")
     else:
-        found = _packaged(source)
+        found = packaged_file(FOLDER, source)
         if found is None:
             hint = nearest(source, available_spaces())
             raise SpaceError(f"{source}: no such search space{hint}; choose from {_names()}, or give a path")
@@ -38,32 +37,9 @@ def read_space(source: str | Path) -> tuple[str, object]:
     return str(source), _parse(str(source), path)
 
 
-def is_path(source: str) -> bool:
-    """Tell whether `source` is meant as a path, not as a name."""
-    return source.endswith(_SUFFIXES) or "/" in source or "\\" in source
-
-
 def available_spaces() -> tuple[str, ...]:
     """Return the names of the packaged spaces, sorted."""
-    names = {entry.name for folder in _folders() for entry in folder.iterdir()}
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
-
-
-def _folders() -> list[Traversable]:
-    # A wheel carries the spaces inside the package; in a checkout they lie beside it.
-    checkout = Path(distrecvae.__file__).resolve().parents[1]
-    folders: list[Traversable] = [importlib.resources.files("distrecvae") / "search_spaces"]
-    if (checkout / "pyproject.toml").is_file():
-        folders.append(checkout / "search_spaces")
-    return [folder for folder in folders if folder.is_dir()]
-
-
-def _packaged(name: str) -> Traversable | None:
-    for folder in _folders():
-        entry = folder / f"{name}.yaml"
-        if entry.is_file():
-            return entry
-    return None
+    return packaged_names(FOLDER)
 
 
 def _names() -> str:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 from ray import tune
 
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DistrecvaeError, DivergedError
-from distrecvae.search.ledger import Status
+from distrecvae.search.ledger import HISTORY_FILE, Status
+from distrecvae.search.nodes import not_shared
 from distrecvae.training.device import (
     OUT_OF_MEMORY,
     device_facts,
@@ -28,6 +30,8 @@ from distrecvae.training.trial import TrialTask, memory_of, run_trial
 FAILURE = "failure"
 """Key of a report that ends a trial without a result: the status; `reason` says why."""
 
+TROUBLE = "trouble"
+"""Key of a report that ends the search: what is wrong with the node, in a line."""
 SHARE = "share"
 """Key of a report that only tells which share of a long step is done."""
 SHARE_EVERY_S = 2.0
@@ -63,6 +67,10 @@ def trainable(
     give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint.
     """
     task = TrialTask(**config["task"])
+    results = Path(task.folder).parents[1]
+    if not (results / HISTORY_FILE).exists():
+        tune.report({TROUBLE: not_shared(results, ray.util.get_node_ip_address())})
+        return
     use_threads(threads)
     train, valid = from_shared(data)
     try:

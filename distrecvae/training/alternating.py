@@ -5,7 +5,7 @@ What a single optimizer step computes is `distrecvae.training.update`'s business
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -42,6 +42,8 @@ class AlternatingTrainer:
         precision: of the matrix products.
         dtype: of parameters and arithmetic; float64 is for oracles.
         noise: where random values come from; None for `CountedNoise` under `seed`.
+        before_cycle: called as a cycle begins with the cycles completed, the model, the training users on the device;
+            it may change parameters in place. Of what it does, only they are saved.
 
     Raises:
         DataError: there is no training user or no item.
@@ -57,6 +59,7 @@ class AlternatingTrainer:
         precision: Precision = "float32",
         dtype: torch.dtype = torch.float32,
         noise: Noise | None = None,
+        before_cycle: Callable[[int, RecVAE, SparseRows], None] | None = None,
     ) -> None:
         if not train.n_users or not train.n_items:
             raise DataError(
@@ -64,7 +67,8 @@ class AlternatingTrainer:
             )
         self._config = config
         self._device = torch.device(device)
-        rows = SparseRows.from_matrix(train, self._device)
+        self._rows = rows = SparseRows.from_matrix(train, self._device)
+        self._before_cycle = before_cycle
         self._noise = noise if noise is not None else CountedNoise(seed, self._device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "parameters"))
@@ -118,6 +122,8 @@ class AlternatingTrainer:
         config, number = self._config, self.passes_per_cycle
         encoder_passes = config.encoder_passes if config.alternating else 1
         losses = []
+        if self._before_cycle is not None:
+            self._before_cycle(self._cycle, self._model, self._rows)
         for pass_ in range(number):
             if pass_ == encoder_passes:
                 self._remember_encoder()

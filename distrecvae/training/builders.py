@@ -1,4 +1,4 @@
-"""Owns how RecVAE gets its trainer, and the estimate of the memory that takes."""
+"""Owns how RecVAE, plain or with ImplicitSLIM, gets its trainer, and the estimate of the memory that takes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from distrecvae.models.choices import Precision
 from distrecvae.models.multinomial import working_bytes
 from distrecvae.models.precision import product_dtype
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
+from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig, refined, refined_bytes
+from distrecvae.models.sparse import SparseRows
 from distrecvae.training.alternating import AlternatingTrainer
 from distrecvae.training.entry import FLOAT_BYTES, score_bytes
 from distrecvae.training.update import old_posterior_bytes
@@ -59,3 +61,48 @@ def recvae_bytes(
         working += FLOAT_BYTES * both
     old = old_posterior_bytes(config, train.n_users, FLOAT_BYTES)
     return FLOAT_BYTES * saved + working + old, FLOAT_BYTES * saved
+
+
+def recvae_implicitslim(
+    config: RecVAEImplicitSLIMConfig,
+    train: InteractionMatrix,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: Precision,
+    dtype: torch.dtype,
+) -> AlternatingTrainer:
+    """Return RecVAE's trainer that refines the encoder's and the decoder's item embeddings every so many cycles.
+
+    As in the published code: before the passes of every `refine_every`-th cycle; Adam's moments and q_old stay.
+    """
+
+    def refine(cycle: int, model: RecVAE, rows: SparseRows) -> None:
+        if cycle % config.refine_every != config.refine_every - 1:
+            return
+        with torch.no_grad():
+            for embeddings in (model.encoder.fc1.weight, model.decoder.weight):
+                embeddings.copy_(
+                    refined(
+                        embeddings,
+                        rows,
+                        regularization=config.regularization,
+                        alpha=config.alpha,
+                        min_item_interactions=config.min_item_interactions,
+                    )
+                )
+
+    return AlternatingTrainer(
+        config, train, seed=seed, device=device, precision=precision, dtype=dtype, before_cycle=refine
+    )
+
+
+def recvae_implicitslim_bytes(
+    config: RecVAEImplicitSLIMConfig, train: InteractionMatrix, *, device: torch.device, precision: Precision
+) -> tuple[int, int]:
+    """Return RecVAE's memory with that of a refinement, and its state's size on disk: bytes."""
+    in_training, on_disk = recvae_bytes(config, train, device=device, precision=precision)
+    width = max(config.hidden_dim, config.latent_dim)
+    refinement = refined_bytes(train.n_users, train.n_items, train.n_interactions, width)
+    # It comes between cycles, where models are scored, and they let go of what they used.
+    return in_training + max(0, refinement - score_bytes(train.n_users, train.n_items)), on_disk

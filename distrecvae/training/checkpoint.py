@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,13 @@ from distrecvae import __version__
 from distrecvae.data.io import load_ids, save_ids
 from distrecvae.errors import CheckpointError, DistrecvaeError
 from distrecvae.evaluation import Recommender
-from distrecvae.files import new_folder, replacing, write_json
+from distrecvae.files import new_folder, replacing, write_json, write_text
+from distrecvae.training.card import CARD_FILE, model_card, versions
 from distrecvae.training.registry import config_from_dict, config_to_dict, load_recommender
+
+if TYPE_CHECKING:
+    from distrecvae.data.histories import HistoriesLike
+    from distrecvae.data.recommendations import Frame
 
 FORMAT = 1
 _HEADER = "distrecvae"
@@ -28,6 +34,8 @@ CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
 ITEMS_FILE = "items.parquet"
 METRICS_FILE = "metrics.json"
+BEST_FOLDER = "best"
+"""Where a results folder, of a training run or of a search, has its model."""
 
 
 def save_state(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
@@ -72,6 +80,8 @@ class LoadedModel:
         recommender: the model itself.
         item_ids: ids by item position.
         metrics: what was written about its quality.
+        data: what was written about the data that it was trained on; empty for a folder that does not say.
+        n_parameters: floating-point numbers in it.
     """
 
     model: str
@@ -79,6 +89,46 @@ class LoadedModel:
     recommender: Recommender
     item_ids: npt.NDArray[np.generic]
     metrics: dict[str, Any]
+    data: dict[str, Any] = field(default_factory=dict)
+    n_parameters: int = 0
+
+    @property
+    def min_rating(self) -> float | None:
+        """What the rating of a training interaction was above; None where every row counted."""
+        threshold = (self.data.get("options") or {}).get("min_rating")
+        return None if threshold is None else float(threshold)
+
+    def recommend(
+        self,
+        histories: HistoriesLike,
+        *,
+        top: int = 100,
+        include_seen: bool = False,
+        min_rating: float | None = None,
+    ) -> Frame:
+        """Return each user's best items: a pandas DataFrame of `user_id`, `rank` (from 1), `item_id`, `score`.
+
+        Users without an item that the model knows are left out, and items that it does not know are ignored; a
+        `UserWarning` says how many.
+
+        Args:
+            histories: a dict of user id -> item ids, a list of lists of item ids (users are 0, 1, ...), or a DataFrame
+                with `user_id` and `item_id`. A repeated item counts once.
+            top: items a user.
+            include_seen: recommend what a user has, too.
+            min_rating: of a DataFrame's rows with a rating, those above it are what the model goes by; the others are
+                only not recommended. None takes the threshold that the model's data was made with, if any.
+
+        Raises:
+            ConfigError: `top` is no whole number from 1 on, or there is a threshold and no rating.
+            DataError: `histories` is something else, or an id is missing.
+        """
+        from distrecvae.training.serving import recommended
+
+        frame, found = recommended(self, histories, top=top, include_seen=include_seen, min_rating=min_rating)
+        for note in found.notes():
+            warnings.warn(note, UserWarning, stacklevel=2)
+        return frame
 
 
 def save_model(
@@ -89,8 +139,18 @@ def save_model(
     state: Mapping[str, torch.Tensor],
     item_ids: npt.NDArray[Any],
     metrics: Mapping[str, Any],
+    data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model folder that has all it takes to recommend; an older one at `folder` is replaced.
+    """Write a model folder that has all it takes to recommend, and its card; an older one at `folder` is replaced.
+
+    Args:
+        folder: where.
+        model: name in the registry.
+        config: the model's configuration.
+        state: its parameters.
+        item_ids: ids by item position.
+        metrics: its quality, JSON-able.
+        data: what it was trained on, as `distrecvae.data.summary.facts` tells it; None where that is not known.
 
     Raises:
         ResultsError: `folder` holds something that is not a model.
@@ -103,22 +163,33 @@ def save_model(
         save_state(temporary / MODEL_FILE, state, {"model": model})
         save_ids(temporary / ITEMS_FILE, item_ids)
         write_json(temporary / METRICS_FILE, dict(metrics))
-        document = {
+        document: dict[str, Any] = {
             "model": model,
             "config": config_to_dict(config),
             "format": FORMAT,
             "distrecvae": __version__,
+            "data": dict(data or {}),
         }
         write_json(temporary / CONFIG_FILE, document)
+        card = model_card(
+            model=model,
+            config=document["config"],
+            n_items=len(item_ids),
+            metrics=metrics,
+            data=document["data"],
+            written_with=versions(),
+        )
+        write_text(temporary / CARD_FILE, card)
     shutil.rmtree(retired, ignore_errors=True)
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """Return the model of a folder that `save_model` wrote.
+    """Return the model of a folder that `save_model` wrote, or of a results folder that has one in ``best/``.
 
     Raises:
         CheckpointError: a file is missing, damaged, of another format, or they do not belong together.
     """
+    folder = model_folder(folder)
     document = read_json(folder / CONFIG_FILE)
     if document.get("format") != FORMAT:
         raise CheckpointError(
@@ -131,7 +202,38 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
         recommender = load_recommender(document["model"], config, len(item_ids), state, device)
     except (DistrecvaeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} is damaged: {_first_line(error)}") from None
-    return LoadedModel(document["model"], config, recommender, item_ids, read_json(folder / METRICS_FILE))
+    data = document.get("data")
+    return LoadedModel(
+        document["model"],
+        config,
+        recommender,
+        item_ids,
+        read_json(folder / METRICS_FILE),
+        data if isinstance(data, dict) else {},
+        sum(value.numel() for value in state.values() if value.is_floating_point()),
+    )
+
+
+def model_folder(path: Path) -> Path:
+    """Return the model folder that `path` is, or has in ``best/``.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    files = (CONFIG_FILE, MODEL_FILE)
+    for folder in (path, path / BEST_FOLDER):
+        if any((folder / name).exists() for name in files):
+            return folder
+    if not path.exists():
+        raise CheckpointError(
+            f"{path} does not exist; give a folder that `distrecvae train` or a search wrote"
+        )
+    if any((path / name).exists() for name in ("run.json", "search.json")):
+        raise CheckpointError(f"{path} has no model yet, it is not finished; go on with it by --resume")
+    raise CheckpointError(
+        f"{path} holds no model ({CONFIG_FILE} and {MODEL_FILE} are not there, nor in {BEST_FOLDER}/);"
+        " give a folder that `distrecvae train` or a search wrote"
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 
@@ -20,6 +20,7 @@ from distrecvae.training.batches import Cutter
 from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
 from distrecvae.training.noise import CountedNoise, Noise, Place, PlacedNoise
 from distrecvae.training.state import adam, moments, snapshot, take_over
+from distrecvae.training.user_vectors import UserVectors
 
 HIDDEN_TENSORS = 16
 """What a step keeps for its gradient, counted in tensors of (batch_size, hidden_dim)."""
@@ -46,6 +47,29 @@ class Network(Protocol):
             rows: the batch's users; an empty row contributes nothing to a likelihood.
             draws: where random values come from.
             updates: optimizer steps taken before.
+        """
+
+
+@runtime_checkable
+class UserNetwork(Protocol):
+    """A `Network` with a trained vector for each training user, which the trainer owns: users are no part of a model.
+
+    It has these in the place of `loss`.
+    """
+
+    @property
+    def user_dim(self) -> int:
+        """Length of a user's vector."""
+
+    def loss_of_users(
+        self, rows: SparseRows, vectors: torch.Tensor, draws: Draws, updates: int
+    ) -> dict[str, torch.Tensor]:
+        """Return what `Network.loss` does, given the vectors of the batch's users, (n_rows, user_dim)."""
+
+    def settle(self, vectors: torch.Tensor) -> None:
+        """Keep of all users' vectors, (n_users, user_dim), what scoring takes for a user who has none.
+
+        Called after each pass. What is kept is a buffer of the module, and so part of its state.
         """
 
 
@@ -92,6 +116,11 @@ class GradientTrainer:
         self._network: Network = self._module  # type: ignore[assignment]
         self._optimizer = adam(self._module, learning_rate, self._network.weight_decay)
         self._parameters = list(self._module.parameters())
+        self._vectors: UserVectors | None = None
+        if isinstance(self._module, UserNetwork):
+            self._vectors = UserVectors(
+                train.n_users, self._module.user_dim, learning_rate, device=self._device, dtype=dtype
+            )
         self._cycle = 0
 
     @property
@@ -136,6 +165,8 @@ class GradientTrainer:
         for name, value in losses.items():
             if not torch.isfinite(torch.tensor(value)):
                 raise DivergedError(f"{name} is {value} in pass {self._cycle + 1}; lower learning_rate")
+        if self._vectors is not None:
+            cast(UserNetwork, self._module).settle(self._vectors.values)
         self._cycle += 1
         return losses
 
@@ -143,17 +174,28 @@ class GradientTrainer:
         """Take one optimizer step; return the batch's mean losses."""
         rows = self._rows.take(users, n_interactions)
         updates = place.cycle * self._cutter.n_batches + place.batch
-        losses = self._network.loss(rows, PlacedNoise(self._noise, place), updates)
-        gradients = torch.autograd.grad(losses["loss"], self._parameters)
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+        draws = PlacedNoise(self._noise, place)
+        wanted: list[torch.Tensor] = [*self._parameters]
+        if self._vectors is None:
+            losses = self._network.loss(rows, draws, updates)
+        else:
+            vectors = self._vectors.of(users)
+            losses = cast(UserNetwork, self._module).loss_of_users(rows, vectors, draws, updates)
+            wanted.append(vectors)
+        gradients = torch.autograd.grad(losses["loss"], wanted)
+        # Those by users' vectors, if there are any, come last.
+        for parameter, gradient in zip(self._parameters, gradients, strict=False):
             parameter.grad = gradient
         self._optimizer.step()
+        if self._vectors is not None:
+            self._vectors.step(users, gradients[-1], place.cycle + 1)
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _named_tensors(self) -> dict[str, torch.Tensor]:
         """Return everything that training changes, by name, not copied."""
         model = {f"model/{name}": value for name, value in self._module.state_dict().items()}
-        return model | moments("adam/", self._module, self._optimizer)
+        users = {} if self._vectors is None else self._vectors.named_tensors("users/")
+        return model | moments("adam/", self._module, self._optimizer) | users
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Return the complete state: copies on the CPU."""
@@ -166,7 +208,7 @@ class GradientTrainer:
         self._cycle = int(cycle)
 
     def model_state(self) -> dict[str, torch.Tensor]:
-        """Return the parameters that scoring needs: copies on the CPU."""
+        """Return the parameters that scoring needs, which no user's are: copies on the CPU."""
         return snapshot(self._module.state_dict())
 
 
@@ -176,7 +218,7 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
     Args:
         config_class: of the model; it has `batch_size`, `learning_rate` and `hidden_dim`.
         network: from a configuration, a number of items and what factors of products are rounded to (or None) to a
-            fresh `Network`.
+            fresh `Network` or `UserNetwork`.
     """
 
     def train(
@@ -210,8 +252,10 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
         config: Any, train: InteractionMatrix, *, device: torch.device, precision: Precision
     ) -> tuple[int, int]:
         with torch.device("meta"):
-            parameters = sum(p.numel() for p in network(config, train.n_items, None).parameters())
-        saved = 3 * FLOAT_BYTES * parameters
+            module = network(config, train.n_items, None)
+        parameters = sum(parameter.numel() for parameter in module.parameters())
+        of_users = train.n_users * module.user_dim if isinstance(module, UserNetwork) else 0
+        saved = 3 * FLOAT_BYTES * (parameters + of_users)
         step = FLOAT_BYTES * HIDDEN_TENSORS * config.batch_size * config.hidden_dim
         step += working_bytes(config.batch_size, train.n_items, device.type, product_dtype(precision))
         # Gradients are made anew each step; the best model's copy is on the host.

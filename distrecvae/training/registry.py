@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,13 +14,18 @@ from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
 from distrecvae.models import (
     autorec,
+    awae,
+    cdae,
     ease,
     item_weights,
     multdae,
     multvae,
+    nbvae,
     pmf,
     popularity,
+    ract,
     recvae,
+    recvae_implicitslim,
     slim,
     wmf,
 )
@@ -30,7 +36,9 @@ from distrecvae.training.device import checked_device, resolved_precision
 from distrecvae.training.entry import Common, CommonArrays, Entry
 from distrecvae.training.gradient import gradient
 from distrecvae.training.least_squares import least_squares
+from distrecvae.training.phased import phased
 from distrecvae.training.trainer import Trainer
+from distrecvae.training.withheld import withheld_ndcg
 
 _GRAM = Common(item_weights.gram_arrays, item_weights.gram_arrays_bytes)
 
@@ -39,9 +47,20 @@ _MODELS: dict[str, Entry] = {
     "recvae": Entry(
         recvae.RecVAEConfig, builders.recvae, recvae.load_recvae, builders.recvae_bytes, rounds=True
     ),
+    "recvae-implicitslim": Entry(
+        recvae_implicitslim.RecVAEImplicitSLIMConfig,
+        builders.recvae_implicitslim,
+        recvae.load_recvae,
+        builders.recvae_implicitslim_bytes,
+        rounds=True,
+    ),
     "multvae": gradient(multvae.MultVAEConfig, multvae.MultVAE),
     "multdae": gradient(multdae.MultDAEConfig, multdae.MultDAE),
+    "ract": phased(ract.RaCTConfig, partial(ract.RaCT, judge=withheld_ndcg)),
+    "awae": phased(awae.AWAEConfig, awae.AWAE),
     "autorec": gradient(autorec.AutoRecConfig, autorec.AutoRec),
+    "cdae": gradient(cdae.CDAEConfig, cdae.CDAE),
+    "nbvae": gradient(nbvae.NBVAEConfig, nbvae.NBVAE),
     "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes, common=_GRAM),
     "slim": closed_form(
         slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes, common=_GRAM, tells=True
@@ -213,7 +232,7 @@ def _entry(model: str) -> Entry:
 
 def _fitting(model: str, config: Any) -> Entry:
     entry = _entry(model)
-    if not isinstance(config, entry.config_class):
+    if type(config) is not entry.config_class:  # a model's settings may extend another's
         raise ConfigError(
             f"{type(config).__name__} does not fit {model}; it takes a {entry.config_class.__name__}"
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 from distrecvae import __version__
 from distrecvae.data.dataset import Split
+from distrecvae.data.io import data_facts
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.files import write_json, write_text
@@ -29,7 +30,7 @@ FORMAT = 1
 RUN_FILE = "run.json"
 STATE_FILE = "state.safetensors"
 HISTORY_FILE = "history.csv"
-BEST_FOLDER = "best"
+BEST_FOLDER = checkpoint.BEST_FOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +208,7 @@ class TrainingRun:
             state=self._training.best_state,
             item_ids=self._split.item_ids,
             metrics=metrics,
+            data=data_facts(settings.data, self._split),
         )
         return scores
 
@@ -214,7 +216,10 @@ class TrainingRun:
         history = self._training.history
         if history:
             text = io.StringIO(newline="")
-            writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+            names = dict.fromkeys(
+                name for report in history for name in report
+            )  # phases have losses of their own
+            writer = csv.DictWriter(text, list(names), lineterminator="\n")
             writer.writeheader()
             writer.writerows(history)
             write_text(self._folder / HISTORY_FILE, text.getvalue())

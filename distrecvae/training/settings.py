@@ -1,59 +1,91 @@
-"""Owns how a configuration is read: from a file, ``name=value`` words, a finished model's config.json."""
+"""Owns how a configuration is read: a packaged one by name, a file, ``name=value`` words, a model's config.json."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from distrecvae.errors import ConfigError
+from distrecvae.errors import ConfigError, nearest
+from distrecvae.packaged import is_path, packaged_file, packaged_names
 from distrecvae.training.registry import config_class, config_from_dict, config_to_dict
 
 DEFAULT_MODEL = "recvae"
+FOLDER = "configs"
 
 
-def read_config(model: str | None, path: Path | None, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Return the model's name and whole configuration: defaults, under the file's settings, under `words`.
+def available_configs() -> tuple[str, ...]:
+    """Return the names of the packaged configurations, sorted."""
+    return packaged_names(FOLDER)
+
+
+def named_configs() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the packaged configurations: by name, what `read_config` returns for it."""
+    return {name: read_config(None, name, ()) for name in available_configs()}
+
+
+def read_config(
+    model: str | None, source: str | Path | None, words: Sequence[str]
+) -> tuple[str, dict[str, Any]]:
+    """Return the model's name and whole configuration: defaults, under the source's settings, under `words`.
 
     Args:
-        model: the name asked for; None takes the file's, or RecVAE.
-        path: YAML or JSON, either plain settings or ``{"model": ..., "config": {...}}`` as in a model folder.
+        model: the name asked for; None takes the source's, or RecVAE.
+        source: a packaged configuration's name (`available_configs`), or a path: it has a separator, or ends with
+            .yaml, .yml or .json, or there is a file and no configuration of that name. Files are YAML or JSON, either
+            plain settings or ``{"model": ..., "config": {...}}`` as in a model folder.
         words: ``name=value`` each; values are YAML scalars or lists, and ``none`` is null.
 
     Raises:
-        ConfigError: the file or a word cannot be read, a setting is unknown or breaks a rule, or the models
-            differ.
+        ConfigError: there is no such configuration, it or a word cannot be read, a setting is unknown or breaks a
+            rule, or the models differ.
     """
-    named, settings = (None, {}) if path is None else _from_file(path)
+    named, settings = (None, {}) if source is None else _from_file(str(source), _located(source))
     if model is not None and named is not None and model != named:
         raise ConfigError(
-            f"{path} configures {named}, but --model is {model}; leave --model out or take another file"
+            f"{source} configures {named}, but --model is {model}; leave --model out or take another --config"
         )
     chosen = model or named or DEFAULT_MODEL
     config_class(chosen)
     return chosen, config_to_dict(config_from_dict(chosen, {**settings, **_from_words(words)}))
 
 
-def _from_file(path: Path) -> tuple[str | None, dict[str, Any]]:
+def _located(source: str | Path) -> Traversable:
+    """Return the file that is meant."""
+    if isinstance(source, Path) or is_path(source):
+        return Path(source)
+    found = packaged_file(FOLDER, source)
+    if found is not None:
+        return found
+    if Path(source).is_file():
+        return Path(source)
+    known = available_configs()
+    raise ConfigError(
+        f"{source}: no such configuration{nearest(source, known)}; choose from {', '.join(known)}, or give a file"
+    )
+
+
+def _from_file(name: str, path: Traversable) -> tuple[str | None, dict[str, Any]]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise ConfigError(
-            f"{path} cannot be read as YAML or JSON ({reason}); give a file of settings"
+            f"{name} cannot be read as YAML or JSON ({reason}); give a file of settings"
         ) from None
     if content is None:
         return None, {}
     if not isinstance(content, Mapping):
-        raise ConfigError(f"{path} holds a {type(content).__name__}; it must be a mapping of settings")
+        raise ConfigError(f"{name} holds a {type(content).__name__}; it must be a mapping of settings")
     if "config" not in content:
-        return None, {str(name): _value(value) for name, value in content.items()}
+        return None, {str(key): _value(value) for key, value in content.items()}
     model, settings = content.get("model"), content["config"]
     if not isinstance(settings, Mapping) or not isinstance(model, str | None):
-        raise ConfigError(f"{path}: config must be a mapping of settings and model a name")
-    return model, {str(name): _value(value) for name, value in settings.items()}
+        raise ConfigError(f"{name}: config must be a mapping of settings and model a name")
+    return model, {str(key): _value(value) for key, value in settings.items()}
 
 
 def _from_words(words: Sequence[str]) -> dict[str, Any]:

@@ -63,6 +63,11 @@ REFUSED: list[tuple[list[str], list[str]]] = [
     (["--address", "127.0.0.1:x"], ["127.0.0.1:x", "nothing listens"]),
     (["--name", "x"], ["--out", "--name"]),
     (["--resume"], ["--resume", "out"]),
+    (["--resume", "--resume-or-start"], ["--resume-or-start", "give one"]),
+    (["--elastic"], ["elastic", "--concurrent", "--gpus-per-trial"]),
+    (["--elastic", "--concurrent", "4"], ["elastic", "--gpus-per-trial"]),
+    (["--data", "file:///absent/data"], ["file:///absent/data", "no such folder"]),
+    (["--data", "ftp://host/data"], ["ftp://host/data", "s3, gs"]),
     (["surplus"], ["surplus"]),
 ]
 
@@ -141,6 +146,24 @@ def test_help_teaches_and_needs_neither_ray_nor_torch() -> None:
     ):
         assert words in done.stdout
     assert max(len(line) for line in done.stdout.splitlines()) <= 100
+
+
+def test_results_at_a_uri_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", "--data", str(data), "--out", "s3://bucket/results"])
+    assert stopped.value.code == 2
+    assert (
+        "object storage cannot do; give a folder on storage that all nodes mount" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.ray
+def test_an_elastic_search_needs_a_cluster(data: Path, tmp_path: Path) -> None:
+    elastic = ("--elastic", "--concurrent", "4", "--gpus-per-trial", "1")
+    done = _search(tmp_path, "--data", str(data), "--out", "out", *elastic)
+    assert done.returncode == 2
+    assert "error: --elastic: no nodes can join the Ray that a search starts for itself" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.ray

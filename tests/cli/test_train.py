@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from distrecvae.cli import main
-from distrecvae.data.io import save_dataset
+from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
@@ -67,6 +67,22 @@ def assert_same_result(a: Path, b: Path) -> None:
     assert all(torch.equal(state_a[name], state_b[name]) for name in state_a)
 
 
+def test_a_packaged_configuration_is_taken_by_name(data: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    named = ("--config", "recvae-joint", *SMALL)
+    assert run("train", "--data", data, "--out", out, "--max-passes", 2, *named)[0] == 0
+    config = json.loads((out / "best" / "config.json").read_text())
+    assert config["config"]["alternating"] is False
+    assert config["config"]["latent_dim"] == 4
+    code, text, _ = run("train", "--out", out, "--max-passes", 3, "--resume", *named)
+    assert code == 0
+    assert "going on after 2 passes" in text
+    code, _, error = run("train", "--data", data, "--out", tmp_path / "no", "--config", "recvae-jiont")
+    assert code == 2
+    assert "did you mean 'recvae-joint'" in error
+    assert error.count("\n") == 1
+
+
 def test_a_run_ends_in_a_scored_model(data: Path, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "out"
     code, text, _ = run("train", "--data", data, "--out", out, "--max-passes", 21, *SMALL)
@@ -78,6 +94,13 @@ def test_a_run_ends_in_a_scored_model(data: Path, tmp_path: Path, run: Run) -> N
     best = max(history(out), key=lambda row: float(row["valid/ndcg_100"]))
     assert metrics["valid"]["mean"]["ndcg_100"] == pytest.approx(float(best["valid/ndcg_100"]))
     assert metrics["passes"] == int(best["passes"])
+    loaded = load_model(out)  # the results folder will do
+    assert loaded.data["fingerprint"] == load_dataset(data).fingerprint
+    card = (out / "best" / "README.md").read_text()
+    assert (
+        f"{metrics['test']['mean']['ndcg_100']:.4f} ± {metrics['test']['standard_error']['ndcg_100']:.4f}"
+        in card
+    )
     assert 0 < metrics["test"]["mean"]["ndcg_100"] < 1
     assert load_model(out / "best").config.latent_dim == 4
 
@@ -128,6 +151,16 @@ def test_a_model_that_is_solved_takes_one_pass(data: Path, tmp_path: Path, run: 
     assert code == 0
     assert "solved, there is nothing to train further; best after 1 passes" in text
     assert len(history(tmp_path / "out")) == 1
+
+
+def test_a_run_goes_through_phases_whose_losses_differ(data: Path, tmp_path: Path, run: Run) -> None:
+    out, phases = tmp_path / "run", ("--set", "actor_passes=1", "--set", "critic_passes=1")
+    start = ("train", "--data", data, "--model", "ract", *SMALL, *phases, "--out", out)
+    assert run(*start, "--max-passes", 2)[0] == 0
+    assert run("train", "--out", out, "--resume", "--max-passes", 4)[0] == 0
+    rows = history(out)
+    has = [[bool(row[f"train/{name}"]) for name in ("loss", "critic_loss", "actor_loss")] for row in rows]
+    assert has == [[True, False, False], [False, True, False], [False, True, True], [False, True, True]]
 
 
 def test_a_finished_run_can_be_given_more_passes(data: Path, tmp_path: Path, run: Run) -> None:

@@ -166,3 +166,34 @@ def test_a_full_disk_leaves_nothing(
     with pytest.raises(DataError, match="No space left on device"):
         save_dataset(split, tmp_path / "data", {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_at_a_uri_is_read_as_one_on_disk(split: Split, folder: Path) -> None:
+    for uri in (f"file://{folder}", f"file://{folder}/"):
+        assert load_dataset(uri).fingerprint == split.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: shutil.rmtree(f), "is not a prepared dataset (no such folder)"),
+        (lambda f: (f / "dataset.json").unlink(), "is not a prepared dataset (no dataset.json in it)"),
+        (lambda f: (f / "test_fold_in.parquet").unlink(), "/test_fold_in.parquet is missing"),
+        (lambda f: (f / "train.parquet").write_bytes(b"PAR1"), "/train.parquet is damaged"),
+    ],
+)
+def test_what_is_wrong_at_a_uri_is_said_of_the_uri(
+    change: Callable[[Path], object], words: str, folder: Path
+) -> None:
+    change(folder)
+    uri = f"file://{folder}"
+    with pytest.raises(DataError) as refused:
+        load_dataset(uri)
+    assert str(refused.value).startswith(uri)
+    assert words in str(refused.value)
+    assert "distrecvae-" not in str(refused.value)
+
+
+def test_a_uri_of_no_known_kind_is_refused() -> None:
+    with pytest.raises(DataError, match=r"ftp://host/x cannot be read .*; give a URI of s3, gs"):
+        load_dataset("ftp://host/x")

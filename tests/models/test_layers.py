@@ -6,8 +6,16 @@ import pytest
 import torch
 
 from distrecvae.errors import CheckpointError
-from distrecvae.models.layers import ItemOutput, SparseLinear, denoised, init_as_published, load_parameters
+from distrecvae.models.layers import (
+    ItemOutput,
+    OutputLoss,
+    SparseLinear,
+    denoised,
+    init_as_published,
+    load_parameters,
+)
 from distrecvae.models.multinomial import Multinomial
+from distrecvae.models.pointwise import Pointwise, square
 from distrecvae.models.sparse import SparseRows
 from tests.models.test_sparse import random_matrix
 
@@ -51,6 +59,38 @@ def test_the_layer_of_sparse_rows_is_a_linear_layer_of_dense_ones(dropout: float
         torch.autograd.grad(expected, parameters, upstream),
         strict=True,
     ):
+        torch.testing.assert_close(mine, true)
+
+
+@pytest.mark.parametrize("output", [Multinomial(items_a_block=7), Pointwise(square, items_a_block=7)])
+def test_losses_of_rows_may_each_be_weighed(output: OutputLoss) -> None:
+    torch.manual_seed(0)
+    layer = ItemOutput(N_ITEMS, 4, output).double()
+    code = torch.randn(N_USERS, 4, dtype=torch.float64, requires_grad=True)
+    weights = torch.tensor([0.0, 1.0, -2.0, 0.5, 3.0, 1.0], dtype=torch.float64)
+    logits = code @ layer.weight.T + layer.bias
+    square_error = (X - logits).square().sum(dim=1)
+    likelihood = (torch.log_softmax(logits, dim=1) * X).sum(dim=1)
+    expected = -likelihood if isinstance(output, Multinomial) else square_error
+    found = layer.row_losses(code, ROWS)
+    torch.testing.assert_close(found, expected)
+    for mine, true in zip(
+        torch.autograd.grad((found.square() * weights).sum(), [code, layer.weight, layer.bias]),
+        torch.autograd.grad((expected.square() * weights).sum(), [code, layer.weight, layer.bias]),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, true)
+
+
+def test_padding_has_no_weight() -> None:
+    padded = ROWS.take(torch.arange(N_USERS), MATRIX.n_interactions + 5, padded=True)
+    layer = ItemOutput(N_ITEMS, 4, Multinomial()).double()
+    code, weights = torch.randn(N_USERS, 4).double(), torch.arange(N_USERS).double()
+    found, expected = (
+        torch.autograd.grad(layer.row_losses(code, rows) @ weights, list(layer.parameters()))
+        for rows in (padded, ROWS)
+    )
+    for mine, true in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, true)
 
 

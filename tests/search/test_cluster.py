@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -51,3 +53,153 @@ def test_a_search_joins_a_cluster_uses_its_nodes_and_leaves_it(site: Site) -> No
     assert "nodes left 2" in done.stdout
     (results,) = site.folder.glob("at-*")
     assert json.loads((results / "search.json").read_text())["plan"]["concurrent"] == 2
+
+
+ASKED = """
+import sys
+from pathlib import Path
+import ray
+from ray.cluster_utils import Cluster
+from distrecvae.errors import ResourceError
+from distrecvae.search import nodes
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+cluster.connect()
+folder = Path("later/results")
+nodes.require_shared(folder)  # alone
+cluster.add_node(num_cpus=1)
+nodes.require_shared(folder)
+nodes.SEEN_WITHIN_S = 0.5
+real = nodes.answer
+for name, fake in {"blind": lambda marker, path: False, "elsewhere": lambda marker, path: True}.items():
+    nodes.answer = fake
+    try:
+        nodes.require_shared(folder)
+    except ResourceError as error:
+        print(name, error, flush=True)
+def broken(marker, path): raise ModuleNotFoundError("No module named 'distrecvae'")
+nodes.answer = broken
+try:
+    nodes.require_shared(folder)
+except ResourceError as error:
+    print("broken", error, flush=True)
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+def run(site: Site, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=site.folder,
+        env=site.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_every_node_is_asked_whether_it_shares_the_results_folder(site: Site) -> None:
+    before = set(site.folder.iterdir())
+    done = run(site, ASKED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    blind, elsewhere, broken = done.stdout.splitlines()
+    for line in (blind.removeprefix("blind "), elsewhere.removeprefix("elsewhere ")):
+        assert line.startswith("later/results is not shared with node ")
+        assert line.endswith("give --out a folder on storage that all nodes mount (NFS, EFS, Filestore)")
+    assert "cannot run distrecvae (No module named 'distrecvae'); install this version" in broken
+    assert set(site.folder.iterdir()) == before, "a marker was left behind"
+
+
+# A node joins an empty cluster, then another one; then, with a private mount over where results lie, a third.
+JOINING = """
+import json, os, signal, subprocess, sys, time
+from pathlib import Path
+from ray.cluster_utils import Cluster
+
+def wait(condition, what):
+    deadline = time.monotonic() + 100
+    while not condition():
+        assert process.poll() is None, ("the search ended: ", what)
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+def told(): return log.read_text()
+
+def reported():
+    path = Path("elastic/joined/history.jsonl")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {json.loads(line)["trial"] for line in lines}
+
+log = Path("elastic.log")
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+command = [*sys.argv[2:], "--address", cluster.address, "--out", "elastic/joined"]
+with log.open("w") as file:
+    process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+wait(lambda: "Waiting for the cluster to get a node with 1 CPU and 0 GPU" in told(), "it waits for a node")
+assert not Path("elastic").exists()
+cluster.add_node(num_cpus=1)
+wait(lambda: reported() == {0}, "the first node works")
+time.sleep(1)
+assert reported() == {0}, "two trials at once on one core"
+cluster.add_node(num_cpus=1)
+wait(lambda: reported() == {0, 1}, "the second node works")
+if sys.argv[1] == "blind":
+    hide = 'mount -t tmpfs tmpfs elastic && exec "$0" start --address=' + cluster.address
+    ray = str(Path(sys.executable).with_name("ray"))
+    node = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", hide + " --num-cpus=1 --block", ray],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+else:
+    process.send_signal(signal.SIGINT)
+process.wait(timeout=100)
+print("exit status", process.returncode)
+print(told())
+if sys.argv[1] == "blind":
+    node.terminate()
+    node.wait(timeout=60)
+cluster.shutdown()
+"""
+
+ELASTIC = (
+    "--elastic",
+    "--concurrent",
+    "3",
+    "--gpus-per-trial",
+    "0",
+    "--trials",
+    "3",
+    "--max-passes",
+    "1000000",
+)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_an_elastic_search_waits_for_nodes_and_uses_those_that_join(site: Site) -> None:
+    shutil.rmtree(site.folder / "elastic", ignore_errors=True)
+    done = run(site, JOINING, "seeing", *site.arguments(*ELASTIC))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "exit status 130" in done.stdout
+    assert "3 at once" in done.stdout
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.cluster
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="a private mount needs root")
+def test_a_node_that_joins_without_the_results_folder_ends_the_search_not_its_trials(site: Site) -> None:
+    shutil.rmtree(site.folder / "elastic", ignore_errors=True)
+    done = run(site, JOINING, "blind", *site.arguments(*ELASTIC))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "exit status 2" in done.stdout
+    assert "elastic/joined is not shared with node" in done.stdout
+    assert "Traceback" not in done.stdout
+    state = json.loads((site.folder / "elastic/joined/search.json").read_text())
+    assert state["status"] == "interrupted"
+    table = (site.folder / "elastic/joined/trials.csv").read_text()
+    assert "failed" not in table
+    assert table.count("running") == 3, "each can be resumed"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.run import load_space
 from distrecvae.search.space import SearchSpace
+from distrecvae.search.summary import command_line
 from distrecvae.training.registry import models
 
 
@@ -20,3 +23,17 @@ def test_without_data_the_demos_space_comes_first() -> None:
     assert load_space(SearchConfig()) == SearchSpace.load("recvae-demo")
     assert load_space(SearchConfig(data="data/mine")) == SearchSpace.load("recvae")
     assert load_space(SearchConfig(model="ease")) == SearchSpace.load("ease")
+
+
+@pytest.mark.parametrize(
+    ("program", "start"),
+    [
+        ("/usr/lib/distrecvae/search/__main__.py", "python -m distrecvae.search"),
+        ("/usr/lib/distrecvae/__main__.py", "python -m distrecvae"),
+        ("/usr/bin/distrecvae", "distrecvae"),
+    ],
+)
+def test_the_command_line_can_be_pasted(program: str, start: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # `python -m distrecvae compare` once told its user to type `python -m distrecvae.search compare`.
+    monkeypatch.setattr(sys, "argv", [program, "--out", "my runs"])
+    assert command_line() == f"{start} --out 'my runs'"

@@ -119,6 +119,9 @@ def test_tables_agree_with_each_other(whole: tuple[Path, Any]) -> None:
 def test_the_best_model_scores_what_the_summary_says(whole: tuple[Path, Any], site: Site) -> None:
     loaded = load_model(whole[0] / "best")
     split = load_dataset(site.folder / "data")
+    described = json.loads((whole[0] / "search.json").read_text())
+    assert loaded.data["fingerprint"] == described["dataset"]["fingerprint"]
+    assert loaded.data["fingerprint"] in (whole[0] / "best" / "README.md").read_text()
     metrics = json.loads((whole[0] / "best" / "metrics.json").read_text())
     assert loaded.item_ids.tolist() == split.item_ids.tolist()
     assert evaluate(loaded.recommender, split.valid).mean("ndcg_100") == pytest.approx(
@@ -243,6 +246,8 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whol
         workers[0].kill()
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
+    assert "trial 0 lost its process or its node; it goes on from its last checkpoint" in output
+    assert "Traceback" not in output
     same_search(site.folder / "murdered", whole[0])
 
 
@@ -271,6 +276,24 @@ def test_resuming_a_finished_search_says_its_summary_again(site: Site, whole: tu
     assert again.returncode == 0
     assert "7 of 7 trials" in again.stdout
     assert (whole[0] / "trials.csv").read_text() == before
+
+
+@pytest.mark.slow
+def test_one_command_starts_a_search_goes_on_with_it_and_says_its_summary(
+    site: Site, whole: tuple[Path, Any]
+) -> None:
+    # What a job that is begun again by itself types every time.
+    settings = (*SETTINGS, "--out", "job/search", "--resume-or-start")
+    with site.searching(*settings) as process:
+        wait_for(lambda: reports(site.folder / "job/search") >= 5, process)
+        process.kill()
+        process.wait()
+    resumed = site.search(*settings)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    same_search(site.folder / "job/search", whole[0])
+    again = site.search(*settings)
+    assert again.returncode == 0
+    assert "7 of 7 trials" in again.stdout
 
 
 @pytest.mark.slow

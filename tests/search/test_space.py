@@ -403,3 +403,18 @@ class TestFiles:
 
 def _tuples(config: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("recvae", True),
+        ("multvae", True),
+        ("recvae-demo", False),
+        ("slim", False),
+        ("recvae-implicitslim", False),
+    ],
+)
+def test_only_published_settings_are_called_so(name: str, published: bool) -> None:
+    # A search of slim once called its first trial the published configuration: its defaults are this package's.
+    assert SearchSpace.load(name).starts_as_published is published

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from distrecvae.data.summary import facts
+from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.models.popularity import PopularityConfig
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
@@ -83,7 +86,25 @@ def test_a_model_folder_has_all_it_takes(folder: Path) -> None:
     assert loaded.recommender.n_items == 3
     assert loaded.metrics["test"]["mean"]["ndcg_100"] == 0.5
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "items.parquet", "metrics.json", "model.safetensors"}
+    assert names == {"README.md", "config.json", "items.parquet", "metrics.json", "model.safetensors"}
+
+
+def test_what_a_model_was_trained_on_comes_back_and_is_on_its_card(tmp_path: Path) -> None:
+    data = facts(
+        synthetic_split(n_users=100, n_items=60, seed=0), {"source": {"path": "/home/me/clicks.csv"}}
+    )
+    settings: dict[str, Any] = {
+        "config": PopularityConfig(),
+        "state": {"counts": torch.ones(2)},
+        "item_ids": np.array([5, 6]),
+    }
+    for name in ("a", "b"):
+        save_model(tmp_path / name, model="popularity", metrics={}, data=data, **settings)
+    assert load_model(tmp_path / "a").data == json.loads(json.dumps(data))
+    card = (tmp_path / "a" / "README.md").read_bytes()
+    assert card == (tmp_path / "b" / "README.md").read_bytes()
+    assert f"| fingerprint | {data['fingerprint']} |" in card.decode()
+    assert "| source | clicks.csv |" in card.decode()
 
 
 def test_a_model_folder_is_replaced_whole_and_nothing_is_left_beside_it(folder: Path) -> None:

@@ -30,6 +30,14 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "multdae": {"hidden_dim": 24, "latent_dim": 8, "batch_size": 16, "learning_rate": 1e-2},
     "autorec": {"hidden_dim": 24, "batch_size": 16, "learning_rate": 1e-2, "dropout": 0.3},
+    "cdae": {"hidden_dim": 24, "batch_size": 16, "learning_rate": 1e-2, "dropout": 0.3},
+    "nbvae": {
+        "hidden_dim": 24,
+        "latent_dim": 8,
+        "batch_size": 16,
+        "learning_rate": 1e-2,
+        "anneal_updates": 800,
+    },
 }
 every_network = pytest.mark.parametrize("model", NETWORKS)
 

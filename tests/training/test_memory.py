@@ -49,15 +49,24 @@ print(json.dumps([estimate, peak() - before]))
 """
 
 
+NBVAE = {"latent_dim": 64}
 RECVAE = {"latent_dim": 64, "encoder_passes": 2}
+JUDGED = {"actor_passes": 1, "critic_passes": 1}
+SLIM = RECVAE | {"refine_every": 1}
 
 
-@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="resets a process's peak in /proc")
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="resets a process's peak in /proc"
+)
 @pytest.mark.parametrize(
     "case",
     [
         ("recvae", "float32", RECVAE | {"hidden_dim": 8}, RECVAE | {"hidden_dim": 256}, 500, 40_000),
         ("recvae", "bfloat16", RECVAE | {"hidden_dim": 8}, RECVAE | {"hidden_dim": 256}, 500, 40_000),
+        ("cdae", "float32", {"hidden_dim": 8}, {"hidden_dim": 1000}, 10_000, 500),
+        ("nbvae", "float32", NBVAE | {"hidden_dim": 8}, NBVAE | {"hidden_dim": 256}, 500, 20_000),
+        ("ract", "float32", JUDGED | {"hidden_dim": 8}, JUDGED | {"hidden_dim": 256}, 500, 40_000),
+        ("recvae-implicitslim", "float32", SLIM | {"hidden_dim": 8}, SLIM | {"hidden_dim": 256}, 500, 40_000),
         ("ease", "float32", {}, {}, 500, 4000),
         ("slim", "float32", {"l1": 20}, {"l1": 1, "l2": 5}, 1000, 3000),
         ("wmf", "float32", {"latent_dim": 8}, {"latent_dim": 200}, 5000, 10_000),

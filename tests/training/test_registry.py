@@ -20,9 +20,15 @@ from tests.training.checkerboard import checkerboard, withheld_diagonal
 
 SMALL: dict[str, dict[str, Any]] = {
     "recvae": {"hidden_dim": 8, "latent_dim": 3},
+    "recvae-implicitslim": {"hidden_dim": 8, "latent_dim": 3, "regularization": 5, "refine_every": 2},
     "multvae": {"hidden_dim": 8, "latent_dim": 3},
     "multdae": {"hidden_dim": 8, "latent_dim": 3},
+    # A pass of each phase and further ones, so that a state is kept and restored on both sides of a change.
+    "ract": {"hidden_dim": 8, "latent_dim": 3, "actor_passes": 1, "critic_passes": 1},
+    "awae": {"hidden_dim": 8, "latent_dim": 3, "discriminator_dim": 5},
     "autorec": {"hidden_dim": 8},
+    "cdae": {"hidden_dim": 8},
+    "nbvae": {"hidden_dim": 8, "latent_dim": 3},
     "ease": {"regularization": 5},
     "slim": {"l1": 0.1, "l2": 0.5},
     "wmf": {"latent_dim": 3, "regularization": 1},
@@ -31,9 +37,27 @@ SMALL: dict[str, dict[str, Any]] = {
 # What lets a model learn a board of 16 users within 80 passes.
 EAGER: dict[str, dict[str, Any]] = {
     "recvae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
+    "recvae-implicitslim": {
+        "hidden_dim": 32,
+        "latent_dim": 8,
+        "batch_size": 4,
+        "learning_rate": 2e-2,
+        "refine_every": 5,
+    },
     "multvae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
     "multdae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
+    "ract": {
+        "hidden_dim": 32,
+        "latent_dim": 8,
+        "batch_size": 4,
+        "learning_rate": 2e-2,
+        "actor_passes": 60,
+        "critic_passes": 10,
+    },
+    "awae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 1e-2},
     "autorec": {"hidden_dim": 32, "batch_size": 4, "learning_rate": 1e-2, "dropout": 0.3},
+    "cdae": {"hidden_dim": 32, "batch_size": 4, "learning_rate": 1e-2, "dropout": 0.3},
+    "nbvae": {"hidden_dim": 32, "latent_dim": 8, "batch_size": 4, "learning_rate": 2e-2},
 }
 
 

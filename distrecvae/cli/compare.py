@@ -1,0 +1,83 @@
+"""Owns `distrecvae compare`: options to the searches of a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from distrecvae.cli.search_options import results_folder, settings_options
+from distrecvae.search.config import DEMO, SearchConfig, read_settings
+
+UNCOUNTED = 100_000
+"""Trials where only the time is bounded."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--models", default="all", show_default=True, metavar="A,B,...",
+              help="Models, search spaces, configurations (by name, or YAML files), or all.")  # fmt: skip
+@settings_options(without=("model", "space"))
+@click.option(
+    "--config", "config_file", type=click.Path(), help="YAML file of these settings; the command line wins."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/NAME]")
+@click.option("--name", help="Name of the comparison under runs/.  [default: compare-DATA, numbered]")
+@click.option("--resume", is_flag=True, help="Go on with the comparison in the results folder.")
+@click.option("--dry-run", is_flag=True, help="Print each search's plan and stop.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
+def command(
+    models: str,
+    config_file: str | None,
+    out: Path | None,
+    name: str | None,
+    resume: bool,
+    dry_run: bool,
+    verbose: bool,
+    **options: Any,
+) -> int:
+    """Tune several models under one budget and say which is best.
+
+    Each model gets a search of its own with the same number of trials, or the same time: with
+    --time-budget and no --trials as many as fit into that many seconds. Each is chosen on validation
+    users and scored on test users once; the best one is tested against every other on the same users,
+    corrected for the number of comparisons. More models can be added later: the same command with
+    longer --models and --resume.
+
+    \b
+    Examples:
+      distrecvae compare --models recvae,ease,popularity --trials 4 --max-passes 40
+      distrecvae compare --data data/ml-1m --trials 24
+      distrecvae compare --data data/ml-1m --models recvae,multvae,ease --time-budget 3600
+      distrecvae compare --data data/ml-1m --models recvae-published,recvae-mlp,recvae-joint
+      distrecvae compare --data data/ml-1m --trials 24 --resume
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    settings = {**(read_settings(config_file) if config_file else {}), **given}
+    if "time_budget_s" in settings:
+        settings.setdefault("trials", UNCOUNTED)
+    config = SearchConfig.from_mapping(settings, source=config_file or "command line")
+    data = DEMO if config.data is None else Path(config.data).resolve().name
+    folder = results_folder(out, name, f"compare-{data}", resume=resume)
+
+    from rich.console import Console
+
+    from distrecvae.search import comparison
+    from distrecvae.search.summary import command_line, resume_command
+
+    listed = comparison.entrants([part.strip() for part in models.split(",") if part.strip()], config)
+    if dry_run:
+        click.echo(comparison.plans_text(listed, folder=folder, verbose=verbose))
+        return 0
+    done = comparison.compare(
+        listed,
+        folder,
+        resume=resume,
+        console=Console(),
+        verbose=verbose,
+        command=resume_command(command_line(), folder),
+    )
+    click.echo(f"\n{done.text}")
+    if not done.complete:
+        return 130
+    return 1 if done.without_score else 0

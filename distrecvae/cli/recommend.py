@@ -1,0 +1,103 @@
+"""Owns `distrecvae recommend`: a model, a file of histories, and the best items of each user in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from distrecvae.data.sources import FORMATS
+from distrecvae.errors import ConfigError, DataError
+
+
+@click.command(
+    "recommend", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option("--model", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR",
+              help="Results folder of `train` or `search`, or the best/ in it.")  # fmt: skip
+@click.option("--histories", "source", type=click.Path(path_type=Path), required=True, metavar="FILE",
+              help="What users did: a row a user and item, in any format that `prepare` reads.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE",
+              help="A .parquet or .csv file to write; one that is there is replaced.")  # fmt: skip
+@click.option("--top", type=click.IntRange(1), default=100, show_default=True, metavar="N",
+              help="Items a user.")  # fmt: skip
+@click.option("--include-seen", is_flag=True, help="Recommend what a user has, too.")
+@click.option("--min-rating", type=float, metavar="R",
+              help="Go by rows with rating > R; the others are only not recommended (-inf: by all).  "
+              "[default: as the model's data was prepared]")  # fmt: skip
+@click.option("--user-column", metavar="NAME", help="Column of user ids.  [default: found by name]")
+@click.option("--item-column", metavar="NAME", help="Column of item ids.  [default: found by name]")
+@click.option("--rating-column", metavar="NAME", help="Column of ratings.  [default: found by name]")
+@click.option("--format", "source_format", type=click.Choice(FORMATS),
+              help="Of --histories.  [default: told by name and content]")  # fmt: skip
+@click.option("--member", metavar="NAME", help="Which file of a zip or folder to read.")
+@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
+def command(
+    folder: Path, source: Path, out: Path, top: int, include_seen: bool, min_rating: float | None,
+    user_column: str | None, item_column: str | None, rating_column: str | None, source_format: str | None,
+    member: str | None, device: str | None, threads: int | None,
+) -> None:  # fmt: skip
+    """Recommend items to users, from what they did.
+
+    The users need not be those that the model was trained on: only their items count, each once. Items that
+    the model does not know are ignored, users without a known one are left out, and both are counted. OUT has
+    a row a user and rank: user_id, rank (from 1), item_id, score. What a user has is not recommended.
+
+    \b
+    Examples:
+      distrecvae recommend --model runs/mine --histories clicks.csv --out recs.parquet
+      distrecvae recommend --model runs/mine/best --histories today.parquet \\
+          --user-column buyer --item-column sku --top 20 --out today.csv
+    """
+    from distrecvae.data.recommendations import require_ending
+    from distrecvae.data.sources import read_table
+    from distrecvae.data.sources.columns import ColumnNames
+    from distrecvae.training.checkpoint import load_model
+    from distrecvae.training.device import usable_device, use_threads
+    from distrecvae.training.serving import histories_for, write_recommendations
+
+    require_ending(out)
+    if out.exists() and out.resolve() == source.resolve():
+        raise ConfigError(f"--out {out} is the file of histories; give another name")
+    use_threads(threads)
+    loaded = load_model(folder, usable_device(device))
+    columns = ColumnNames(user=user_column, item=item_column, rating=rating_column)
+    table = read_table(source, columns, source_format=source_format, member=member)
+    histories = histories_for(loaded, table, min_rating)
+    for note in histories.notes():
+        click.echo(note, err=True)
+    if min_rating is None and table.ratings is not None and loaded.min_rating is not None:
+        click.echo(f"ratings above {loaded.min_rating:g} count, as in the model's training data", err=True)
+    if not histories.n_users:
+        raise DataError(
+            f"no user of {source} has an item that counts (the model's ids are like"
+            f" {', '.join(map(repr, loaded.item_ids[:3].tolist()))}); look at --item-column and --min-rating"
+        )
+    del table
+    started = time.perf_counter()
+    with _progress(histories.n_users) as progress:
+        n_rows = write_recommendations(
+            loaded, histories, out, top=top, include_seen=include_seen, progress=progress
+        )
+    size = out.stat().st_size / 2**20
+    click.echo(
+        f"{histories.n_users:,} users, at most {top} items each: {out}"
+        f" ({n_rows:,} rows, {size:,.1f} MiB, {time.perf_counter() - started:.1f} s)"
+    )
+
+
+@contextmanager
+def _progress(n_users: int) -> Iterator[Callable[[int], None]]:
+    """Yield what is told how many users are done: a bar on stderr where someone watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("users"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=n_users)
+        yield lambda done: bar.update(task, completed=done)

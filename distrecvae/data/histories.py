@@ -1,0 +1,207 @@
+"""Owns histories: what users did, by ids, turned into rows over the items of a model.
+
+The users need not be known to anyone; items that the model does not have are counted and left out. Files are read by
+the readers of `distrecvae.data.sources`, so that everything said there about columns and formats holds here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from distrecvae.data.ids import clean_ids, factorize
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.data.sources.columns import ColumnNames, find_columns
+from distrecvae.data.sources.delimited import to_table
+from distrecvae.data.table import InteractionTable
+from distrecvae.errors import ConfigError, DataError
+
+HistoriesLike = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]] | pd.DataFrame
+"""User -> item ids; or a list of them, users being called 0, 1, ...; or a table with a user and an item column."""
+
+_GIVEN = "the histories"
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Users with at least one item that the model knows, in the order of their table.
+
+    Attributes:
+        user_ids: (n_users,).
+        shown: what the model goes by, over its items.
+        seen: what is not to be recommended: `shown`, and the items whose rating is not above the threshold.
+        n_unknown_items: distinct ids that the model does not have.
+        n_unknown_rows: rows with them.
+        an_unknown_item: the first of them, for a message; None where there are none.
+        n_left_out: users without a known item that counts.
+    """
+
+    user_ids: npt.NDArray[Any]
+    shown: InteractionMatrix
+    seen: InteractionMatrix
+    n_unknown_items: int
+    n_unknown_rows: int
+    an_unknown_item: Any
+    n_left_out: int
+
+    @property
+    def n_users(self) -> int:
+        """Users that can be recommended to."""
+        return self.shown.n_users
+
+    def notes(self) -> list[str]:
+        """Return what was left out, a line each."""
+        lines = []
+        if self.n_unknown_items:
+            lines.append(
+                f"{_counted(self.n_unknown_items, 'item')} unknown to the model (such as {self.an_unknown_item!r}):"
+                f" {_counted(self.n_unknown_rows, 'row')} ignored"
+            )
+        if self.n_left_out:
+            lines.append(f"{_counted(self.n_left_out, 'user')} left out: no item that the model knows")
+        return lines
+
+
+def over_items(
+    table: InteractionTable, item_ids: npt.NDArray[Any], *, min_rating: float | None = None
+) -> Histories:
+    """Return the histories in `table` over the items `item_ids`; a repeated row counts once.
+
+    Args:
+        table: the rows; a rating that is NaN is above nothing.
+        item_ids: the model's, int64 or an object array of str. Ids of different types are the same where they are
+            written the same.
+        min_rating: rows with a rating above it are what the model goes by, the others are seen all the same; None takes
+            every row.
+
+    Raises:
+        ConfigError: a threshold is given, and the table has no ratings.
+    """
+    at = _positions(table.item_ids, item_ids)
+    items = at[table.items]
+    known = items >= 0
+    n_users = len(table.user_ids)
+
+    def rows(which: npt.NDArray[np.bool_]) -> InteractionMatrix:
+        return InteractionMatrix.from_pairs(
+            table.users[which], items[which], n_users=n_users, n_items=len(item_ids)
+        )
+
+    shown = seen = rows(known)
+    if min_rating is not None:
+        if table.ratings is None:
+            raise ConfigError(
+                f"min_rating is {min_rating:g} and the histories have no ratings; leave it out, or name the column"
+            )
+        shown = rows(known & (table.ratings > min_rating))
+    user_ids, kept = table.user_ids, np.flatnonzero(shown.counts())
+    if kept.size < n_users:
+        user_ids = user_ids[kept]
+        shown, seen = shown.take(kept), (shown if seen is shown else seen).take(kept)
+    unknown = np.flatnonzero(at < 0)
+    return Histories(
+        user_ids,
+        shown,
+        seen,
+        n_unknown_items=unknown.size,
+        n_unknown_rows=int(known.size - known.sum()),
+        an_unknown_item=table.item_ids[unknown[:1]].tolist()[0] if unknown.size else None,
+        n_left_out=n_users - kept.size,
+    )
+
+
+def as_table(histories: HistoriesLike) -> InteractionTable:
+    """Return histories given in Python as a table; see `HistoriesLike`.
+
+    A mapping's and a list's users keep their order; a DataFrame's columns are found by their usual names, as those of
+    a file are, and its users come in the order of their ids.
+
+    Raises:
+        DataError: it is something else, a history is a lone text or number, an id is missing or of another type.
+    """
+    if isinstance(histories, pd.DataFrame):
+        return _of_frame(histories)
+    if isinstance(histories, Mapping):
+        users, lists = list(histories.keys()), list(histories.values())
+    elif isinstance(histories, list | tuple):
+        users, lists = list(range(len(histories))), list(histories)
+    else:
+        raise DataError(
+            f"the histories are a {type(histories).__name__}; give a dict of lists of item ids, a list of such lists,"
+            " or a DataFrame with user_id and item_id"
+        )
+    for user, items in zip(users, lists, strict=True):
+        if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+            raise DataError(f"the history of user {user!r} is {items!r}; it must be a list of item ids")
+    items_of = [list(items) for items in lists]
+    codes, item_ids = factorize(_column([item for items in items_of for item in items]), "item")
+    counts = [len(items) for items in items_of]
+    rows = np.repeat(np.arange(len(users), dtype=np.int32), counts)
+    return InteractionTable(rows, codes, None, _array(users), item_ids)
+
+
+def _of_frame(frame: pd.DataFrame) -> InteractionTable:
+    names = [str(name) for name in frame.columns]
+    try:
+        found = find_columns(names, ColumnNames())
+    except DataError:
+        raise DataError(
+            f"the histories have the columns {', '.join(names) or 'none'}; rename two of them to user_id and item_id"
+        ) from None
+    if frame.empty:
+        empty = np.zeros(0, dtype=np.int32)
+        return InteractionTable(empty, empty, None, empty.astype(np.int64), empty.astype(np.int64))
+    roles = [role for role in ("user", "item", "rating") if role in found]
+    try:
+        columns = {role: pa.Array.from_pandas(frame.iloc[:, found[role]]) for role in roles}
+        if "rating" in columns:
+            columns["rating"] = columns["rating"].cast(pa.float64())
+        table = pa.table(columns)
+    except pa.ArrowException as error:
+        raise DataError(f"the histories cannot be read ({str(error).splitlines()[0][:120]})") from None
+    return to_table(
+        table, {}, _GIVEN, names={role: names[found[role]] for role in roles}, first_line=0, place="row"
+    )
+
+
+def _column(values: list[Any]) -> pa.ChunkedArray:
+    """Return item ids as an Arrow column: as they are where they are of one type, else as text."""
+    if any(value is None or value != value for value in values):  # NaN is not itself
+        raise DataError("a history has an item id that is missing (None or NaN); remove it")
+    try:
+        column = pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        column = pa.array([str(value) for value in values])
+    if not len(column):
+        column = column.cast(pa.int64())
+    cleaned = clean_ids(pa.chunked_array([column]))
+    if cleaned.null_count:
+        raise DataError("a history has an item id that is empty; remove it")
+    return cleaned
+
+
+def _positions(ids: npt.NDArray[Any], item_ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return where `ids` are among `item_ids`: int64, (n_ids,); -1 for those that are not."""
+    both = ids.dtype.kind == item_ids.dtype.kind
+    written, known = (part.tolist() if both else [str(id_) for id_ in part] for part in (ids, item_ids))
+    at = {id_: position for position, id_ in enumerate(known)}
+    return np.fromiter((at.get(id_, -1) for id_ in written), dtype=np.int64, count=len(written))
+
+
+def _array(values: list[Any]) -> npt.NDArray[Any]:
+    """Return ids as int64 where all are whole numbers, else as an object array."""
+    if all(isinstance(value, int | np.integer) and not isinstance(value, bool) for value in values):
+        return np.array(values, dtype=np.int64)
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

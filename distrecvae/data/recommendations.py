@@ -1,0 +1,146 @@
+"""Owns recommendations as a table: a row a user and rank, in memory and in Parquet or CSV files.
+
+The columns are `user_id`, `rank` (from 1), `item_id` and `score` (float32; higher is better).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from distrecvae.errors import ConfigError, ResultsError
+from distrecvae.files import replacing
+
+ROW_GROUP_ROWS = 1 << 20
+"""Rows held before they are written: 25 MB of numbers, or as much as their ids take."""
+
+ENDINGS = (".parquet", ".pq", ".csv")
+
+Frame = pd.DataFrame
+
+
+class Ids:
+    """The ids that positions stand for, in Arrow's form, made once."""
+
+    def __init__(self, user_ids: npt.NDArray[Any], item_ids: npt.NDArray[Any]) -> None:
+        self._users, self._items = _id_array(user_ids), _id_array(item_ids)
+        self.schema = pa.schema(
+            {
+                "user_id": self._users.type,
+                "rank": pa.int32(),
+                "item_id": self._items.type,
+                "score": pa.float32(),
+            }
+        )
+
+    def table(
+        self, first_user: int, items: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]
+    ) -> pa.Table:
+        """Return the rows of some consecutive users.
+
+        Args:
+            first_user: position of the first one.
+            items: (n_rows, k), item positions, best first.
+            scores: (n_rows, k); what scores minus infinity is no recommendation.
+        """
+        there = np.isfinite(scores)
+        users, ranks = np.nonzero(there)
+        columns = [
+            self._users.take(pa.array(users + first_user)),
+            pa.array((ranks + 1).astype(np.int32)),
+            self._items.take(pa.array(items[there])),
+            pa.array(scores[there]),
+        ]
+        return pa.Table.from_arrays(columns, schema=self.schema)
+
+
+def as_frame(tables: list[pa.Table], ids: Ids) -> Frame:
+    """Return tables of `Ids` as one DataFrame."""
+    frame: Frame = pa.concat_tables([ids.schema.empty_table(), *tables]).to_pandas()
+    return frame
+
+
+class Sink(Protocol):
+    """Where tables go, one after the other."""
+
+    def write(self, table: pa.Table) -> None:
+        """Take the next rows."""
+
+
+def require_ending(path: Path) -> None:
+    """Refuse a name that tells no format.
+
+    Raises:
+        ConfigError: it ends in none of `ENDINGS`.
+        ResultsError: it is a folder.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise ConfigError(f"{path} tells no format by its name; end it in .parquet or .csv")
+    if path.is_dir():
+        raise ResultsError(f"{path} is a folder; give the name of a file to write")
+
+
+@contextmanager
+def writing(path: Path, ids: Ids) -> Iterator[Sink]:
+    """Yield what takes tables of `Ids`; the file appears, or an older one is replaced, when all is written.
+
+    No more than a row group is held.
+
+    Raises:
+        ConfigError: the name tells no format.
+        ResultsError: it is a folder.
+    """
+    require_ending(path)
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".csv":
+            options = pacsv.WriteOptions(quoting_style="needed")
+            with pacsv.CSVWriter(temporary, ids.schema, write_options=options) as csv:
+                yield _Csv(csv)
+        else:
+            with pq.ParquetWriter(temporary, ids.schema, compression="zstd", compression_level=1) as parquet:
+                groups = _RowGroups(parquet)
+                yield groups
+                groups.flush()
+
+
+class _Csv:
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def write(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+
+
+class _RowGroups:
+    """Collects tables until they make a row group: many small ones would be slow to read."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+        self._waiting: list[pa.Table] = []
+        self._n_rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        self._n_rows += table.num_rows
+        if self._n_rows >= ROW_GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._n_rows:
+            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=self._n_rows)
+        self._waiting, self._n_rows = [], 0
+
+
+def _id_array(ids: npt.NDArray[Any]) -> pa.Array:
+    if ids.dtype.kind in "iu":
+        return pa.array(ids, type=pa.int64())
+    return pa.array([str(id_) for id_ in ids], type=pa.string())

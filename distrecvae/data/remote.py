@@ -1,0 +1,46 @@
+"""Owns what lies behind a URI: a dataset folder on object storage, fetched to be read here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+from distrecvae.errors import DataError
+
+SCHEMES = ("s3", "gs", "abfs", "hdfs", "file")
+"""What PyArrow reads by itself, with the credentials that each has in its usual place."""
+
+
+def is_uri(place: Path | str) -> bool:
+    """Tell whether `place` is a URI (``scheme://...``) rather than a path."""
+    return isinstance(place, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", place) is not None
+
+
+def fetch(uri: str, names: Iterable[str], folder: Path) -> None:
+    """Copy the named files of the folder at `uri` into `folder`; one that is missing there is missing here, too.
+
+    Raises:
+        DataError: the URI is of no known kind, nothing is there, or it cannot be reached.
+    """
+    try:
+        remote, path = fs.FileSystem.from_uri(uri.rstrip("/"))
+        found = {info.base_name for info in remote.get_file_info(fs.FileSelector(path)) if info.is_file}
+        for name in names:
+            if name in found:
+                fs.copy_files(
+                    f"{path}/{name}",
+                    str(folder / name),
+                    source_filesystem=remote,
+                    destination_filesystem=fs.LocalFileSystem(),
+                )
+    except FileNotFoundError as error:
+        raise DataError(f"{uri} is not a prepared dataset (no such folder); copy one there") from error
+    except (pa.ArrowException, OSError, ImportError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{uri} cannot be read ({reason}); give a URI of {', '.join(SCHEMES)} that these credentials can read"
+        ) from error

@@ -1,0 +1,69 @@
+"""Owns recommendation: each user's best items and their scores, a batch of users at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import DataError
+from distrecvae.evaluation import BATCH_USERS, Recommender, rank
+from distrecvae.models.precision import fast_float32
+
+
+class Best(NamedTuple):
+    """The best items of some consecutive users.
+
+    Attributes:
+        first_user: position of the first one.
+        items: int64, (n_rows, k), best first; equal scores by item position.
+        scores: float32, (n_rows, k); minus infinity for what is hidden, which comes last.
+    """
+
+    first_user: int
+    items: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+
+
+def best_items(
+    model: Recommender,
+    shown: InteractionMatrix,
+    *,
+    top: int,
+    hidden: InteractionMatrix | None = None,
+    batch_size: int = BATCH_USERS,
+) -> Iterator[Best]:
+    """Yield the `top` best items of each user, batch by batch; memory is that of one batch of scores.
+
+    Args:
+        model: scores.
+        shown: what it goes by.
+        top: items a user, fewer where the model has fewer.
+        hidden: what is not recommended, the same users and items; None hides nothing.
+        batch_size: users a batch; it decides nothing but speed.
+
+    Raises:
+        DataError: the model and the users disagree about the number of items, or `shown` and `hidden` do about shapes.
+        DivergedError: a score is not finite.
+    """
+    if model.n_items != shown.n_items or (hidden is not None and hidden.shape != shown.shape):
+        shapes = f"{shown.shape}" if hidden is None else f"{shown.shape} and {hidden.shape}"
+        raise DataError(
+            f"the model knows {model.n_items} items and users x items are {shapes}; they must agree"
+        )
+    for start in range(0, shown.n_users, batch_size):
+        stop = min(start + batch_size, shown.n_users)
+        with fast_float32():
+            scores = model.score(shown.slice(start, stop)).detach().contiguous()
+        nothing = InteractionMatrix(
+            np.zeros(stop - start + 1, dtype=np.int64), np.zeros(0, dtype=np.int32), shown.n_items
+        )
+        items = rank(scores, nothing if hidden is None else hidden.slice(start, stop), top)
+        # `rank` marked what is hidden in these scores, for they were one block of memory already.
+        values = scores.gather(1, torch.from_numpy(items).to(scores.device)).cpu().numpy()
+        del scores  # or two batches of them would live while the next one is scored
+        yield Best(start, items, values)

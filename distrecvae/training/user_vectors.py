@@ -1,0 +1,64 @@
+"""Owns the vectors that training users have in some models, and their optimizer: what a batch costs is its own users.
+
+Adam of a whole matrix would go through every user's vector and moments in each step, though the gradient of almost
+all is zero: measured for 136,677 users, 200 numbers each and batches of 500, 232 ms a step of one core, where this
+takes 6. Here each vector has an Adam of its own, which steps when its user is in a batch. A pass has every user once,
+so the steps that any of them has taken are the passes: there are no counters.
+"""
+
+from __future__ import annotations
+
+import torch
+
+_DECAY_FIRST, _DECAY_SECOND, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own, and those of `torch.optim.Adam`
+
+
+class UserVectors:
+    """A vector for each training user, zero at first.
+
+    Args:
+        n_users: number of training users.
+        dim: length of a vector.
+        learning_rate: of Adam.
+        device: where they are.
+        dtype: of vectors and moments.
+
+    Attributes:
+        values: (n_users, dim).
+    """
+
+    def __init__(
+        self, n_users: int, dim: int, learning_rate: float, *, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.values, self._first, self._second = (
+            torch.zeros(n_users, dim, device=device, dtype=dtype) for _ in range(3)
+        )
+        self._learning_rate = learning_rate
+
+    def of(self, users: torch.Tensor) -> torch.Tensor:
+        """Return a copy of the vectors of `users`, int64 (n_rows,), to take gradients by: (n_rows, dim)."""
+        return self.values[users].requires_grad_()
+
+    def step(self, users: torch.Tensor, gradient: torch.Tensor, number: int) -> None:
+        """Let Adam of each of `users` take its step.
+
+        Args:
+            users: int64, (n_rows,), each at most once.
+            gradient: (n_rows, dim), of what is minimized by their vectors.
+            number: of this step, counted from 1.
+        """
+        first = self._first[users].lerp_(gradient, 1 - _DECAY_FIRST)
+        second = self._second[users].mul_(_DECAY_SECOND)
+        second.addcmul_(gradient, gradient, value=1 - _DECAY_SECOND)
+        self._first[users], self._second[users] = first, second
+        spread = second.div_(1 - _DECAY_SECOND**number).sqrt_().add_(_EPSILON)
+        rate = self._learning_rate / (1 - _DECAY_FIRST**number)
+        self.values[users] = self.values[users].addcdiv_(first, spread, value=-rate)
+
+    def named_tensors(self, prefix: str) -> dict[str, torch.Tensor]:
+        """Return everything that training changes, by name, ``prefix`` first, not copied."""
+        return {
+            f"{prefix}vector": self.values,
+            f"{prefix}exp_avg": self._first,
+            f"{prefix}exp_avg_sq": self._second,
+        }

@@ -1,0 +1,171 @@
+"""Three hosts out of one machine: each with its own network, processes, /root, /tmp, /dev/shm and sshd.
+
+A host is a network namespace on a bridge and, inside it, private mount, PID, UTS and IPC namespaces. The PID namespace
+is what keeps `ray stop`, which ends every Ray that it can see, away from everything else on the machine. All hosts see
+the machine's other folders, so one of those is their shared storage.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+NETWORK = "10.77.31"
+PREFIX = "drh"
+NEEDED = ("ip", "sshd", "ssh-keygen", "rsync", "unshare")
+
+# Folders under /root and /tmp that Python itself lives in stay visible there.
+INIT = """
+mount --make-rprivate /
+mount -t tmpfs -o size=1g tmpfs /dev/shm
+for kept in {kept}; do
+  case $kept in
+    /root/*) mkdir -p {host}/$kept && mount --bind $kept {host}/$kept;;
+    /tmp/*) mkdir -p {host}/$kept && mount --bind $kept {host}/$kept;;
+  esac
+done
+mount --rbind {host}/root /root
+mount --rbind {host}/tmp /tmp
+hostname {name}
+exec {sshd} -D -e -f /dev/null -h {base}/hostkey -o PermitRootLogin=prohibit-password -o StrictModes=no \
+  -o UsePAM=no -o MaxStartups=100 -o MaxSessions=100 -o PidFile=none
+"""
+
+# What the cluster file's setup finds already there: an installer that has nothing to do, and the package's Python.
+PROFILE = """
+export PYTHONPATH=$HOME/distrecvae OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore
+export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=3000 RAY_health_check_failure_threshold=3
+"""
+
+
+def why_not() -> str:
+    """Return what this machine lacks for it, in words; nothing if nothing."""
+    if os.geteuid() != 0:
+        return "needs root"
+    missing = [name for name in NEEDED if _find(name) is None]
+    if missing:
+        return f"needs {', '.join(missing)} (Debian: openssh-server iproute2 rsync)"
+    if importlib.util.find_spec("aiohttp_cors") is None:
+        return "needs Ray's dashboard (pip install '.[cluster]')"
+    made = subprocess.run(["ip", "netns", "add", f"{PREFIX}-probe"], capture_output=True, check=False)
+    if made.returncode:
+        return "needs network namespaces"
+    subprocess.run(["ip", "netns", "del", f"{PREFIX}-probe"], check=True)
+    return ""
+
+
+class Hosts:
+    """The hosts 0, 1, ... at 10.77.31.10, .11, ...; the machine itself is 10.77.31.1.
+
+    Args:
+        base: an empty folder that is neither in /tmp nor in /root: the hosts see it, too.
+        count: how many.
+    """
+
+    def __init__(self, base: Path, count: int) -> None:
+        self.base, self.count = base, count
+        self.shared = base / "shared"
+        self.key = base / "key"
+        self._hosts: list[subprocess.Popen[bytes]] = []
+
+    def address(self, number: int) -> str:
+        return f"{NETWORK}.{10 + number}"
+
+    def up(self) -> None:
+        """Start all of them; return when their sshd answer."""
+        self.shared.mkdir()
+        Path("/run/sshd").mkdir(exist_ok=True)
+        for key in (self.key, self.base / "hostkey"):
+            _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+        _run("ip", "link", "add", f"{PREFIX}br", "type", "bridge")
+        _run("ip", "addr", "add", f"{NETWORK}.1/24", "dev", f"{PREFIX}br")
+        _run("ip", "link", "set", f"{PREFIX}br", "up")
+        for number in range(self.count):
+            self._start(number)
+        for number in range(self.count):
+            deadline = time.monotonic() + 20
+            while self.ssh(number, "true").returncode:
+                assert time.monotonic() < deadline, f"host {number} does not answer"
+                time.sleep(0.1)
+
+    def ssh(self, number: int, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on a host as `ray up` does: in an interactive login shell."""
+        options = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "ConnectTimeout=3",
+            "LogLevel=ERROR",
+        ]
+        words = [part for option in options for part in ("-o", option)]
+        where = f"root@{self.address(number)}"
+        return subprocess.run(
+            ["ssh", "-i", str(self.key), *words, where, "bash", "--login", "-c", f"'{command}'"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def cut(self, number: int) -> None:
+        """Take a host off the network; its processes go on."""
+        _run("ip", "link", "set", f"{PREFIX}{number}h", "down")
+
+    def received_bytes(self, number: int) -> int:
+        """Return what the host has received over the network."""
+        return int(Path(f"/sys/class/net/{PREFIX}{number}h/statistics/tx_bytes").read_text(encoding="ascii"))
+
+    def down(self) -> None:
+        """End every process of every host and take the network down."""
+        for host in self._hosts:
+            host.kill()  # unshare's --kill-child: process 1 of the host goes with it, and with that all others
+            host.wait()
+        for number in range(self.count):
+            for thing in (["link", "del", f"{PREFIX}{number}h"], ["netns", "del", f"{PREFIX}{number}"]):
+                subprocess.run(["ip", *thing], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "del", f"{PREFIX}br"], capture_output=True, check=False)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    def _start(self, number: int) -> None:
+        name, host = f"{PREFIX}{number}", self.base / f"host{number}"
+        _run("ip", "netns", "add", name)
+        _run("ip", "link", "add", f"{name}h", "type", "veth", "peer", "name", "eth0", "netns", name)
+        _run("ip", "link", "set", f"{name}h", "master", f"{PREFIX}br", "up")
+        _run("ip", "-n", name, "addr", "add", f"{self.address(number)}/24", "dev", "eth0")
+        for device in ("eth0", "lo"):
+            _run("ip", "-n", name, "link", "set", device, "up")
+        _run("ip", "-n", name, "route", "add", "default", "via", f"{NETWORK}.1")
+        home = host / "root"
+        for folder in (host / "tmp", home / ".ssh", home / ".local/bin"):
+            folder.mkdir(parents=True)
+        shutil.copy(self.key.with_suffix(".pub"), home / ".ssh/authorized_keys")
+        (home / ".bashrc").write_text(PROFILE, encoding="utf-8")
+        (home / ".bash_profile").write_text(". ~/.bashrc\n", encoding="utf-8")
+        (home / ".local/bin/uv").write_text("#!/bin/sh\n", encoding="utf-8")
+        (home / ".local/bin/uv").chmod(0o755)
+        (home / "distrecvae-venv").symlink_to(sys.prefix)
+        script = INIT.format(
+            kept=" ".join({sys.prefix, sys.base_prefix}),
+            host=host,
+            name=name,
+            base=self.base,
+            sshd=_find("sshd"),
+        )
+        inside = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child"]
+        with (self.base / f"host{number}.log").open("wb") as log:
+            self._hosts.append(
+                subprocess.Popen(
+                    ["ip", "netns", "exec", name, *inside, "bash", "-e", "-c", script], stdout=log, stderr=log
+                )
+            )
+
+
+def _find(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)

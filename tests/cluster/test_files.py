@@ -1,0 +1,210 @@
+"""The files in cluster/: what Ray's own checks accept, and what those let through."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+ROOT = Path(__file__).parents[2]
+CLUSTER = ROOT / "cluster"
+LAUNCHER = ("cluster.yaml", "gcp.yaml", "on-prem.yaml")
+# Keys of a node's configuration that these files use, as the clouds' API references spell them: Ray passes any key on.
+NODE_KEYS = {
+    "aws": {"InstanceType", "ImageId", "BlockDeviceMappings", "InstanceMarketOptions"},
+    "gcp": {"machineType", "disks", "scheduling"},
+}
+PROVIDER_KEYS = {
+    "aws": {"type", "region", "availability_zone", "cache_stopped_nodes"},
+    "gcp": {"type", "project_id", "region", "availability_zone", "cache_stopped_nodes"},
+    "local": {"type", "head_ip", "worker_ips"},
+}
+
+
+def text(name: str) -> str:
+    return (CLUSTER / name).read_text(encoding="utf-8")
+
+
+def load(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(text(name)))
+
+
+def project() -> dict[str, Any]:
+    return dict(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
+
+
+def pinned(package: str) -> str:
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    found = re.search(rf"^{package}==(.+)$", constraints, re.MULTILINE)
+    assert found, f"{package} is not in constraints.txt"
+    return found[1]
+
+
+@pytest.mark.parametrize("name", LAUNCHER)
+def test_ray_accepts_the_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    validate_config(prepare_config(load(name)))
+
+
+@pytest.mark.parametrize("name", LAUNCHER)
+def test_what_ray_accepts_silently_is_right(name: str) -> None:
+    config = load(name)
+    kind = config["provider"]["type"]
+    assert set(config["provider"]) == PROVIDER_KEYS[kind]
+    for node in config.get("available_node_types", {}).values():
+        assert set(node["node_config"]) <= NODE_KEYS[kind]
+    for remote, local in config["file_mounts"].items():
+        assert remote.startswith("~/")
+        assert local.startswith("~") or (ROOT / local).exists(), f"{local} is not in the repository"
+    mounted = set(config["file_mounts"].values())
+    # Building the package needs all of these; the whole folder would take .git, data and environments along.
+    for needed in (
+        "pyproject.toml",
+        "constraints.txt",
+        "README.md",
+        "LICENSE",
+        "distrecvae",
+        "search_spaces",
+    ):
+        assert needed in mounted
+
+
+@pytest.mark.parametrize("name", LAUNCHER)
+def test_nothing_but_ssh_is_reachable_and_every_process_has_the_token(name: str) -> None:
+    config = load(name)
+    place = "~/.ray/auth_token"
+    assert config["file_mounts"][place] == place
+    starts = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
+    assert len([c for c in starts if "ray start" in c]) == 2
+    for command in starts:
+        assert "RAY_AUTH_MODE=token" in command
+    (head,) = (c for c in config["head_start_ray_commands"] if "ray start" in c)
+    assert "--dashboard-host=127.0.0.1" in head
+    assert "--head" in head
+    assert "--autoscaling-config=~/ray_bootstrap_config.yaml" in head
+    assert "host=0.0.0.0" not in text(name)
+    # What `ray exec` and jobs run sees the token mode, too.
+    assert any("RAY_AUTH_MODE=token" in c and ".bashrc" in c for c in config["setup_commands"])
+
+
+@pytest.mark.parametrize("name", ["cluster.yaml", "gcp.yaml"])
+def test_a_cloud_cluster_is_a_cpu_head_and_spot_workers_that_go_when_idle(name: str) -> None:
+    config = load(name)
+    head, gpu = (config["available_node_types"][kind] for kind in ("head", "gpu"))
+    assert config["head_node_type"] == "head"
+    assert head["resources"] == {"CPU": 0}, "a trial on the head would slow the search down"
+    assert gpu["min_workers"] == 0
+    assert 0 < gpu["max_workers"] <= config["max_workers"]
+    assert 0 < config["idle_timeout_minutes"] <= 15
+    assert config["provider"]["cache_stopped_nodes"] is False
+    if name == "cluster.yaml":
+        assert gpu["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+        assert "InstanceMarketOptions" not in head["node_config"]
+        assert gpu["node_config"]["ImageId"] == head["node_config"]["ImageId"]
+    else:
+        assert gpu["node_config"]["scheduling"]["provisioningModel"] == "SPOT"
+        assert gpu["node_config"]["scheduling"]["onHostMaintenance"] == "TERMINATE"
+        assert "scheduling" not in head["node_config"]
+    # Results: the head exports, a worker without the mount does not start Ray.
+    assert any("exportfs" in c for c in config["head_setup_commands"])
+    assert any("$RAY_HEAD_IP:/shared" in c and "exit 1" in c for c in config["worker_start_ray_commands"])
+
+
+def test_the_local_provider_gets_the_autoscaler_that_starts_all_workers() -> None:
+    (head,) = (c for c in load("on-prem.yaml")["head_start_ray_commands"] if "ray start" in c)
+    assert "RAY_enable_autoscaler_v2=0" in head
+    assert "available_node_types" not in load("on-prem.yaml")
+
+
+@pytest.mark.parametrize("name", [*LAUNCHER, "kuberay-rayjob.yaml"])
+def test_each_file_says_what_to_change_what_it_costs_and_where_results_go(name: str) -> None:
+    comments = "\n".join(line for line in text(name).splitlines() if line.startswith("#"))
+    for words in ("To change", "CHANGE", "costs", "results go", "docs/cluster.md"):
+        assert words in comments
+    if name != "on-prem.yaml":
+        assert "approximate" in comments
+        assert "2025" in comments
+    changes = [line for line in text(name).splitlines() if "# CHANGE" in line and not line.startswith("#")]
+    assert changes, "what is to be changed is marked where it stands"
+
+
+def test_the_rayjob_has_the_parts_that_kuberay_reads() -> None:
+    job = load("kuberay-rayjob.yaml")
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    spec = job["spec"]
+    known = {
+        "entrypoint",
+        "submissionMode",
+        "backoffLimit",
+        "shutdownAfterJobFinishes",
+        "ttlSecondsAfterFinished",
+    }
+    assert set(spec) == known | {"rayClusterSpec"}
+    assert spec["submissionMode"] in ("K8sJobMode", "HTTPMode")
+    assert "--resume-or-start" in spec["entrypoint"], "begun again, it must go on"
+    assert spec["shutdownAfterJobFinishes"] is True
+    assert spec["backoffLimit"] > 0
+    cluster = spec["rayClusterSpec"]
+    assert cluster["rayVersion"] == pinned("ray")
+    assert cluster["authOptions"] == {"mode": "token"}
+    assert cluster["enableInTreeAutoscaling"] is True
+    head, (gpu,) = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+    assert head["serviceType"] == "ClusterIP"
+    assert head["rayStartParams"]["num-cpus"] == "0"
+    assert (gpu["minReplicas"], gpu["replicas"]) == (0, 0)
+    assert f"--concurrent {gpu['maxReplicas']}" in spec["entrypoint"]
+    for group in (head, gpu):
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        assert {mount["name"] for mount in container["volumeMounts"]} == volumes == {"shared", "shm"}
+        assert container["image"] == "REGISTRY/distrecvae:0.1"
+        assert container["resources"]["requests"] == container["resources"]["limits"]
+    for option in re.findall(r"(?:--data|--out) (\S+)", spec["entrypoint"]):
+        assert option.startswith("/shared/")
+
+
+def test_python_ray_and_torch_are_the_packages_own_wherever_they_are_named() -> None:
+    """A driver and workers of different versions do not understand each other."""
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    found = re.search(r"Python (3\.\d+)", constraints)
+    assert found
+    python = found[1]
+    assert f"{python}.0" in SpecifierSet(project()["requires-python"])
+    extras = project()["optional-dependencies"]
+    for requirement in map(Requirement, [*project()["dependencies"], *extras["cluster"]]):
+        if requirement.name in ("ray", "torch"):
+            assert requirement.specifier.contains(pinned(requirement.name)), requirement
+    (base,) = re.findall(r"^FROM python:(\d+\.\d+)-", text("Dockerfile"), re.MULTILINE)
+    assert base == python
+    assert "-c constraints.txt '.[cluster]'" in text("Dockerfile")
+    named = "".join(text(name) for name in ("Dockerfile", *LAUNCHER, "kuberay-rayjob.yaml"))
+    assert not re.search(r"\b(ray|torch)\s*[=<>~]=", named), "versions come from constraints.txt alone"
+    for name in LAUNCHER:
+        (version,) = re.findall(r"--python (3\.\d+)", text(name))
+        assert version == python
+        (install,) = (c for c in load(name)["setup_commands"] if "pip install" in c)
+        assert "-c ~/distrecvae/constraints.txt" in install
+        (asked,) = re.findall(r"distrecvae\[([a-z,]+)\]", install)
+        assert set(asked.split(",")) <= set(extras)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (stated,) = re.findall(r"its PyTorch is (\d\S+\d)\.", readme)
+    assert stated == pinned("torch")
+    image = (ROOT / "distrecvae/__init__.py").read_text(encoding="utf-8")
+    (release,) = re.findall(r'__version__ = "(\d+\.\d+)', image)
+    for name in ("Dockerfile", "kuberay-rayjob.yaml"):
+        assert set(re.findall(r"REGISTRY/distrecvae:(\S+)", text(name))) == {release}
+
+
+def test_the_versions_that_are_installed_everywhere_allow_the_clouds_clients() -> None:
+    # botocore, which `ray up` talks to AWS by, refuses dateutil 3: pinned beyond it, a head node cannot be set up.
+    for package in ("boto3", "aiohttp", "opencensus"):
+        pinned(package)
+    assert int(pinned("python-dateutil").split(".")[0]) < 3
