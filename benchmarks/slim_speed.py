@@ -37,7 +37,7 @@ def by_active_sets(gram: torch.Tensor, config: SLIMConfig) -> torch.Tensor:
 
 
 def violation(weight: torch.Tensor, gram: torch.Tensor, config: SLIMConfig) -> float:
-    """Return how much an update of one coordinate would change its weight at most, as a share of the item's greatest."""
+    """Return how much an update of one coordinate would change a weight at most: a share of its item's greatest."""
     exact = gram.double()
     slope = exact @ weight.double() - exact + config.l2 * weight.double() + config.l1
     update = -slope / (exact.diagonal() + config.l2)[:, None]
