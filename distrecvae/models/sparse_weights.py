@@ -46,6 +46,12 @@ class SparseItemWeights:
             write(fold_in.slice(start, stop), scores[start:stop])
         return scores
 
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        rows = torch.bucketize(torch.arange(self.values.numel()), self.offsets, right=True) - 1
+        weight = torch.zeros(self.n_items, self.n_items).index_put((rows, self.items.long()), self.values)
+        return x @ weight
+
     @cached_property
     def _matrix(self) -> sp.csr_array:
         parts = (self.values.numpy(), self.items.numpy(), self.offsets.numpy())

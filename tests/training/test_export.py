@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import load_ids
 from distrecvae.errors import ConfigError, ResourceError, ResultsError
 from distrecvae.models.recvae import RecVAE
+from distrecvae.models.sparse_weights import SparseItemWeights, load_weights, stored_weights
 from distrecvae.training import export, registry
 from distrecvae.training.checkpoint import LoadedModel
 from distrecvae.training.export import FORMATS, DenseScorer, export_model, format_of
@@ -83,6 +85,17 @@ def test_pytorch_gives_them_too(model: str, tmp_path: Path) -> None:
     loaded = trained(model)
     export_model(loaded, tmp_path / "m.pt2", "pt2")
     assert_same_scores(loaded, tmp_path / "m.pt2")
+
+
+def test_weights_that_are_stored_sparse_are_exported_too(tmp_path: Path) -> None:
+    # SLIM's weights at a real size; the small ones above are stored whole. It was once refused for being no graph.
+    state = stored_weights(torch.tensor([0, 2, 2], dtype=torch.int32), torch.tensor([1, 0, 23], dtype=torch.int32),
+                           torch.tensor([0.5, 0.25, 2.0]), 24)  # fmt: skip
+    loaded = replace(trained("slim"), recommender=load_weights(None, 24, state))
+    assert isinstance(loaded.recommender, SparseItemWeights)
+    for name in ("m.onnx", "m.pt2"):
+        export_model(loaded, tmp_path / name, name.partition(".")[2])
+        assert_same_scores(loaded, tmp_path / name)
 
 
 def test_recvae_as_multvae_is_exported_too(tmp_path: Path) -> None:
