@@ -6,7 +6,7 @@ from typing import Literal
 
 Precision = Literal["float32", "bfloat16"]
 """Of matrix products; see `distrecvae.models.precision`."""
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 AUTO = "auto"
 """The choice of what the device is fast at."""
 PRECISION_CHOICES = (AUTO, *PRECISIONS)

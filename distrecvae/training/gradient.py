@@ -8,17 +8,15 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import DataError, DivergedError
 from distrecvae.evaluation import Recommender
 from distrecvae.models.choices import Precision
 from distrecvae.models.layers import Draws, load_parameters
 from distrecvae.models.multinomial import working_bytes
-from distrecvae.models.precision import fast_float32, product_dtype
+from distrecvae.models.precision import product_dtype
 from distrecvae.models.sparse import SparseRows
-from distrecvae.rng import derive_seed
-from distrecvae.training.batches import Cutter
 from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
-from distrecvae.training.noise import CountedNoise, Noise, Place, PlacedNoise
+from distrecvae.training.noise import Noise
+from distrecvae.training.passes import Passes, fresh_module
 from distrecvae.training.state import adam, moments, snapshot, take_over
 from distrecvae.training.user_vectors import UserVectors
 
@@ -102,24 +100,16 @@ class GradientTrainer:
         dtype: torch.dtype = torch.float32,
         noise: Noise | None = None,
     ) -> None:
-        if not train.n_users or not train.n_items:
-            raise DataError(
-                f"training data is {train.n_users} users x {train.n_items} items; both must be positive"
-            )
-        self._device = torch.device(device)
-        self._rows = SparseRows.from_matrix(train, self._device)
-        self._cutter = Cutter(train, batch_size, self._device)
-        self._noise = noise if noise is not None else CountedNoise(seed, self._device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "parameters"))
-            self._module = make().to(self._device, dtype)
+        place = torch.device(device)
+        self._passes = Passes(train, batch_size, seed=seed, device=place, noise=noise)
+        self._module = fresh_module(make, seed=seed, device=place, dtype=dtype)
         self._network: Network = self._module  # type: ignore[assignment]
         self._optimizer = adam(self._module, learning_rate, self._network.weight_decay)
         self._parameters = list(self._module.parameters())
         self._vectors: UserVectors | None = None
         if isinstance(self._module, UserNetwork):
             self._vectors = UserVectors(
-                train.n_users, self._module.user_dim, learning_rate, device=self._device, dtype=dtype
+                train.n_users, self._module.user_dim, learning_rate, device=place, dtype=dtype
             )
         self._cycle = 0
 
@@ -154,27 +144,17 @@ class GradientTrainer:
         Raises:
             DivergedError: a loss is not finite.
         """
-        order = self._noise.order(Place(self._cycle, 0, 0), self._cutter.n_users)
-        totals: dict[str, torch.Tensor] = {}
-        with fast_float32():
-            for number, (users, n_interactions) in enumerate(self._cutter.cut(order)):
-                place = Place(self._cycle, 0, number)
-                for name, loss in self._update(place, users, n_interactions).items():
-                    totals[name] = totals.get(name, 0.0) + loss.double() * users.numel()
-        losses = {name: float(total) / self._cutter.n_users for name, total in totals.items()}
-        for name, value in losses.items():
-            if not torch.isfinite(torch.tensor(value)):
-                raise DivergedError(f"{name} is {value} in pass {self._cycle + 1}; lower learning_rate")
+        losses = self._passes.train(self._cycle, self._update)
         if self._vectors is not None:
             cast(UserNetwork, self._module).settle(self._vectors.values)
         self._cycle += 1
         return losses
 
-    def _update(self, place: Place, users: torch.Tensor, n_interactions: int) -> dict[str, torch.Tensor]:
+    def _update(
+        self, users: torch.Tensor, rows: SparseRows, draws: Draws, batch: int
+    ) -> dict[str, torch.Tensor]:
         """Take one optimizer step; return the batch's mean losses."""
-        rows = self._rows.take(users, n_interactions)
-        updates = place.cycle * self._cutter.n_batches + place.batch
-        draws = PlacedNoise(self._noise, place)
+        updates = self._cycle * self._passes.n_batches + batch
         wanted: list[torch.Tensor] = [*self._parameters]
         if self._vectors is None:
             losses = self._network.loss(rows, draws, updates)
@@ -188,8 +168,8 @@ class GradientTrainer:
             parameter.grad = gradient
         self._optimizer.step()
         if self._vectors is not None:
-            self._vectors.step(users, gradients[-1], place.cycle + 1)
-        return {name: loss.detach() for name, loss in losses.items()}
+            self._vectors.step(users, gradients[-1], self._cycle + 1)
+        return losses
 
     def _named_tensors(self) -> dict[str, torch.Tensor]:
         """Return everything that training changes, by name, not copied."""

@@ -8,18 +8,16 @@ from typing import Any, Protocol
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import DataError, DivergedError
 from distrecvae.evaluation import Recommender
 from distrecvae.models.choices import Precision
-from distrecvae.models.layers import load_parameters
+from distrecvae.models.layers import Draws, load_parameters
 from distrecvae.models.phases import Objective, Phase
-from distrecvae.models.precision import fast_float32, product_dtype
+from distrecvae.models.precision import product_dtype
 from distrecvae.models.sparse import SparseRows
-from distrecvae.rng import derive_seed
-from distrecvae.training.batches import Cutter
 from distrecvae.training.entry import Entry, score_bytes
 from distrecvae.training.gradient import gradient
-from distrecvae.training.noise import CountedNoise, Noise, Place, PlacedNoise
+from distrecvae.training.noise import Noise
+from distrecvae.training.passes import Passes, fresh_module
 from distrecvae.training.state import adam, moments, snapshot, take_over
 
 
@@ -64,17 +62,9 @@ class PhasedTrainer:
         dtype: torch.dtype = torch.float32,
         noise: Noise | None = None,
     ) -> None:
-        if not train.n_users or not train.n_items:
-            raise DataError(
-                f"training data is {train.n_users} users x {train.n_items} items; both must be positive"
-            )
-        self._device = torch.device(device)
-        self._rows = SparseRows.from_matrix(train, self._device)
-        self._cutter = Cutter(train, batch_size, self._device)
-        self._noise = noise if noise is not None else CountedNoise(seed, self._device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "parameters"))
-            self._module = make().to(self._device, dtype)
+        place = torch.device(device)
+        self._passes = Passes(train, batch_size, seed=seed, device=place, noise=noise)
+        self._module = fresh_module(make, seed=seed, device=place, dtype=dtype)
         self._network: Network = self._module  # type: ignore[assignment]
         self._phases = self._network.phases()
         self._optimizers = {
@@ -119,21 +109,16 @@ class PhasedTrainer:
         if self._cycle == before:
             self._begin(number)
         phase = self._phases[number]
-        order = self._noise.order(Place(self._cycle, 0, 0), self._cutter.n_users)
-        updates = (self._cycle - before) * self._cutter.n_batches
-        totals: dict[str, torch.Tensor] = {}
-        with fast_float32():
-            for batch, (users, n_interactions) in enumerate(self._cutter.cut(order)):
-                rows = self._rows.take(users, n_interactions)
-                draws = PlacedNoise(self._noise, Place(self._cycle, 0, batch))
-                losses = phase.losses(rows, draws, updates + batch)
-                self._update(phase.objectives, losses)
-                for name, loss in losses.items():
-                    totals[name] = totals.get(name, 0.0) + loss.detach().double() * users.numel()
-        means = {name: float(total) / self._cutter.n_users for name, total in totals.items()}
-        for name, value in means.items():
-            if not torch.isfinite(torch.tensor(value)):
-                raise DivergedError(f"{name} is {value} in pass {self._cycle + 1}; lower learning_rate")
+        updates = (self._cycle - before) * self._passes.n_batches
+
+        def update(
+            _users: torch.Tensor, rows: SparseRows, draws: Draws, batch: int
+        ) -> dict[str, torch.Tensor]:
+            losses = phase.losses(rows, draws, updates + batch)
+            self._update(phase.objectives, losses)
+            return losses
+
+        means = self._passes.train(self._cycle, update)
         self._cycle += 1
         return means
 

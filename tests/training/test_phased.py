@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import CheckpointError, DivergedError
-from distrecvae.evaluation import evaluate
-from distrecvae.models.choices import PRECISIONS, Precision
-from distrecvae.training import checkpoint, registry
+from distrecvae.training import registry
 from distrecvae.training.phased import PhasedTrainer
 from tests.models.random_users import random_users
-from tests.training.checkerboard import checkerboard
 from tests.training.test_alternating import equal_states, random_train
-
-NETWORKS: dict[str, dict[str, Any]] = {
-    "ract": {
-        "hidden_dim": 24,
-        "latent_dim": 8,
-        "batch_size": 16,
-        "learning_rate": 1e-2,
-        "anneal_updates": 800,
-        "actor_passes": 3,
-        "critic_passes": 3,
-    },
-    "awae": {"hidden_dim": 24, "latent_dim": 8, "batch_size": 16, "learning_rate": 1e-2},
-}
-every_network = pytest.mark.parametrize("model", NETWORKS)
+from tests.training.test_passes import NETWORKS
+from tests.training.test_passes import new_trainer as new_network
 
 
-def new_trainer(
-    model: str, train: InteractionMatrix, precision: Precision = "float32", **settings: Any
-) -> PhasedTrainer:
-    config = registry.config_from_dict(model, NETWORKS[model] | settings)
-    trainer = registry.make_trainer(model, config, train, seed=3, precision=precision)
+def new_trainer(model: str, train: InteractionMatrix, **settings: Any) -> PhasedTrainer:
+    trainer = new_network(model, train, **settings)
     assert isinstance(trainer, PhasedTrainer)
     return trainer
-
-
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize(
-    ("model", "settings"), [("ract", {"actor_passes": 60, "critic_passes": 5}), ("awae", {})]
-)
-def test_it_learns_the_checkerboard(model: str, settings: dict[str, Any], precision: Precision) -> None:
-    train, users = checkerboard()
-    trainer = new_trainer(model, train, precision, **settings)
-    while trainer.passes < 80:
-        trainer.step()
-    assert evaluate(trainer.model, users).mean("ndcg_100") > 0.95
 
 
 @pytest.mark.parametrize("begun", range(1, 8))
@@ -68,43 +33,6 @@ def test_a_state_from_any_phase_goes_on_bit_for_bit(begun: int) -> None:
     for _ in range(8 - begun):
         assert whole.step() == restored.step()
         assert equal_states(whole.state_dict(), restored.state_dict())
-
-
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize(
-    ("model", "settings"),
-    [("ract", {"actor_passes": 1, "critic_passes": 2}), ("awae", {"positive_weight": 3.0})],
-)
-def test_a_new_process_goes_on_bit_for_bit(
-    model: str, settings: dict[str, Any], precision: Precision, tmp_path: Path
-) -> None:
-    script = """
-import json, sys
-from pathlib import Path
-from distrecvae.training import checkpoint
-from tests.training.test_phased import new_trainer
-from tests.training.test_alternating import random_train
-model, settings, precision, begun, *paths = sys.argv[1:]
-trainer = new_trainer(model, random_train(), precision, **json.loads(settings))
-if begun != "-":
-    trainer.load_state_dict(checkpoint.load_state(Path(begun))[0])
-for path in paths:
-    trainer.step()
-    trainer.step()
-    checkpoint.save_state(Path(path), trainer.state_dict(), {})
-"""
-    root = Path(__file__).parents[2]
-    half, whole, resumed = (str(tmp_path / name) for name in ("half", "whole", "resumed"))
-    for arguments in (["-", half, whole], [half, resumed]):
-        subprocess.run(
-            [sys.executable, "-c", script, model, json.dumps(settings), precision, *arguments],
-            check=True,
-            cwd=root,
-            env={"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
-        )
-    expected, found = (checkpoint.load_state(Path(path))[0] for path in (whole, resumed))
-    assert int(found["cycle"]) == 4
-    assert equal_states(found, expected)
 
 
 def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
@@ -163,27 +91,3 @@ def test_joint_training_raises_the_critics_estimate_and_the_truth_with_it() -> N
     assert last["critic_loss"] < first["critic_loss"]
     assert end["actor_loss"] < joint["actor_loss"] - 0.05
     assert end["ndcg"] > joint["ndcg"] + 0.05
-
-
-@every_network
-def test_training_leaves_the_global_generator_alone(model: str) -> None:
-    before = torch.get_rng_state()
-    new_trainer(model, random_train()).step()
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@every_network
-def test_divergence_is_an_error_that_says_where(model: str) -> None:
-    trainer = new_trainer(model, random_train(), learning_rate=1e38)
-    with pytest.raises(DivergedError, match=r"is (nan|inf) in pass \d; lower learning_rate"):  # noqa: PT012
-        for _ in range(5):
-            trainer.step()
-
-
-@every_network
-def test_another_configurations_state_is_refused_and_changes_nothing(model: str) -> None:
-    trainer, other = new_trainer(model, random_train()), new_trainer(model, random_train(), hidden_dim=5)
-    before = trainer.state_dict()
-    with pytest.raises(CheckpointError, match="state of another run"):
-        trainer.load_state_dict(other.state_dict())
-    assert equal_states(before, trainer.state_dict())
