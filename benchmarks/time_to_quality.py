@@ -55,7 +55,7 @@ def main() -> None:
             textbook = Textbook(config, split.train, seed=seed)
             systems["textbook"] = textbook.step, lambda model=textbook.model: model  # type: ignore[misc]
         for precision in PRECISIONS:
-            trainer = AlternatingTrainer(config, split.train, seed=seed, precision=precision)  # type: ignore[arg-type]
+            trainer = AlternatingTrainer(config, split.train, seed=seed, precision=precision)
             systems[precision] = trainer.step, lambda model=trainer.model: model  # type: ignore[misc]
         spent = dict.fromkeys(systems, 0.0)
         reached: dict[str, float] = {}

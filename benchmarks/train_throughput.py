@@ -126,9 +126,9 @@ def main() -> None:
         "textbook": Textbook(config, train, device=arguments.device).step
     }
     for precision in PRECISIONS:
-        engine = AlternatingTrainer(config, train, seed=0, device=device, precision=precision)  # type: ignore[arg-type]
+        engine = AlternatingTrainer(config, train, seed=0, device=device, precision=precision)
         work[precision] = engine.step
-        work[f"{precision}_roofline"] = roofline(config, train.n_items, precision, device)  # type: ignore[arg-type]
+        work[f"{precision}_roofline"] = roofline(config, train.n_items, precision, device)
     for step in work.values():
         step()
         step()

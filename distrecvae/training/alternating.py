@@ -49,6 +49,8 @@ class AlternatingTrainer:
         DataError: there is no training user or no item.
     """
 
+    solved = False
+
     def __init__(
         self,
         config: RecVAEConfig,
@@ -103,11 +105,6 @@ class AlternatingTrainer:
     def passes_per_cycle(self) -> int:
         """Encoder and decoder passes; one where both are trained together."""
         return self._config.encoder_passes + self._config.decoder_passes if self._config.alternating else 1
-
-    @property
-    def solved(self) -> bool:
-        """Never: training goes on as long as anyone asks."""
-        return False
 
     def step(self) -> dict[str, float]:
         """Train one cycle.

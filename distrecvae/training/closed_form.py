@@ -22,6 +22,8 @@ class ClosedFormTrainer:
         load: returns the model with given parameters.
     """
 
+    passes_per_cycle = 1
+
     def __init__(
         self,
         solve: Callable[[], dict[str, torch.Tensor]],
@@ -49,11 +51,6 @@ class ClosedFormTrainer:
     def passes(self) -> int:
         """Data passes completed."""
         return self._cycle
-
-    @property
-    def passes_per_cycle(self) -> int:
-        """One."""
-        return 1
 
     @property
     def solved(self) -> bool:

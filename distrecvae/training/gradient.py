@@ -88,6 +88,9 @@ class GradientTrainer:
         DataError: there is no training user or no item.
     """
 
+    passes_per_cycle = 1
+    solved = False
+
     def __init__(
         self,
         make: Callable[[], torch.nn.Module],
@@ -127,16 +130,6 @@ class GradientTrainer:
     def passes(self) -> int:
         """Passes completed."""
         return self._cycle
-
-    @property
-    def passes_per_cycle(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def solved(self) -> bool:
-        """Never: training goes on as long as anyone asks."""
-        return False
 
     def step(self) -> dict[str, float]:
         """Train one pass; return the network's losses, means a user.

@@ -48,6 +48,9 @@ class LeastSquaresTrainer:
         DataError: there is no training user or no item.
     """
 
+    passes_per_cycle = 1  # a sweep solves every user's and every item's problem once
+    solved = False  # each sweep lowers the loss, if by little
+
     def __init__(
         self,
         train: InteractionMatrix,
@@ -87,16 +90,6 @@ class LeastSquaresTrainer:
     def passes(self) -> int:
         """Data passes completed."""
         return self._cycle
-
-    @property
-    def passes_per_cycle(self) -> int:
-        """One: a sweep solves every user's and every item's problem once."""
-        return 1
-
-    @property
-    def solved(self) -> bool:
-        """Never: each sweep lowers the loss, if by little."""
-        return False
 
     def step(self) -> dict[str, float]:
         """Train one sweep.

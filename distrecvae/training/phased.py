@@ -51,6 +51,9 @@ class PhasedTrainer:
         DataError: there is no training user or no item.
     """
 
+    passes_per_cycle = 1
+    solved = False
+
     def __init__(
         self,
         make: Callable[[], torch.nn.Module],
@@ -88,16 +91,6 @@ class PhasedTrainer:
     def passes(self) -> int:
         """Passes completed, whatever was trained in them."""
         return self._cycle
-
-    @property
-    def passes_per_cycle(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def solved(self) -> bool:
-        """Never: training goes on as long as anyone asks."""
-        return False
 
     def step(self) -> dict[str, float]:
         """Train one pass; return the phase's losses, means a user.
