@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from distrecvae.cli.search_options import results_folder, settings_options
-from distrecvae.search.config import DEMO, SearchConfig, read_settings
+from distrecvae.search.config import ALL, DEMO, SearchConfig, read_settings
 
 UNCOUNTED = 100_000
 """Trials where only the time is bounded."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--models", default="all", show_default=True, metavar="A,B,...",
+@click.option("--models", default=ALL, show_default=True, metavar="A,B,...",
               help="Models, search spaces, configurations (by name, or YAML files), or all.")  # fmt: skip
 @settings_options(without=("model", "space"))
 @click.option(

@@ -19,9 +19,9 @@ from distrecvae.errors import ConfigError, DistrecvaeError, ResultsError, neares
 from distrecvae.files import exclusive, write_text
 from distrecvae.search import comparison_files, driver
 from distrecvae.search.comparison_table import Row, read_row, table_text
-from distrecvae.search.config import SearchConfig
+from distrecvae.search.config import ALL, SearchConfig
 from distrecvae.search.plan import Plan, check_memory
-from distrecvae.search.results import DESCRIPTION_FILE
+from distrecvae.search.results import DESCRIPTION_FILE, FINISHED
 from distrecvae.search.run import (
     in_use,
     load_space,
@@ -33,9 +33,6 @@ from distrecvae.search.run import (
 from distrecvae.search.space import SearchSpace, available_spaces
 from distrecvae.training import registry
 from distrecvae.training.settings import available_configs, read_config
-
-ALL = "all"
-FINISHED = "finished"
 
 
 @dataclass(frozen=True)

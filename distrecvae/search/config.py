@@ -15,6 +15,8 @@ from distrecvae.models.choices import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.search.stopping import RULES
 
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
+ALL = "all"
+"""What stands for every model in a comparison."""
 DEMO = "synthetic"
 """The data set that a search without `--data` makes for itself."""
 
