@@ -22,6 +22,8 @@ from distrecvae.training.user_vectors import UserVectors
 
 HIDDEN_TENSORS = 16
 """What a step keeps for its gradient, counted in tensors of (batch_size, hidden_dim)."""
+VECTOR_TENSORS = 8
+"""What a step of users' vectors takes besides, counted in tensors of (batch_size, user_dim)."""
 
 
 class Network(Protocol):
@@ -227,9 +229,12 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
         with torch.device("meta"):
             module = network(config, train.n_items, None)
         parameters = sum(parameter.numel() for parameter in module.parameters())
-        of_users = train.n_users * module.user_dim if isinstance(module, UserNetwork) else 0
+        user_dim = module.user_dim if isinstance(module, UserNetwork) else 0
+        of_users = train.n_users * user_dim
         saved = 3 * FLOAT_BYTES * (parameters + of_users)
-        step = FLOAT_BYTES * HIDDEN_TENSORS * config.batch_size * config.hidden_dim
+        step = (
+            FLOAT_BYTES * config.batch_size * (HIDDEN_TENSORS * config.hidden_dim + VECTOR_TENSORS * user_dim)
+        )
         step += working_bytes(config.batch_size, train.n_items, device.type, product_dtype(precision))
         # Gradients are made anew each step; the best model's copy is on the host.
         working = 2 * FLOAT_BYTES * parameters + step + score_bytes(train.n_users, train.n_items)

@@ -31,8 +31,7 @@ def settled():
     Path("/proc/self/clear_refs").write_text("5")  # the peak falls to what is held now
     return peak()
 
-def trained(model, precision, settings, n_users, n_items):
-    train = power_law_users(n_users, n_items, 50)
+def trained(model, precision, settings, train):
     config = registry.config_from_dict(model, settings)
     trainer = registry.make_trainer(model, config, train, seed=0, precision=precision)
     trainer.step()
@@ -42,9 +41,10 @@ def trained(model, precision, settings, n_users, n_items):
     return registry.memory_bytes(model, config, train, precision=precision)[0], best
 
 model, precision, small, large, *size = json.loads(sys.argv[1])
-trained(model, precision, small, 500, 300)  # libraries are not counted
+trained(model, precision, small, power_law_users(500, 300, 50))  # libraries are not counted
+train = power_law_users(*size, 50)  # nor the data
 before = settled()
-estimate, _ = trained(model, precision, large, *size)
+estimate, _ = trained(model, precision, large, train)
 print(json.dumps([estimate, peak() - before]))
 """
 
