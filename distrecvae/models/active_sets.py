@@ -165,5 +165,4 @@ def working_bytes(n_batch: int, n_items: int, limit: int) -> int:
         8 + 8 + 8 + 4 + 4 + 1
     )  # the system, its factor, LAPACK's copy, places, values, mask: bytes a cell
     rows = 4 * 4 + 8 + 2  # gains, products, growths and what is being made; positions of the sets; masks
-    # Sizes differ from round to round: what the C library keeps in between was measured at as much again.
-    return 2 * (systems * max(CELLS_AT_ONCE, largest**2) + rows * n_batch * n_items)
+    return systems * max(CELLS_AT_ONCE, largest**2) + rows * n_batch * n_items

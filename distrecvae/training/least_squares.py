@@ -188,9 +188,9 @@ def _memory(latent_dim: int, train: InteractionMatrix, device: torch.device) -> 
     items = FLOAT_BYTES * train.n_items * latent_dim
     users = FLOAT_BYTES * train.n_users * latent_dim
     longest = max((int(counts.max(initial=0)) for counts in (train.counts(), train.item_counts())), default=0)
-    # A row's gathered factors, weighted ones, matrix, triangle: three times what a group counts. Groups differ in
-    # shape, so that the allocator holds on to more, which was measured. One very long row may exceed a group's limit.
-    group = max(8 * GROUP_BYTES, 3 * FLOAT_BYTES * row_elements(longest, latent_dim))
+    # Gathered factors and matrices; weighted factors; triangles: three times what a group counts at most.
+    # One very long row may exceed a group's limit.
+    group = 3 * max(GROUP_BYTES, FLOAT_BYTES * row_elements(longest, latent_dim))
     transposed = train.indices.nbytes + 8 * (train.n_items + 1)
     # Both sides while one is solved, padded copies and the weighted one of the given side.
     working = 2 * items + 2 * users + 2 * max(items, users) + group + transposed

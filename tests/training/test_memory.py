@@ -68,7 +68,8 @@ SLIM = RECVAE | {"refine_every": 1}
         ("ract", "float32", JUDGED | {"hidden_dim": 8}, JUDGED | {"hidden_dim": 256}, 500, 40_000),
         ("recvae-implicitslim", "float32", SLIM | {"hidden_dim": 8}, SLIM | {"hidden_dim": 256}, 500, 40_000),
         ("ease", "float32", {}, {}, 500, 4000),
-        ("slim", "float32", {"l1": 20}, {"l1": 1, "l2": 5}, 1000, 3000),
+        # Of SLIM neither the number of weights nor who solves is known beforehand: here some items need descent.
+        ("slim", "float32", {"l1": 20}, {"l1": 1, "l2": 100}, 1000, 3000),
         ("wmf", "float32", {"latent_dim": 8}, {"latent_dim": 200}, 5000, 10_000),
     ],
     ids=lambda case: "-".join(case[:2]),
@@ -77,7 +78,8 @@ def test_training_takes_about_what_was_estimated(case: tuple[object, ...]) -> No
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(case)],
-        env={**os.environ, "PYTHONPATH": str(root)},
+        # What tensors take, not what glibc keeps of those that were freed: that differed by 60 MiB from run to run.
+        env={**os.environ, "PYTHONPATH": str(root), "MALLOC_MMAP_THRESHOLD_": "131072"},
         capture_output=True,
         text=True,
         check=True,
