@@ -24,6 +24,8 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--data", "data", click.Path()),
     ("--model", "model", str),
     ("--space", "space", str),
+    ("--warm-start", "warm_start", click.Path()),
+    ("--warm-start-trials", "warm_start_trials", int),
     ("--trials", "trials", int),
     ("--max-passes", "max_passes", int),
     ("--min-passes", "min_passes", int),

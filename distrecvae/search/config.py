@@ -53,6 +53,12 @@ class SearchConfig:
     space: str | None = _help(
         "search space: a packaged name or a YAML file; without it the model's own", None
     )
+    warm_start: str | None = _help(
+        "results folder of an earlier search of the model, on other data as a rule: its best configurations are tried"
+        " right after the first trial",
+        None,
+    )
+    warm_start_trials: int | None = _help("how many of them; without it 5", None)
     trials: int = _help("configurations to try", 24)
     max_passes: int = _help("data passes that a trial gets at most", 200)
     min_passes: int | None = _help(
@@ -85,9 +91,13 @@ class SearchConfig:
             _require_whole(name, getattr(self, name), at_least=1)
         _require_whole("reduction_factor", self.reduction_factor, at_least=2)
         _require_whole("seed", self.seed, at_least=0)
-        for name in ("concurrent", "min_passes"):
+        for name in ("concurrent", "min_passes", "warm_start_trials"):
             if getattr(self, name) is not None:
                 _require_whole(name, getattr(self, name), at_least=1)
+        if self.warm_start_trials is not None and self.warm_start is None:
+            raise ConfigError(
+                f"warm_start_trials={self.warm_start_trials} without warm_start; name that search, or leave it out"
+            )
         if self.first_rung > self.max_passes:
             raise ConfigError(
                 f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"
@@ -131,6 +141,11 @@ class SearchConfig:
         published configuration, which ends near the top, stands in the middle there.
         """
         return self.min_passes if self.min_passes is not None else max(1, self.max_passes // 5)
+
+    @property
+    def most_warm_starts(self) -> int:
+        """Configurations that are taken over from the earlier search, at most."""
+        return 5 if self.warm_start_trials is None else self.warm_start_trials
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], *, source: str = "settings") -> SearchConfig:

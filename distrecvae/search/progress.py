@@ -140,9 +140,8 @@ class Progress:
         best = self._ledger.best()
         if best is not None and best.score is not None:
             parts.append(f"best {self._config.metric} {best.score:.4f} (trial {best.number})")
-        shares = [f"{r.share:.0%}" for r in self._ledger.records.values() if r.share and not r.reports]
-        if shares and self._live is None:
-            parts.append(f"solved {', '.join(shares)} of what runs")
+        if self._live is None and (shares := [_share(r) for r in self._ledger.unfinished() if _share(r)]):
+            parts.append(f"running: {', '.join(shares)}")
         left = self._remaining_s(ended)
         if left is not None:
             parts.append(f"about {duration(left)} to go")
@@ -165,11 +164,14 @@ class Progress:
         for record in running[:MOST_ROWS]:
             last = f"{record.reports[-1][f'valid/{self._config.metric}']:.4f}" if record.reports else "-"
             best = f"{record.best[-1]:.4f}" if record.best else "-"
-            passes = f"{record.passes}/{self._config.max_passes}"
-            if record.share and not record.reports:
-                passes = f"{record.share:.0%} solved"
+            passes = _share(record) or f"{record.passes}/{self._config.max_passes}"
             table.add_row(str(record.number), passes, last, best, f"{record.duration_s:.0f}")
         head = Text(f"{duration(self._elapsed())}  ", style="bold")
         head.append(self._status_line(), style="not bold")
         more = [Text(f"and {len(running) - MOST_ROWS} more", style="dim")] if len(running) > MOST_ROWS else []
         return Group(head, table, *more)
+
+
+def _share(record: TrialRecord) -> str:
+    """Return how far a trial's first step is, where its model tells."""
+    return f"{record.share:.0%} solved" if record.share and not record.reports else ""

@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 import torch
 
-from distrecvae.cli import main
+from distrecvae.cli import main, training
 from distrecvae.cli.training import train_to_end
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
+from distrecvae.models import slim
 from distrecvae.training.checkpoint import load_model, load_state
 
 SMALL = ("--set", "hidden_dim=16", "--set", "latent_dim=4", "--set", "batch_size=100", "--threads", "1")
@@ -163,6 +164,19 @@ def test_a_run_goes_through_phases_whose_losses_differ(data: Path, tmp_path: Pat
     rows = history(out)
     has = [[bool(row[f"train/{name}"]) for name in ("loss", "critic_loss", "actor_loss")] for row in rows]
     assert has == [[True, False, False], [False, True, False], [False, True, True], [False, True, True]]
+
+
+def test_a_long_step_is_shown(data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SHARE_EVERY_S", 0.0)
+    monkeypatch.setattr(slim, "BATCH_ITEMS", 40)
+    code, text, _ = run("train", "--data", data, "--out", tmp_path / "out", "--model", "slim")
+    assert code == 0
+    assert [line for line in text.splitlines() if line.startswith("solved ")] == [
+        "solved 33%",
+        "solved 67%",
+        "solved 100%",
+    ]
+    assert len(history(tmp_path / "out")) == 1
 
 
 def test_a_finished_run_can_be_given_more_passes(data: Path, tmp_path: Path, run: Run) -> None:

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 NETWORK = "10.77.31"
@@ -43,6 +44,7 @@ export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=3000 RAY_heal
 """
 
 
+@cache
 def why_not() -> str:
     """Return what this machine lacks for it, in words; nothing if nothing."""
     if os.geteuid() != 0:

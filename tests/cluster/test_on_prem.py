@@ -38,6 +38,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.skipif(bool(why
 
 @pytest.fixture
 def hosts() -> Iterator[Hosts]:
+    # Not in /tmp: each host has its own.
     made = Hosts(Path(tempfile.mkdtemp(dir="/var/tmp", prefix="drh")), 3)
     try:
         made.up()
@@ -192,9 +193,9 @@ def test_a_search_on_three_hosts_outlives_one_of_them(
     record_property("ray up to first report [s]", round(first_s, 1))
     record_property("received by host [bytes]", received)
     print(
-        f"\nray up {up_s:.1f} s, to the first report {first_s:.1f} s, from the cut to the end {ended_s:.1f} s,"
-        f" received {received} bytes"
+        f"\nray up {up_s:.1f} s, to the first report {first_s:.1f} s, from the cut to the end {ended_s:.1f} s"
     )
+    print(f"received by head and workers: {received} bytes")
 
 
 def _listens(port: int) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,15 +23,18 @@ from distrecvae.metrics import METRICS
 from distrecvae.models import item_weights
 from distrecvae.models.item_weights import lent_gram
 from distrecvae.search import driver
+from distrecvae.search.callbacks import ConductedScheduler
 from distrecvae.search.config import SearchConfig
-from distrecvae.search.ledger import Ledger
+from distrecvae.search.ledger import HISTORY_FILE, Ledger
 from distrecvae.search.plan import Plan
+from distrecvae.search.progress import PLAIN_EVERY_S, Progress
 from distrecvae.search.results import read_description
 from distrecvae.search.run import load_space, plan_search, search
-from distrecvae.search.trainable import SharedData, from_shared
+from distrecvae.search.trainable import SHARE, SharedData, from_shared
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
 from tests.search.conftest import Site, ray_folder
+from tests.search.simulated import METRIC, open_conductor, toy_search_config
 from tests.search.test_sharing import memory
 
 SPLIT = synthetic_split(n_users=300, n_items=100, seed=1)
@@ -166,6 +172,31 @@ def test_a_lent_gram_matrix_is_not_part_of_what_slim_takes() -> None:
     config = registry.config_from_dict("slim", {})
     own, lent = (registry.memory_bytes("slim", config, SPLIT.train, lent=lent)[0] for lent in (False, True))
     assert own - lent == 4 * SPLIT.n_items**2
+
+
+def test_the_share_of_a_long_step_is_shown_and_not_written_down(tmp_path: Path) -> None:
+    config = toy_search_config()
+    conductor = open_conductor(tmp_path, config)
+    task = conductor.next_task()
+    assert task is not None
+    written = (tmp_path / HISTORY_FILE).read_bytes()
+    scheduler = ConductedScheduler(conductor)
+    trial = SimpleNamespace(config={"task": task.to_dict()})
+    assert scheduler.on_trial_result(None, trial, {SHARE: 0.42, "time_total_s": 1.0}) == "CONTINUE"
+    assert (tmp_path / HISTORY_FILE).read_bytes() == written
+    shown = StringIO()
+    progress = Progress(Console(file=shown), conductor.ledger, config, concurrent=1)
+    monotonic = time.monotonic() + 2 * PLAIN_EVERY_S
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: monotonic)
+        progress.refresh()
+    assert "running: 42% solved" in shown.getvalue()
+    report = {"passes": 4, "cycle": 1, METRIC: 0.3, "train_s": 1.0}
+    scheduler.on_trial_result(None, trial, report)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: monotonic + 2 * PLAIN_EVERY_S)
+        progress.refresh()
+    assert shown.getvalue().count("solved") == 1
 
 
 def plan_text(session: driver.Session, model: str) -> tuple[Plan, str]:

@@ -88,6 +88,16 @@ def test_the_best_model_is_had_from_the_state_or_made_again(split: Split, tmp_pa
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 
+def test_a_long_step_tells_how_far_it_is(split: Split, tmp_path: Path) -> None:
+    shares: list[float] = []
+    solved = task(tmp_path, model="slim", config={"l1": 0.5, "l2": 1.0})
+    list(run_trial(solved, split.train, split.valid, progress=shares.append))
+    assert shares[-1] == 1.0
+    # A model that does not tell is not asked.
+    list(run_trial(task(tmp_path / "other"), split.train, split.valid, progress=shares.append))
+    assert shares[-1] == 1.0
+
+
 def test_a_solved_model_reports_once(split: Split, tmp_path: Path) -> None:
     solved = task(tmp_path, model="popularity", config={})
     assert [p for p, _ in scores(run_trial(solved, split.train, split.valid))] == [1]
