@@ -15,6 +15,11 @@ from distrecvae.models.choices import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.search.stopping import RULES
 
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
+LOGGERS = {
+    "mlflow": ("distrecvae.search.log_mlflow", "MLflowLog"),
+    "wandb": ("distrecvae.search.log_wandb", "WandbLog"),
+}
+"""Experiment trackers by name: the package of that name, the module that speaks to it, its logger."""
 DEMO = "synthetic"
 """The data set that a search without `--data` makes for itself."""
 
@@ -30,6 +35,7 @@ CHANGEABLE = frozenset(
         "address",
         "elastic",
         "checkpoint_every_s",
+        "log_to",
     }
 )
 
@@ -83,6 +89,7 @@ class SearchConfig:
         " that a trial fits on, run --concurrent trials as room comes",
         False,
     )
+    log_to: str | None = _help("tell an experiment tracker, too: mlflow or wandb", None)
     seed: int = _help("root of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
 
@@ -114,6 +121,10 @@ class SearchConfig:
                 raise ConfigError(
                     f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}"
                 )
+        if self.log_to is not None and self.log_to not in LOGGERS:
+            raise ConfigError(
+                f"log_to={self.log_to!r} is not one of {', '.join(LOGGERS)}{nearest(str(self.log_to), LOGGERS)}"
+            )
         for name in ("time_budget_s", "checkpoint_every_s"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and value > 0):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import DEMO, SearchConfig
 from distrecvae.search.description import check_same, describe
 from distrecvae.search.ledger import Ledger, Status
+from distrecvae.search.loggers import make_logger, require_logger
 from distrecvae.search.nodes import require_shared
 from distrecvae.search.outcome import publish_best
 from distrecvae.search.plan import Plan, check_memory, make_plan
@@ -29,7 +30,7 @@ from distrecvae.search.progress import Progress
 from distrecvae.search.space import SearchSpace, available_spaces
 from distrecvae.search.summary import search_summary
 from distrecvae.search.tensorboard import EventFiles
-from distrecvae.search.warm_start import WarmStart, read_warm_start
+from distrecvae.search.warm_start import warm_start_of
 from distrecvae.training import registry
 
 SYNTHETIC_FOLDER = "data"
@@ -92,7 +93,8 @@ def search(
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     described = results.read_description(folder) if resume else None
-    warm = _warm_start(config, space, described)
+    require_logger(config.log_to)
+    warm = warm_start_of(config, space, described)
     if described is None and in_use(folder):
         raise ResultsError(
             f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out"
@@ -134,22 +136,12 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
     """
     space = load_space(config)
     config = one_trial_without_parameters(config, space)
-    warm = _warm_start(config, space, None)
+    warm = warm_start_of(config, space, None)
     split = load_split(config, folder)
     with driver.ray_session(config.address, verbose=verbose) as cluster:
         driver.slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         text = plan_search(config, space, driver.Session(cluster, split)).text()
     return text if warm is None else f"{text}\n\n{warm.text()}"
-
-
-def _warm_start(
-    config: SearchConfig, space: SearchSpace, described: Mapping[str, Any] | None
-) -> WarmStart | None:
-    """Return what is taken over from another search: by the description of a search that goes on, or else read anew."""
-    if described is not None:
-        form = described.get("warm_start")
-        return WarmStart.from_dict(form) if form else None
-    return read_warm_start(config.warm_start, space, config.most_warm_starts) if config.warm_start else None
 
 
 def plan_search(
@@ -187,11 +179,17 @@ def _conduct(
     command: str,
 ) -> Outcome:
     metric, elapsed_s = f"valid/{config.metric}", float(described["elapsed_s"])
-    warm = _warm_start(config, space, described)
+    warm = warm_start_of(config, space, described)
     ledger = Ledger(folder, metric)
     tables, keeper = results.Tables(folder, ledger, space, metric), results.Keeper(folder, ledger)
     events = EventFiles(folder, space, config.metric)
     progress = Progress(console, ledger, config, concurrent=plan.slots.concurrent, elapsed_s=elapsed_s)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    begun = described["started"]
+    logger = make_logger(config, folder=folder, space=space, ledger=ledger, started=begun, tell=say)
     conductor = Conductor(
         ledger=ledger,
         space=space,
@@ -201,12 +199,12 @@ def _conduct(
         concurrent=plan.slots.concurrent,
         device=plan.slots.device,
         precision=plan.precision,
-        watchers=(progress, events, tables, keeper),
+        watchers=(progress, events, tables, keeper, *([] if logger is None else [logger])),
         elapsed_s=elapsed_s,
         warm_starts=warm.points(space) if warm is not None else (),
     )
     for line in (plan.headline(), *([warm.text()] if warm is not None else [])):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line)
 
     def write_state(status: str) -> None:
         tables.write()
@@ -235,14 +233,8 @@ def _conduct(
     scored = None
     if complete:
         keeper.clean()
-        scored = publish_best(
-            conductor,
-            session.split,
-            folder,
-            model=config.model,
-            metric=config.metric,
-            data=described["data"],
-        )
+        facts = {"model": config.model, "metric": config.metric, "data": described["data"]}
+        scored = publish_best(conductor, session.split, folder, **facts)
     summary = search_summary(
         config=config,
         ledger=ledger,
@@ -255,6 +247,9 @@ def _conduct(
         complete=complete,
     )
     write_text(folder / SUMMARY_FILE, summary + "\n")
+    if logger is not None:
+        means = {} if scored is None else scored[0].test.means()
+        logger.finish(complete=complete, scores={f"test/{name}": value for name, value in means.items()})
     if scored is not None:
         write_state(results.FINISHED)
     if trouble := _report(folder):

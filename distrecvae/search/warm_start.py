@@ -9,6 +9,7 @@ from typing import Any
 
 from distrecvae.errors import ResultsError
 from distrecvae.search import results
+from distrecvae.search.config import SearchConfig
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.study import CONFIG_KEY, read_study_trials
 
@@ -93,3 +94,17 @@ def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
         else:
             taken[number] = config
     return WarmStart(source, tuple(taken), tuple(taken.values()), tuple(outside))
+
+
+def warm_start_of(
+    config: SearchConfig, space: SearchSpace, described: Mapping[str, Any] | None
+) -> WarmStart | None:
+    """Return what a search takes over: by the description if it goes on, else by its settings; None for nothing.
+
+    Raises:
+        ResultsError: as `read_warm_start`.
+    """
+    if described is not None:
+        form = described.get("warm_start")
+        return WarmStart.from_dict(form) if form else None
+    return read_warm_start(config.warm_start, space, config.most_warm_starts) if config.warm_start else None

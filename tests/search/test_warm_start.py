@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from distrecvae.errors import ConfigError, ResultsError
-from distrecvae.search import results, run
+from distrecvae.search import results
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.ledger import Ledger
 from distrecvae.search.space import SearchSpace
-from distrecvae.search.warm_start import WarmStart, read_warm_start
+from distrecvae.search.warm_start import WarmStart, read_warm_start, warm_start_of
 from tests.search.reported import make_search
 
 SPACE = SearchSpace.load("recvae-demo")
@@ -91,8 +91,8 @@ def test_it_comes_back_from_search_json_without_the_earlier_search(tmp_path: Pat
     form = json.loads(json.dumps(warm.to_dict()))
     assert WarmStart.from_dict(form) == warm
     config = SearchConfig(warm_start="/gone", warm_start_trials=3)
-    assert run._warm_start(config, SPACE, {"warm_start": form}) == warm
-    assert run._warm_start(SearchConfig(), SPACE, {}) is None  # begun before there were warm starts
+    assert warm_start_of(config, SPACE, {"warm_start": form}) == warm
+    assert warm_start_of(SearchConfig(), SPACE, {}) is None  # begun before there were warm starts
     whole = make_search(tmp_path / "whole", space=SPACE, trials=6, max_passes=12, warm=warm)
     parts = make_search(tmp_path / "parts", space=SPACE, trials=6, max_passes=12, warm=warm, stop_after=4)
     assert len(parts.records) < 6
