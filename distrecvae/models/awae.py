@@ -27,6 +27,7 @@ from distrecvae.models.layers import (
     SparseLinear,
     denoised,
     init_as_published,
+    unit_rows,
 )
 from distrecvae.models.multinomial import Multinomial
 from distrecvae.models.phases import Objective, Phase
@@ -116,7 +117,7 @@ class Autoencoder(nn.Module):
 
     def encoded(self, rows: SparseRows, values: torch.Tensor) -> torch.Tensor:
         """Return z in training, (n_rows, latent_dim)."""
-        return self._encoded(rows, values, self._low)
+        return self._encoded(self.first(rows, values), self._low)
 
     def cost(self, z: torch.Tensor, rows: SparseRows) -> torch.Tensor:
         """Return the mean cost of the rows being made again from `z`."""
@@ -126,12 +127,20 @@ class Autoencoder(nn.Module):
         """Return logits, float32, (n_users, n_items)."""
         rows = SparseRows.from_matrix(fold_in, self.items.bias.device)
         with torch.no_grad():
-            z = self._encoded(rows, rows.unit_values(self.items.bias.dtype), None)
+            z = self._encoded(self.first(rows, rows.unit_values(self.items.bias.dtype)), None)
             scores: torch.Tensor = self.items(self._decoded(z, None))
         return scores.float()
 
-    def _encoded(self, rows: SparseRows, values: torch.Tensor, low: torch.dtype | None) -> torch.Tensor:
-        return linear(torch.tanh(self.first(rows, values)), self.code.weight, self.code.bias, low)
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        scores: torch.Tensor = self.items(
+            self._decoded(self._encoded(self.first.dense(unit_rows(x)), None), None)
+        )
+        return scores
+
+    def _encoded(self, preactivation: torch.Tensor, low: torch.dtype | None) -> torch.Tensor:
+        """Return z from what the first layer gives."""
+        return linear(torch.tanh(preactivation), self.code.weight, self.code.bias, low)
 
     def _decoded(self, z: torch.Tensor, low: torch.dtype | None) -> torch.Tensor:
         """Return what the last layer turns into logits, (n_rows, hidden_dim)."""

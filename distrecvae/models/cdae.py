@@ -129,3 +129,8 @@ class CDAE(nn.Module):
             hidden = self.first(rows, rows.ones(self.items.bias.dtype)) + self.user
             scores: torch.Tensor = self.items(torch.sigmoid(hidden))
         return scores.float()
+
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        scores: torch.Tensor = self.items(torch.sigmoid(self.first.dense(x) + self.user))
+        return scores

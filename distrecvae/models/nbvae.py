@@ -21,7 +21,15 @@ from torch import nn
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.models.checks import require_choice, require_fraction, require_number, require_whole
-from distrecvae.models.layers import Draws, SparseLinear, annealed, denoised, divergence, init_as_published
+from distrecvae.models.layers import (
+    Draws,
+    SparseLinear,
+    annealed,
+    denoised,
+    divergence,
+    init_as_published,
+    unit_rows,
+)
 from distrecvae.models.negative_binomial import (
     Head,
     NegativeBinomial,
@@ -112,7 +120,7 @@ class NBVAE(nn.Module):
         """Return the mean losses of a batch: ``loss``, which is minimized, and its parts ``nll`` and ``kl``."""
         config = self._config
         values = denoised(rows, config.dropout, draws, self.r_items.bias.dtype)
-        mu, logvar = self._encoded(rows, values, self._low)
+        mu, logvar = self._encoded(self.first(rows, values), self._low)
         z = mu + draws.normal((rows.n_rows, config.latent_dim), mu.dtype) * (logvar / 2).exp()
         r_head, p_head = self._heads(z, self._low)
         nll: torch.Tensor = _MeanLoss.apply(*r_head, *p_head, rows, self._likelihood)  # type: ignore[no-untyped-call]
@@ -123,18 +131,24 @@ class NBVAE(nn.Module):
         """Return log(-log P(x = 0)) ("bernoulli") or log(r p), float32, (n_users, n_items)."""
         rows = SparseRows.from_matrix(fold_in, self.r_items.bias.device)
         with torch.no_grad():
-            mu, _ = self._encoded(rows, rows.unit_values(self.r_items.bias.dtype), None)
+            mu, _ = self._encoded(self.first(rows, rows.unit_values(self.r_items.bias.dtype)), None)
             a, b = (torch.addmm(head.bias, head.code, head.weight.T) for head in self._heads(mu, None))
             # A user at a time: what a score is made of on the way would take several times as much as the scores.
             for user in range(rows.n_rows):
                 a[user] = self._log_score(a[user], b[user])
             return a.float()
 
+    def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        mu, _ = self._encoded(self.first.dense(unit_rows(x)), None)
+        a, b = (torch.addmm(head.bias, head.code, head.weight.T) for head in self._heads(mu, None))
+        return self._log_score(a, b)
+
     def _encoded(
-        self, rows: SparseRows, values: torch.Tensor, low: torch.dtype | None
+        self, preactivation: torch.Tensor, low: torch.dtype | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mu and logvar, each (n_rows, latent_dim)."""
-        hidden = torch.tanh(self.first(rows, values))
+        """Return mu and logvar, each (n_rows, latent_dim), from what the first layer gives."""
+        hidden = torch.tanh(preactivation)
         mu, logvar = linear(hidden, self.posterior.weight, self.posterior.bias, low).chunk(2, dim=1)
         return mu, logvar
 
