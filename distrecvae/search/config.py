@@ -16,10 +16,10 @@ from distrecvae.search.stopping import RULES
 
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
 LOGGERS = {
-    "mlflow": ("distrecvae.search.log_mlflow", "MLflowLog"),
-    "wandb": ("distrecvae.search.log_wandb", "WandbLog"),
+    "mlflow": ("mlflow-skinny", "distrecvae.search.log_mlflow", "MLflowLog"),
+    "wandb": ("wandb", "distrecvae.search.log_wandb", "WandbLog"),
 }
-"""Experiment trackers by name: the package of that name, the module that speaks to it, its logger."""
+"""Experiment trackers by the name they are imported by: what to install, the module that speaks to it, its logger."""
 DEMO = "synthetic"
 """The data set that a search without `--data` makes for itself."""
 

@@ -34,7 +34,7 @@ def require_logger(name: str | None) -> None:
     """
     if name is not None and importlib.util.find_spec(name) is None:
         raise ConfigError(
-            f"--log-to {name} needs the package of that name, which is not installed: pip install 'distrecvae[{name}]'"
+            f"--log-to {name} needs {LOGGERS[name][0]}, which is not installed: pip install {LOGGERS[name][0]}"
         )
 
 
@@ -60,7 +60,7 @@ def make_logger(
     if config.log_to is None:
         return None
     search_id = hashlib.blake2b(f"{folder.resolve()} {started}".encode(), digest_size=8).hexdigest()
-    module, maker = LOGGERS[config.log_to]
+    _, module, maker = LOGGERS[config.log_to]
     logger = Tolerant(
         lambda: getattr(importlib.import_module(module), maker)(
             folder=folder, space=space, config=config, search_id=search_id
