@@ -41,6 +41,8 @@ ROOMS = {
     "pyarrow": {"data/", "search/results.py"},
     "tensorboard": {"search/tensorboard.py"},
     "matplotlib": {"search/comparison_plot.py"},
+    "mlflow": {"search/log_mlflow.py"},
+    "wandb": {"search/log_wandb.py"},
     "plotly": {"search/report.py", "search/report_figures.py", "search/report_parameter_figures.py"},
     "click": {"cli/"},
 }

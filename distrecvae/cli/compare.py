@@ -17,7 +17,7 @@ UNCOUNTED = 100_000
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--models", default=ALL, show_default=True, metavar="A,B,...",
               help="Models, search spaces, configurations (by name, or YAML files), or all.")  # fmt: skip
-@settings_options(without=("model", "space"))
+@settings_options(without=("model", "space", "warm_start", "warm_start_trials"))
 @click.option(
     "--config", "config_file", type=click.Path(), help="YAML file of these settings; the command line wins."
 )

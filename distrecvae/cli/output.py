@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +12,27 @@ from distrecvae.metrics import TITLES
 
 if TYPE_CHECKING:
     from distrecvae.evaluation import Evaluation
+
+
+def print_seeds(out: Path, summary: Mapping[str, Any]) -> None:
+    """Print a row a seed and the means over seeds with their standard errors, by group; then what lies where."""
+    from distrecvae.training.run import BEST_FOLDER
+    from distrecvae.training.seeds import SUMMARY_FILE, seed_folder
+
+    names = list(TITLES)
+    for group in ("valid", "test"):
+        scores = summary[group]
+        click.echo(f"{group:<12}" + "".join(f"{TITLES[name]:>18}" for name in names))
+        for position, seed in enumerate(summary["seeds"]):
+            cells = "".join(f"{scores['per_seed'][name][position]:>18.4f}" for name in names)
+            click.echo(f"  seed {seed:<5}{cells}")
+        cells = "".join(
+            f"{scores['mean'][n]:.4f} ± {scores['standard_error'][n]:.4f}".rjust(18) for n in names
+        )
+        click.echo(f"  {'mean':<10}{cells}")
+    click.echo("± is the standard error over seeds: how well the mean is known, on these users.")
+    chosen = seed_folder(out, summary["best_seed"]) / BEST_FOLDER
+    click.echo(f"\nscores   {out / SUMMARY_FILE}\nmodel    {chosen} (the best seed on validation users)")
 
 
 def print_scores(scores: Mapping[str, Evaluation]) -> None:

@@ -12,7 +12,7 @@ import click
 
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.models.choices import PRECISION_CHOICES
-from distrecvae.search.config import SAMPLERS, SearchConfig
+from distrecvae.search.config import LOGGERS, SAMPLERS, SearchConfig
 from distrecvae.search.stopping import RULES
 
 RUNS = Path("runs")
@@ -24,6 +24,8 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--data", "data", click.Path()),
     ("--model", "model", str),
     ("--space", "space", str),
+    ("--warm-start", "warm_start", click.Path()),
+    ("--warm-start-trials", "warm_start_trials", int),
     ("--trials", "trials", int),
     ("--max-passes", "max_passes", int),
     ("--min-passes", "min_passes", int),
@@ -39,6 +41,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--checkpoint-every", "checkpoint_every_s", float),
     ("--address", "address", str),
     ("--elastic", "elastic", bool),
+    ("--log-to", "log_to", click.Choice(list(LOGGERS))),
     ("--seed", "seed", int),
 )
 

@@ -1,31 +1,25 @@
-"""Owns `distrecvae train`: one configuration from data to a scored model, and what is shown meanwhile."""
+"""Owns `distrecvae train`: one configuration from data to a scored model, or to one a seed."""
 
 from __future__ import annotations
 
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from distrecvae.cli.output import print_scores
-from distrecvae.errors import ConfigError, ResultsError
-from distrecvae.metrics import TITLES
+from distrecvae.cli.output import print_scores, print_seeds
+from distrecvae.cli.training import train_to_end
+from distrecvae.errors import ConfigError, DivergedError, ResultsError
 from distrecvae.models.choices import AUTO, PRECISION_CHOICES, PRECISION_HELP
 
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
-    from distrecvae.training.run import RunSettings, TrainingRun
+    from distrecvae.evaluation import Evaluation
+    from distrecvae.training.run import RunSettings
 
 # RunSettings has the defaults; it is not imported here so that --help starts without PyTorch.
 INTERRUPTED = 130
-SHARE_EVERY_S = 10.0
-"""Seconds between two lines on the share of a long step that is done, where there is no terminal."""
 
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,6 +50,17 @@ SHARE_EVERY_S = 10.0
     help="Stop after N passes without a better validation NDCG@100; 0: never.  [default: 40]",
 )
 @click.option("--seed", type=int, metavar="N", help="Root of all randomness.  [default: 0]")
+@click.option(
+    "--seeds",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Train with N seeds from --seed on, one after the other; report their mean and standard error.",
+)
+@click.option(
+    "--refit",
+    is_flag=True,
+    help="Train on the validation users, too, for the passes in the metrics.json beside --config.",
+)
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option(
     "--precision",
@@ -82,6 +87,8 @@ def command(
     max_passes: int | None,
     patience: int | None,
     seed: int | None,
+    seeds: int | None,
+    refit: bool,
     device: str | None,
     precision: str | None,
     threads: int | None,
@@ -99,52 +106,124 @@ def command(
       distrecvae train --data data/mine --out runs/small --set latent_dim=64 --set gamma=0.01
       distrecvae train --data data/mine --out runs/joint --config recvae-joint
       distrecvae train --data data/mine --out runs/again --config runs/search/best/config.json
+      distrecvae train --data data/mine --out runs/five --config runs/search/best/config.json --seeds 5
+      distrecvae train --data data/mine --out runs/ship --config runs/search/best/config.json --refit
       distrecvae train --out runs/published --resume
     """
     from distrecvae.files import exclusive
-    from distrecvae.training import run as runs
     from distrecvae.training.device import usable_device, use_threads
+    from distrecvae.training.seeds import read_seeds, seed_folder, summarize, write_seeds
 
     given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data}
     given = {name: value for name, value in given.items() if value is not None}
+    if refit:
+        given |= _refit(given, config_source, seeds, resume=resume)
     configured = bool(model or config_source or words)
     use_threads(threads)
     device = usable_device(device)
+    many = seeds is not None
     if not resume:
         split, settings = _new_settings(given, model, config_source, words, precision, device)
+        numbers = tuple(range(settings.seed, settings.seed + (seeds or 1)))
         _refuse_used(out)
     else:
-        split, settings = _old_settings(
-            out, given, (model, config_source, words) if configured else None, precision
-        )
+        begun = read_seeds(out)
+        if many and (begun is None or len(begun) > (seeds or 0)):
+            raise ConfigError(
+                f"{out} was begun with {len(begun or [0])} seed(s), --seeds is {seeds}; runs of several seeds may only"
+                " grow: start anew in another folder"
+            )
+        many = begun is not None
+        place = seed_folder(out, begun[0]) if begun else out
+        configuration = (model, config_source, words) if configured else None
+        split, settings = _old_settings(place, given, configuration, precision)
+        numbers = tuple(range(settings.seed, settings.seed + (seeds or len(begun or [0]))))
     with exclusive(out):
         if not resume:
             _refuse_used(out)
-        run = runs.TrainingRun(out, settings, split, device=device, checkpoint_every_s=checkpoint_every_s)
-        runs.write_settings(out, settings)
-        click.echo(
-            f"{settings.model} on {split.train.n_users:,} training users x {split.n_items:,} items"
-            f" ({split.train.n_interactions:,} interactions), at most {settings.max_passes} passes,"
-            f" {settings.precision}"
-        )
-        if run.passes:
-            click.echo(f"going on after {run.passes} passes")
-        stopped = _train(run, settings)
-        if stopped:
-            run.save()
-            click.echo(f"stopped after {run.passes} passes; go on with:\n  {_resume_line(out)}")
-            return INTERRUPTED
-        scores = run.finish()
-        best = run.best
-        assert best is not None  # noqa: S101  (a finished run has a cycle)
-        click.echo(f"\n{run.ended}; best after {best['passes']} passes (cycle {best['cycle']})")
-        print_scores(scores)
-        click.echo(
-            f"\nmodel    {out / runs.BEST_FOLDER}\nhistory  {out / runs.HISTORY_FILE}\n\nnext:\n"
-            f"  distrecvae evaluate --model {out / runs.BEST_FOLDER} --data {settings.data}\n"
-            f"  distrecvae search --data {settings.data} --model {settings.model}"
-        )
+        if not many:
+            scores = _run(out, settings, split, device, checkpoint_every_s, _resume_line(out))
+            if scores is None:
+                return INTERRUPTED
+            _print_next(out, settings)
+            return 0
+        write_seeds(out, numbers)
+        for number in numbers:
+            click.echo(f"\nseed {number}")
+            own = replace(settings, seed=number)
+            try:
+                scores = _run(
+                    seed_folder(out, number), own, split, device, checkpoint_every_s, _resume_line(out)
+                )
+            except DivergedError as error:
+                raise DivergedError(f"seed {number}: {error}") from None
+            if scores is None:
+                return INTERRUPTED
+        click.echo("")
+        print_seeds(out, summarize(out, numbers))
     return 0
+
+
+def _run(
+    out: Path, settings: RunSettings, split: Split, device: str, checkpoint_every_s: float, resume_line: str
+) -> dict[str, Evaluation] | None:
+    """Train in `out` and return the scores by group; None where it was stopped before by a signal."""
+    from distrecvae.training import run as runs
+    from distrecvae.training.refit import RefitRun
+
+    kind = RefitRun if settings.refit else runs.TrainingRun
+    run = kind(out, settings, split, device=device, checkpoint_every_s=checkpoint_every_s)
+    runs.write_settings(out, settings)
+    users, interactions = split.train.n_users, split.train.n_interactions
+    if settings.refit:
+        users += split.valid.n_users
+        interactions += split.valid.fold_in.n_interactions + split.valid.held_out.n_interactions
+    click.echo(
+        f"{settings.model} on {users:,} training{' and validation' if settings.refit else ''} users x"
+        f" {split.n_items:,} items ({interactions:,} interactions), at most {settings.max_passes} passes,"
+        f" {settings.precision}"
+    )
+    if run.passes:
+        click.echo(f"going on after {run.passes} passes")
+    if train_to_end(run, settings):
+        run.save()
+        click.echo(f"stopped after {run.passes} passes; go on with:\n  {resume_line}")
+        return None
+    scores = run.finish()
+    best = run.best
+    assert best is not None  # noqa: S101  (a finished run has a cycle)
+    chosen = "" if settings.refit else f"; best after {best['passes']} passes (cycle {best['cycle']})"
+    click.echo(f"\n{run.ended}{chosen}")
+    print_scores(scores)
+    return scores
+
+
+def _print_next(out: Path, settings: RunSettings) -> None:
+    from distrecvae.training import run as runs
+
+    click.echo(
+        f"\nmodel    {out / runs.BEST_FOLDER}\nhistory  {out / runs.HISTORY_FILE}\n\nnext:\n"
+        f"  distrecvae evaluate --model {out / runs.BEST_FOLDER} --data {settings.data}\n"
+        f"  distrecvae search --data {settings.data} --model {settings.model}"
+    )
+
+
+def _refit(
+    given: dict[str, Any], config_source: str | None, seeds: int | None, *, resume: bool
+) -> dict[str, Any]:
+    """Return the settings that --refit implies: as many passes as were best where the configuration was chosen."""
+    from distrecvae.training.refit import chosen_passes
+
+    if seeds is not None or "patience" in given:
+        other = "--patience" if seeds is None else "--seeds"
+        raise ConfigError(
+            f"--refit with {other}: a refit has no validation users to choose by; leave one of them out"
+        )
+    if resume or "max_passes" in given:
+        return {"refit": True}
+    if config_source is None:
+        raise ConfigError("--refit needs --config FOLDER/config.json of a finished model, or --max-passes")
+    return {"refit": True, "max_passes": chosen_passes(Path(config_source).parent)}
 
 
 def _new_settings(
@@ -190,6 +269,8 @@ def _old_settings(
     settings = read_settings(out)
     if configuration is not None and read_config(*configuration) != (settings.model, settings.config):
         raise ConfigError(f"{out} was begun with another configuration; leave it out or start anew")
+    if given.get("refit", settings.refit) != settings.refit:
+        raise ConfigError(f"{out} was begun without --refit; leave it out, or start anew in another folder")
     if given.get("seed", settings.seed) != settings.seed:
         raise ConfigError(f"{out} was begun with seed {settings.seed}; leave --seed out, or start anew")
     names = {field.name for field in fields(settings)} & given.keys()
@@ -213,77 +294,3 @@ def _refuse_used(out: Path) -> None:
 
 def _resume_line(out: Path) -> str:
     return f"distrecvae train --out {out} --resume"
-
-
-def _train(run: TrainingRun, settings: RunSettings) -> bool:
-    """Train to the end; return whether it was stopped before by a signal."""
-    with _stop_asked() as asked, _shown(settings, run) as show:
-        for report in run.cycles():
-            show(report)
-            if asked() and run.ended is None:
-                return True
-    return False
-
-
-@contextmanager
-def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Yield a question: has SIGINT or SIGTERM come? A second one stops at once, without saving."""
-    seen: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-        click.echo("\nstopping after this cycle; once more stops now and keeps the last checkpoint", err=True)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(seen)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _Seldom:
-    """Passes on what it is told, but not oftener than a log should have it."""
-
-    def __init__(self, tell: Callable[[float], None]) -> None:
-        self._tell, self._told_at = tell, time.monotonic()
-
-    def __call__(self, share: float) -> None:
-        if time.monotonic() - self._told_at >= SHARE_EVERY_S:
-            self._told_at = time.monotonic()
-            self._tell(share)
-
-
-@contextmanager
-def _shown(settings: RunSettings, run: TrainingRun) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yield what shows a report: a progress bar on a terminal, else a line each."""
-    key, title = f"valid/{settings.metric}", TITLES[settings.metric]
-
-    def line(report: dict[str, Any]) -> str:
-        best = run.best or report
-        loss = f"  loss {report['train/loss']:.2f}" if "train/loss" in report else ""
-        return f"{title} {report[key]:.4f}  best {best[key]:.4f}{loss}"
-
-    if not sys.stdout.isatty():
-        run.progress = _Seldom(lambda share: click.echo(f"solved {share:.0%}"))
-        yield lambda report: click.echo(
-            f"passes {report['passes']:4d}  {line(report)}  {report['train_s']:.1f} s"
-        )
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from distrecvae.training.registry import solved_at_once
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("passes  {task.description}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as progress:
-        total = 1 if solved_at_once(settings.model) else settings.max_passes
-        task = progress.add_task("", total=total, completed=run.passes)
-        run.progress = lambda share: progress.update(task, completed=run.passes + share)
-        yield lambda report: progress.update(task, completed=report["passes"], description=line(report))

@@ -45,6 +45,7 @@ class Conductor:
         precision: of the trials' matrix products.
         watchers: told of everything after it was written down.
         elapsed_s: seconds that earlier runs of this search took.
+        warm_starts: Optuna parameters of the trials after the first one, whole: what another search found good.
     """
 
     def __init__(
@@ -60,11 +61,12 @@ class Conductor:
         precision: Precision = "float32",
         watchers: Sequence[Watcher] = (),
         elapsed_s: float = 0.0,
+        warm_starts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.ledger = ledger
         self._space, self._config, self._rule, self._folder = space, config, rule, folder
         self._concurrent, self._device, self._precision = concurrent, device, precision
-        self._watchers = tuple(watchers)
+        self._watchers, self._warm_starts = tuple(watchers), tuple(warm_starts)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
         self._waiting = deque(ledger.unfinished())
         self.trouble = ""
@@ -173,6 +175,8 @@ class Conductor:
         )
 
     def _starting_values(self, number: int) -> dict[str, Any]:
+        if 1 <= number <= len(self._warm_starts):
+            return dict(self._warm_starts[number - 1])
         start = self._space.default_point()
         return starting_values(self._config.sampler, start, seed=self._config.seed, trial_number=number)
 

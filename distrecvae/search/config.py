@@ -17,6 +17,11 @@ from distrecvae.search.stopping import RULES
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
 ALL = "all"
 """What stands for every model in a comparison."""
+LOGGERS = {
+    "mlflow": ("mlflow-skinny", "distrecvae.search.log_mlflow", "MLflowLog"),
+    "wandb": ("wandb", "distrecvae.search.log_wandb", "WandbLog"),
+}
+"""Experiment trackers by the name they are imported by: what to install, the module that speaks to it, its logger."""
 DEMO = "synthetic"
 """The data set that a search without `--data` makes for itself."""
 
@@ -32,6 +37,7 @@ CHANGEABLE = frozenset(
         "address",
         "elastic",
         "checkpoint_every_s",
+        "log_to",
     }
 )
 
@@ -55,6 +61,12 @@ class SearchConfig:
     space: str | None = _help(
         "search space: a packaged name or a YAML file; without it the model's own", None
     )
+    warm_start: str | None = _help(
+        "results folder of an earlier search of the model, on other data as a rule: its best configurations are tried"
+        " right after the first trial",
+        None,
+    )
+    warm_start_trials: int | None = _help("how many of them; without it 5", None)
     trials: int = _help("configurations to try", 24)
     max_passes: int = _help("data passes that a trial gets at most", 200)
     min_passes: int | None = _help(
@@ -79,6 +91,7 @@ class SearchConfig:
         " that a trial fits on, run --concurrent trials as room comes",
         False,
     )
+    log_to: str | None = _help("tell an experiment tracker, too: mlflow or wandb", None)
     seed: int = _help("root of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
 
@@ -87,9 +100,13 @@ class SearchConfig:
             _require_whole(name, getattr(self, name), at_least=1)
         _require_whole("reduction_factor", self.reduction_factor, at_least=2)
         _require_whole("seed", self.seed, at_least=0)
-        for name in ("concurrent", "min_passes"):
+        for name in ("concurrent", "min_passes", "warm_start_trials"):
             if getattr(self, name) is not None:
                 _require_whole(name, getattr(self, name), at_least=1)
+        if self.warm_start_trials is not None and self.warm_start is None:
+            raise ConfigError(
+                f"warm_start_trials={self.warm_start_trials} without warm_start; name that search, or leave it out"
+            )
         if self.first_rung > self.max_passes:
             raise ConfigError(
                 f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"
@@ -106,6 +123,10 @@ class SearchConfig:
                 raise ConfigError(
                     f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}"
                 )
+        if self.log_to is not None and self.log_to not in LOGGERS:
+            raise ConfigError(
+                f"log_to={self.log_to!r} is not one of {', '.join(LOGGERS)}{nearest(str(self.log_to), LOGGERS)}"
+            )
         for name in ("time_budget_s", "checkpoint_every_s"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and value > 0):
@@ -133,6 +154,11 @@ class SearchConfig:
         published configuration, which ends near the top, stands in the middle there.
         """
         return self.min_passes if self.min_passes is not None else max(1, self.max_passes // 5)
+
+    @property
+    def most_warm_starts(self) -> int:
+        """Configurations that are taken over from the earlier search, at most."""
+        return 5 if self.warm_start_trials is None else self.warm_start_trials
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], *, source: str = "settings") -> SearchConfig:

@@ -65,7 +65,8 @@ def publish_best(
     score.
     """
     record = conductor.ledger.best()
-    if record is None or record.best_report(f"valid/{metric}") is None:
+    report = None if record is None else record.best_report(f"valid/{metric}")
+    if record is None or report is None:
         return None
     best, state = score_trial(conductor, record, split, metric)
     first = conductor.ledger.records[0]
@@ -75,6 +76,8 @@ def publish_best(
     metrics: dict[str, Any] = {
         "trial": record.number,
         "selected_by": f"valid/{metric}",
+        "cycle": report["cycle"],
+        "passes": report["passes"],
         "valid": best.valid.summary(),
         "test": best.test.summary(),
     }

@@ -16,6 +16,7 @@ from distrecvae.search.progress import duration
 from distrecvae.search.report_axes import label_of
 from distrecvae.search.report_data import SearchResults, Trial
 from distrecvae.search.summary import START_WORDS
+from distrecvae.search.warm_start import WarmStart
 
 BAD = (Status.DIVERGED, Status.FAILED)
 
@@ -182,6 +183,7 @@ def provenance(results: SearchResults) -> str:
         ["space", settings["space"] or f"{settings['model']}'s own: {results.space.description}"],
         ["search", f"sampler {settings['sampler']}, scheduler {settings['scheduler']}, seed {settings['seed']},"
                    f" chosen by valid/{settings['metric']}, at most {settings['max_passes']} passes a trial"],
+        *([["warm start", WarmStart.from_dict(described["warm_start"]).text()]] if described.get("warm_start") else []),
         ["machine", f"{described['platform']}; {plan['device_name']}, {plan['precision']}"],
         ["distrecvae", described["distrecvae"]],
         *([name, number] for name, number in described["versions"].items()),

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from distrecvae import __version__
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
@@ -24,7 +20,9 @@ from distrecvae.search import driver, results
 from distrecvae.search.commands import resume_command
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import DEMO, SearchConfig
+from distrecvae.search.description import check_same, describe
 from distrecvae.search.ledger import Ledger, Status
+from distrecvae.search.loggers import make_logger, require_logger
 from distrecvae.search.nodes import require_shared
 from distrecvae.search.outcome import publish_best
 from distrecvae.search.plan import Plan, check_memory, make_plan
@@ -32,11 +30,11 @@ from distrecvae.search.progress import Progress
 from distrecvae.search.space import SearchSpace, available_spaces
 from distrecvae.search.summary import search_summary
 from distrecvae.search.tensorboard import EventFiles
+from distrecvae.search.warm_start import warm_start_of
 from distrecvae.training import registry
 
 SYNTHETIC_FOLDER = "data"
 SUMMARY_FILE = "summary.txt"
-_REPORTED_VERSIONS = ("ray", "optuna", "torch", "numpy", "scipy", "pandas", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -95,6 +93,8 @@ def search(
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     described = results.read_description(folder) if resume else None
+    require_logger(config.log_to)
+    warm = warm_start_of(config, space, described)
     if described is None and in_use(folder):
         raise ResultsError(
             f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out"
@@ -104,7 +104,7 @@ def search(
             held.enter_context(exclusive(folder))
         split = load_split(config, folder) if session is None else session.split
         if described is not None:
-            _check_same(described, config, space, split, folder)
+            check_same(described, config, space, split, folder)
             if described["status"] == results.FINISHED and config.trials == described["settings"]["trials"]:
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
@@ -120,7 +120,8 @@ def search(
         if described is None:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(folder))
-            described = _describe(config, space, split, plan, folder, command)
+            data = config.data or str(folder / SYNTHETIC_FOLDER)
+            described = describe(config, space, split, plan, data=data, command=command, warm=warm)
             results.write_description(folder, described)
         if config.data is None:
             _store_synthetic(config, split, folder)
@@ -135,10 +136,12 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
     """
     space = load_space(config)
     config = one_trial_without_parameters(config, space)
+    warm = warm_start_of(config, space, None)
     split = load_split(config, folder)
     with driver.ray_session(config.address, verbose=verbose) as cluster:
         driver.slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
-        return plan_search(config, space, driver.Session(cluster, split)).text()
+        text = plan_search(config, space, driver.Session(cluster, split)).text()
+    return text if warm is None else f"{text}\n\n{warm.text()}"
 
 
 def plan_search(
@@ -176,10 +179,17 @@ def _conduct(
     command: str,
 ) -> Outcome:
     metric, elapsed_s = f"valid/{config.metric}", float(described["elapsed_s"])
+    warm = warm_start_of(config, space, described)
     ledger = Ledger(folder, metric)
     tables, keeper = results.Tables(folder, ledger, space, metric), results.Keeper(folder, ledger)
     events = EventFiles(folder, space, config.metric)
     progress = Progress(console, ledger, config, concurrent=plan.slots.concurrent, elapsed_s=elapsed_s)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    begun = described["started"]
+    logger = make_logger(config, folder=folder, space=space, ledger=ledger, started=begun, tell=say)
     conductor = Conductor(
         ledger=ledger,
         space=space,
@@ -189,10 +199,12 @@ def _conduct(
         concurrent=plan.slots.concurrent,
         device=plan.slots.device,
         precision=plan.precision,
-        watchers=(progress, events, tables, keeper),
+        watchers=(progress, events, tables, keeper, *([] if logger is None else [logger])),
         elapsed_s=elapsed_s,
+        warm_starts=warm.points(space) if warm is not None else (),
     )
-    console.print(plan.headline(), highlight=False, markup=False, soft_wrap=True)
+    for line in (plan.headline(), *([warm.text()] if warm is not None else [])):
+        say(line)
 
     def write_state(status: str) -> None:
         tables.write()
@@ -221,14 +233,8 @@ def _conduct(
     scored = None
     if complete:
         keeper.clean()
-        scored = publish_best(
-            conductor,
-            session.split,
-            folder,
-            model=config.model,
-            metric=config.metric,
-            data=described["data"],
-        )
+        facts = {"model": config.model, "metric": config.metric, "data": described["data"]}
+        scored = publish_best(conductor, session.split, folder, **facts)
     summary = search_summary(
         config=config,
         ledger=ledger,
@@ -241,6 +247,9 @@ def _conduct(
         complete=complete,
     )
     write_text(folder / SUMMARY_FILE, summary + "\n")
+    if logger is not None:
+        means = {} if scored is None else scored[0].test.means()
+        logger.finish(complete=complete, scores={f"test/{name}": value for name, value in means.items()})
     if scored is not None:
         write_state(results.FINISHED)
     if trouble := _report(folder):
@@ -282,60 +291,3 @@ def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> None:
     """Write the demo's data set beside its results, so that the next commands have something to read."""
     if not (made := folder / SYNTHETIC_FOLDER).exists():
         save_dataset(split, made, {"source": DEMO, "seed": config.seed})
-
-
-def _describe(
-    config: SearchConfig, space: SearchSpace, split: Split, plan: Plan, folder: Path, command: str
-) -> dict[str, Any]:
-    return {
-        "status": "running",
-        "distrecvae": __version__,
-        "command": command,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "elapsed_s": 0.0,
-        "settings": asdict(config),
-        "data": config.data or str(folder / SYNTHETIC_FOLDER),
-        "space": space.to_dict(),
-        "dataset": {
-            "fingerprint": split.fingerprint,
-            "n_items": split.n_items,
-            "train_users": split.train.n_users,
-            "valid_users": split.valid.n_users,
-            "test_users": split.test.n_users,
-            "train_interactions": split.train.n_interactions,
-        },
-        "plan": plan.to_dict(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in _REPORTED_VERSIONS},
-        },
-        "platform": platform.platform(),
-    }
-
-
-def _check_same(
-    described: Mapping[str, Any], config: SearchConfig, space: SearchSpace, split: Split, folder: Path
-) -> None:
-    """Refuse to go on with another search than the one that was begun."""
-    begun = described["settings"]
-    for name, value in config.fixed_part().items():
-        if value != begun.get(name):
-            raise ResultsError(
-                f"{folder} was begun with {name}={begun.get(name)!r}, now it is {value!r};"
-                " resume with the same settings or start anew in another folder"
-            )
-    searched = space.to_dict()
-    if any(described["space"].get(part) != searched[part] for part in ("model", "parameters", "base")):
-        raise ResultsError(
-            f"{folder} was begun with another search space; resume with the same one, or start anew"
-        )
-    if described["dataset"]["fingerprint"] != split.fingerprint:
-        raise ResultsError(
-            f"{folder} was begun on a data set with fingerprint {described['dataset']['fingerprint']}, this one has"
-            f" {split.fingerprint}; resume with the same data, or start anew"
-        )
-    if config.trials < int(described["settings"]["trials"]):
-        raise ResultsError(
-            f"--trials {config.trials} is below the {described['settings']['trials']} that {folder} was begun with;"
-            " a resumed search may only grow"
-        )

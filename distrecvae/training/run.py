@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from distrecvae import __version__
 from distrecvae.data.dataset import Split
@@ -47,6 +47,7 @@ class RunSettings:
         patience: passes without a better validation score after which the run ends; None for never.
         metric: the validation score that chooses the best model.
         precision: of the matrix products.
+        refit: train on the validation users, too, for `max_passes`, with nothing left to choose by.
     """
 
     model: str
@@ -58,6 +59,34 @@ class RunSettings:
     patience: int | None = 40
     metric: str = next(iter(METRICS))
     precision: Precision = "float32"
+    refit: bool = False
+
+
+class Run(Protocol):
+    """A training in its folder, as the command line drives it."""
+
+    progress: Callable[[float], None]
+
+    @property
+    def passes(self) -> int:
+        """Data passes completed."""
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The report of the model that is kept; None before the first cycle."""
+
+    @property
+    def ended(self) -> str | None:
+        """Why the run is over, or None where it is not."""
+
+    def cycles(self) -> Iterator[dict[str, Any]]:
+        """Train and yield a report a cycle until the run is over."""
+
+    def save(self) -> None:
+        """Write the state file."""
+
+    def finish(self) -> dict[str, Evaluation]:
+        """Score the model that is kept, write it, and return its scores by group of users."""
 
 
 def write_settings(folder: Path, settings: RunSettings) -> None:
@@ -213,13 +242,17 @@ class TrainingRun:
         return scores
 
     def _write_history(self) -> None:
-        history = self._training.history
-        if history:
-            text = io.StringIO(newline="")
-            names = dict.fromkeys(
-                name for report in history for name in report
-            )  # phases have losses of their own
-            writer = csv.DictWriter(text, list(names), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(history)
-            write_text(self._folder / HISTORY_FILE, text.getvalue())
+        write_history(self._folder, self._training.history)
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Write the reports as `history.csv`, a row a report; nothing before the first one."""
+    if history:
+        text = io.StringIO(newline="")
+        names = dict.fromkeys(
+            name for report in history for name in report
+        )  # phases have losses of their own
+        writer = csv.DictWriter(text, list(names), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        write_text(folder / HISTORY_FILE, text.getvalue())

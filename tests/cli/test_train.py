@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from distrecvae.cli import main, train
+from distrecvae.cli import main, training
+from distrecvae.cli.training import train_to_end
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
@@ -165,7 +167,7 @@ def test_a_run_goes_through_phases_whose_losses_differ(data: Path, tmp_path: Pat
 
 
 def test_a_long_step_is_shown(data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "SHARE_EVERY_S", 0.0)
+    monkeypatch.setattr(training, "SHARE_EVERY_S", 0.0)
     monkeypatch.setattr(slim, "BATCH_ITEMS", 40)
     code, text, _ = run("train", "--data", data, "--out", tmp_path / "out", "--model", "slim")
     assert code == 0
@@ -295,3 +297,96 @@ def test_what_cannot_be_resumed_is_refused(data: Path, tmp_path: Path, run: Run)
     code, _, err = run("evaluate", "--model", out / "best", "--data", other)
     assert code == 2
     assert "not the same ones in the same order" in err
+
+
+def test_seeds_give_a_mean_with_its_standard_error_and_can_grow(data: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    code, text, _ = run("train", "--data", data, "--out", out, "--max-passes", 8, "--seeds", 3, *SMALL)
+    assert code == 0
+    runs = [json.loads((out / f"seed-{seed}" / "best" / "metrics.json").read_text()) for seed in range(3)]
+    summary = json.loads((out / "metrics.json").read_text())
+    for group in ("valid", "test"):
+        scores = [each[group]["mean"]["ndcg_100"] for each in runs]
+        assert len(set(scores)) == 3, "seeds differ"
+        assert summary[group]["per_seed"]["ndcg_100"] == scores
+        assert summary[group]["mean"]["ndcg_100"] == pytest.approx(statistics.mean(scores))
+        error = statistics.stdev(scores) / 3**0.5
+        assert summary[group]["standard_error"]["ndcg_100"] == pytest.approx(error)
+        assert f"{statistics.mean(scores):.4f} ± {error:.4f}" in text
+    best = max(range(3), key=lambda seed: runs[seed]["valid"]["mean"]["ndcg_100"])
+    assert f"{out}/seed-{best}/best (the best seed on validation users)" in text
+
+    code, _, err = run("train", "--out", out, "--resume", "--seeds", 2)
+    assert code == 2
+    assert "was begun with 3 seed(s), --seeds is 2; runs of several seeds may only grow" in err
+    assert run("train", "--out", out, "--resume", "--seeds", 4, "--threads", 1)[0] == 0
+    grown = json.loads((out / "metrics.json").read_text())
+    assert grown["seeds"] == [0, 1, 2, 3]
+    assert grown["test"]["per_seed"]["ndcg_100"][:3] == summary["test"]["per_seed"]["ndcg_100"]
+
+    # A seed of several is the run that it would be alone.
+    assert (
+        run("train", "--data", data, "--out", tmp_path / "one", "--max-passes", 8, "--seed", 3, *SMALL)[0]
+        == 0
+    )
+    assert_same_result(tmp_path / "one", out / "seed-3")
+
+
+def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
+    data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--data", data, "--max-passes", 8, "--seeds", 2, "--seed", 5, *SMALL)
+    assert run("train", "--out", tmp_path / "whole", *options)[0] == 0
+    out, calls = tmp_path / "out", iter([False, True])
+
+    def stopped(*arguments: Any) -> bool:
+        return next(calls) or train_to_end(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("distrecvae.cli.train.train_to_end", stopped)
+        code, text, _ = run("train", "--out", out, *options)
+    assert code == 130
+    assert f"go on with:\n  distrecvae train --out {out} --resume" in text
+    assert not (out / "metrics.json").exists()
+    assert run("train", "--out", out, "--resume", "--threads", 1)[0] == 0
+    assert (out / "metrics.json").read_text() == (tmp_path / "whole" / "metrics.json").read_text()
+    assert "begun with seed 5" in run("train", "--out", out, "--resume", "--seed", 6)[2]
+
+
+def test_a_refit_trains_on_validation_users_too_for_the_passes_that_were_best(
+    data: Path, tmp_path: Path, run: Run
+) -> None:
+    chosen, out = tmp_path / "chosen", tmp_path / "out"
+    assert run("train", "--data", data, "--out", chosen, "--max-passes", 20, *SMALL)[0] == 0
+    passes = json.loads((chosen / "best" / "metrics.json").read_text())["passes"]
+    config = chosen / "best" / "config.json"
+    code, text, _ = run("train", "--data", data, "--out", out, "--config", config, "--refit", "--threads", 1)
+    assert code == 0
+    assert f"{passes} of {passes} passes are done" in text
+    assert "training and validation users" in text
+    metrics = json.loads((out / "best" / "metrics.json").read_text())
+    assert metrics["refit"] is True
+    assert metrics["passes"] == passes
+    code, text, _ = run("evaluate", "--model", out / "best", "--data", data, "--threads", 1)
+    assert f"NDCG@100 {metrics['test']['mean']['ndcg_100']:.4f}" in text
+    assert run("train", "--out", out, "--resume", "--threads", 1)[0] == 0
+    assert "begun without --refit" in run("train", "--out", chosen, "--resume", "--refit")[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seeds", "3"], "--refit with --seeds"),
+        (["--patience", "8"], "--refit with --patience"),
+        ([], "--refit needs --config FOLDER/config.json of a finished model, or --max-passes"),
+        (["--config", "ease.yaml"], "metrics.json does not say after how many passes"),
+    ],
+)
+def test_a_refit_that_nothing_bounds_is_refused(
+    data: Path, tmp_path: Path, run: Run, options: list[str], message: str
+) -> None:
+    code, _, err = run("train", "--data", data, "--out", tmp_path / "out", "--refit", *options)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert message in err
+    assert not (tmp_path / "out").exists()

@@ -15,6 +15,7 @@ from distrecvae.search.config import SearchConfig
 from distrecvae.search.ledger import Ledger, Status
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.stopping import make_rule
+from distrecvae.search.warm_start import WarmStart
 
 Curve = Callable[[dict[str, Any], int], float]
 
@@ -29,7 +30,7 @@ def rising(config: dict[str, Any], passes: int) -> float:
 
 def make_search(
     folder: Path, *, space: SearchSpace, curve: Curve = rising, status: str = "finished", stop_after: int | None = None,
-    **settings: Any,
+    warm: WarmStart | None = None, **settings: Any,
 ) -> Ledger:  # fmt: skip
     """Write a search's folder as `run.search` leaves it, TensorBoard files and models aside; return its ledger.
 
@@ -39,13 +40,17 @@ def make_search(
         curve: the score of a configuration after so many passes; NaN diverges, an exception fails.
         status: what `search.json` says.
         stop_after: leave the trial running that gives the report of this number.
+        warm: what is taken over from another search.
         settings: of the SearchConfig.
     """
     config = SearchConfig(**{"model": space.model, "data": "data/toy", "seed": 2, **settings})
     folder.mkdir(exist_ok=True)
     ledger = Ledger(folder, f"valid/{config.metric}")
     rule = make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor)
-    conductor = Conductor(ledger=ledger, space=space, config=config, rule=rule, folder=folder)
+    points = () if warm is None else warm.points(space)
+    conductor = Conductor(
+        ledger=ledger, space=space, config=config, rule=rule, folder=folder, warm_starts=points
+    )
     _run(conductor, curve, stop_after)
     results.Tables(folder, ledger, space, f"valid/{config.metric}").write()
     results.write_description(
@@ -59,6 +64,7 @@ def make_search(
             "settings": asdict(config),
             "data": "data/toy",
             "space": space.to_dict(),
+            "warm_start": None if warm is None else warm.to_dict(),
             "dataset": {
                 "fingerprint": "abc", "n_items": 50, "train_users": 900, "valid_users": 60, "test_users": 60,
                 "train_interactions": 12345,

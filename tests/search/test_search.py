@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -96,6 +97,28 @@ def test_the_summary_says_what_was_found_and_what_to_do_next(whole: tuple[Path, 
     assert "7 of 7 trials" in (folder / "report.html").read_text(encoding="utf-8")
     assert "Traceback" not in done.stdout + done.stderr
     assert done.stderr == "", "Ray's own words are for -v"
+
+
+def test_a_warm_start_repeats_itself_without_the_search_that_it_came_from(
+    site: Site, whole: tuple[Path, Any]
+) -> None:
+    earlier = trials(whole[0]).iloc[1:].sort_values(["score", "trial"], ascending=[False, True])
+    names = [
+        name
+        for name in earlier
+        if str(name).startswith(("latent", "learning", "mixture", "kl", "gamma", "beta"))
+    ]
+    shutil.copytree(whole[0], site.folder / "lent")
+    options = ("--warm-start", "lent", "--warm-start-trials", "2", "--max-passes", "8", "--out", "warm")
+    done = site.search(*options, "--trials", "2")
+    assert done.returncode == 0, done.stderr
+    assert "Warm start from lent: trials " in done.stdout
+    shutil.rmtree(site.folder / "lent")
+    assert site.search(*options, "--trials", "3", "--resume").returncode == 0
+    later = trials(site.folder / "warm").iloc[1:3]
+    pd.testing.assert_frame_equal(
+        later[names].reset_index(drop=True), earlier[names].head(2).reset_index(drop=True)
+    )
 
 
 def test_the_first_trial_is_the_published_configuration_scaled_by_the_space(whole: tuple[Path, Any]) -> None:
