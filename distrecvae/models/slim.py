@@ -48,7 +48,8 @@ every shape that it multiplies: measured at 200 MB for one a sweep."""
 BATCH_ITEMS = 64
 """Items whose active sets are solved side by side."""
 LIMIT = 400
-"""Weights in an active set beyond which coordinate descent, whose sweeps cost the same whatever the size, is faster."""
+"""Weights in an active set beyond which it is left to coordinate descent, whose sweeps cost the same whatever the size.
+Measured with 3,600 items: sets of 257 on average took a fifth of the descent's time, sets of 537 as long."""
 DESCENT_LEAST = 256
 """Fewer items than these are left to active sets of any size: a sweep over few is all overhead."""
 DESCENT_ITEMS = 512
