@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import floor
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import ray
@@ -25,6 +22,7 @@ from distrecvae.errors import ResourceError
 from distrecvae.search.callbacks import ConductedCallback, ConductedScheduler, ConductedSearcher
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import SearchConfig
+from distrecvae.search.interruption import Endpoint, Interruption, StopSearch
 from distrecvae.search.trainable import shared_arrays, trainable
 from distrecvae.training.device import DeviceFacts, device_facts
 
@@ -32,16 +30,21 @@ TUNE_FOLDER = ".ray"
 """Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
 
 RETRIES = 3
-"""How often a trial whose process died is run again, each time from its checkpoint."""
+"""How often a trial whose process died is run again, each time from its checkpoint, before it gets any further."""
 
 ANSWER_S = 10.0
 """How long a cluster's address may take to accept a connection."""
+
+LOCAL_PATIENCE_S, HEAD_PATIENCE_S = 2.0, 40.0
+"""How long Ray's processes may be silent: what died here stays dead; the head of a cluster may be started again, and
+Ray itself gives it 60 s."""
 
 _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative data paths keep their meaning
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and the event files are ours
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's own snapshots are never read; they grow with the trials
     "TUNE_WARN_THRESHOLD_S": "10",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are heard by Interruption
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints a banner even when told to be silent
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -101,10 +104,12 @@ class Session:
     Attributes:
         cluster: what Ray offers.
         split: the data set.
+        stop: hears signals, watches Ray.
     """
 
     cluster: Cluster
     split: Split
+    stop: Interruption = field(default_factory=Interruption)
 
     @cached_property
     def data(self) -> Any:
@@ -126,8 +131,10 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     level = logging.INFO if verbose else logging.ERROR
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+    for name in ("ray", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(level)
+    # At ERROR it prints a traceback for every process that dies; the search says so in a line.
+    logging.getLogger("ray.tune").setLevel(level if verbose else logging.CRITICAL)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     _require_listener(where)
     # A local Ray must not be found by, nor find, another one on this machine.
@@ -229,9 +236,16 @@ def lend(split: Split, cluster: Cluster) -> Any:
 
 
 def run_trials(
-    conductor: Conductor, data: Any, slots: Slots, folder: Path, refresh: Callable[[], None]
+    conductor: Conductor,
+    data: Any,
+    slots: Slots,
+    folder: Path,
+    *,
+    refresh: Callable[[], None],
+    died: Callable[[int], None],
+    stop: Interruption,
 ) -> None:
-    """Let Tune run the conductor's trials to the end, or until SIGINT, SIGTERM or SIGUSR1 asks it to stop.
+    """Let Tune run the conductor's trials to the end, or until `stop` says so.
 
     Args:
         conductor: gives out the trials and hears of them.
@@ -239,6 +253,11 @@ def run_trials(
         slots: how trials are laid on the cluster.
         folder: the results folder.
         refresh: called each time Tune goes around its loop.
+        died: called with the number of a trial that is run again because its process died.
+        stop: hears signals, watches Ray.
+
+    Raises:
+        OSError: the results folder could not be written; what was written before stands.
     """
     shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
     worker = tune.with_parameters(trainable, data=data, threads=slots.cpus, gpus=slots.gpus)
@@ -257,26 +276,28 @@ def run_trials(
             storage_path=str(folder.resolve()),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[ConductedCallback(conductor, refresh)],
+            callbacks=[ConductedCallback(conductor, refresh, died)],
         ),
     )
-    with _sigterm_as_interrupt():
-        tuner.fit()
-    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM (a spot node's notice, `kill`) end the search as cleanly as Ctrl-C: Tune listens to SIGUSR1."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def forward(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    previous = signal.signal(signal.SIGTERM, forward)
     try:
-        yield
+        with stop.listening(_vital_parts()):
+            tuner.fit()
+    except StopSearch as stopped:
+        if stopped.cause is not None:
+            raise stopped.cause from None
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
+
+
+def _vital_parts() -> tuple[Endpoint, ...]:
+    """Return what a driver cannot do without: the cluster's head and the node manager of its own machine."""
+    context = ray.get_runtime_context()
+    host, _, port = context.gcs_address.rpartition(":")
+    here = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    local = ray._private.worker._global_node is not None and ray._private.worker._global_node.head
+    return (
+        Endpoint("Ray's head", host, int(port), LOCAL_PATIENCE_S if local else HEAD_PATIENCE_S),
+        Endpoint(
+            "Ray on this machine", here["NodeManagerAddress"], here["NodeManagerPort"], LOCAL_PATIENCE_S
+        ),
+    )

@@ -102,6 +102,14 @@ class Progress:
         elif record.status in (Status.FAILED, Status.DIVERGED):
             self._live.console.print(Text(text, style="yellow"))
 
+    def died(self, number: int) -> None:
+        """Say that a trial's process died and what becomes of the trial."""
+        text = f"trial {number}: its process died; it goes on from its last checkpoint"
+        if self._live is None:
+            self._line(text)
+        else:
+            self._live.console.print(Text(text, style="yellow"))
+
     def refresh(self) -> None:
         """Show the present state if it is time to."""
         now = time.monotonic()

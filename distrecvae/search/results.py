@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from distrecvae.errors import ResultsError
-from distrecvae.files import replacing, write_json
+from distrecvae.files import remove_leftovers, replacing, write_json
 from distrecvae.metrics import METRICS
 from distrecvae.search.ledger import Ledger, Status, TrialRecord
 from distrecvae.search.space import SearchSpace
@@ -128,9 +128,11 @@ class Keeper:
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         self._folder, self._ledger = folder, ledger
+        self._held = set(ledger.records)
 
     def started(self, record: TrialRecord) -> None:
-        """Nothing to remove."""
+        """A trial under way may have a state file."""
+        self._held.add(record.number)
 
     def reported(self, record: TrialRecord) -> None:
         """Nothing to remove."""
@@ -140,12 +142,16 @@ class Keeper:
         self.clean()
 
     def clean(self) -> None:
-        """Remove every state file that is not needed any more."""
+        """Remove every state file that is not needed any more, and what writers that were killed left beside it."""
         best = self._ledger.best()
-        for record in self._ledger.records.values():
-            kept = record.number == 0 or (best is not None and record.number == best.number)
-            if record.status is not Status.RUNNING and not kept:
-                (self._folder / "trials" / f"{record.number:05d}" / STATE_FILE).unlink(missing_ok=True)
+        for number in sorted(self._held):
+            if self._ledger.records[number].status is Status.RUNNING:
+                continue
+            folder = self._folder / "trials" / f"{number:05d}"
+            remove_leftovers(folder)
+            if number != 0 and (best is None or number != best.number):
+                (folder / STATE_FILE).unlink(missing_ok=True)
+                self._held.discard(number)
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:

@@ -20,13 +20,14 @@ from distrecvae.data.dataset import Split
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
-from distrecvae.files import exclusive, write_text
+from distrecvae.files import exclusive, remove_leftovers, storage_error, write_text
 from distrecvae.models.choices import Precision
 from distrecvae.search import driver, results
 from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import DEMO, SearchConfig
+from distrecvae.search.interruption import Interruption
 from distrecvae.search.ledger import Ledger, Status
-from distrecvae.search.outcome import publish_best
+from distrecvae.search.outcome import Scored, publish_best
 from distrecvae.search.plan import Plan, check_memory, make_plan
 from distrecvae.search.progress import Progress
 from distrecvae.search.space import SearchSpace, available_spaces
@@ -103,8 +104,10 @@ def search(
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         if session is None:
+            stop = Interruption()
+            held.callback(stop.over)
             cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
-            session = driver.Session(cluster, split)
+            session = driver.Session(cluster, split, stop)
         begun_in = None if described is None else described["plan"]["precision"]
         plan = plan_search(config, space, session, begun_in)
         check_memory(plan, session.cluster)
@@ -152,6 +155,7 @@ def _conduct(
     console: Console,
     command: str,
 ) -> Outcome:
+    remove_leftovers(folder)
     metric = f"valid/{config.metric}"
     elapsed_s = float(described["elapsed_s"])
     ledger = Ledger(folder, metric)
@@ -179,40 +183,62 @@ def _conduct(
         results.write_description(folder, {**described, **state})
 
     def refresh() -> None:
+        session.stop.check()
         progress.refresh()
         if tables.due:
             write_state("running")
 
-    try:
-        conductor.settle()
-        if conductor.has_work:
-            data = session.data
-            with progress:
-                driver.run_trials(conductor, data, plan.slots, folder, refresh)
-    finally:
-        events.close()
+    def summary(scored: tuple[Scored, Scored | None] | None = None) -> str:
+        return search_summary(
+            config=config,
+            ledger=ledger,
+            space=space,
+            folder=folder,
+            data=described["data"],
+            elapsed_s=conductor.elapsed_s,
+            scored=scored,
+            resume_command=resume_command(command, folder),
+            interrupted=None if complete() else session.stop.reason or "interrupted",
+        )
+
+    def complete() -> bool:
+        running = any(r.status is Status.RUNNING for r in ledger.records.values())
+        return not running and (len(ledger.records) >= config.trials or conductor.out_of_time)
+
+    def last_words() -> None:
         write_state("interrupted")
-    running = any(r.status is Status.RUNNING for r in ledger.records.values())
-    complete = not running and (len(ledger.records) >= config.trials or conductor.out_of_time)
+        console.print(f"\n{summary()}", highlight=False, markup=False, soft_wrap=True)
+
+    session.stop.last_words = last_words
+    try:
+        try:
+            conductor.settle()
+            if conductor.has_work:
+                data = session.data
+                with progress:
+                    driver.run_trials(
+                        conductor,
+                        data,
+                        plan.slots,
+                        folder,
+                        refresh=refresh,
+                        died=progress.died,
+                        stop=session.stop,
+                    )
+        finally:
+            events.close()
+            write_state("interrupted")
+    except OSError as error:
+        raise storage_error(error, folder, resume_command(command, folder)) from error
     scored = None
-    if complete:
+    if complete():
         keeper.clean()
         scored = publish_best(conductor, session.split, folder, model=config.model, metric=config.metric)
-    summary = search_summary(
-        config=config,
-        ledger=ledger,
-        space=space,
-        folder=folder,
-        data=described["data"],
-        elapsed_s=conductor.elapsed_s,
-        scored=scored,
-        resume_command=resume_command(command, folder),
-        complete=complete,
-    )
-    write_text(folder / SUMMARY_FILE, summary + "\n")
+    text = summary(scored)
+    write_text(folder / SUMMARY_FILE, text + "\n")
     if scored is not None:
         write_state(FINISHED)
-    return Outcome(summary, complete, scored is not None)
+    return Outcome(text, complete(), scored is not None)
 
 
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ray import tune
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DistrecvaeError, DivergedError
+from distrecvae.files import write_text
 from distrecvae.search.ledger import Status
 from distrecvae.training.device import (
     OUT_OF_MEMORY,
@@ -70,12 +72,11 @@ def trainable(config: dict[str, Any], data: SharedData, threads: int, gpus: floa
     except DistrecvaeError as error:
         tune.report({FAILURE: str(Status.FAILED), "reason": str(error)})
     except Exception as error:
-        folder = Path(task.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        reason = (
-            f"{type(error).__name__}: {_one_line(error)} (see {folder.parent.name}/{folder.name}/error.txt)"
-        )
+        reason = f"{type(error).__name__}: {_one_line(error)}"
+        with suppress(OSError):
+            folder = Path(task.folder)
+            write_text(folder / "error.txt", traceback.format_exc())
+            reason += f" (see {folder.parent.name}/{folder.name}/error.txt)"
         tune.report({FAILURE: str(Status.FAILED), "reason": reason})
     finally:
         give_back_memory()
