@@ -130,7 +130,7 @@ def main() -> None:
     reports = count_reports(undisturbed.folder)
     print(f"{reports} reports without faults", flush=True)
     shared_before = {path.name for path in Path("/dev/shm").iterdir()}  # noqa: S108
-    rows: list[list[str | int | float]] = []
+    rows: list[list[object]] = []
     small = place / "small"
     deals = [("local", f) for f in storms(LOCAL, reports, draw)]
     deals += [("cluster", f) for f in storms(CLUSTER, reports, draw)]
@@ -179,8 +179,8 @@ def main() -> None:
     injected: Counter[str] = Counter()
     lost_by_kind: Counter[str] = Counter()
     for row in rows:
-        injected[f"{row[2]} ({row[1]})"] += int(row[5])
-        lost_by_kind[f"{row[2]} ({row[1]})"] += int(row[7])
+        injected[f"{row[2]} ({row[1]})"] += int(bool(row[5]))
+        lost_by_kind[f"{row[2]} ({row[1]})"] += int(bool(row[7]))
     print("| fault | injected | lost |\n| --- | --- | --- |")
     for kind in injected:
         print(f"| {kind} | {injected[kind]} | {lost_by_kind[kind]} |")

@@ -100,6 +100,7 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
         """A trial's function returned, or it was stopped (and the conductor knows already)."""
         with _ours():
             self._conductor.finished(number_of(trial))
+        _forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's process died more often than it is run again."""
@@ -108,6 +109,7 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
         )
         with _ours():
             self._conductor.failed(number_of(trial), Status.FAILED, reason)
+        _forget(trial)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's process died; Tune runs the trial again."""
@@ -118,6 +120,12 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
         """Tune went once around its loop."""
         with _ours():
             self._refresh()
+
+
+def _forget(trial: Trial) -> None:
+    """Drop Tune's statistics of an ended trial, 60 kB each that nobody reads: the ledger has the reports."""
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
 
 
 # Tune adds its own keys to every result (time_total_s, node_ip, ...).

@@ -99,7 +99,8 @@ class Interruption:
         read, write = os.pipe()
         os.set_blocking(write, False)
         self._watched = tuple(watched)
-        before = {n: signal.signal(n, self._note) for n in _SIGNALS if signal.getsignal(n) != signal.SIG_IGN}
+        heard = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup
+        before = {number: signal.signal(number, self._note) for number in heard}
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         thread = threading.Thread(target=self._watch, args=(read,), name="interruption", daemon=True)
         thread.start()

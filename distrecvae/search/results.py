@@ -20,6 +20,8 @@ from distrecvae.training.trial import STATE_FILE
 FORMAT = 1
 DESCRIPTION_FILE = "search.json"
 TABLES_EVERY_S = 10.0
+TABLES_SHARE = 0.01
+"""Writing the tables may cost this share of the time: they are written whole, and long searches write long ones."""
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -89,7 +91,7 @@ class Tables:
 
     def __init__(self, folder: Path, ledger: Ledger, space: SearchSpace, metric: str) -> None:
         self._folder, self._ledger, self._space, self._metric = folder, ledger, space, metric
-        self._written_at, self._stale = 0.0, True
+        self._written_at, self._stale, self._every_s = 0.0, True, TABLES_EVERY_S
 
     def started(self, record: TrialRecord) -> None:  # noqa: ARG002
         """A new trial is a row."""
@@ -109,10 +111,11 @@ class Tables:
 
         The ledger is on disk already; tables of a thousand trials need not follow every report.
         """
-        return self._stale and time.monotonic() - self._written_at >= TABLES_EVERY_S
+        return self._stale and time.monotonic() - self._written_at >= self._every_s
 
     def write(self) -> None:
         """Write all three files, each by renaming."""
+        started = time.monotonic()
         trials = trials_table(self._ledger, self._space, self._metric)
         with replacing(self._folder / "trials.csv") as path:
             trials.to_csv(path, index=False)
@@ -121,6 +124,7 @@ class Tables:
         with replacing(self._folder / "history.parquet") as path:
             history_table(self._ledger).to_parquet(path, index=False)
         self._written_at, self._stale = time.monotonic(), False
+        self._every_s = max(TABLES_EVERY_S, (self._written_at - started) / TABLES_SHARE)
 
 
 class Keeper:

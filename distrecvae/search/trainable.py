@@ -21,6 +21,7 @@ from distrecvae.training.device import (
     give_back_memory,
     keep_to_share,
     require_room,
+    set_aside_imports,
     use_threads,
 )
 from distrecvae.training.trial import TrialTask, memory_of, run_trial
@@ -56,6 +57,7 @@ def trainable(config: dict[str, Any], data: SharedData, threads: int, gpus: floa
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
     give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint.
     """
+    set_aside_imports()
     task = TrialTask(**config["task"])
     use_threads(threads)
     train, valid = from_shared(data)
