@@ -81,6 +81,12 @@ def main(
         if error.errno not in _STORAGE_TROUBLE:
             raise
         _fail(f"{error.filename or 'output'}: {_STORAGE_TROUBLE[error.errno]}")
+    except Exception as error:
+        # PyTorch's error for a GPU is named so; it is not imported for it.
+        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+            raise
+        said = (str(error).splitlines() or ["no more was said"])[0]
+        _fail(f"out of memory ({said}); lower batch_size or the model's sizes, or take a larger machine")
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
@@ -92,6 +98,13 @@ _STORAGE_TROUBLE = {
     errno.EDQUOT: "the disk quota is used up; free some space, or write elsewhere",
     errno.EROFS: "the file system is read-only; write elsewhere",
     errno.EACCES: "permission denied; write elsewhere, or ask the owner",
+    errno.EIO: "the storage does not work (input/output error); see to it, or write elsewhere",
+    errno.ESTALE: "the network storage went away (stale file handle); mount it again, or write elsewhere",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another",
+    errno.EISDIR: "this is a folder, not a file; choose another",
+    errno.ENAMETOOLONG: "the path is too long; choose a shorter one",
+    errno.ENOENT: "it is not there, or no longer; see whether the storage went away",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
 }
 
 

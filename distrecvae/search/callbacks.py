@@ -105,7 +105,8 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's process died more often than it is run again."""
         reason = (
-            f"its process died {trial.num_failures} times; see trials/{number_of(trial):05d} and Ray's logs"
+            f"its process died {trial.num_failures} times at the same place (when memory runs out the system kills it);"
+            f" see trials/{number_of(trial):05d} and Ray's logs"
         )
         with _ours():
             self._conductor.failed(number_of(trial), Status.FAILED, reason)

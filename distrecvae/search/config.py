@@ -80,6 +80,10 @@ class SearchConfig:
         for name in ("concurrent", "min_passes"):
             if getattr(self, name) is not None:
                 _require_whole(name, getattr(self, name), at_least=1)
+        for name in ("data", "model", "space", "address"):
+            value = getattr(self, name)
+            if not isinstance(value, str if name == "model" else str | None) or value == "":
+                raise ConfigError(f"{name}={value!r} must be a name or a path, as text")
         if self.first_rung > self.max_passes:
             raise ConfigError(
                 f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"

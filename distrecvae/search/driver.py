@@ -219,19 +219,27 @@ def dataset_bytes(split: Split) -> int:
     return sum(array.nbytes for array in shared_arrays(split).values() if hasattr(array, "nbytes"))
 
 
+def require_store(needed_bytes: int, cluster: Cluster) -> None:
+    """Refuse a data set that does not fit into Ray's object store: Ray would use files on disk, slowly and silently.
+
+    Raises:
+        ResourceError: it does not fit.
+    """
+    if needed_bytes > cluster.object_store_bytes:
+        raise ResourceError(
+            f"the data set takes {needed_bytes / 2**20:.0f} MiB and Ray's object store has"
+            f" {cluster.object_store_bytes / 2**20:.0f} MiB;"
+            " give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
+        )
+
+
 def lend(split: Split, cluster: Cluster) -> Any:
     """Put the data set into Ray's object store, once, and return its reference.
 
     Raises:
-        ResourceError: it does not fit (Ray would fall back to files on disk, slowly and silently).
+        ResourceError: it does not fit.
     """
-    needed = dataset_bytes(split)
-    if needed > cluster.object_store_bytes:
-        raise ResourceError(
-            f"the data set takes {needed / 2**20:.0f} MiB and Ray's object store has"
-            f" {cluster.object_store_bytes / 2**20:.0f} MiB;"
-            " give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
-        )
+    require_store(dataset_bytes(split), cluster)
     return ray.put(shared_arrays(split))
 
 

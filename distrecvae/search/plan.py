@@ -9,7 +9,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.errors import ResourceError
 from distrecvae.models.choices import Precision
 from distrecvae.search.config import SearchConfig
-from distrecvae.search.driver import Cluster, Slots, dataset_bytes
+from distrecvae.search.driver import Cluster, Slots, dataset_bytes, require_store
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.stopping import Never, StoppingRule, make_rule
 from distrecvae.training import registry
@@ -144,6 +144,7 @@ def check_memory(plan: Plan, cluster: Cluster) -> None:
         ResourceError: the data set and the trials need more than there is.
     """
     require_room(plan.trial_bytes, plan.facts, plan.slots.gpus)
+    require_store(plan.shared_bytes, cluster)
     needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * plan.slots.concurrent
     if not plan.slots.gpus and needed > cluster.memory_bytes:
         raise ResourceError(

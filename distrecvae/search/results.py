@@ -19,6 +19,7 @@ from distrecvae.training.trial import STATE_FILE
 
 FORMAT = 1
 DESCRIPTION_FILE = "search.json"
+_REQUIRED = ("status", "elapsed_s", "settings", "data", "space", "dataset", "plan")
 TABLES_EVERY_S = 10.0
 TABLES_SHARE = 0.01
 """Writing the tables may cost this share of the time: they are written whole, and long searches write long ones."""
@@ -46,6 +47,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise ResultsError(
             f"{path} has format {found!r}, this version reads {FORMAT}; use the version that wrote it"
         )
+    if missing := [name for name in _REQUIRED if name not in description]:
+        raise ResultsError(f"{path} lacks {', '.join(missing)}; restore it, or start anew in another folder")
     return description
 
 
