@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from distrecvae.search.conductor import Conductor
+from distrecvae.search.conductor import RETRIES, Conductor
 from distrecvae.search.interruption import StopSearch
 from distrecvae.search.ledger import Status
 from distrecvae.search.trainable import FAILURE
@@ -103,13 +103,18 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
         _forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        """A trial's process died more often than it is run again."""
-        reason = (
-            f"its process died {trial.num_failures} times at the same place (when memory runs out the system kills it);"
-            f" see trials/{number_of(trial):05d} and Ray's logs"
-        )
+        """Tune gave a trial up: its process died more often than it is run again, or at a bad moment."""
+        number = number_of(trial)
         with _ours():
-            self._conductor.failed(number_of(trial), Status.FAILED, reason)
+            # Tune counts the death of a worker that was about to be used again twice, and then gives up at once.
+            if trial.num_failures <= RETRIES and self._conductor.dropped(number):
+                self._died(number)
+            else:
+                reason = (
+                    f"its process died {trial.num_failures} times at the same place (when memory runs out the system"
+                    f" kills it); see trials/{number:05d} and Ray's logs"
+                )
+                self._conductor.failed(number, Status.FAILED, reason)
         _forget(trial)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002

@@ -20,7 +20,7 @@ from ray import tune
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ResourceError
 from distrecvae.search.callbacks import ConductedCallback, ConductedScheduler, ConductedSearcher
-from distrecvae.search.conductor import Conductor
+from distrecvae.search.conductor import RETRIES, Conductor
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.interruption import Endpoint, Interruption, StopSearch
 from distrecvae.search.trainable import shared_arrays, trainable
@@ -28,9 +28,6 @@ from distrecvae.training.device import DeviceFacts, device_facts
 
 TUNE_FOLDER = ".ray"
 """Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
-
-RETRIES = 3
-"""How often a trial whose process died is run again, each time from its checkpoint, before it gets any further."""
 
 ANSWER_S = 10.0
 """How long a cluster's address may take to accept a connection."""
@@ -290,6 +287,7 @@ def run_trials(
     try:
         with stop.listening(_vital_parts()):
             tuner.fit()
+        conductor.reclaim()
     except StopSearch as stopped:
         if stopped.cause is not None:
             raise stopped.cause from None

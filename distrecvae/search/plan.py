@@ -30,7 +30,7 @@ class Plan:
         sizes: users, items and interactions, in words.
         shared_bytes: memory of the data set, once a node.
         trial_bytes: memory of one trial with the first configuration (estimate).
-        storage_bytes: room that the checkpoints of running trials and the kept models take (estimate).
+        storage_bytes: room that the search takes at most: checkpoints, kept models, reports (estimate).
     """
 
     config: SearchConfig
@@ -80,7 +80,7 @@ class Plan:
                 "memory",
                 f"{_mib(self.shared_bytes)} of data shared a node, about {_mib(self.trial_bytes)} a trial",
             ),
-            ("storage", f"about {_mib(self.storage_bytes)}"),
+            ("storage", f"at most about {_mib(self.storage_bytes)}"),
         ]
         lines = [f"{name:<12}{value}" for name, value in rows]
         described = [("parameter", "range", "first trial"), *self.space.describe()]
@@ -129,8 +129,29 @@ def make_plan(
         sizes=sizes,
         shared_bytes=dataset_bytes(split),
         trial_bytes=trial_bytes,
-        storage_bytes=file_bytes * (slots.concurrent + 1),
+        storage_bytes=_storage_bytes(config, space, split, slots, file_bytes),
     )
+
+
+REPORT_BYTES = 4096
+"""What a report takes in the history, the tables and the event file, by measurement, rounded up."""
+
+
+def _storage_bytes(
+    config: SearchConfig, space: SearchSpace, split: Split, slots: Slots, file_bytes: int
+) -> int:
+    """Return the room that a search takes at most.
+
+    State files are kept of the running trials, of the best and of the first; each running one's may lie there twice,
+    while it is replaced. `best/` is smaller than one.
+    """
+    default = space.default_config()
+    for parameter in space.parameters.values():
+        for values in parameter.extremes():
+            largest = registry.config_from_dict(config.model, {**default, **values})
+            file_bytes = max(file_bytes, registry.memory_bytes(config.model, largest, split.train)[1])
+    passes = 1 if registry.solved_at_once(config.model) else config.max_passes
+    return file_bytes * (2 * slots.concurrent + 3) + REPORT_BYTES * config.trials * (passes + 1)
 
 
 def _rule(config: SearchConfig) -> StoppingRule:

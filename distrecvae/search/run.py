@@ -213,18 +213,19 @@ def _conduct(
     try:
         try:
             conductor.settle()
-            if conductor.has_work:
-                data = session.data
-                with progress:
+            with progress:
+                # More than once only where Tune lost sight of a trial.
+                while conductor.has_work and session.stop.reason is None:
                     driver.run_trials(
                         conductor,
-                        data,
+                        session.data,
                         plan.slots,
                         folder,
                         refresh=refresh,
                         died=progress.died,
                         stop=session.stop,
                     )
+            conductor.settle()
         finally:
             events.close()
             write_state("interrupted")

@@ -36,6 +36,8 @@ class EventFiles:
 
     def started(self, record: TrialRecord) -> None:
         """Open the trial's event file with its hyperparameters and whatever it reported before."""
+        if (old := self._writers.pop(record.number, None)) is not None:
+            old.close()
         writer = self._writers[record.number] = _fresh_writer(
             self._folder / "trials" / f"{record.number:05d}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -57,6 +58,8 @@ def trainable(config: dict[str, Any], data: SharedData, threads: int, gpus: floa
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
     give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint.
     """
+    # How long a stopped trial may take to wind up; after Tune's 2 s a busy machine would lose the next trial.
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
     set_aside_imports()
     task = TrialTask(**config["task"])
     use_threads(threads)

@@ -161,7 +161,7 @@ def memory_bytes(
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
 ) -> tuple[int, int]:
-    """Return what training takes on the device, and its state on disk: bytes.
+    """Return what training takes on the device, and its state file, the best model in it: bytes.
 
     Libraries are not counted, nor the data where it is shared; `device` need not be there.
     """

@@ -60,7 +60,7 @@ def without_ray(patch: pytest.MonkeyPatch, cluster: Cluster | None = None) -> No
 
     patch.setattr(driver, "ray_session", session)
     patch.setattr(driver, "lend", lambda *_: None)
-    patch.setattr(driver, "run_trials", lambda *_, **__: None)
+    patch.setattr(driver, "run_trials", lambda *_, stop, **__: stop._ask("no trial is run", 60))
 
 
 def search(*options: str) -> list[str]:
