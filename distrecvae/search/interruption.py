@@ -84,6 +84,7 @@ class Interruption:
         self._deadline: float | None = None
         self._closed = threading.Event()
         self._watched: tuple[Endpoint, ...] = ()
+        self._undo: Callable[[], None] | None = None
 
     @property
     def reason(self) -> str | None:
@@ -99,23 +100,29 @@ class Interruption:
         read, write = os.pipe()
         os.set_blocking(write, False)
         self._watched = tuple(watched)
+        self._closed.clear()
         heard = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup
         before = {number: signal.signal(number, self._note) for number in heard}
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         thread = threading.Thread(target=self._watch, args=(read,), name="interruption", daemon=True)
         thread.start()
+
+        def undo() -> None:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._closed.set()
+            thread.join()
+            os.close(read)
+            os.close(write)
+
+        self._undo = undo
         try:
             yield
         finally:
             self._watched = ()
             if self._reason is None:
-                signal.set_wakeup_fd(wakeup)
-                for number, handler in before.items():
-                    signal.signal(number, handler)
-                self._closed.set()
-                thread.join()
-                os.close(read)
-                os.close(write)
+                self.over()
 
     def check(self) -> None:
         """Raise StopSearch if the search must end."""
@@ -123,8 +130,10 @@ class Interruption:
             raise StopSearch
 
     def over(self) -> None:
-        """Take in that Ray was left: nothing can hang any more."""
-        self._closed.set()
+        """Take in that Ray was left: nothing can hang any more, signals do again what they did before."""
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo()
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self._signals += 1

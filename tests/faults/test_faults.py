@@ -29,7 +29,7 @@ def undisturbed(site: Site) -> Path:
     "faults",
     [
         [Fault("checkpointing", 2), Fault("garbled", 6, 0.05), Fault("sigterm-all", 12, 0.02)],
-        [Fault("refused", 3, 0.03), Fault("ray", 10, 0.01)],
+        [Fault("refused", 3, 0.03), Fault("ctrl-c-twice", 8), Fault("ray", 13, 0.01)],
     ],
     ids=lambda faults: "+".join(fault.kind for fault in faults),
 )
