@@ -74,6 +74,9 @@ def main(
         result = entry.main(args=arguments, prog_name=prog_name, standalone_mode=False)
     except DistrecvaeError as error:
         _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -87,9 +90,6 @@ def main(
             raise
         said = (str(error).splitlines() or ["no more was said"])[0]
         _fail(f"out of memory ({said}); lower batch_size or the model's sizes, or take a larger machine")
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
 
 
