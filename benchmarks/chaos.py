@@ -27,19 +27,20 @@ from tests.search.conftest import make_site, ray_folder
 
 TRIALS = ("--trials", "24")
 LOCAL = {
-    "worker": 9,
-    "checkpointing": 8,
-    "garbled": 8,
-    "driver": 7,
+    "worker": 7,
+    "checkpointing": 5,
+    "garbled": 6,
+    "driver": 5,
     "ray": 3,
-    "head": 2,
-    "raylet": 3,
-    "sigterm-all": 4,
-    "ctrl-c": 3,
+    "head": 1,
+    "raylet": 2,
+    "sigterm-all": 3,
+    "sigterm-each": 2,
+    "ctrl-c": 2,
     "ctrl-c-twice": 2,
-    "slow-storage": 3,
+    "slow-storage": 2,
     "refused": 3,
-    "full": 4,
+    "full": 3,
 }
 CLUSTER = {"node": 6, "worker": 2, "driver": 2, "garbled": 2}
 A_STORM = 6

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -137,9 +137,10 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     # A local Ray must not be found by, nor find, another one on this machine.
     extra = {"include_dashboard": False} if where == "local" else {}
     try:
-        ray.init(
-            address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
-        )
+        with _process_groups_of_their_own():
+            ray.init(
+                address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
+            )
     except (ConnectionError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ResourceError(
@@ -149,6 +150,22 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
         yield _cluster()
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _process_groups_of_their_own() -> Iterator[None]:
+    """Keep signals to the driver's process group (`timeout`, batch systems) from Ray's processes.
+
+    They would die while the driver still ends the search, and take it along. They end with the driver all the same.
+    """
+    from ray._private import services
+
+    original = services.ConsolePopen
+    services.ConsolePopen = partial(original, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = original
 
 
 def _require_listener(where: str) -> None:

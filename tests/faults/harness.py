@@ -238,6 +238,13 @@ class Storm:
         os.killpg(self._process.pid, signal.SIGTERM)
         self._expect({130})
 
+    def _sigterm_each(self) -> None:
+        """SIGTERM to every process, as to a control group: Ray may end the driver before that has said its words."""
+        for process in [self.driver, *self.driver.children(recursive=True)]:
+            with suppress(psutil.Error):
+                process.terminate()
+        self._expect({1, 130}, words="")
+
     def _ctrl_c(self) -> None:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGINT)
