@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno
 import importlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -71,7 +76,8 @@ def main(
     if command is not None:
         entry = importlib.import_module(f"distrecvae.cli.{command}").command
     try:
-        result = entry.main(args=arguments, prog_name=prog_name, standalone_mode=False)
+        with _terminated_as_interrupted():
+            result = entry.main(args=arguments, prog_name=prog_name, standalone_mode=False)
     except DistrecvaeError as error:
         _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
@@ -91,6 +97,26 @@ def main(
         said = (str(error).splitlines() or ["no more was said"])[0]
         _fail(f"out of memory ({said}); lower batch_size or the model's sizes, or take a larger machine")
     sys.exit(result if isinstance(result, int) else 0)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, temporary files removed; some commands do better."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in heard:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
 
 
 _STORAGE_TROUBLE = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -502,3 +503,19 @@ def _content(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and path.name != ".lock"
     }
+
+
+def test_a_command_that_is_terminated_ends_as_by_ctrl_c(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _copied(place, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    before = _content(tmp_path / "here")
+    without_ray(monkeypatch)
+    monkeypatch.setattr(driver, "survey", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as stopped:
+        main(search(*OUT))
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
+    assert _content(tmp_path / "here") == before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
