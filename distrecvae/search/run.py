@@ -188,7 +188,7 @@ def _conduct(
         if tables.due:
             write_state("running")
 
-    def summary(scored: tuple[Scored, Scored | None] | None = None) -> str:
+    def summary(scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
         return search_summary(
             config=config,
             ledger=ledger,
@@ -198,7 +198,7 @@ def _conduct(
             elapsed_s=conductor.elapsed_s,
             scored=scored,
             resume_command=resume_command(command, folder),
-            interrupted=None if complete() else session.stop.reason or "interrupted",
+            interrupted=interrupted,
         )
 
     def complete() -> bool:
@@ -207,7 +207,9 @@ def _conduct(
 
     def last_words() -> None:
         write_state("interrupted")
-        console.print(f"\n{summary()}", highlight=False, markup=False, soft_wrap=True)
+        # All trials may have ended, but nothing is published yet.
+        text = summary(None, session.stop.reason)
+        console.print(f"\n{text}", highlight=False, markup=False, soft_wrap=True)
 
     session.stop.last_words = last_words
     try:
@@ -235,7 +237,7 @@ def _conduct(
     if complete():
         keeper.clean()
         scored = publish_best(conductor, session.split, folder, model=config.model, metric=config.metric)
-    text = summary(scored)
+    text = summary(scored, None if complete() else session.stop.reason or "interrupted")
     write_text(folder / SUMMARY_FILE, text + "\n")
     if scored is not None:
         write_state(FINISHED)
