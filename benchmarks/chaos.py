@@ -120,7 +120,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=("local", "cluster"))
+    parser.add_argument(
+        "--searches", type=int, nargs="*", help="numbers of the searches to run; all without it"
+    )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     draw = random.Random(options.seed)  # noqa: S311
@@ -137,7 +139,7 @@ def main() -> None:
     deals += [("cluster", f) for f in storms(CLUSTER, reports, draw)]
     with small_disk(small):
         for number, (where, faults) in enumerate(deals):
-            if options.only not in (None, where):
+            if options.searches is not None and number not in options.searches:
                 continue
             lost, started = "", time.monotonic()
             storm = Storm(site, f"small/{number:02d}", TRIALS)
@@ -170,9 +172,8 @@ def main() -> None:
             if lost:
                 shutil.copy(storm.output, options.out / f"lost-{number}.out")
             shutil.rmtree(storm.folder, ignore_errors=True)
-    with (options.out / f"faults{'-' + options.only if options.only else ''}.csv").open(
-        "w", newline=""
-    ) as file:
+    part = "" if options.searches is None else "-" + "-".join(map(str, options.searches))
+    with (options.out / f"faults{part}.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         head = ["search", "where", "kind", "after_reports", "delay_s", "injected", "next_report_s", "lost"]
         writer.writerow([*head, "shared_bytes"])

@@ -257,6 +257,11 @@ def lend(split: Split, cluster: Cluster) -> Any:
     return ray.put(shared_arrays(split))
 
 
+def clear_away(folder: Path) -> None:
+    """Remove what Tune left in the results folder, or a driver that was killed."""
+    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
+
+
 def run_trials(
     conductor: Conductor,
     data: Any,
@@ -281,7 +286,7 @@ def run_trials(
     Raises:
         OSError: the results folder could not be written; what was written before stands.
     """
-    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
+    clear_away(folder)
     worker = tune.with_parameters(trainable, data=data, threads=slots.cpus, gpus=slots.gpus)
     tuner = tune.Tuner(
         tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
@@ -309,7 +314,7 @@ def run_trials(
         if stopped.cause is not None:
             raise stopped.cause from None
     finally:
-        shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
+        clear_away(folder)
 
 
 def _vital_parts() -> tuple[Endpoint, ...]:

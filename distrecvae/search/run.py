@@ -156,6 +156,7 @@ def _conduct(
     command: str,
 ) -> Outcome:
     remove_leftovers(folder)
+    driver.clear_away(folder)
     metric = f"valid/{config.metric}"
     elapsed_s = float(described["elapsed_s"])
     ledger = Ledger(folder, metric)

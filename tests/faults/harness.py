@@ -375,10 +375,10 @@ def assert_nothing_lost(folder: Path, undisturbed: Path) -> None:
         undisturbed / "best/model.safetensors"
     ).read_bytes()
     here, there = (
-        sorted(p.relative_to(f).as_posix() for p in f.rglob("*") if "tfevents" not in p.name)
+        {p.relative_to(f).as_posix() for p in f.rglob("*") if "tfevents" not in p.name}
         for f in (folder, undisturbed)
     )
-    assert here == there, "something half-written or superfluous is left"
+    assert here == there, f"half-written, superfluous or missing: {sorted(here ^ there)[:5]}"
 
 
 def assert_no_orphans(*, within_s: float = 30.0) -> None:
