@@ -25,16 +25,15 @@ def undisturbed(site: Site) -> Path:
     return storm.folder
 
 
-@pytest.mark.parametrize(
-    "faults",
-    [
-        [Fault("checkpointing", 2), Fault("garbled", 6, 0.05), Fault("sigterm-all", 12, 0.02)],
-        [Fault("refused", 3, 0.03), Fault("ctrl-c-twice", 8), Fault("ray", 13, 0.01)],
-    ],
-    ids=lambda faults: "+".join(fault.kind for fault in faults),
-)
-def test_nothing_is_lost(site: Site, undisturbed: Path, faults: list[Fault]) -> None:
-    storm = Storm(site, "-".join(fault.kind for fault in faults), TRIALS)
+def test_nothing_is_lost(site: Site, undisturbed: Path) -> None:
+    # Few, for each stop costs a start of Ray; benchmarks/chaos.py has the others and many more.
+    faults = [
+        Fault("checkpointing", 2),
+        Fault("garbled", 6, 0.05),
+        Fault("sigterm-all", 10, 0.02),
+        Fault("ray", 15, 0.01),
+    ]
+    storm = Storm(site, "storm", TRIALS)
     storm.run(faults)
     assert storm.injected == faults, "the search was over before all faults came"
     assert_nothing_lost(storm.folder, undisturbed)
