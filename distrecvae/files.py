@@ -103,6 +103,26 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed left in `folder`: nobody else may be writing there.
+
+    A process that dies inside `replacing` or `new_folder` cannot take its temporary file along.
+    """
+    for path in folder.glob(".*.part"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def storage_error(error: OSError, folder: Path, go_on: str) -> ResultsError:
+    """Return the error to raise where writing into a results folder failed, with the command that goes on."""
+    return ResultsError(
+        f"{folder} cannot be written ({error.strerror or error}); what was reported before is safe:"
+        f" see to the storage, then go on with: {go_on}"
+    )
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -32,7 +32,13 @@ LAYERS = {
 
 # library: where it may be imported
 ROOMS = {
-    "ray": {"search/driver.py", "search/trainable.py", "search/callbacks.py", "search/nodes.py"},
+    "ray": {
+        "search/driver.py",
+        "search/tuning.py",
+        "search/trainable.py",
+        "search/callbacks.py",
+        "search/nodes.py",
+    },
     "optuna": {"search/"},
     "torch": {"models/", "training/", "evaluation.py", "recommendation.py"},
     "onnxscript": {"training/export.py"},

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno
 import importlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -75,9 +80,13 @@ def main(
     if command is not None:
         entry = importlib.import_module(f"distrecvae.cli.{command}").command
     try:
-        result = entry.main(args=arguments, prog_name=prog_name, standalone_mode=False)
+        with _terminated_as_interrupted():
+            result = entry.main(args=arguments, prog_name=prog_name, standalone_mode=False)
     except DistrecvaeError as error:
         _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -85,10 +94,33 @@ def main(
         if error.errno not in _STORAGE_TROUBLE:
             raise
         _fail(f"{error.filename or 'output'}: {_STORAGE_TROUBLE[error.errno]}")
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+    except Exception as error:
+        # PyTorch's error for a GPU is named so; it is not imported for it.
+        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+            raise
+        said = (str(error).splitlines() or ["no more was said"])[0]
+        _fail(f"out of memory ({said}); lower batch_size or the model's sizes, or take a larger machine")
     sys.exit(result if isinstance(result, int) else 0)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, temporary files removed; some commands do better."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in heard:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
 
 
 _STORAGE_TROUBLE = {
@@ -96,6 +128,13 @@ _STORAGE_TROUBLE = {
     errno.EDQUOT: "the disk quota is used up; free some space, or write elsewhere",
     errno.EROFS: "the file system is read-only; write elsewhere",
     errno.EACCES: "permission denied; write elsewhere, or ask the owner",
+    errno.EIO: "the storage does not work (input/output error); see to it, or write elsewhere",
+    errno.ESTALE: "the network storage went away (stale file handle); mount it again, or write elsewhere",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another",
+    errno.EISDIR: "this is a folder, not a file; choose another",
+    errno.ENAMETOOLONG: "the path is too long; choose a shorter one",
+    errno.ENOENT: "it is not there, or no longer; see whether the storage went away",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ray.tune import Callback
@@ -10,7 +11,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from distrecvae.search.conductor import Conductor
+from distrecvae.search.conductor import RETRIES, Conductor
+from distrecvae.search.interruption import StopSearch
 from distrecvae.search.ledger import Status
 from distrecvae.search.trainable import FAILURE, SHARE, TROUBLE
 
@@ -22,6 +24,15 @@ class _Unpickled:
         return {}
 
 
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Let an error of ours end the search as it is: Tune would make a trial's failure, or a traceback, of it."""
+    try:
+        yield
+    except Exception as error:
+        raise StopSearch(error) from None
+
+
 class ConductedSearcher(_Unpickled, Searcher):  # type: ignore[misc]
     """Hands the conductor's trials to Tune."""
 
@@ -31,7 +42,8 @@ class ConductedSearcher(_Unpickled, Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002  (Tune's name for the trial; ours is the number)
         """Return the next trial's task, or Tune's mark that there are no more."""
-        task = self._conductor.next_task()
+        with _ours():
+            task = self._conductor.next_task()
         return Searcher.FINISHED if task is None else {"task": task.to_dict()}
 
     def on_trial_complete(
@@ -56,24 +68,31 @@ class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return Tune's STOP or CONTINUE."""
         number = number_of(trial)
-        if TROUBLE in result:
-            self._conductor.give_up(number, result[TROUBLE])
-        elif FAILURE in result:
-            self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
-        elif SHARE in result:
-            self._conductor.advanced(number, float(result[SHARE]))
-            return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
-        elif "passes" in result:
-            metrics = {
-                key: value for key, value in result.items() if key in _OURS or key.startswith(_OURS_UNDER)
-            }
-            if not self._conductor.heard(number, metrics):
+        with _ours():
+            if TROUBLE in result:
+                self._conductor.give_up(number, result[TROUBLE])
+            elif FAILURE in result:
+                self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
+            elif SHARE in result:
+                self._conductor.advanced(number, float(result[SHARE]))
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
+            elif "passes" in result:
+                metrics = {
+                    key: value for key, value in result.items() if key in _OURS or key.startswith(_OURS_UNDER)
+                }
+                known = self._conductor.ledger.records[number].passes
+                over = self._conductor.heard(number, metrics)
+                if self._conductor.ledger.records[number].passes > known:
+                    # Spot nodes may vanish any number of times under a long trial: what counts are deaths at one place.
+                    trial.run_metadata.num_failures = 0
+                if not over:
+                    return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         return TrialScheduler.STOP  # type: ignore[no-any-return]
 
 
 class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
-    """Tells the conductor of trials that ended by themselves, `lost` of lost ones, `refresh` that time has passed."""
+    """Tells the conductor of trials that ended by themselves, `lost` of a trial that is run again after its process or
+    its node was lost, and `refresh` that time has passed."""
 
     def __init__(
         self, conductor: Conductor, refresh: Callable[[], None], lost: Callable[[int], None]
@@ -84,22 +103,40 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's function returned, or it was stopped (and the conductor knows already)."""
-        self._conductor.finished(number_of(trial))
-
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        """A trial's process died; Tune runs it again."""
-        self._lost(number_of(trial))
+        with _ours():
+            self._conductor.finished(number_of(trial))
+        _forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        """A trial's process died more often than it is run again."""
-        reason = (
-            f"its process died {trial.num_failures} times; see trials/{number_of(trial):05d} and Ray's logs"
-        )
-        self._conductor.failed(number_of(trial), Status.FAILED, reason)
+        """Tune gave a trial up: its process died more often than it is run again, or at a bad moment."""
+        number = number_of(trial)
+        with _ours():
+            # Tune counts the death of a worker that was about to be used again twice, and then gives up at once.
+            if trial.num_failures <= RETRIES and self._conductor.dropped(number):
+                self._lost(number)
+            else:
+                reason = (
+                    f"its process died {trial.num_failures} times at the same place (when memory runs out the system"
+                    f" kills it); see trials/{number:05d} and Ray's logs"
+                )
+                self._conductor.failed(number, Status.FAILED, reason)
+        _forget(trial)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        """A trial's process died; Tune runs the trial again."""
+        with _ours():
+            self._lost(number_of(trial))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
         """Tune went once around its loop."""
-        self._refresh()
+        with _ours():
+            self._refresh()
+
+
+def _forget(trial: Trial) -> None:
+    """Drop Tune's statistics of an ended trial, 60 kB each that nobody reads: the ledger has the reports."""
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
 
 
 # Tune adds its own keys to every result (time_total_s, node_ip, ...).

@@ -20,6 +20,7 @@ from distrecvae.files import exclusive, write_text
 from distrecvae.search import comparison_files, driver
 from distrecvae.search.comparison_table import Row, read_row, table_text
 from distrecvae.search.config import ALL, SearchConfig
+from distrecvae.search.interruption import Interruption
 from distrecvae.search.plan import Plan, check_memory
 from distrecvae.search.results import DESCRIPTION_FILE, FINISHED
 from distrecvae.search.run import (
@@ -154,8 +155,10 @@ def compare(
         split = load_split(config, folder)
         if described is not None:
             comparison_files.check_same(described, _shared_settings(config), split, folder)
+        stop = Interruption()
+        held.callback(stop.over)
         cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
-        session = driver.Session(cluster, split)
+        session = driver.Session(cluster, split, stop)
         _plans(listed, session)
         if described is None:
             folder.mkdir(parents=True, exist_ok=True)

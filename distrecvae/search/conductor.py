@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,9 @@ from distrecvae.search.samplers import make_sampler, starting_values
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.stopping import StoppingRule
 from distrecvae.training.trial import TrialTask
+
+RETRIES = 3
+"""How often a trial whose process died is run again, each time from its checkpoint, before it gets any further."""
 
 
 class Watcher(Protocol):
@@ -71,6 +74,7 @@ class Conductor:
         self._waiting = deque(ledger.unfinished())
         self.trouble = ""
         """Why the search cannot go on, in a line; empty while it can."""
+        self._dropped: Counter[int] = Counter()
 
     @property
     def elapsed_s(self) -> float:
@@ -127,6 +131,22 @@ class Conductor:
     def advanced(self, number: int, share: float) -> None:
         """Take in which share of a long step is done; it is shown and not written down."""
         self.ledger.records[number].share = share
+
+    def dropped(self, number: int) -> bool:
+        """Take in that a trial was dropped for no fault of its own; return whether it is given out again."""
+        record = self.ledger.records[number]
+        self._dropped[number] += 1
+        if record.status is not Status.RUNNING or self._dropped[number] > RETRIES:
+            return False
+        self._waiting.append(record)
+        return True
+
+    def reclaim(self) -> None:
+        """Take back every trial that is under way: whoever ran them has ended."""
+        waiting = {record.number for record in self._waiting}
+        for record in self.ledger.unfinished():
+            if record.number not in waiting and not self.dropped(record.number):
+                self._end(record, Status.FAILED, f"it was dropped {self._dropped[record.number]} times")
 
     def finished(self, number: int) -> None:
         """Take in that a trial spent its budget."""

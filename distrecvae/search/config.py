@@ -107,6 +107,10 @@ class SearchConfig:
             raise ConfigError(
                 f"warm_start_trials={self.warm_start_trials} without warm_start; name that search, or leave it out"
             )
+        for name in ("data", "model", "space", "address"):
+            value = getattr(self, name)
+            if not isinstance(value, str if name == "model" else str | None) or value == "":
+                raise ConfigError(f"{name}={value!r} must be a name or a path, as text")
         if self.first_rung > self.max_passes:
             raise ConfigError(
                 f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"

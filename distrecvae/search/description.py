@@ -15,6 +15,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.errors import ResultsError
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.plan import Plan
+from distrecvae.search.results import RUNNING
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.warm_start import WarmStart
 
@@ -43,7 +44,7 @@ def describe(
         warm: what it takes over from another search.
     """
     return {
-        "status": "running",
+        "status": RUNNING,
         "distrecvae": __version__,
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

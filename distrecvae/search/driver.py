@@ -1,41 +1,28 @@
-"""Owns the driver's side of Ray: start or join it, see what it has, lend it the data, let Tune run the trials."""
+"""Owns the driver's side of Ray: start or join it, see what it has, lend it the data."""
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from math import floor
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import ray
-from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ResourceError
-from distrecvae.search.callbacks import ConductedCallback, ConductedScheduler, ConductedSearcher
-from distrecvae.search.conductor import Conductor
 from distrecvae.search.config import SearchConfig
-from distrecvae.search.trainable import shared_arrays, trainable
+from distrecvae.search.interruption import Interruption
+from distrecvae.search.trainable import shared_arrays
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, device_facts
 from distrecvae.training.entry import Common
-
-TUNE_FOLDER = ".ray"
-"""Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
-
-RETRIES = 3
-"""How often a trial whose process died is run again, each time from its checkpoint."""
 
 ANSWER_S = 10.0
 """How long a cluster's address may take to accept a connection."""
@@ -48,6 +35,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and the event files are ours
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's own snapshots are never read; they grow with the trials
     "TUNE_WARN_THRESHOLD_S": "10",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are heard by Interruption
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints a banner even when told to be silent
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -109,10 +97,12 @@ class Session:
     Attributes:
         cluster: what Ray offers.
         split: the data set.
+        stop: hears signals, watches Ray.
     """
 
     cluster: Cluster
     split: Split
+    stop: Interruption = field(default_factory=Interruption)
     _lent: dict[Common, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -164,9 +154,10 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     # A local Ray must not be found by, nor find, another one on this machine.
     extra = {"include_dashboard": False} if where == "local" else {}
     try:
-        ray.init(
-            address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
-        )
+        with _process_groups_of_their_own():
+            ray.init(
+                address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
+            )
     except (ConnectionError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ResourceError(
@@ -176,6 +167,22 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
         yield living_nodes(joined=where != "local")
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _process_groups_of_their_own() -> Iterator[None]:
+    """Keep signals to the driver's process group (`timeout`, batch systems) from Ray's processes.
+
+    They would die while the driver still ends the search, and take it along. They end with the driver all the same.
+    """
+    from ray._private import services
+
+    original = services.ConsolePopen
+    services.ConsolePopen = partial(original, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = original
 
 
 def _require_listener(where: str) -> None:
@@ -289,79 +296,25 @@ def dataset_bytes(split: Split) -> int:
     return sum(array.nbytes for array in shared_arrays(split).values() if hasattr(array, "nbytes"))
 
 
+def require_store(needed_bytes: int, cluster: Cluster) -> None:
+    """Refuse a data set that does not fit into Ray's object store: Ray would use files on disk, slowly and silently.
+
+    Raises:
+        ResourceError: it does not fit.
+    """
+    if needed_bytes > cluster.object_store_bytes:
+        raise ResourceError(
+            f"the data set takes {needed_bytes / 2**20:.0f} MiB and Ray's object store has"
+            f" {cluster.object_store_bytes / 2**20:.0f} MiB;"
+            " give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
+        )
+
+
 def lend(split: Split, cluster: Cluster) -> Any:
     """Put the data set into Ray's object store, once, and return its reference.
 
     Raises:
-        ResourceError: it does not fit (Ray would fall back to files on disk, slowly and silently).
+        ResourceError: it does not fit.
     """
-    needed = dataset_bytes(split)
-    if needed > cluster.object_store_bytes:
-        raise ResourceError(
-            f"the data set takes {needed / 2**20:.0f} MiB and Ray's object store has"
-            f" {cluster.object_store_bytes / 2**20:.0f} MiB;"
-            " give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
-        )
+    require_store(dataset_bytes(split), cluster)
     return ray.put(shared_arrays(split))
-
-
-def run_trials(
-    conductor: Conductor,
-    data: Any,
-    common: Any,
-    slots: Slots,
-    folder: Path,
-    refresh: Callable[[], None],
-    lost: Callable[[int], None],
-) -> None:
-    """Let Tune run the conductor's trials to the end, or until SIGINT, SIGTERM or SIGUSR1 asks it to stop.
-
-    Args:
-        conductor: gives out the trials and hears of them.
-        data: reference of the shared arrays.
-        common: reference of what the trials have in common, or None.
-        slots: how trials are laid on the cluster.
-        folder: the results folder.
-        refresh: called each time Tune goes around its loop.
-        lost: told of each trial whose process died and which is run again.
-    """
-    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
-    worker = tune.with_parameters(trainable, data=data, common=common, threads=slots.cpus, gpus=slots.gpus)
-    tuner = tune.Tuner(
-        tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
-        tune_config=tune.TuneConfig(
-            search_alg=ConductedSearcher(conductor),
-            scheduler=ConductedScheduler(conductor),
-            num_samples=-1,
-            max_concurrent_trials=slots.concurrent,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: f"{trial.config['task']['number']:05d}",
-        ),
-        run_config=tune.RunConfig(
-            name=TUNE_FOLDER,
-            storage_path=str(folder.resolve()),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[ConductedCallback(conductor, refresh, lost)],
-        ),
-    )
-    with _sigterm_as_interrupt():
-        tuner.fit()
-    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM (a spot node's notice, `kill`) end the search as cleanly as Ctrl-C: Tune listens to SIGUSR1."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def forward(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    previous = signal.signal(signal.SIGTERM, forward)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

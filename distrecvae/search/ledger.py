@@ -113,9 +113,12 @@ class Ledger:
         _roll_back_half_asked(folder / STUDY_FILE)
         with quiet():
             self._storage = JournalStorage(JournalFileBackend(str(folder / STUDY_FILE), lock_obj=NoLock()))
-            self._study = optuna.create_study(
-                storage=self._storage, study_name=STUDY_NAME, direction="maximize", load_if_exists=True
-            )
+            try:
+                self._study = optuna.load_study(study_name=STUDY_NAME, storage=self._storage)
+            except KeyError:
+                self._study = optuna.create_study(
+                    storage=self._storage, study_name=STUDY_NAME, direction="maximize"
+                )
         self.records: dict[int, TrialRecord] = {}
         self._ids: dict[int, int] = {}
         self._curves: dict[int, Curve] = {}
@@ -205,14 +208,12 @@ class Ledger:
         for frozen in self._study.get_trials(deepcopy=False):
             self._ids[frozen.number] = frozen._trial_id
             self.records[frozen.number] = TrialRecord(frozen.number, frozen.user_attrs[CONFIG_KEY])
-        for position, line in enumerate(history.read_text(encoding="utf-8").splitlines()):
+        for position, line in enumerate(history.read_bytes().splitlines()):
             try:
                 metrics = json.loads(line)
                 record = self.records[metrics.pop("trial")]
-            except (ValueError, KeyError) as error:
-                raise ResultsError(
-                    f"{history}: line {position + 1} is damaged; restore the file or start anew"
-                ) from error
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise _damaged(history, position + 1) from error
             if metrics["passes"] > record.passes:
                 self._take(record, metrics)
         for frozen in self._study.get_trials(deepcopy=False):
@@ -225,6 +226,10 @@ class Ledger:
             for metrics, best in zip(record.reports, record.best, strict=True):
                 if metrics["passes"] not in frozen.intermediate_values:
                     self._storage.set_trial_intermediate_value(frozen._trial_id, metrics["passes"], best)
+
+
+def _damaged(path: Path, line: int) -> ResultsError:
+    return ResultsError(f"{path}: line {line} is damaged; restore the file or start anew in another folder")
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -246,12 +251,15 @@ def _roll_back_half_asked(path: Path) -> None:
     """
     created, configured, offset = None, True, 0
     with path.open("rb") as file:
-        for line in file:
-            entry = json.loads(line)
-            if entry["op_code"] == JournalOperation.CREATE_TRIAL:
-                created, configured = offset, False
-            elif CONFIG_KEY in entry.get("user_attr", {}):
-                configured = True
+        for number, line in enumerate(file, 1):
+            try:
+                entry = json.loads(line)
+                if entry["op_code"] == JournalOperation.CREATE_TRIAL:
+                    created, configured = offset, False
+                elif CONFIG_KEY in entry.get("user_attr", {}):
+                    configured = True
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise _damaged(path, number) from error
             offset += len(line)
     if created is not None and not configured:
         os.truncate(path, created)

@@ -9,7 +9,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.errors import ResourceError
 from distrecvae.models.choices import Precision
 from distrecvae.search.config import SearchConfig
-from distrecvae.search.driver import Cluster, Slots, dataset_bytes, fitting
+from distrecvae.search.driver import Cluster, Slots, dataset_bytes, fitting, require_store
 from distrecvae.search.space import SearchSpace
 from distrecvae.search.stopping import Never, StoppingRule, make_rule
 from distrecvae.training import registry
@@ -32,7 +32,7 @@ class Plan:
         common_bytes: of what the trials have in common; 0 where it is nothing.
         lent: whether that is shared; else each trial computes it.
         trial_bytes: memory of one trial with the first configuration (estimate).
-        storage_bytes: room that the checkpoints of running trials and the kept models take (estimate).
+        storage_bytes: room that the search takes at most: checkpoints, kept models, reports (estimate).
     """
 
     config: SearchConfig
@@ -81,7 +81,7 @@ class Plan:
             ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
             ("chosen by", f"valid/{self.config.metric}"),
             ("memory", f"{self._shared()}, about {_mib(self.trial_bytes)} a trial"),
-            ("storage", f"about {_mib(self.storage_bytes)}"),
+            ("storage", f"at most about {_mib(self.storage_bytes)}"),
         ]
         lines = [f"{name:<12}{value}" for name, value in rows]
         described = [("parameter", "range", "first trial"), *self.space.describe()]
@@ -153,8 +153,29 @@ def make_plan(
         common_bytes=common_bytes,
         lent=lent,
         trial_bytes=trial_bytes,
-        storage_bytes=file_bytes * (slots.concurrent + 1),
+        storage_bytes=_storage_bytes(config, space, split, slots, file_bytes),
     )
+
+
+REPORT_BYTES = 4096
+"""What a report takes in the history, the tables and the event file, by measurement, rounded up."""
+
+
+def _storage_bytes(
+    config: SearchConfig, space: SearchSpace, split: Split, slots: Slots, file_bytes: int
+) -> int:
+    """Return the room that a search takes at most.
+
+    State files are kept of the running trials, of the best and of the first; each running one's may lie there twice,
+    while it is replaced. `best/` is smaller than one.
+    """
+    default = space.default_config()
+    for parameter in space.parameters.values():
+        for values in parameter.extremes():
+            largest = registry.config_from_dict(config.model, {**default, **values})
+            file_bytes = max(file_bytes, registry.memory_bytes(config.model, largest, split.train)[1])
+    passes = 1 if registry.solved_at_once(config.model) else config.max_passes
+    return file_bytes * (2 * slots.concurrent + 3) + REPORT_BYTES * config.trials * (passes + 1)
 
 
 def _rule(config: SearchConfig) -> StoppingRule:
@@ -168,6 +189,7 @@ def check_memory(plan: Plan, cluster: Cluster) -> None:
         ResourceError: the data set and the trials need more than there is.
     """
     require_room(plan.trial_bytes, plan.facts, plan.slots.gpus)
+    require_store(plan.shared_bytes, cluster)
     # An elastic search may have slots that no node has room for yet.
     at_once = min(plan.slots.concurrent, max(1, fitting(cluster, plan.slots.cpus, plan.slots.gpus)))
     needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * at_once

@@ -42,7 +42,7 @@ def verdict(results: SearchResults) -> list[str]:
     if scores is None:
         first = results.trials[0].score
         beside = "" if first is None or best.number == 0 else f", the {start} configuration has {first:.4f}"
-        state = "is running" if results.description["status"] == "running" else "was interrupted"
+        state = "is running" if results.description["status"] == files.RUNNING else "was interrupted"
         over = (
             f"The search {state}"
             if _goes_on(results)

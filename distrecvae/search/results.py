@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from distrecvae.errors import ResultsError
-from distrecvae.files import replacing, write_json
+from distrecvae.files import remove_leftovers, replacing, write_json
 from distrecvae.metrics import METRICS
 from distrecvae.search.ledger import Ledger, Status, TrialRecord
 from distrecvae.search.space import SearchSpace
@@ -19,9 +19,12 @@ from distrecvae.training.trial import STATE_FILE
 
 FORMAT = 1
 DESCRIPTION_FILE = "search.json"
-FINISHED = "finished"
-"""`status` of a search that is over and has a model; `running` and `interrupted` are the others."""
+RUNNING, INTERRUPTED, FINISHED = "running", "interrupted", "finished"
+"""`status` of a search: the last one is said of a search that is over and has a model."""
+_REQUIRED = ("status", "elapsed_s", "settings", "data", "space", "dataset", "plan")
 TABLES_EVERY_S = 10.0
+TABLES_SHARE = 0.01
+"""Writing the tables may cost this share of the time: they are written whole, and long searches write long ones."""
 
 
 def read_description(folder: Path, *, remedy: str = "leave out --resume to start one") -> dict[str, Any]:
@@ -44,6 +47,8 @@ def read_description(folder: Path, *, remedy: str = "leave out --resume to start
         raise ResultsError(
             f"{path} has format {found!r}, this version reads {FORMAT}; use the version that wrote it"
         )
+    if missing := [name for name in _REQUIRED if name not in description]:
+        raise ResultsError(f"{path} lacks {', '.join(missing)}; restore it, or start anew in another folder")
     return description
 
 
@@ -113,7 +118,7 @@ class Tables:
 
     def __init__(self, folder: Path, ledger: Ledger, space: SearchSpace, metric: str) -> None:
         self._folder, self._ledger, self._space, self._metric = folder, ledger, space, metric
-        self._written_at, self._stale = 0.0, True
+        self._written_at, self._stale, self._every_s = 0.0, True, TABLES_EVERY_S
 
     def started(self, record: TrialRecord) -> None:  # noqa: ARG002
         """A new trial is a row."""
@@ -133,10 +138,11 @@ class Tables:
 
         The ledger is on disk already; tables of a thousand trials need not follow every report.
         """
-        return self._stale and time.monotonic() - self._written_at >= TABLES_EVERY_S
+        return self._stale and time.monotonic() - self._written_at >= self._every_s
 
     def write(self) -> None:
         """Write all three files, each by renaming."""
+        started = time.monotonic()
         trials = trials_table(self._ledger, self._space, self._metric)
         with replacing(self._folder / "trials.csv") as path:
             trials.to_csv(path, index=False)
@@ -145,6 +151,7 @@ class Tables:
         with replacing(self._folder / "history.parquet") as path:
             history_table(self._ledger).to_parquet(path, index=False)
         self._written_at, self._stale = time.monotonic(), False
+        self._every_s = max(TABLES_EVERY_S, (self._written_at - started) / TABLES_SHARE)
 
 
 class Keeper:
@@ -152,9 +159,11 @@ class Keeper:
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         self._folder, self._ledger = folder, ledger
+        self._held = set(ledger.records)
 
     def started(self, record: TrialRecord) -> None:
-        """Nothing to remove."""
+        """A trial under way may have a state file."""
+        self._held.add(record.number)
 
     def reported(self, record: TrialRecord) -> None:
         """Nothing to remove."""
@@ -164,12 +173,16 @@ class Keeper:
         self.clean()
 
     def clean(self) -> None:
-        """Remove every state file that is not needed any more."""
+        """Remove every state file that is not needed any more, and what writers that were killed left beside it."""
         best = self._ledger.best()
-        for record in self._ledger.records.values():
-            kept = record.number == 0 or (best is not None and record.number == best.number)
-            if record.status is not Status.RUNNING and not kept:
-                (self._folder / "trials" / f"{record.number:05d}" / STATE_FILE).unlink(missing_ok=True)
+        for number in sorted(self._held):
+            if self._ledger.records[number].status is Status.RUNNING:
+                continue
+            folder = self._folder / "trials" / f"{number:05d}"
+            remove_leftovers(folder)
+            if number != 0 and (best is None or number != best.number):
+                (folder / STATE_FILE).unlink(missing_ok=True)
+                self._held.discard(number)
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:

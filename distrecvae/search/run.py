@@ -1,55 +1,33 @@
-"""Owns a search from its settings to its summary: checks, plan, Ray, trials, the chosen model."""
+"""Owns how a search begins or goes on: its settings, data set, plan and folder checked, Ray started."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import ResourceError, ResultsError
-from distrecvae.files import exclusive, write_text
+from distrecvae.errors import ResultsError
+from distrecvae.files import exclusive
 from distrecvae.models.choices import Precision
 from distrecvae.search import driver, results
-from distrecvae.search.commands import resume_command
-from distrecvae.search.conductor import Conductor
+from distrecvae.search.conduct import SUMMARY_FILE, Outcome, conduct
 from distrecvae.search.config import DEMO, SearchConfig
 from distrecvae.search.description import check_same, describe
-from distrecvae.search.ledger import Ledger, Status
-from distrecvae.search.loggers import make_logger, require_logger
+from distrecvae.search.interruption import Interruption
+from distrecvae.search.loggers import require_logger
 from distrecvae.search.nodes import require_shared
-from distrecvae.search.outcome import publish_best
 from distrecvae.search.plan import Plan, check_memory, make_plan
-from distrecvae.search.progress import Progress
 from distrecvae.search.space import SearchSpace, available_spaces
-from distrecvae.search.summary import search_summary
-from distrecvae.search.tensorboard import EventFiles
 from distrecvae.search.warm_start import warm_start_of
 from distrecvae.training import registry
 
 SYNTHETIC_FOLDER = "data"
-SUMMARY_FILE = "summary.txt"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a call of `search` ended.
-
-    Attributes:
-        summary: text for people.
-        complete: every trial ended, or the time budget did.
-        has_score: some trial has a score.
-    """
-
-    summary: str
-    complete: bool
-    has_score: bool
 
 
 def begun(folder: Path) -> bool:
@@ -109,8 +87,10 @@ def search(
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         if session is None:
+            stop = Interruption()
+            held.callback(stop.over)
             cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
-            session = driver.Session(cluster, split)
+            session = driver.Session(cluster, split, stop)
         begun_in = None if described is None else described["plan"]["precision"]
         plan = plan_search(config, space, session, begun_in, tell=console.print)
         # The plan may have waited for a node.
@@ -125,7 +105,7 @@ def search(
             results.write_description(folder, described)
         if config.data is None:
             _store_synthetic(config, split, folder)
-        return _conduct(config, space, session, plan, folder, described, console, command)
+        return conduct(config, space, session, plan, folder, described, console, command)
 
 
 def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
@@ -166,107 +146,6 @@ def plan_search(
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)
     return make_plan(config, space, session.split, slots, facts, lent=lent)
-
-
-def _conduct(
-    config: SearchConfig,
-    space: SearchSpace,
-    session: driver.Session,
-    plan: Plan,
-    folder: Path,
-    described: dict[str, Any],
-    console: Console,
-    command: str,
-) -> Outcome:
-    metric, elapsed_s = f"valid/{config.metric}", float(described["elapsed_s"])
-    warm = warm_start_of(config, space, described)
-    ledger = Ledger(folder, metric)
-    tables, keeper = results.Tables(folder, ledger, space, metric), results.Keeper(folder, ledger)
-    events = EventFiles(folder, space, config.metric)
-    progress = Progress(console, ledger, config, concurrent=plan.slots.concurrent, elapsed_s=elapsed_s)
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    begun = described["started"]
-    logger = make_logger(config, folder=folder, space=space, ledger=ledger, started=begun, tell=say)
-    conductor = Conductor(
-        ledger=ledger,
-        space=space,
-        config=config,
-        rule=plan.rule,
-        folder=folder.resolve(),
-        concurrent=plan.slots.concurrent,
-        device=plan.slots.device,
-        precision=plan.precision,
-        watchers=(progress, events, tables, keeper, *([] if logger is None else [logger])),
-        elapsed_s=elapsed_s,
-        warm_starts=warm.points(space) if warm is not None else (),
-    )
-    for line in (plan.headline(), *([warm.text()] if warm is not None else [])):
-        say(line)
-
-    def write_state(status: str) -> None:
-        tables.write()
-        begun = {**described["settings"], "trials": config.trials}
-        state = {"status": status, "elapsed_s": round(conductor.elapsed_s, 1), "settings": begun}
-        results.write_description(folder, {**described, **state})
-
-    def refresh() -> None:
-        if conductor.trouble:
-            raise ResourceError(conductor.trouble)
-        progress.refresh()
-        if tables.due:
-            write_state("running")
-
-    try:
-        conductor.settle()
-        if conductor.has_work:
-            data, common = session.data, session.common(config.model)
-            with progress:
-                driver.run_trials(conductor, data, common, plan.slots, folder, refresh, progress.lost)
-    finally:
-        events.close()
-        write_state("interrupted")
-    running = any(r.status is Status.RUNNING for r in ledger.records.values())
-    complete = not running and (len(ledger.records) >= config.trials or conductor.out_of_time)
-    scored = None
-    if complete:
-        keeper.clean()
-        facts = {"model": config.model, "metric": config.metric, "data": described["data"]}
-        scored = publish_best(conductor, session.split, folder, **facts)
-    summary = search_summary(
-        config=config,
-        ledger=ledger,
-        space=space,
-        folder=folder,
-        data=described["data"],
-        elapsed_s=conductor.elapsed_s,
-        scored=scored,
-        resume_command=resume_command(command, folder),
-        complete=complete,
-    )
-    write_text(folder / SUMMARY_FILE, summary + "\n")
-    if logger is not None:
-        means = {} if scored is None else scored[0].test.means()
-        logger.finish(complete=complete, scores={f"test/{name}": value for name, value in means.items()})
-    if scored is not None:
-        write_state(results.FINISHED)
-    if trouble := _report(folder):
-        summary += f"\n\n{trouble}"
-    return Outcome(summary, complete, scored is not None)
-
-
-def _report(folder: Path) -> str:
-    """Write the report; return what went wrong, in a line, where something did: it is never worth a search."""
-    from distrecvae.search.report import write_report  # plotly takes half a second to import
-
-    try:
-        write_report(folder)
-    except Exception as error:
-        lines = str(error).splitlines() or [""]
-        return f"The report was not written ({type(error).__name__}: {lines[0]}); try: distrecvae report {folder}"
-    return ""
 
 
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:

@@ -33,7 +33,7 @@ def search_summary(
     elapsed_s: float,
     scored: tuple[Scored, Scored | None] | None,
     resume_command: str,
-    complete: bool,
+    interrupted: str | None,
 ) -> str:
     """Return the summary as plain text of at most 100 columns."""
     counts = Counter(r.status for r in ledger.records.values())
@@ -42,8 +42,8 @@ def search_summary(
     )
     parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
     lines = [f"{head} ({', '.join(parts)})."]
-    if not complete:
-        lines.append("The search is not over: interrupted.")
+    if interrupted:
+        lines.append(f"The search is not over: {interrupted}.")
     lines += _trouble(ledger)
     if scored is None:
         best = ledger.best()
@@ -80,7 +80,7 @@ def search_summary(
                 f"distrecvae train --data {shlex.quote(data)} --config {model} --out {quoted}-train",
             ),
         ]
-    if not complete:
+    if interrupted:
         rows.append(("go on", resume_command))
     width = max(len(name) for name, _ in rows)
     lines += ["", *(f"{name:<{width}}  {value}" for name, value in rows)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from distrecvae.metrics import METRICS
 from distrecvae.search.ledger import Status, TrialRecord
@@ -30,10 +32,12 @@ class EventFiles:
 
     def __init__(self, folder: Path, space: SearchSpace, metric: str) -> None:
         self._folder, self._space, self._metric = folder, space, metric
-        self._writers: dict[int, EventFileWriter] = {}
+        self._writers: dict[int, RecordWriter] = {}
 
     def started(self, record: TrialRecord) -> None:
         """Open the trial's event file with its hyperparameters and whatever it reported before."""
+        if (old := self._writers.pop(record.number, None)) is not None:
+            old.close()
         writer = self._writers[record.number] = _fresh_writer(
             self._folder / "trials" / f"{record.number:05d}"
         )
@@ -160,13 +164,17 @@ def _plugin_summary(tag: str, data: plugin_data_pb2.HParamsPluginData) -> Summar
     return Summary(value=[value])
 
 
-def _fresh_writer(folder: Path) -> EventFileWriter:
+def _fresh_writer(folder: Path) -> RecordWriter:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink()
-    return EventFileWriter(str(folder), max_queue_size=1000, flush_secs=30)
+    # Its own writer works in a thread a trial, which nobody hears when the disk is full.
+    name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
+    writer = RecordWriter((folder / name).open("wb"))
+    writer.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+    return writer
 
 
-def _add(writer: EventFileWriter, summary: Any, *, step: int, wall_time: float | None = None) -> None:
+def _add(writer: RecordWriter, summary: Any, *, step: int, wall_time: float | None = None) -> None:
     copied = Summary.FromString(summary.SerializeToString())
-    writer.add_event(Event(wall_time=wall_time or time.time(), step=step, summary=copied))
+    writer.write(Event(wall_time=wall_time or time.time(), step=step, summary=copied).SerializeToString())

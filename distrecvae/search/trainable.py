@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from ray import tune
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DistrecvaeError, DivergedError
+from distrecvae.files import write_text
 from distrecvae.search.ledger import HISTORY_FILE, Status
 from distrecvae.search.nodes import not_shared
 from distrecvae.training.device import (
@@ -22,6 +25,7 @@ from distrecvae.training.device import (
     give_back_memory,
     keep_to_share,
     require_room,
+    set_aside_imports,
     use_threads,
 )
 from distrecvae.training.entry import CommonArrays
@@ -66,6 +70,9 @@ def trainable(
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
     give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint.
     """
+    # How long a stopped trial may take to wind up; after Tune's 2 s a busy machine would lose the next trial.
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
+    set_aside_imports()
     task = TrialTask(**config["task"])
     results = Path(task.folder).parents[1]
     if not (results / HISTORY_FILE).exists():
@@ -86,12 +93,11 @@ def trainable(
     except DistrecvaeError as error:
         tune.report({FAILURE: str(Status.FAILED), "reason": str(error)})
     except Exception as error:
-        folder = Path(task.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        reason = (
-            f"{type(error).__name__}: {_one_line(error)} (see {folder.parent.name}/{folder.name}/error.txt)"
-        )
+        reason = f"{type(error).__name__}: {_one_line(error)}"
+        with suppress(OSError):
+            folder = Path(task.folder)
+            write_text(folder / "error.txt", traceback.format_exc())
+            reason += f" (see {folder.parent.name}/{folder.name}/error.txt)"
         tune.report({FAILURE: str(Status.FAILED), "reason": reason})
     finally:
         give_back_memory()

@@ -40,7 +40,7 @@ def recvae_bytes(
         model = RecVAE(config, train.n_items)
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     both = encoder + sum(parameter.numel() for parameter in model.decoder.parameters())
-    # Parameters and two moments of both sides, and q_old, are saved; gradients are not.
+    # Parameters and two moments of both sides, q_old and the best model are saved; gradients are not.
     saved = 3 * both + encoder
     hidden = HIDDEN_TENSORS * config.batch_size * config.hidden_dim
     scores = score_bytes(train.n_users, train.n_items)
@@ -60,7 +60,7 @@ def recvae_bytes(
     else:
         working += FLOAT_BYTES * both
     old = old_posterior_bytes(config, train.n_users, FLOAT_BYTES)
-    return FLOAT_BYTES * saved + working + old, FLOAT_BYTES * saved
+    return FLOAT_BYTES * saved + working + old, FLOAT_BYTES * (saved + both)
 
 
 def recvae_implicitslim(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import warnings
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,10 +42,23 @@ BEST_FOLDER = "best"
 
 
 def save_state(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write named tensors and JSON-able `metadata` to one file, atomically."""
-    header = {_HEADER: json.dumps({"format": FORMAT, "metadata": dict(metadata)}, allow_nan=False)}
+    """Write named tensors and JSON-able `metadata` to one file, atomically, with a checksum of the tensors.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    flat = {name: value.contiguous() for name, value in tensors.items()}
+    document = {"format": FORMAT, "crc32": _checksum(flat), "metadata": dict(metadata)}
+    header = {_HEADER: json.dumps(document, allow_nan=False)}
     with replacing(path) as temporary:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata=header)
+        try:
+            save_file(flat, temporary, metadata=header)
+        except SafetensorError as error:
+            # The library puts the system's error into words.
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -61,13 +77,25 @@ def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
                 raise CheckpointError(
                     f"{path} has format {document['format']}; {FORMAT} is read: use the version that wrote it"
                 )
-            return {name: file.get_tensor(name) for name in file.keys()}, document["metadata"]  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if document.get("crc32", (found := _checksum(tensors))) != found:
+            raise CheckpointError(f"{path} is damaged (its checksum is wrong); restore it or train again")
+        return tensors, document["metadata"]
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist; give the path of a saved state or model") from None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} is damaged ({_first_line(error)}); restore it or train again"
         ) from None
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
+    """Return the CRC-32 of all bytes, tensors by name: a flipped bit would go on as if nothing were."""
+    crc = 0
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().reshape(-1)
+        crc = zlib.crc32(value.view(torch.uint8).numpy().data, zlib.crc32(name.encode(), crc))
+    return crc
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Entry(NamedTuple):
         config_class: a frozen keyword-only dataclass that checks itself.
         train: returns a trainer.
         load: returns the model with given parameters.
-        memory: returns what training takes on the device, and its state on disk: bytes.
+        memory: returns what training takes on the device, and its state file, the best model in it: bytes.
         rounds: whether training has matrix products that `precision` may round.
         at_once: whether a step solves the model, so that there is nothing to stop early.
         common: what its trainings have in common, if anything; `train` and `memory` hear of it where it is lent.

@@ -240,6 +240,6 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
         working = 2 * FLOAT_BYTES * parameters + step + score_bytes(train.n_users, train.n_items)
         if device.type == "cuda":
             working += train.indices.nbytes + train.indptr.nbytes
-        return saved + working, saved
+        return saved + working, saved + FLOAT_BYTES * parameters
 
     return Entry(config_class, train, load, memory, rounds=True)

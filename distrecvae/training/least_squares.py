@@ -198,4 +198,4 @@ def _memory(latent_dim: int, train: InteractionMatrix, device: torch.device) -> 
         working += train.indices.nbytes + train.indptr.nbytes
     else:
         working += 2 * items  # the best model's copy and the one that is being saved
-    return working + score_bytes(train.n_users, train.n_items), items
+    return working + score_bytes(train.n_users, train.n_items), 2 * items

@@ -213,7 +213,7 @@ def memory_bytes(
     precision: Precision = "float32",
     lent: bool = False,
 ) -> tuple[int, int]:
-    """Return what training takes on the device, and its state on disk: bytes.
+    """Return what training takes on the device, and its state file, the best model in it: bytes.
 
     Libraries are not counted, nor the data where it is shared, nor what trainings have in common where it is `lent`;
     `device` need not be there.

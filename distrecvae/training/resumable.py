@@ -33,6 +33,7 @@ class ResumableTraining:
         identity: JSON-able; a state file of another identity is refused.
         metric: key of the reports that is maximised, such as `valid/ndcg_100`.
         checkpoint_every_s: seconds between checkpoints, at least.
+        must_save: whether a checkpoint that cannot be written ends the training; else it goes on without.
 
     Attributes:
         trainer: as given.
@@ -49,12 +50,13 @@ class ResumableTraining:
         identity: Mapping[str, Any],
         metric: str,
         checkpoint_every_s: float = 30.0,
+        must_save: bool = True,
     ) -> None:
         self.trainer = trainer
         self.history: list[dict[str, Any]] = []
         self.best_state: dict[str, torch.Tensor] = {}
         self._path, self._valid, self._identity = path, valid, dict(identity)
-        self._metric, self._every_s = metric, checkpoint_every_s
+        self._metric, self._every_s, self._must_save = metric, checkpoint_every_s, must_save
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -80,6 +82,7 @@ class ResumableTraining:
 
         Raises:
             DivergedError: training stopped making sense.
+            OSError: a checkpoint could not be written and must be.
         """
         saved_at, every_s = time.monotonic(), self._every_s
         reports = fit(self.trainer, self._valid)
@@ -90,10 +93,17 @@ class ResumableTraining:
             self.history.append(report)
             started = time.monotonic()
             if started - saved_at >= every_s or over():
-                self.save()
+                self._try_to_save()
                 saved_at = time.monotonic()
                 every_s = max(self._every_s, (saved_at - started) / CHECKPOINT_SHARE)
             yield report
+
+    def _try_to_save(self) -> None:
+        try:
+            self.save()
+        except OSError:
+            if self._must_save:
+                raise
 
     def save(self) -> None:
         """Write the state file."""

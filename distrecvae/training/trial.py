@@ -16,6 +16,7 @@ import torch
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError
+from distrecvae.files import remove_leftovers
 from distrecvae.models.choices import Precision
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
@@ -81,13 +82,15 @@ def run_trial(
     """Yield the trial's reports: flat metrics with `passes`, `cycle` and `valid/...`.
 
     A trial that goes on from a checkpoint first repeats the checkpoint's report: its reader may have died before
-    taking it in. The state with the best model is on disk before the last report is given. `common` is what the model's
+    taking it in. The state with the best model is on disk before the last report is given, unless the disk refuses:
+    a checkpoint saves time, it is not the trial's result, and `best_model` does without. `common` is what the model's
     trials on these users have in common, where it is lent; `progress` is told the share of a long step that is done.
 
     Raises:
         DivergedError: training stopped making sense.
         ConfigError: the configuration is not the model's.
     """
+    remove_leftovers(Path(task.folder))
     training = _restored(task, train, valid, common, progress)
     if training.history:
         yield training.history[-1]
@@ -145,6 +148,7 @@ def _fresh(
         },
         metric=task.metric,
         checkpoint_every_s=task.checkpoint_every_s,
+        must_save=False,
     )
 
 

@@ -91,9 +91,12 @@ def _no_ray_folder_left() -> Iterator[None]:
     shutil.rmtree(ray_folder(), ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    folder = tmp_path_factory.mktemp("site")
+def make_site(folder: Path) -> Site:
     save_dataset(synthetic_split(n_users=400, n_items=120, seed=1), folder / "data", {"source": "synthetic"})
     (folder / "space.yaml").write_text(SPACE, encoding="utf-8")
     return Site(folder)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return make_site(tmp_path_factory.mktemp("site"))

@@ -181,7 +181,7 @@ def test_the_share_of_a_long_step_is_shown_and_not_written_down(tmp_path: Path) 
     assert task is not None
     written = (tmp_path / HISTORY_FILE).read_bytes()
     scheduler = ConductedScheduler(conductor)
-    trial = SimpleNamespace(config={"task": task.to_dict()})
+    trial = SimpleNamespace(config={"task": task.to_dict()}, run_metadata=SimpleNamespace())
     assert scheduler.on_trial_result(None, trial, {SHARE: 0.42, "time_total_s": 1.0}) == "CONTINUE"
     assert (tmp_path / HISTORY_FILE).read_bytes() == written
     shown = StringIO()

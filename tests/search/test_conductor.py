@@ -11,6 +11,7 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 
 from distrecvae.search import ledger as ledger_module
+from distrecvae.search.conductor import RETRIES
 from distrecvae.search.ledger import HISTORY_FILE, Ledger, Status
 from distrecvae.search.study import STUDY_FILE
 from tests.search.simulated import (
@@ -198,3 +199,32 @@ def test_a_resumed_search_without_time_left_ends_what_was_under_way(tmp_path: Pa
     again.settle()
     assert [r.status for r in again.ledger.records.values()] == [Status.STOPPED]
     assert not again.has_work
+
+
+def test_a_trial_that_was_dropped_is_given_out_again_a_few_times(tmp_path: Path) -> None:
+    config = toy_search_config(trials=2, scheduler="none")
+    conductor = open_conductor(tmp_path, config)
+    first = conductor.next_task()
+    assert first is not None
+    for _ in range(RETRIES):
+        assert conductor.dropped(first.number)
+        assert conductor.next_task() == first, "before a new trial"
+    assert not conductor.dropped(first.number)
+
+
+def test_what_nobody_runs_any_more_is_taken_back(tmp_path: Path) -> None:
+    config = toy_search_config(trials=3)
+    conductor = open_conductor(tmp_path, config)
+    first, second = conductor.next_task(), conductor.next_task()
+    assert first is not None
+    assert second is not None
+    conductor.finished(second.number)
+    conductor.reclaim()
+    assert conductor.has_work
+    assert conductor.next_task() == first
+    for _ in range(RETRIES):
+        conductor.reclaim()
+        conductor.next_task()
+    conductor.reclaim()
+    assert conductor.ledger.records[first.number].status is Status.FAILED
+    assert "dropped" in conductor.ledger.records[first.number].reason

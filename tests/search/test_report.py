@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from distrecvae.errors import ResultsError
-from distrecvae.search import report_figures, report_parameter_figures, report_words, run
+from distrecvae.search import conduct, report_figures, report_parameter_figures, report_words
 from distrecvae.search.report import report_page, write_report
 from distrecvae.search.report_axes import Axis, axes
 from distrecvae.search.report_data import SearchResults, read_results
@@ -272,7 +272,7 @@ def test_a_report_that_cannot_be_written_does_not_lose_the_search(
         raise ValueError("no such colour\nmore")
 
     monkeypatch.setattr("distrecvae.search.report.write_report", broken)
-    line = run._report(tmp_path)
+    line = conduct._report(tmp_path)
     assert (
         line == f"The report was not written (ValueError: no such colour); try: distrecvae report {tmp_path}"
     )

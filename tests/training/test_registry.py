@@ -110,7 +110,8 @@ class TestEveryModel:
         trainer, config = self.trainer(model)
         trainer.step()
         in_training, on_disk = registry.memory_bytes(model, config, checkerboard()[0])
-        state = sum(value.numel() * value.itemsize for value in trainer.state_dict().values())
+        saved = (*trainer.state_dict().values(), *trainer.model_state().values())  # the best model, too
+        state = sum(value.numel() * value.itemsize for value in saved)
         assert on_disk == pytest.approx(state, rel=0.2, abs=300)
         assert in_training > on_disk
 

@@ -1,0 +1,177 @@
+"""Owns how a search is stopped from outside: by a signal, or by a Ray that is gone; in seconds, whatever hangs.
+
+What has to be kept is in the ledger already. So nothing of Ray is wound up here: its workers end with their driver.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+GRACE_S = 10.0
+"""After a signal the search ends by itself within this time, or is ended: a call into a Ray that is gone lasts 60 s."""
+
+LOST_GRACE_S = 3.0
+"""The same once Ray is gone: Ray's own reaction, an exit with pages of its logs, comes after about 14 s."""
+
+INTERRUPTED = 130
+_PATIENT_S = 1.0
+_LOOK_EVERY_S = 1.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopSearch(BaseException):
+    """Leaves Tune's loop, past its `except Exception`.
+
+    Attributes:
+        cause: the error of ours that made it necessary; None for an interruption.
+    """
+
+    def __init__(self, cause: Exception | None = None) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A part of Ray without which the driver cannot go on.
+
+    Attributes:
+        name: what it is, in words.
+        host: its address.
+        port: where it listens.
+        patience_s: how long it may be silent; the head of a cluster may come back.
+    """
+
+    name: str
+    host: str
+    port: int
+    patience_s: float
+
+    def answers(self) -> bool:
+        """Tell whether something listens there."""
+        try:
+            socket.create_connection((self.host, self.port), timeout=_PATIENT_S).close()
+        except OSError:
+            return False
+        return True
+
+
+class Interruption:
+    """Hears signals and watches Ray for one process.
+
+    The first signal asks the search to end, the second raises KeyboardInterrupt. A thread hears them too: the main
+    thread may be deep in a call that takes no notice. Where the search has not ended in time, the thread says the last
+    words and ends the process.
+
+    Attributes:
+        last_words: what a search wants done before its process is ended: its tables written, its summary shown.
+    """
+
+    def __init__(self) -> None:
+        self.last_words: Callable[[], None] = lambda: None
+        self._reason: str | None = None
+        self._signals = 0
+        self._deadline: float | None = None
+        self._closed = threading.Event()
+        self._watched: tuple[Endpoint, ...] = ()
+        self._undo: Callable[[], None] | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the search must end now, in words; None while it need not."""
+        return self._reason
+
+    @contextmanager
+    def listening(self, watched: Sequence[Endpoint]) -> Iterator[None]:
+        """Hear signals and watch these parts of Ray from now on; after the block only if the search must end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        self._watched = tuple(watched)
+        self._closed.clear()
+        heard = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup
+        before = {number: signal.signal(number, self._note) for number in heard}
+        wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        thread = threading.Thread(target=self._watch, args=(read,), name="interruption", daemon=True)
+        thread.start()
+
+        def undo() -> None:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._closed.set()
+            thread.join()
+            os.close(read)
+            os.close(write)
+
+        self._undo = undo
+        try:
+            yield
+        finally:
+            self._watched = ()
+            if self._reason is None:
+                self.over()
+
+    def check(self) -> None:
+        """Raise StopSearch if the search must end."""
+        if self._reason is not None:
+            raise StopSearch
+
+    def over(self) -> None:
+        """Take in that Ray was left: nothing can hang any more, signals do again what they did before."""
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._signals += 1
+        if self._signals > 1:
+            raise KeyboardInterrupt
+        self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
+        print("\nstopping; once more stops at once", file=sys.stderr, flush=True)
+
+    def _ask(self, reason: str, grace_s: float) -> None:
+        if self._reason is None:
+            self._reason = reason
+            self._deadline = time.monotonic() + grace_s
+
+    def _watch(self, signals: int) -> None:
+        silent_since: dict[Endpoint, float] = {}
+        looked = time.monotonic()
+        while not self._closed.is_set():
+            ready, _, _ = select.select([signals], [], [], 0.2)
+            for number in os.read(signals, 64) if ready else b"":
+                if number in _SIGNALS:
+                    self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
+            now = time.monotonic()
+            if self._deadline is not None and now > self._deadline:
+                self._end_process()
+            if now - looked < _LOOK_EVERY_S:
+                continue
+            looked = now
+            for part in self._watched:
+                if part.answers():
+                    silent_since.pop(part, None)
+                elif now - silent_since.setdefault(part, now) >= part.patience_s:
+                    self._ask(f"{part.name} ({part.host}:{part.port}) is gone", LOST_GRACE_S)
+
+    def _end_process(self) -> None:
+        try:
+            self.last_words()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            # Not sys.exit: the main thread, and Ray's own wind-up at exit, wait for what will not come.
+            os._exit(INTERRUPTED)

@@ -1,0 +1,389 @@
+"""A search under faults: injects them at seeded moments, goes on where the driver died, compares with no faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import psutil
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from tests.search.conftest import Site, ray_folder
+
+SEAM = Path(__file__).parent / "seam"
+TIMES = ["duration_s", "train_s", "evaluate_s"]
+# One worker: only then is the order of reports, and with it the whole course of the search, determined.
+SETTINGS = ("--max-passes", "24", "--min-passes", "4", "--concurrent", "1", "--checkpoint-every", "0.05")
+PATIENCE_S = 180.0
+ENDS_WITHIN_S = 45.0
+"""A search that must end does: 10 s of grace, Ray's own farewell, and a machine that others use too."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens once so many reports are written, and a moment later."""
+
+    kind: str
+    after_reports: int
+    delay_s: float = 0.0
+
+
+@dataclass
+class Storm:
+    """One search with faults.
+
+    Attributes:
+        site: where it runs.
+        name: its results folder, relative to the site.
+        options: of its command line.
+        injected: the faults that found a search under way.
+        recovered_s: for each of them, the time to the next report (or the search's end).
+        shared_bytes: the most shared memory that its processes held.
+    """
+
+    site: Site
+    name: str
+    options: tuple[str, ...]
+    injected: list[Fault] = field(default_factory=list)
+    recovered_s: list[float] = field(default_factory=list)
+    shared_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        plain = self.name.replace("/", "-")
+        self.seam = self.site.folder / f"seam-{plain}"
+        self.seam.mkdir()
+        self.output = self.site.folder / f"{plain}.out"
+        self._draw = random.Random(self.name)  # noqa: S311
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.site.folder / self.name
+
+    @property
+    def driver(self) -> psutil.Process:
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
+
+    def run(self, faults: list[Fault], around: Callable[[Fault], None] | None = None) -> None:
+        """Run the search to its end through all faults; `around` injects the kinds that are not known here."""
+        self._start()
+        try:
+            for fault in sorted(faults, key=lambda fault: fault.after_reports):
+                if not self._reached(fault.after_reports):
+                    break
+                time.sleep(fault.delay_s)
+                self._note_memory()
+                inject = getattr(self, f"_{fault.kind.replace('-', '_')}", None)
+                before, started = count_reports(self.folder), time.monotonic()
+                if self._alive():
+                    self.injected.append(fault)
+                    if inject is not None:
+                        inject()
+                    elif around is not None:
+                        around(fault)
+                if not self._alive() and self._code() != 0:
+                    self._start()
+                self._reached(before + 1)
+                self.recovered_s.append(time.monotonic() - started)
+            self._finish()
+            said = self.output.read_text(errors="replace")
+            assert "Traceback" not in said, said
+        finally:
+            self._kill()
+
+    def _start(self) -> None:
+        resume = ("--resume",) if (self.folder / "search.json").exists() else ()
+        path = os.pathsep.join(filter(None, (str(SEAM), os.environ.get("PYTHONPATH"))))
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                self.site.arguments(*SETTINGS, *self.options, "--out", self.name, *resume),
+                cwd=self.site.folder,
+                env={**self.site.environment(), "FAULT_SEAM": str(self.seam), "PYTHONPATH": path},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _code(self) -> int | None:
+        assert self._process is not None
+        return self._process.poll()
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def _reached(self, reports: int) -> bool:
+        """Wait for so many reports; return False if the search is over before."""
+        deadline = time.monotonic() + PATIENCE_S
+        while count_reports(self.folder) < reports:
+            if not self._alive():
+                if self._code() == 0:
+                    return False
+                # The reaction to the fault before may come late: the driver of a node that died.
+                self._expect({130})
+                self._start()
+            assert time.monotonic() < deadline, f"no progress beyond {count_reports(self.folder)} reports"
+            time.sleep(0.01)
+        return self._alive()
+
+    def _finish(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            while self._alive():
+                assert time.monotonic() < deadline, "the search does not end"
+                time.sleep(0.05)
+            if self._code() == 0:
+                return
+            self._expect({130})
+            self._start()
+
+    def _expect(self, codes: set[int], words: str = "--resume") -> None:
+        """Wait for the driver's end; it must end so, soon, and say how to go on. It may have reached its own end."""
+        assert self._process is not None
+        try:
+            self._process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"not over after {ENDS_WITHIN_S} s") from None
+        said = self.output.read_text(errors="replace")
+        assert self._code() in codes | {0}, f"exit status {self._code()}: {said}"
+        assert self._code() == 0 or words in said or said.endswith("interrupted\n"), said
+        assert "Traceback" not in said, said
+
+    def _note_memory(self) -> None:
+        with suppress(psutil.Error, OSError):
+            family = [self.driver, *self.driver.children(recursive=True)]
+            self.shared_bytes = max(self.shared_bytes, sum(shared_bytes(p.pid) for p in family))
+
+    # The faults, each named as in `Fault.kind`.
+
+    def workers(self) -> list[psutil.Process]:
+        """Wait for a worker and return all there are; on a cluster, dying ones of a dead driver among them."""
+        deadline = time.monotonic() + 60
+        while self._alive() and time.monotonic() < deadline:
+            with suppress(psutil.Error):
+                found = [p for p in descendants_or_cluster(self.driver) if is_worker(p)]
+                if found:
+                    return found
+            time.sleep(0.02)
+        return []
+
+    def _worker(self) -> None:
+        for victim in self.workers():
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
+
+    def _checkpointing(self) -> None:
+        """Kill a worker while it writes a checkpoint; slow storage makes the moment long enough to hit."""
+        with self._slow(0.3):
+            deadline = time.monotonic() + 30
+            while self._alive() and time.monotonic() < deadline:
+                if any(self.folder.glob("trials/*/.state.safetensors.*.part")):
+                    break
+                time.sleep(0.002)
+            self._worker()
+
+    def _garbled(self) -> None:
+        """Damage the running trial's checkpoint, then kill its worker, which would replace it."""
+        victims = self.workers()
+        for victim in victims:
+            with suppress(psutil.NoSuchProcess):
+                victim.suspend()
+        with suppress(FileNotFoundError, ValueError):
+            path = max(self.folder.glob("trials/*/state.safetensors"), key=lambda p: p.stat().st_mtime)
+            content = bytearray(path.read_bytes())
+            how = self._draw.choice(("cut", "flip", "empty"))
+            if how == "cut":
+                content = content[: self._draw.randrange(len(content))]
+            elif how == "flip":
+                content[self._draw.randrange(len(content))] ^= 1 << self._draw.randrange(8)
+            path.write_bytes(content if how != "empty" else b"")
+        for victim in victims:
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
+
+    def _driver(self) -> None:
+        self._kill()
+        # Its workers live a moment longer; the next search begins beside them.
+
+    def _ray(self) -> None:
+        kill_parts(self.driver, ("gcs/gcs_server", "raylet/raylet"))
+        self._expect({130})
+
+    def _head(self) -> None:
+        kill_parts(self.driver, ("gcs/gcs_server",))
+        self._expect({130})
+
+    def _raylet(self) -> None:
+        kill_parts(self.driver, ("raylet/raylet",))
+        self._expect({130})
+
+    def _sigterm_all(self) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGTERM)
+        self._expect({130})
+
+    def _sigterm_each(self) -> None:
+        """SIGTERM to every process, as to a control group: Ray may end the driver before that has said its words."""
+        for process in [self.driver, *self.driver.children(recursive=True)]:
+            with suppress(psutil.Error):
+                process.terminate()
+        self._expect({1, 130}, words="")
+
+    def _ctrl_c(self) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGINT)
+        self._expect({130})
+
+    def _ctrl_c_twice(self) -> None:
+        assert self._process is not None
+        for _ in range(2):
+            os.killpg(self._process.pid, signal.SIGINT)
+            time.sleep(0.05)
+        self._expect({130}, words="")
+
+    def _slow_storage(self) -> None:
+        with self._slow(0.2):
+            time.sleep(2.0)
+
+    def _refused(self) -> None:
+        """The storage fails once: the driver ends with one line, and a later one goes on."""
+        (self.seam / "refuse").write_text(self._draw.choice(("EIO", "ENOSPC", "ESTALE", "EROFS")))
+        try:
+            self._expect({2})
+        finally:
+            (self.seam / "refuse").unlink()
+
+    def _full(self) -> None:
+        """Fill the file system of the results (a small one of its own) to the last byte."""
+        filler = self.folder.parent / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+        with suppress(OSError), filler.open("ab", buffering=0) as file:
+            while True:
+                file.write(b"x")
+        try:
+            self._expect({2})
+        finally:
+            filler.unlink()
+
+    @contextmanager
+    def _slow(self, seconds: float) -> Iterator[None]:
+        (self.seam / "slow").write_text(str(seconds))
+        try:
+            yield
+        finally:
+            (self.seam / "slow").unlink()
+
+
+def count_reports(folder: Path) -> int:
+    path = folder / "history.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and any(
+            name in " ".join(process.cmdline()) for name in ("ray::ImplicitFunc", "ray::trainable")
+        )
+    except psutil.Error:
+        return False
+
+
+def descendants_or_cluster(driver: psutil.Process) -> list[psutil.Process]:
+    """Return a driver's descendants; where it joined a cluster, all processes of that."""
+    try:
+        own = driver.children(recursive=True)
+    except psutil.Error:
+        return []
+    return own if own else our_processes()
+
+
+def our_processes() -> list[psutil.Process]:
+    """Return the living processes that have our Ray folder in their environment, this one not counted."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            ours = process.environ().get("RAY_TMPDIR") == str(ray_folder())
+            if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def kill_parts(driver: psutil.Process, names: tuple[str, ...]) -> None:
+    for process in driver.children(recursive=True):
+        with suppress(psutil.Error):
+            if any(name in " ".join(process.cmdline()[:1]) for name in names):
+                process.kill()
+
+
+def shared_bytes(pid: int) -> int:
+    """Return a process's share of shared memory."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss_Shmem:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def trials(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "trials.parquet").drop(columns=TIMES, errors="ignore")
+
+
+def history(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "history.parquet").drop(columns=TIMES, errors="ignore")
+
+
+def sampler_records(folder: Path) -> list[tuple[object, ...]]:
+    """Return what the sampler and the stopping rules read: suggestions, running bests, outcomes."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.load_study(
+        study_name="search", storage=JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+    )
+    return [
+        (t.number, t.state, t.value, t.params, t.intermediate_values, t.user_attrs, t.system_attrs)
+        for t in study.get_trials(deepcopy=False)
+    ]
+
+
+def assert_nothing_lost(folder: Path, undisturbed: Path) -> None:
+    """Hold a search's results against those of one without faults."""
+    table, points = trials(folder), history(folder)
+    assert table["trial"].tolist() == list(range(len(table))), "a trial is missing or there twice"
+    assert not points.duplicated(["trial", "passes"]).any(), "a report is there twice"
+    pd.testing.assert_frame_equal(table, trials(undisturbed))
+    pd.testing.assert_frame_equal(points, history(undisturbed))
+    assert sampler_records(folder) == sampler_records(undisturbed)
+    for name in ("best/metrics.json", "best/config.json"):
+        assert json.loads((folder / name).read_text()) == json.loads((undisturbed / name).read_text()), name
+    assert (folder / "best/model.safetensors").read_bytes() == (
+        undisturbed / "best/model.safetensors"
+    ).read_bytes()
+    here, there = (
+        {p.relative_to(f).as_posix() for p in f.rglob("*") if "tfevents" not in p.name}
+        for f in (folder, undisturbed)
+    )
+    assert here == there, f"half-written, superfluous or missing: {sorted(here ^ there)[:5]}"
+
+
+def assert_no_orphans(*, within_s: float = 30.0) -> None:
+    """Wait for every process of the searches to go; what remains is an orphan."""
+    deadline = time.monotonic() + within_s
+    while left := our_processes():
+        assert time.monotonic() < deadline, [" ".join(p.cmdline())[:120] for p in left]
+        time.sleep(0.2)

@@ -1,0 +1,40 @@
+"""A search through faults ends as the one without: nothing lost, nothing twice, nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
+from tests.search.conftest import Site, make_site
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+TRIALS = ("--trials", "7")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return make_site(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(site: Site) -> Path:
+    storm = Storm(site, "undisturbed", TRIALS)
+    storm.run([])
+    return storm.folder
+
+
+def test_nothing_is_lost(site: Site, undisturbed: Path) -> None:
+    # Few, for each stop costs a start of Ray; benchmarks/chaos.py has the others and many more.
+    faults = [
+        Fault("checkpointing", 2),
+        Fault("garbled", 6, 0.05),
+        Fault("sigterm-all", 10, 0.02),
+        Fault("ray", 15, 0.01),
+    ]
+    storm = Storm(site, "storm", TRIALS)
+    storm.run(faults)
+    assert storm.injected == faults, "the search was over before all faults came"
+    assert_nothing_lost(storm.folder, undisturbed)
+    assert_no_orphans()

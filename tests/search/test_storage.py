@@ -1,0 +1,90 @@
+"""What a search says that it will take of the disk, against what it takes at its worst moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.search.conductor import Conductor
+from distrecvae.search.config import SearchConfig
+from distrecvae.search.driver import Slots
+from distrecvae.search.ledger import Ledger, Status
+from distrecvae.search.plan import make_plan
+from distrecvae.search.results import Keeper, Tables
+from distrecvae.search.space import SearchSpace
+from distrecvae.search.tensorboard import EventFiles
+from distrecvae.training import registry
+from distrecvae.training.device import DeviceFacts
+from distrecvae.training.trial import TrialTask, run_trial
+
+SPLIT = synthetic_split(n_users=300, n_items=200, seed=1)
+METRIC = "valid/ndcg_100"
+SPACE = {
+    "model": "recvae",
+    "parameters": {
+        "latent_dim": {"type": "int", "low": 8, "high": 64, "step": 8},
+        "learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
+    },
+    "fixed": {"hidden_dim": 64},
+    "default": {"latent_dim": 8},
+}
+
+
+def taken(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_search_takes_no_more_room_than_it_said_and_not_much_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SearchConfig(data="data", trials=8, max_passes=16, min_passes=4, checkpoint_every_s=1e-9)
+    space = SearchSpace.from_mapping(SPACE, model="recvae", config_class=registry.config_class("recvae"))
+    plan = make_plan(config, space, SPLIT, Slots(1, 1, 0), DeviceFacts("a CPU", "float32", 0))
+    ledger = Ledger(tmp_path, METRIC)
+    tables = Tables(tmp_path, ledger, space, METRIC)
+    watchers = (EventFiles(tmp_path, space, "ndcg_100"), tables, Keeper(tmp_path, ledger))
+    conductor = Conductor(
+        ledger=ledger, space=space, config=config, rule=plan.rule, folder=tmp_path, watchers=watchers
+    )
+    most, replace = 0, Path.replace
+
+    def watched(path: Path, target: Path) -> Path:
+        nonlocal most
+        most = max(most, taken(tmp_path))  # the old file and the new one are both there
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    while (task := conductor.next_task()) is not None:
+        for report in run_trial(task, SPLIT.train, SPLIT.valid):
+            if conductor.heard(task.number, report):
+                break
+        else:
+            conductor.finished(task.number)
+    tables.write()
+    assert 0.4 * plan.storage_bytes <= most <= plan.storage_bytes
+
+    best = ledger.best()
+    assert best is not None
+    kept = {int(path.parent.name) for path in tmp_path.glob("trials/*/state.safetensors")}
+    assert kept == {0, best.number}, "a trial that was pruned keeps its reports only"
+    assert {r.status for r in ledger.records.values()} == {Status.FINISHED, Status.STOPPED}
+
+
+@pytest.mark.parametrize("model", registry.models())
+def test_a_state_file_takes_what_was_estimated(model: str, tmp_path: Path) -> None:
+    config = registry.config_from_dict(model, {})
+    task = TrialTask(
+        number=0,
+        model=model,
+        config=registry.config_to_dict(config),
+        seed=0,
+        max_passes=4,
+        metric=METRIC,
+        folder=str(tmp_path),
+    )
+    list(run_trial(task, SPLIT.train, SPLIT.valid))
+    header = 8192
+    estimate = registry.memory_bytes(model, config, SPLIT.train)[1]
+    assert 0.95 * estimate <= task.state_file.stat().st_size <= 1.05 * estimate + header
