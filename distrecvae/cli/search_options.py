@@ -45,9 +45,6 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--seed", "seed", int),
 )
 
-# What a search without --data is: small enough for three minutes on two cores.
-DEMO_SETTINGS: dict[str, Any] = {"trials": 12, "max_passes": 60}
-
 
 def settings_options(*, without: Collection[str] = ()) -> Callable[[_F], _F]:
     """Return a decorator that gives a command an option for each of SearchConfig's settings but those `without`."""
