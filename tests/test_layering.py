@@ -38,6 +38,7 @@ ROOMS = {
         "search/trainable.py",
         "search/callbacks.py",
         "search/nodes.py",
+        "search/seeds.py",
     },
     "optuna": {"search/"},
     "torch": {"models/", "training/", "evaluation.py", "recommendation.py"},

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from distrecvae.cli.output import print_scores, print_seeds
-from distrecvae.cli.training import train_to_end
-from distrecvae.errors import ConfigError, DivergedError, ResultsError
+from distrecvae.cli.train_settings import implied_by_refit, new_settings, old_settings, refuse_used
+from distrecvae.cli.training import train_seeds_to_end, train_to_end
+from distrecvae.errors import ConfigError
 from distrecvae.models.choices import AUTO, PRECISION_CHOICES, PRECISION_HELP
 
 if TYPE_CHECKING:
@@ -54,7 +56,12 @@ INTERRUPTED = 130
     "--seeds",
     type=click.IntRange(2),
     metavar="N",
-    help="Train with N seeds from --seed on, one after the other; report their mean and standard error.",
+    help="Train with N seeds from --seed on, side by side on Ray; report their mean and standard error.",
+)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="Ray cluster that --seeds joins, or 'auto'; without it Ray starts here.",
 )
 @click.option(
     "--refit",
@@ -67,7 +74,12 @@ INTERRUPTED = 130
     type=click.Choice(PRECISION_CHOICES),
     help=f"{PRECISION_HELP[0].upper()}{PRECISION_HELP[1:]}.  [default: {AUTO}]",
 )
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    help="CPU threads; with --seeds of each.  [default: all cores]",
+)
 @click.option(
     "--checkpoint-every",
     "checkpoint_every_s",
@@ -88,6 +100,7 @@ def command(
     patience: int | None,
     seed: int | None,
     seeds: int | None,
+    address: str | None,
     refit: bool,
     device: str | None,
     precision: str | None,
@@ -117,15 +130,17 @@ def command(
     given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data}
     given = {name: value for name, value in given.items() if value is not None}
     if refit:
-        given |= _refit(given, config_source, seeds, resume=resume)
+        given |= implied_by_refit(given, config_source, seeds, resume=resume)
     configured = bool(model or config_source or words)
     use_threads(threads)
     device = usable_device(device)
     many = seeds is not None
+    if address is not None and not many and not (resume and read_seeds(out)):
+        raise ConfigError(f"--address {address} without --seeds: one run needs no cluster; leave it out")
     if not resume:
-        split, settings = _new_settings(given, model, config_source, words, precision, device)
+        split, settings = new_settings(given, model, config_source, words, precision, device)
         numbers = tuple(range(settings.seed, settings.seed + (seeds or 1)))
-        _refuse_used(out)
+        refuse_used(out)
     else:
         begun = read_seeds(out)
         if many and (begun is None or len(begun) > (seeds or 0)):
@@ -136,11 +151,11 @@ def command(
         many = begun is not None
         place = seed_folder(out, begun[0]) if begun else out
         configuration = (model, config_source, words) if configured else None
-        split, settings = _old_settings(place, given, configuration, precision)
+        split, settings = old_settings(place, given, configuration, precision)
         numbers = tuple(range(settings.seed, settings.seed + (seeds or len(begun or [0]))))
     with exclusive(out):
         if not resume:
-            _refuse_used(out)
+            refuse_used(out)
         if not many:
             scores = _run(out, settings, split, device, checkpoint_every_s, _resume_line(out))
             if scores is None:
@@ -148,20 +163,45 @@ def command(
             _print_next(out, settings)
             return 0
         write_seeds(out, numbers)
-        for number in numbers:
-            click.echo(f"\nseed {number}")
-            own = replace(settings, seed=number)
-            try:
-                scores = _run(
-                    seed_folder(out, number), own, split, device, checkpoint_every_s, _resume_line(out)
-                )
-            except DivergedError as error:
-                raise DivergedError(f"seed {number}: {error}") from None
-            if scores is None:
-                return INTERRUPTED
-        click.echo("")
+        own = {seed_folder(out, number): replace(settings, seed=number) for number in numbers}
+        if _run_seeds(out, own, split, device, threads, checkpoint_every_s, address):
+            click.echo(f"stopped; go on with:\n  {_resume_line(out)}")
+            return INTERRUPTED
         print_seeds(out, summarize(out, numbers))
     return 0
+
+
+def _run_seeds(
+    out: Path,
+    own: Mapping[Path, RunSettings],
+    split: Split,
+    device: str,
+    threads: int | None,
+    checkpoint_every_s: float,
+    address: str | None,
+) -> bool:
+    """Train and score each seed's run; return whether they were stopped before by a signal."""
+    from distrecvae.training import run as runs
+
+    for place, settings in own.items():
+        runs.write_settings(place, settings)
+    if train_seeds_to_end(
+        out,
+        own,
+        split,
+        device=device,
+        threads=threads,
+        checkpoint_every_s=checkpoint_every_s,
+        address=address,
+    ):
+        return True
+    click.echo("")
+    for place, settings in own.items():
+        run = runs.TrainingRun(place, settings, split, device=device, checkpoint_every_s=checkpoint_every_s)
+        run.finish()
+        click.echo(f"seed {settings.seed}: {run.ended}")
+    click.echo("")
+    return False
 
 
 def _run(
@@ -206,90 +246,6 @@ def _print_next(out: Path, settings: RunSettings) -> None:
         f"  distrecvae evaluate --model {out / runs.BEST_FOLDER} --data {settings.data}\n"
         f"  distrecvae search --data {settings.data} --model {settings.model}"
     )
-
-
-def _refit(
-    given: dict[str, Any], config_source: str | None, seeds: int | None, *, resume: bool
-) -> dict[str, Any]:
-    """Return the settings that --refit implies: as many passes as were best where the configuration was chosen."""
-    from distrecvae.training.refit import chosen_passes
-
-    if seeds is not None or "patience" in given:
-        other = "--patience" if seeds is None else "--seeds"
-        raise ConfigError(
-            f"--refit with {other}: a refit has no validation users to choose by; leave one of them out"
-        )
-    if resume or "max_passes" in given:
-        return {"refit": True}
-    if config_source is None:
-        raise ConfigError("--refit needs --config FOLDER/config.json of a finished model, or --max-passes")
-    return {"refit": True, "max_passes": chosen_passes(Path(config_source).parent)}
-
-
-def _new_settings(
-    given: dict[str, Any],
-    model: str | None,
-    config_source: str | None,
-    words: tuple[str, ...],
-    precision: str | None,
-    device: str,
-) -> tuple[Split, RunSettings]:
-    """Return the data and the settings of a new run."""
-    from distrecvae.data.io import load_dataset
-    from distrecvae.training.device import device_facts
-    from distrecvae.training.registry import precision_for
-    from distrecvae.training.run import RunSettings
-    from distrecvae.training.settings import read_config
-
-    if "data" not in given:
-        raise ConfigError("--data is missing; give a dataset folder (`distrecvae prepare` makes one)")
-    chosen, config = read_config(model, config_source, words)
-    split = load_dataset(given["data"])
-    settings = RunSettings(
-        model=chosen,
-        config=config,
-        fingerprint=split.fingerprint,
-        precision=precision_for(chosen, precision or AUTO, device_facts(device).precision),
-        **_with_patience(given),
-    )
-    return split, settings
-
-
-def _old_settings(
-    out: Path,
-    given: dict[str, Any],
-    configuration: tuple[str | None, str | None, tuple[str, ...]] | None,
-    precision: str | None,
-) -> tuple[Split, RunSettings]:
-    """Return the data and the settings of the run in `out`, with what was given anew."""
-    from distrecvae.data.io import load_dataset
-    from distrecvae.training.run import read_settings
-    from distrecvae.training.settings import read_config
-
-    settings = read_settings(out)
-    if configuration is not None and read_config(*configuration) != (settings.model, settings.config):
-        raise ConfigError(f"{out} was begun with another configuration; leave it out or start anew")
-    if given.get("refit", settings.refit) != settings.refit:
-        raise ConfigError(f"{out} was begun without --refit; leave it out, or start anew in another folder")
-    if given.get("seed", settings.seed) != settings.seed:
-        raise ConfigError(f"{out} was begun with seed {settings.seed}; leave --seed out, or start anew")
-    names = {field.name for field in fields(settings)} & given.keys()
-    if precision not in (None, AUTO, settings.precision):
-        raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start anew")
-    settings = replace(settings, **_with_patience({name: given[name] for name in names}))
-    return load_dataset(settings.data), settings
-
-
-def _with_patience(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with a patience of 0 as None, never."""
-    return {**given, "patience": given["patience"] or None} if "patience" in given else given
-
-
-def _refuse_used(out: Path) -> None:
-    if out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
-        raise ResultsError(
-            f"{out} is not empty; --resume goes on with the run in it, or choose another folder"
-        )
 
 
 def _resume_line(out: Path) -> str:

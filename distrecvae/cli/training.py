@@ -1,12 +1,14 @@
-"""Owns what is shown while a training run goes on, and how it is asked to stop."""
+"""Owns what is shown while training runs go on, and how they are asked to stop."""
 
 from __future__ import annotations
 
+import csv
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +16,8 @@ import click
 from distrecvae.metrics import TITLES
 
 if TYPE_CHECKING:
+    from distrecvae.data.dataset import Split
+    from distrecvae.search.driver import Slots
     from distrecvae.training.run import Run, RunSettings
 
 SHARE_EVERY_S = 10.0
@@ -28,6 +32,42 @@ def train_to_end(run: Run, settings: RunSettings) -> bool:
             if asked() and run.ended is None:
                 return True
     return False
+
+
+def train_seeds_to_end(
+    out: Path,
+    runs: Mapping[Path, RunSettings],
+    split: Split,
+    *,
+    device: str,
+    threads: int | None,
+    checkpoint_every_s: float,
+    address: str | None,
+) -> bool:
+    """Train runs that differ in their seeds side by side on Ray; return whether a signal stopped them before."""
+    from distrecvae.search.seeds import train_seeds
+
+    def tell(slots: Slots) -> None:
+        a_gpu = f" and {slots.gpus:g} GPU" if slots.gpus else ""
+        click.echo(f"{len(runs)} seeds, {slots.concurrent} at once, each on {slots.cpus} CPU{a_gpu}")
+
+    with _stop_asked() as asked, _seeds_shown(runs) as show:
+
+        def look() -> bool:
+            show()
+            return asked()
+
+        return train_seeds(
+            runs,
+            out,
+            split,
+            device=device,
+            threads=threads,
+            checkpoint_every_s=checkpoint_every_s,
+            address=address,
+            tell=tell,
+            look=look,
+        )
 
 
 @contextmanager
@@ -93,3 +133,54 @@ def _shown(settings: RunSettings, run: Run) -> Iterator[Callable[[dict[str, Any]
         task = progress.add_task("", total=total, completed=run.passes)
         run.progress = lambda share: progress.update(task, completed=run.passes + share)
         yield lambda report: progress.update(task, completed=report["passes"], description=line(report))
+
+
+@contextmanager
+def _seeds_shown(runs: Mapping[Path, RunSettings]) -> Iterator[Callable[[], None]]:
+    """Yield what shows where runs stand by their histories: a bar each on a terminal, else a line a new report."""
+    reported: dict[Path, dict[str, str]] = {}
+
+    def news() -> Iterator[tuple[Path, RunSettings, dict[str, str]]]:
+        for place, settings in runs.items():
+            report = _last_report(place)
+            if report is not None and report != reported.get(place):
+                reported[place] = report
+                yield place, settings, report
+
+    def score(settings: RunSettings, report: dict[str, str]) -> str:
+        return f"{TITLES[settings.metric]} {float(report[f'valid/{settings.metric}']):.4f}"
+
+    if not sys.stdout.isatty():
+
+        def lines() -> None:
+            for _, settings, report in news():
+                passes = int(report["passes"])
+                click.echo(f"seed {settings.seed}  passes {passes:4d}  {score(settings, report)}")
+
+        yield lines
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()) as progress:
+        tasks = {
+            place: progress.add_task(f"seed {settings.seed}", total=settings.max_passes)
+            for place, settings in runs.items()
+        }
+
+        def bars() -> None:
+            for place, settings, report in news():
+                words = f"seed {settings.seed}  {score(settings, report)}"
+                progress.update(tasks[place], completed=int(report["passes"]), description=words)
+
+        yield bars
+
+
+def _last_report(place: Path) -> dict[str, str] | None:
+    """Return the newest row of a run's history; None before there is one."""
+    from distrecvae.training.run import HISTORY_FILE
+
+    try:
+        with (place / HISTORY_FILE).open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))[-1]
+    except (OSError, IndexError):
+        return None

@@ -18,12 +18,12 @@ import pytest
 import torch
 
 from distrecvae.cli import main, training
-from distrecvae.cli.training import train_to_end
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
 from distrecvae.models import slim
+from distrecvae.search.seeds import STOP_FILE, train_seeds
 from distrecvae.training.checkpoint import load_model, load_state
 
 SMALL = ("--set", "hidden_dim=16", "--set", "latent_dim=4", "--set", "batch_size=100", "--threads", "1")
@@ -335,22 +335,47 @@ def test_seeds_give_a_mean_with_its_standard_error_and_can_grow(data: Path, tmp_
 def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
     data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ("--data", data, "--max-passes", 8, "--seeds", 2, "--seed", 5, *SMALL)
+    options = ("--data", data, "--max-passes", 40, "--patience", 0, "--seeds", 2, "--seed", 5, *SMALL)
     assert run("train", "--out", tmp_path / "whole", *options)[0] == 0
-    out, calls = tmp_path / "out", iter([False, True])
+    out = tmp_path / "out"
 
-    def stopped(*arguments: Any) -> bool:
-        return next(calls) or train_to_end(*arguments)
+    def interrupted(*arguments: Any, **named: Any) -> bool:
+        look = named.pop("look")
+
+        def kill_once() -> bool:
+            if (out / "seed-5" / "history.csv").exists() and not (out / STOP_FILE).exists():
+                os.kill(os.getpid(), signal.SIGINT)
+            return bool(look())
+
+        return train_seeds(*arguments, look=kill_once, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr("distrecvae.cli.train.train_to_end", stopped)
-        code, text, _ = run("train", "--out", out, *options)
+        patch.setattr("distrecvae.search.seeds.LOOK_EVERY_S", 0.05)
+        patch.setattr("distrecvae.search.seeds.train_seeds", interrupted)
+        code, text, err = run("train", "--out", out, *options)
     assert code == 130
+    assert "stopping after this cycle" in err
     assert f"go on with:\n  distrecvae train --out {out} --resume" in text
     assert not (out / "metrics.json").exists()
+    assert not (out / STOP_FILE).exists()
+    assert 0 < len(history(out / "seed-5")) < len(history(tmp_path / "whole" / "seed-5"))
     assert run("train", "--out", out, "--resume", "--threads", 1)[0] == 0
     assert (out / "metrics.json").read_text() == (tmp_path / "whole" / "metrics.json").read_text()
     assert "begun with seed 5" in run("train", "--out", out, "--resume", "--seed", 6)[2]
+
+
+def test_a_seed_that_diverges_is_named_when_the_others_have_ended(
+    data: Path, tmp_path: Path, run: Run
+) -> None:
+    out = tmp_path / "out"
+    options = ("--max-passes", 8, "--seeds", 2, "--set", "learning_rate=1e30", *SMALL)
+    code, _, err = run("train", "--data", data, "--out", out, *options)
+    assert code == 2
+    assert err.startswith("error: seed ")
+    assert "Traceback" not in err
+    code, _, err = run("train", "--data", data, "--out", tmp_path / "one", "--address", "auto", *SMALL)
+    assert code == 2
+    assert "--address auto without --seeds" in err
 
 
 def test_a_refit_trains_on_validation_users_too_for_the_passes_that_were_best(

@@ -1,0 +1,103 @@
+"""Owns what a training run is asked to do: options to settings, of a new run or of one that goes on."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distrecvae.errors import ConfigError, ResultsError
+from distrecvae.models.choices import AUTO
+
+if TYPE_CHECKING:
+    from distrecvae.data.dataset import Split
+    from distrecvae.training.run import RunSettings
+
+
+def implied_by_refit(
+    given: dict[str, Any], config_source: str | None, seeds: int | None, *, resume: bool
+) -> dict[str, Any]:
+    """Return the settings that --refit implies: as many passes as were best where the configuration was chosen."""
+    from distrecvae.training.refit import chosen_passes
+
+    if seeds is not None or "patience" in given:
+        other = "--patience" if seeds is None else "--seeds"
+        raise ConfigError(
+            f"--refit with {other}: a refit has no validation users to choose by; leave one of them out"
+        )
+    if resume or "max_passes" in given:
+        return {"refit": True}
+    if config_source is None:
+        raise ConfigError("--refit needs --config FOLDER/config.json of a finished model, or --max-passes")
+    return {"refit": True, "max_passes": chosen_passes(Path(config_source).parent)}
+
+
+def new_settings(
+    given: dict[str, Any],
+    model: str | None,
+    config_source: str | None,
+    words: tuple[str, ...],
+    precision: str | None,
+    device: str,
+) -> tuple[Split, RunSettings]:
+    """Return the data and the settings of a new run."""
+    from distrecvae.data.io import load_dataset
+    from distrecvae.training.device import device_facts
+    from distrecvae.training.registry import precision_for
+    from distrecvae.training.run import RunSettings
+    from distrecvae.training.settings import read_config
+
+    if "data" not in given:
+        raise ConfigError("--data is missing; give a dataset folder (`distrecvae prepare` makes one)")
+    chosen, config = read_config(model, config_source, words)
+    split = load_dataset(given["data"])
+    settings = RunSettings(
+        model=chosen,
+        config=config,
+        fingerprint=split.fingerprint,
+        precision=precision_for(chosen, precision or AUTO, device_facts(device).precision),
+        **_with_patience(given),
+    )
+    return split, settings
+
+
+def old_settings(
+    out: Path,
+    given: dict[str, Any],
+    configuration: tuple[str | None, str | None, tuple[str, ...]] | None,
+    precision: str | None,
+) -> tuple[Split, RunSettings]:
+    """Return the data and the settings of the run in `out`, with what was given anew."""
+    from distrecvae.data.io import load_dataset
+    from distrecvae.training.run import read_settings
+    from distrecvae.training.settings import read_config
+
+    settings = read_settings(out)
+    if configuration is not None and read_config(*configuration) != (settings.model, settings.config):
+        raise ConfigError(f"{out} was begun with another configuration; leave it out or start anew")
+    if given.get("refit", settings.refit) != settings.refit:
+        raise ConfigError(f"{out} was begun without --refit; leave it out, or start anew in another folder")
+    if given.get("seed", settings.seed) != settings.seed:
+        raise ConfigError(f"{out} was begun with seed {settings.seed}; leave --seed out, or start anew")
+    names = {field.name for field in fields(settings)} & given.keys()
+    if precision not in (None, AUTO, settings.precision):
+        raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start anew")
+    settings = replace(settings, **_with_patience({name: given[name] for name in names}))
+    return load_dataset(settings.data), settings
+
+
+def _with_patience(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with a patience of 0 as None, never."""
+    return {**given, "patience": given["patience"] or None} if "patience" in given else given
+
+
+def refuse_used(out: Path) -> None:
+    """Refuse a folder for a new run that has something in it.
+
+    Raises:
+        ResultsError: it has.
+    """
+    if out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
+        raise ResultsError(
+            f"{out} is not empty; --resume goes on with the run in it, or choose another folder"
+        )
