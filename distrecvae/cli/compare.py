@@ -46,10 +46,12 @@ def command(
 
     \b
     Examples:
-      distrecvae compare --models recvae,ease,popularity --trials 4 --max-passes 40
+      distrecvae compare --models recvae,ease --trials 4 --max-passes 40
       distrecvae compare --data data/ml-1m --trials 24
-      distrecvae compare --data data/ml-1m --models recvae,multvae,ease --time-budget 3600
-      distrecvae compare --data data/ml-1m --models recvae-published,recvae-mlp,recvae-joint
+      distrecvae compare --data data/ml-1m --time-budget 3600 \\
+          --models recvae,multvae,ease
+      distrecvae compare --data data/ml-1m \\
+          --models recvae-published,recvae-mlp,recvae-joint
       distrecvae compare --data data/ml-1m --trials 24 --resume
     """
     given = {key: value for key, value in options.items() if value is not None}

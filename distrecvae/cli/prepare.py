@@ -142,8 +142,9 @@ def command(
     \b
     Examples:
       distrecvae prepare clicks.csv --out data/clicks
-      distrecvae prepare ratings.parquet --min-rating 3.5 --held-out-users 600 --out data/mine
-      distrecvae prepare purchases.csv --user-column buyer --item-column sku --out data/shop
+      distrecvae prepare ratings.parquet --min-rating 3.5 --out data/mine
+      distrecvae prepare purchases.csv --out data/shop \\
+          --user-column buyer --item-column sku
       distrecvae prepare ml-20m.zip --preset ml-20m --out data/ml-20m
       distrecvae prepare --download ml-1m --out data/ml-1m
       distrecvae prepare data/mine --export-pro-sg pro_sg

@@ -49,7 +49,7 @@ def command(
 
     \b
     Examples:
-      distrecvae recommend --model runs/mine --histories clicks.csv --out recs.parquet
+      distrecvae recommend --model runs/mine --histories new.csv --out recs.csv
       distrecvae recommend --model runs/mine/best --histories today.parquet \\
           --user-column buyer --item-column sku --top 20 --out today.csv
     """

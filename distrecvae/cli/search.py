@@ -53,7 +53,8 @@ def command(
       python -m distrecvae.search
       python -m distrecvae.search --data data/ml-1m --trials 50
       python -m distrecvae.search --data data/ml-1m --trials 50 --resume
-      python -m distrecvae.search --data data/ml-1m --gpus-per-trial 0.25 --time-budget 28800
+      python -m distrecvae.search --data data/ml-1m --trials 100 \\
+          --gpus-per-trial 0.25 --time-budget 28800
     """
     given = {key: value for key, value in options.items() if value is not None}
     from_file = read_settings(config_file) if config_file else {}

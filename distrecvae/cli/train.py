@@ -116,11 +116,12 @@ def command(
     \b
     Examples:
       distrecvae train --data data/mine --out runs/published
-      distrecvae train --data data/mine --out runs/small --set latent_dim=64 --set gamma=0.01
+      distrecvae train --data data/mine --out runs/small --set latent_dim=64
       distrecvae train --data data/mine --out runs/joint --config recvae-joint
-      distrecvae train --data data/mine --out runs/again --config runs/search/best/config.json
-      distrecvae train --data data/mine --out runs/five --config runs/search/best/config.json --seeds 5
-      distrecvae train --data data/mine --out runs/ship --config runs/search/best/config.json --refit
+      distrecvae train --data data/mine --out runs/five --seeds 5 \\
+          --config runs/search/best/config.json
+      distrecvae train --data data/mine --out runs/ship --refit \\
+          --config runs/search/best/config.json
       distrecvae train --out runs/published --resume
     """
     from distrecvae.files import exclusive
