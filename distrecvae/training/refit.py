@@ -16,7 +16,7 @@ from distrecvae.data.io import data_facts
 from distrecvae.errors import CheckpointError, ConfigError, DivergedError, ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.training import checkpoint, registry
-from distrecvae.training.run import BEST_FOLDER, STATE_FILE, RunSettings, write_history
+from distrecvae.training.run import BEST_FOLDER, STATE_FILE, RunSettings, require_same_data, write_history
 from distrecvae.training.stopping import room_for_a_cycle
 
 
@@ -71,11 +71,7 @@ class RefitRun:
         device: str = "cpu",
         checkpoint_every_s: float = 30.0,
     ) -> None:
-        if settings.fingerprint != split.fingerprint:
-            raise ResultsError(
-                f"{settings.data} is not the data that {folder} began with (fingerprint {split.fingerprint},"
-                f" was {settings.fingerprint}); give that one, or start anew in another folder"
-            )
+        require_same_data(folder, settings, split)
         self.progress: Callable[[float], None] = lambda _share: None
         self._folder, self._settings, self._split, self._device = folder, settings, split, device
         self._every_s = checkpoint_every_s

@@ -116,6 +116,19 @@ def read_settings(folder: Path) -> RunSettings:
         ) from None
 
 
+def require_same_data(folder: Path, settings: RunSettings, split: Split) -> None:
+    """Refuse to go on with other data than the run in `folder` was begun with.
+
+    Raises:
+        ResultsError: the fingerprints differ.
+    """
+    if settings.fingerprint != split.fingerprint:
+        raise ResultsError(
+            f"{settings.data} is not the data that {folder} began with (fingerprint {split.fingerprint},"
+            f" was {settings.fingerprint}); give that one, or start anew in another folder"
+        )
+
+
 class TrainingRun:
     """A run in its folder: iterate over `cycles`, then `finish`.
 
@@ -143,11 +156,7 @@ class TrainingRun:
         device: str = "cpu",
         checkpoint_every_s: float = 30.0,
     ) -> None:
-        if settings.fingerprint != split.fingerprint:
-            raise ResultsError(
-                f"{settings.data} is not the data that {folder} began with (fingerprint {split.fingerprint},"
-                f" was {settings.fingerprint}); give that one, or start anew in another folder"
-            )
+        require_same_data(folder, settings, split)
         self.progress: Callable[[float], None] = lambda _share: None
         self._folder, self._settings, self._split, self._device = folder, settings, split, device
         self._config = registry.config_from_dict(settings.model, settings.config)
