@@ -13,7 +13,7 @@ from distrecvae.files import remove_leftovers, storage_error, write_text
 from distrecvae.search import results, tuning
 from distrecvae.search.commands import resume_command
 from distrecvae.search.conductor import Conductor
-from distrecvae.search.config import SearchConfig
+from distrecvae.search.config import CHANGEABLE, SearchConfig
 from distrecvae.search.driver import Session
 from distrecvae.search.ledger import Ledger, Status
 from distrecvae.search.loggers import make_logger
@@ -101,8 +101,8 @@ def conduct(
 
     def write_state(status: str) -> None:
         tables.write()
-        begun_with = {**described["settings"], "trials": config.trials}
-        state = {"status": status, "elapsed_s": round(conductor.elapsed_s, 1), "settings": begun_with}
+        settings = {**described["settings"], **{name: getattr(config, name) for name in CHANGEABLE}}
+        state = {"status": status, "elapsed_s": round(conductor.elapsed_s, 1), "settings": settings}
         results.write_description(folder, {**described, **state})
 
     def refresh() -> None:

@@ -19,6 +19,7 @@ from distrecvae.search import driver, results
 from distrecvae.search.conduct import SUMMARY_FILE, Outcome, conduct
 from distrecvae.search.config import DEMO, SearchConfig
 from distrecvae.search.description import check_same, describe
+from distrecvae.search.extension import nothing_left
 from distrecvae.search.interruption import Interruption
 from distrecvae.search.loggers import require_logger
 from distrecvae.search.nodes import require_shared
@@ -83,7 +84,7 @@ def search(
         split = load_split(config, folder) if session is None else session.split
         if described is not None:
             check_same(described, config, space, split, folder)
-            if described["status"] == results.FINISHED and config.trials == described["settings"]["trials"]:
+            if nothing_left(described, config, folder):
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         if session is None:
@@ -108,13 +109,13 @@ def search(
         return conduct(config, space, session, plan, folder, described, console, command)
 
 
-def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
+def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:
     """Return the resolved plan as text; writes nothing, starts no trial.
 
     Raises:
         DistrecvaeError: as `search` would.
     """
-    space = load_space(config)
+    space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     warm = warm_start_of(config, space, None)
     split = load_split(config, folder)
