@@ -40,6 +40,7 @@ ROOMS = {
         "search/nodes.py",
     },
     "optuna": {"search/"},
+    "sqlalchemy": {"search/storage.py"},
     "torch": {"models/", "training/", "evaluation.py", "recommendation.py"},
     "onnxscript": {"training/export.py"},
     "onnxruntime": {"training/export.py"},

@@ -43,6 +43,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--address", "address", str),
     ("--elastic", "elastic", bool),
     ("--log-to", "log_to", click.Choice(list(LOGGERS))),
+    ("--storage", "storage", str),
     ("--seed", "seed", int),
 )
 

@@ -227,6 +227,16 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "an endless time budget": (search("--time-budget", "inf", *OUT), nothing, ["time_budget_s=inf"]),
     "a precision there is not": (search("--precision", "float8", *OUT), nothing, ["float8", "float32"]),
     "two places at once": (search(*OUT, "--name", "n"), nothing, ["--out out", "--name n"]),
+    "a storage there is not": (
+        search(*OUT, "--storage", "study.db"),
+        nothing,
+        ["storage='study.db'", "journal:"],
+    ),
+    "a storage without a folder": (
+        search(*OUT, "--storage", "sqlite:///absent/study.db"),
+        nothing,
+        ["there is no folder absent"],
+    ),
     # spaces
     "a range upside down": (
         search(*OUT),

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
 
@@ -91,3 +92,15 @@ def test_a_search_that_ran_out_of_time_gets_more(here: Path, capsys: pytest.Capt
     assert "4 of 4 trials" in capsys.readouterr().out
     assert search("--extend", "short", "--trials", "5") == 0, "the longer time was written down"
     assert "5 of 5 trials" in capsys.readouterr().out
+
+
+def test_a_storage_is_told_of_an_extension_and_of_a_search_that_was_over(here: Path) -> None:
+    assert begin("--trials", "2", "--out", "mine", "--storage", "sqlite:///study.db") == 0
+    assert search("--extend", "mine", "--trials", "3") == 0
+    assert search("--extend", "mine", "--storage", "journal:late.journal") == 0
+    database = optuna.storages.RDBStorage("sqlite:///study.db")
+    journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend("late.journal"))
+    for storage in (database, journal):
+        trials = storage.get_all_trials(storage.get_study_id_from_name("mine"))
+        assert [trial.user_attrs["trial"] for trial in trials] == [0, 1, 2]
+    database.engine.dispose()
