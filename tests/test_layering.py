@@ -41,6 +41,7 @@ ROOMS = {
         "search/seeds.py",
     },
     "optuna": {"search/"},
+    "sqlalchemy": {"search/storage.py"},
     "torch": {"models/", "training/", "evaluation.py", "recommendation.py"},
     "onnxscript": {"training/export.py"},
     "onnxruntime": {"training/export.py"},

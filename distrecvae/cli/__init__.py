@@ -10,8 +10,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from distrecvae import __version__
 from distrecvae.errors import DistrecvaeError
@@ -27,6 +29,7 @@ COMMANDS = {
     "recommend": "write each user's best items, from a file of histories",
     "export": "write a saved model as ONNX or as a PyTorch program",
     "doctor": "say what this machine offers a search, and what to mend",
+    "completion": "print the script that completes these commands in a shell",
 }
 
 
@@ -49,6 +52,13 @@ class LazyGroup(click.Group):
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Complete a command without importing it, or an option of the group."""
+        names = [
+            CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 @click.group(

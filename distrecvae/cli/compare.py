@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from distrecvae.cli.names import complete_entrants
 from distrecvae.cli.search_options import results_folder, settings_options
 from distrecvae.search.config import ALL, DEMO, SearchConfig, read_settings
 
@@ -15,7 +16,7 @@ UNCOUNTED = 100_000
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--models", default=ALL, show_default=True, metavar="A,B,...",
+@click.option("--models", default=ALL, show_default=True, metavar="A,B,...", shell_complete=complete_entrants,
               help="Models, search spaces, configurations (by name, or YAML files), or all.")  # fmt: skip
 @settings_options(without=("model", "space", "warm_start", "warm_start_trials"))
 @click.option(

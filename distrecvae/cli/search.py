@@ -28,6 +28,9 @@ DEMO_SETTINGS: dict[str, Any] = {"trials": 12, "max_passes": 60}
     is_flag=True,
     help="Go on with the search in the results folder, or start it: for jobs that are begun again by themselves.",
 )
+@click.option("--extend", type=click.Path(path_type=Path), metavar="RESULTS",
+              help="Go on with the search in RESULTS, over or not, by its own settings; with --trials 50 until there "
+              "are 50 in all.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan (space, resources, rungs, memory) and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
 def command(
@@ -36,6 +39,7 @@ def command(
     name: str | None,
     resume: bool,
     resume_or_start: bool,
+    extend: Path | None,
     dry_run: bool,
     verbose: bool,
     **options: Any,
@@ -53,20 +57,36 @@ def command(
       python -m distrecvae.search
       python -m distrecvae.search --data data/ml-1m --trials 50
       python -m distrecvae.search --data data/ml-1m --trials 50 --resume
+      python -m distrecvae.search --extend runs/recvae-ml-1m --trials 100
       python -m distrecvae.search --data data/ml-1m --trials 100 \\
           --gpus-per-trial 0.25 --time-budget 28800
     """
     given = {key: value for key, value in options.items() if value is not None}
-    from_file = read_settings(config_file) if config_file else {}
-    demo = {} if "data" in given or from_file.get("data") else DEMO_SETTINGS
-    config = SearchConfig.from_mapping({**demo, **from_file, **given}, source=config_file or "command line")
-    if resume and resume_or_start:
-        raise ConfigError(
-            "--resume and --resume-or-start: the second one resumes where there is something; give one"
+    space = None
+    if extend is not None:
+        others = {"--out": out, "--name": name, "--config": config_file, "--resume": resume}
+        for option, value in {**others, "--resume-or-start": resume_or_start}.items():
+            if value:
+                raise ConfigError(
+                    f"--extend {extend} says where and how the search goes on; leave {option} out"
+                )
+        from distrecvae.search.extension import begun_search
+
+        config, space = begun_search(extend, given)
+        folder, resume = extend, True
+    else:
+        from_file = read_settings(config_file) if config_file else {}
+        demo = {} if "data" in given or from_file.get("data") else DEMO_SETTINGS
+        config = SearchConfig.from_mapping(
+            {**demo, **from_file, **given}, source=config_file or "command line"
         )
-    folder = results_folder(
-        out, name, _default_name(config), resume=resume or resume_or_start, must_exist=resume
-    )
+        if resume and resume_or_start:
+            raise ConfigError(
+                "--resume and --resume-or-start: the second one resumes where there is something; give one"
+            )
+        folder = results_folder(
+            out, name, _default_name(config), resume=resume or resume_or_start, must_exist=resume
+        )
 
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
     from rich.console import Console
@@ -75,7 +95,7 @@ def command(
     from distrecvae.search.commands import command_line
 
     if dry_run:
-        click.echo(run.dry_run(config, folder=folder, verbose=verbose))
+        click.echo(run.dry_run(config, folder=folder, verbose=verbose, space=space))
         return 0
     console = Console()
     outcome = run.search(
@@ -85,6 +105,7 @@ def command(
         console=console,
         verbose=verbose,
         command=command_line(),
+        space=space,
     )
     click.echo(f"\n{outcome.summary}")
     if not outcome.complete:

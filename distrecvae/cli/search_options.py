@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from distrecvae.cli.names import complete_metric, complete_model, complete_space
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.models.choices import PRECISION_CHOICES
 from distrecvae.search.config import LOGGERS, SAMPLERS, SearchConfig
@@ -42,8 +43,11 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--address", "address", str),
     ("--elastic", "elastic", bool),
     ("--log-to", "log_to", click.Choice(list(LOGGERS))),
+    ("--storage", "storage", str),
     ("--seed", "seed", int),
 )
+
+_COMPLETED = {"model": complete_model, "space": complete_space, "metric": complete_metric}
 
 
 def settings_options(*, without: Collection[str] = ()) -> Callable[[_F], _F]:
@@ -59,6 +63,7 @@ def settings_options(*, without: Collection[str] = ()) -> Callable[[_F], _F]:
             words = setting.metadata["help"]
             text = f"{words[0].upper()}{words[1:]}.{default}"
             form: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": kind}
+            form["shell_complete"] = _COMPLETED.get(name)
             function = click.option(option, name, default=None, help=text, **form)(function)
         return function
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from distrecvae.cli.names import complete_config, complete_model
 from distrecvae.cli.output import print_scores, print_seeds
 from distrecvae.cli.train_settings import implied_by_refit, new_settings, old_settings, refuse_used
 from distrecvae.cli.training import train_seeds_to_end, train_to_end
@@ -26,11 +27,13 @@ INTERRUPTED = 130
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--data", type=click.Path(), metavar="DIR", help="Dataset folder of `prepare`, or its URI.")
-@click.option("--model", metavar="NAME", help="A model of docs/models.md.  [default: recvae]")
+@click.option("--model", metavar="NAME", shell_complete=complete_model,
+              help="A model of docs/models.md.  [default: recvae]")  # fmt: skip
 @click.option(
     "--config",
     "config_source",
     metavar="NAME|FILE",
+    shell_complete=complete_config,
     help="A packaged configuration (docs/models.md lists them), or settings in YAML or JSON; also the config.json of "
     "a finished model.",
 )

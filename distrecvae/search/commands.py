@@ -9,10 +9,11 @@ from pathlib import Path
 
 def resume_command(command: str, folder: Path) -> str:
     """Return the command line that goes on with what `command` began in `folder`."""
-    going_on = {"--resume", "--resume-or-start"} & set(command.split())
-    parts = command if going_on else f"{command} --resume"
-    named = any(part.split("=")[0] in ("--out", "--name") for part in parts.split())
-    return parts if named else f"{parts} --out {folder}"
+    options = {part.split("=")[0] for part in command.split()}
+    if "--extend" in options:
+        return command
+    parts = command if options & {"--resume", "--resume-or-start"} else f"{command} --resume"
+    return parts if options & {"--out", "--name"} else f"{parts} --out {folder}"
 
 
 def command_line() -> str:

@@ -21,6 +21,7 @@ from distrecvae.search import comparison_files, driver
 from distrecvae.search.comparison_table import Row, read_row, table_text
 from distrecvae.search.config import ALL, SearchConfig
 from distrecvae.search.interruption import Interruption
+from distrecvae.search.loggers import require_loggers
 from distrecvae.search.plan import Plan, check_memory
 from distrecvae.search.results import DESCRIPTION_FILE, FINISHED
 from distrecvae.search.run import (
@@ -144,6 +145,7 @@ def compare(
         DistrecvaeError: the input, a space, the machine or the folder is not fit; no search was started then.
     """
     config = listed[0].config
+    require_loggers(config)
     described = comparison_files.read_description(folder) if resume else None
     if described is None and in_use(folder):
         raise ResultsError(

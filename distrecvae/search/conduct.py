@@ -13,10 +13,10 @@ from distrecvae.files import remove_leftovers, storage_error, write_text
 from distrecvae.search import results, tuning
 from distrecvae.search.commands import resume_command
 from distrecvae.search.conductor import Conductor
-from distrecvae.search.config import SearchConfig
+from distrecvae.search.config import CHANGEABLE, SearchConfig
 from distrecvae.search.driver import Session
 from distrecvae.search.ledger import Ledger, Status
-from distrecvae.search.loggers import make_logger
+from distrecvae.search.loggers import make_loggers
 from distrecvae.search.outcome import Scored, publish_best
 from distrecvae.search.plan import Plan
 from distrecvae.search.progress import Progress
@@ -82,7 +82,7 @@ def conduct(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     begun = described["started"]
-    logger = make_logger(config, folder=folder, space=space, ledger=ledger, started=begun, tell=say)
+    loggers = make_loggers(config, folder=folder, space=space, ledger=ledger, started=begun, tell=say)
     conductor = Conductor(
         ledger=ledger,
         space=space,
@@ -92,7 +92,7 @@ def conduct(
         concurrent=plan.slots.concurrent,
         device=plan.slots.device,
         precision=plan.precision,
-        watchers=(progress, events, tables, keeper, *([] if logger is None else [logger])),
+        watchers=(progress, events, tables, keeper, *loggers),
         elapsed_s=elapsed_s,
         warm_starts=warm.points(space) if warm is not None else (),
     )
@@ -101,8 +101,8 @@ def conduct(
 
     def write_state(status: str) -> None:
         tables.write()
-        begun_with = {**described["settings"], "trials": config.trials}
-        state = {"status": status, "elapsed_s": round(conductor.elapsed_s, 1), "settings": begun_with}
+        settings = {**described["settings"], **{name: getattr(config, name) for name in CHANGEABLE}}
+        state = {"status": status, "elapsed_s": round(conductor.elapsed_s, 1), "settings": settings}
         results.write_description(folder, {**described, **state})
 
     def refresh() -> None:
@@ -170,8 +170,8 @@ def conduct(
         scored = publish_best(conductor, session.split, folder, **facts)
     text = summary(scored, None if complete() else session.stop.reason or "interrupted")
     write_text(folder / SUMMARY_FILE, text + "\n")
-    if logger is not None:
-        means = {} if scored is None else scored[0].test.means()
+    means = {} if scored is None else scored[0].test.means()
+    for logger in loggers:
         logger.finish(complete=complete(), scores={f"test/{name}": value for name, value in means.items()})
     if scored is not None:
         write_state(results.FINISHED)

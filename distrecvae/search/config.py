@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -22,8 +23,13 @@ LOGGERS = {
     "wandb": ("wandb", "distrecvae.search.log_wandb", "WandbLog"),
 }
 """Experiment trackers by the name they are imported by: what to install, the module that speaks to it, its logger."""
+JOURNAL = "journal:"
+DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
+"""What SQLAlchemy, and so Optuna, writes to."""
 DEMO = "synthetic"
 """The data set that a search without `--data` makes for itself."""
+
+_STORAGE = re.compile(rf"{JOURNAL}.+|(?:{'|'.join(DATABASES)})(?:\+\w+)?://.*")
 
 # What a resumed search may be given anew: how much and with what, never what is searched or how it is judged.
 CHANGEABLE = frozenset(
@@ -38,6 +44,7 @@ CHANGEABLE = frozenset(
         "elastic",
         "checkpoint_every_s",
         "log_to",
+        "storage",
     }
 )
 
@@ -92,6 +99,9 @@ class SearchConfig:
         False,
     )
     log_to: str | None = _help("tell an experiment tracker, too: mlflow or wandb", None)
+    storage: str | None = _help(
+        "copy the trials to an Optuna study, too: a database's URL (sqlite:///study.db) or journal:PATH", None
+    )
     seed: int = _help("root of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
 
@@ -130,6 +140,10 @@ class SearchConfig:
         if self.log_to is not None and self.log_to not in LOGGERS:
             raise ConfigError(
                 f"log_to={self.log_to!r} is not one of {', '.join(LOGGERS)}{nearest(str(self.log_to), LOGGERS)}"
+            )
+        if self.storage is not None and not _STORAGE.fullmatch(str(self.storage)):
+            raise ConfigError(
+                f"storage={self.storage!r} must be a database's URL, such as sqlite:///study.db, or journal:PATH"
             )
         for name in ("time_budget_s", "checkpoint_every_s"):
             value = getattr(self, name)

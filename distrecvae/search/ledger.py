@@ -28,7 +28,7 @@ from optuna.trial import TrialState
 
 from distrecvae.errors import ResultsError
 from distrecvae.search.stopping import Curve
-from distrecvae.search.study import CONFIG_KEY, STUDY_FILE, STUDY_NAME, NoLock, quiet
+from distrecvae.search.study import CONFIG_KEY, STUDY_FILE, STUDY_NAME, NoLock, cut_torn_line, quiet
 
 HISTORY_FILE = "history.jsonl"
 
@@ -109,7 +109,7 @@ class Ledger:
     def __init__(self, folder: Path, metric: str) -> None:
         self._metric = metric
         for name in (STUDY_FILE, HISTORY_FILE):
-            _cut_torn_line(folder / name)
+            cut_torn_line(folder / name)
         _roll_back_half_asked(folder / STUDY_FILE)
         with quiet():
             self._storage = JournalStorage(JournalFileBackend(str(folder / STUDY_FILE), lock_obj=NoLock()))
@@ -146,6 +146,10 @@ class Ledger:
         self._ids[number] = trial._trial_id
         record = self.records[number] = TrialRecord(number, config)
         return record
+
+    def asked(self, number: int) -> optuna.trial.FrozenTrial:
+        """Return the trial as Optuna has it; it is to be read only."""
+        return self._storage.get_trial(self._ids[number])
 
     def unfinished(self) -> list[TrialRecord]:
         """Return the trials that are under way, or were when the search was interrupted, by number."""
@@ -230,17 +234,6 @@ class Ledger:
 
 def _damaged(path: Path, line: int) -> ResultsError:
     return ResultsError(f"{path}: line {line} is damaged; restore the file or start anew in another folder")
-
-
-def _cut_torn_line(path: Path) -> None:
-    if not path.exists():
-        path.touch()
-        return
-    with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
 
 
 def _roll_back_half_asked(path: Path) -> None:

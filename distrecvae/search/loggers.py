@@ -1,4 +1,4 @@
-"""Owns the choice of a logger: experiment trackers that hear of a search by name, and never bring it down."""
+"""Owns the choice of loggers: trackers and storages that hear of a search, and never bring it down."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from distrecvae.search.conductor import Watcher
 from distrecvae.search.config import LOGGERS, SearchConfig
 from distrecvae.search.ledger import Ledger, Status, TrialRecord
 from distrecvae.search.space import SearchSpace
+from distrecvae.search.storage import StudyCopy, require_storage
 
 
 class Logger(Watcher, Protocol):
@@ -26,19 +27,21 @@ class Logger(Watcher, Protocol):
         """Hear that this run of the search is over, `complete` or not, and the best model's test scores, if any."""
 
 
-def require_logger(name: str | None) -> None:
-    """Check that the logger's package is there.
+def require_loggers(config: SearchConfig) -> None:
+    """Check that what the loggers need is there.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: a package is missing, or a storage's folder.
     """
+    name = config.log_to
     if name is not None and importlib.util.find_spec(name) is None:
         raise ConfigError(
             f"--log-to {name} needs {LOGGERS[name][0]}, which is not installed: pip install {LOGGERS[name][0]}"
         )
+    require_storage(config.storage)
 
 
-def make_logger(
+def make_loggers(
     config: SearchConfig,
     *,
     folder: Path,
@@ -46,8 +49,8 @@ def make_logger(
     ledger: Ledger,
     started: str,
     tell: Callable[[str], None],
-) -> Tolerant | None:
-    """Return the logger that `config` names, told of every trial that has ended already; None where it names none.
+) -> list[Tolerant]:
+    """Return the loggers that `config` names, told of every trial that has ended already.
 
     Args:
         config: the search's settings.
@@ -55,23 +58,29 @@ def make_logger(
         space: what is searched.
         ledger: the search's record.
         started: when the search began; with the folder, what tells it from other searches.
-        tell: is told in one line if the tracker fails; the search goes on without it.
+        tell: is told in one line if a logger fails; the search goes on without it.
     """
-    if config.log_to is None:
-        return None
     search_id = hashlib.blake2b(f"{folder.resolve()} {started}".encode(), digest_size=8).hexdigest()
-    _, module, maker = LOGGERS[config.log_to]
-    logger = Tolerant(
-        lambda: getattr(importlib.import_module(module), maker)(
-            folder=folder, space=space, config=config, search_id=search_id
-        ),
-        config.log_to,
-        tell,
-    )
-    for record in ledger.records.values():
-        if record.status is not Status.RUNNING:
-            logger.catch_up(record)
-    return logger
+    loggers: list[Tolerant] = []
+    if config.log_to is not None:
+        _, module, maker = LOGGERS[config.log_to]
+
+        def tracker() -> Logger:
+            logger: Logger = getattr(importlib.import_module(module), maker)(
+                folder=folder, space=space, config=config, search_id=search_id
+            )
+            return logger
+
+        loggers.append(Tolerant(tracker, config.log_to, tell))
+    if (url := config.storage) is not None:
+        about = {"name": folder.resolve().name, "search_id": search_id, "metric": f"valid/{config.metric}"}
+        # Its URL, which may have a password, is not repeated.
+        loggers.append(Tolerant(lambda: StudyCopy(url, **about, ledger=ledger), "--storage", tell))
+    for logger in loggers:
+        for record in ledger.records.values():
+            if record.status is not Status.RUNNING:
+                logger.catch_up(record)
+    return loggers
 
 
 class Tolerant:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -19,8 +20,10 @@ from distrecvae.search import driver, results
 from distrecvae.search.conduct import SUMMARY_FILE, Outcome, conduct
 from distrecvae.search.config import DEMO, SearchConfig
 from distrecvae.search.description import check_same, describe
+from distrecvae.search.extension import nothing_left
 from distrecvae.search.interruption import Interruption
-from distrecvae.search.loggers import require_logger
+from distrecvae.search.ledger import Ledger
+from distrecvae.search.loggers import make_loggers, require_loggers
 from distrecvae.search.nodes import require_shared
 from distrecvae.search.plan import Plan, check_memory, make_plan
 from distrecvae.search.space import SearchSpace, available_spaces
@@ -71,7 +74,7 @@ def search(
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     described = results.read_description(folder) if resume else None
-    require_logger(config.log_to)
+    require_loggers(config)
     warm = warm_start_of(config, space, described)
     if described is None and in_use(folder):
         raise ResultsError(
@@ -83,7 +86,8 @@ def search(
         split = load_split(config, folder) if session is None else session.split
         if described is not None:
             check_same(described, config, space, split, folder)
-            if described["status"] == results.FINISHED and config.trials == described["settings"]["trials"]:
+            if nothing_left(described, config, folder):
+                _copy_study(config, space, folder, described, console)
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         if session is None:
@@ -108,13 +112,13 @@ def search(
         return conduct(config, space, session, plan, folder, described, console, command)
 
 
-def dry_run(config: SearchConfig, *, folder: Path, verbose: bool) -> str:
+def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:
     """Return the resolved plan as text; writes nothing, starts no trial.
 
     Raises:
         DistrecvaeError: as `search` would.
     """
-    space = load_space(config)
+    space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     warm = warm_start_of(config, space, None)
     split = load_split(config, folder)
@@ -170,3 +174,15 @@ def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> None:
     """Write the demo's data set beside its results, so that the next commands have something to read."""
     if not (made := folder / SYNTHETIC_FOLDER).exists():
         save_dataset(split, made, {"source": DEMO, "seed": config.seed})
+
+
+def _copy_study(
+    config: SearchConfig, space: SearchSpace, folder: Path, described: dict[str, Any], console: Console
+) -> None:
+    """Copy the trials of a search that is over to its storage; trackers have heard of its end."""
+    copied = replace(config, log_to=None)
+    if copied.storage is not None:
+        ledger, begun = Ledger(folder, f"valid/{config.metric}"), described["started"]
+        about: dict[str, Any] = {"folder": folder, "space": space, "ledger": ledger, "started": begun}
+        for logger in make_loggers(copied, **about, tell=console.print):
+            logger.finish(complete=True, scores={})

@@ -39,6 +39,18 @@ def read_study_trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
         ) from error
 
 
+def cut_torn_line(path: Path) -> None:
+    """Cut off a last line that was not written to its end; make the file where there is none."""
+    if not path.exists():
+        path.touch()
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
+
+
 class NoLock(JournalFileOpenLock):
     """No lock a write: one driver writes, under the lock of the folder; a lock file would outlive a killed driver."""
 

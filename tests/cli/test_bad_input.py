@@ -159,6 +159,7 @@ EVALUATE = ["evaluate", "--model", "run/best", "--data", "data", "--threads", "1
 COMPARE = ["compare", "--data", "data", "--trials", "2", "--out", "out"]
 MODEL = "run/best/model.safetensors"
 OUT = ["--out", "out"]
+EXTEND = ["search", "--extend", "begun"]
 
 # what is typed; what lies there; what the line says
 CASES: dict[str, tuple[list[str], Given, list[str]]] = {
@@ -226,6 +227,16 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "an endless time budget": (search("--time-budget", "inf", *OUT), nothing, ["time_budget_s=inf"]),
     "a precision there is not": (search("--precision", "float8", *OUT), nothing, ["float8", "float32"]),
     "two places at once": (search(*OUT, "--name", "n"), nothing, ["--out out", "--name n"]),
+    "a storage there is not": (
+        search(*OUT, "--storage", "study.db"),
+        nothing,
+        ["storage='study.db'", "journal:"],
+    ),
+    "a storage without a folder": (
+        search(*OUT, "--storage", "sqlite:///absent/study.db"),
+        nothing,
+        ["there is no folder absent"],
+    ),
     # spaces
     "a range upside down": (
         search(*OUT),
@@ -382,6 +393,33 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
         resume(),
         written("begun/history.jsonl", b"\xff\xfe\n"),
         ["history.jsonl: line 1 is damaged"],
+    ),
+    "an extension of nothing": (
+        ["search", "--extend", "absent", "--trials", "50"],
+        nothing,
+        ["absent holds no search", "give --extend the results folder"],
+    ),
+    "an extension to fewer trials": ([*EXTEND, "--trials", "3"], nothing, ["--trials 3 is below the 4"]),
+    "an extension by another rule": (
+        [*EXTEND, "--max-passes", "9"],
+        nothing,
+        ["max_passes=200, now it is 9", "anew"],
+    ),
+    "an extension in another space": (
+        [*EXTEND, "--space", "recvae"],
+        nothing,
+        ["begun was begun with space='./space.yaml', now it is 'recvae'"],
+    ),
+    "an extension on other data": ([*EXTEND, "--data", "other"], nothing, ["fingerprint"]),
+    "an extension with a place": ([*EXTEND, *OUT], nothing, ["--extend begun", "leave --out out"]),
+    "an extension with a name": ([*EXTEND, "--name", "n"], nothing, ["leave --name out"]),
+    "an extension with a file": ([*EXTEND, "--config", "s.yaml"], nothing, ["leave --config out"]),
+    "an extension that resumes": ([*EXTEND, "--resume"], nothing, ["leave --resume out"]),
+    "an extension that may start": ([*EXTEND, "--resume-or-start"], nothing, ["leave --resume-or-start out"]),
+    "an extension without time": (
+        [*EXTEND, "--trials", "5", "--time-budget", "1"],
+        json_with("begun/search.json", status="finished", elapsed_s=2.0),
+        ["begun has used up its time budget of 1 s", "give a longer --time-budget"],
     ),
     # storage
     "a full disk at a search's start": (search(*OUT), storage(errno.ENOSPC), ["the disk is full"]),

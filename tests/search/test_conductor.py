@@ -84,6 +84,16 @@ def test_a_search_killed_at_any_write_ends_as_if_it_had_not_been(
         assert course(again.ledger) == course(whole.ledger), f"killed at write {at}"
 
 
+def test_a_search_that_grew_ends_as_one_begun_with_as_many_trials(tmp_path: Path) -> None:
+    config, small = (toy_search_config(trials=n) for n in (14, 5))
+    whole = open_conductor(tmp_path / "whole", config)
+    run_serially(whole, config)
+    run_serially(open_conductor(tmp_path / "grown", small), small)
+    grown = open_conductor(tmp_path / "grown", config)
+    run_serially(grown, config)
+    assert course(grown.ledger) == course(whole.ledger)
+
+
 def test_the_first_trial_is_the_default_configuration(tmp_path: Path) -> None:
     conductor = open_conductor(tmp_path, toy_search_config())
     task = conductor.next_task()

@@ -13,7 +13,7 @@ import pytest
 from distrecvae.errors import ConfigError
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.ledger import Ledger, Status, TrialRecord
-from distrecvae.search.loggers import Tolerant, make_logger, require_logger
+from distrecvae.search.loggers import Tolerant, make_loggers, require_loggers
 from distrecvae.search.space import SearchSpace
 from tests.search.reported import make_search
 
@@ -25,10 +25,9 @@ def config(name: str) -> SearchConfig:
 
 
 def open_logger(name: str, folder: Path, ledger: Ledger, said: list[str]) -> Tolerant:
-    logger = make_logger(
+    [logger] = make_loggers(
         config(name), folder=folder, space=SPACE, ledger=ledger, started="2026", tell=said.append
     )
-    assert logger is not None
     return logger
 
 
@@ -100,8 +99,8 @@ def test_a_missing_package_is_said_before_anything_starts(monkeypatch: pytest.Mo
     with pytest.raises(
         ConfigError, match="needs mlflow-skinny, which is not installed: pip install mlflow-skinny"
     ):
-        require_logger("mlflow")
-    require_logger(None)
+        require_loggers(SearchConfig(log_to="mlflow"))
+    require_loggers(SearchConfig())
     with pytest.raises(
         ConfigError, match="log_to='mlflw' is not one of mlflow, wandb; did you mean 'mlflow'"
     ):

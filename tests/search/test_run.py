@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from distrecvae.search.commands import command_line
+from distrecvae.search.commands import command_line, resume_command
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.run import load_space
 from distrecvae.search.space import SearchSpace
@@ -37,3 +38,15 @@ def test_the_command_line_can_be_pasted(program: str, start: str, monkeypatch: p
     # `python -m distrecvae compare` once told its user to type `python -m distrecvae.search compare`.
     monkeypatch.setattr(sys, "argv", [program, "--out", "my runs"])
     assert command_line() == f"{start} --out 'my runs'"
+
+
+@pytest.mark.parametrize(
+    ("typed", "goes_on"),
+    [
+        ("distrecvae search", "distrecvae search --resume --out runs/a"),
+        ("distrecvae search --name=a --resume", "distrecvae search --name=a --resume"),
+        ("distrecvae search --extend runs/a --trials 9", "distrecvae search --extend runs/a --trials 9"),
+    ],
+)
+def test_what_goes_on_is_said_as_it_was_typed(typed: str, goes_on: str) -> None:
+    assert resume_command(typed, Path("runs/a")) == goes_on

@@ -1,0 +1,108 @@
+"""`--extend`: a search goes on by what its folder says, and ends as one that had been begun so. Without Ray."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+
+from distrecvae.cli import main
+from distrecvae.data.dataset import Split
+from distrecvae.data.io import save_dataset
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.search import driver, tuning
+from distrecvae.search.conductor import Conductor
+from distrecvae.training.trial import run_trial
+from tests.cli.test_bad_input import RATE, without_ray
+
+TIMES = ["duration_s", "train_s", "evaluate_s"]
+
+
+def run_here(conductor: Conductor, split: Split, *_: object, **__: object) -> None:
+    """Run the trials in this process, one after the other."""
+    while (task := conductor.next_task()) is not None:
+        for report in run_trial(task, split.train, split.valid):
+            if conductor.heard(task.number, report):
+                break
+        conductor.finished(task.number)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a working directory with a data set and a space; searches run without Ray."""
+    save_dataset(synthetic_split(n_users=100, n_items=60, seed=1), tmp_path / "data", {})
+    (tmp_path / "space.yaml").write_text(RATE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    without_ray(monkeypatch)
+    monkeypatch.setattr(driver, "lend", lambda split, _: split)
+    monkeypatch.setattr(tuning, "run_trials", run_here)
+    monkeypatch.setattr("distrecvae.search.conduct._report", lambda _: "")  # seconds; test_report.py has it
+    return tmp_path
+
+
+def search(*options: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", *options])
+    assert isinstance(stopped.value.code, int)
+    return stopped.value.code
+
+
+def begin(*options: str) -> int:
+    rule = ("--max-passes", "12", "--min-passes", "4", "--concurrent", "1", "--seed", "4")
+    return search("--data", "data", "--space", "./space.yaml", *rule, *options)
+
+
+def tables(folder: str) -> list[Any]:
+    """Return all that a search found, without its seconds."""
+    read = [pd.read_parquet(Path(folder) / f"{name}.parquet") for name in ("trials", "history")]
+    kept: list[Any] = [table.drop(columns=TIMES, errors="ignore").to_dict("list") for table in read]
+    return [*kept, json.loads(Path(folder, "best/metrics.json").read_text(encoding="utf-8"))]
+
+
+def test_an_extended_search_ends_as_one_begun_with_as_many_trials(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert begin("--trials", "6", "--out", "whole") == 0
+    assert begin("--trials", "2", "--out", "grown") == 0
+    # Neither the space's file nor what was typed is needed, nor that it stays where it was.
+    Path("space.yaml").unlink()
+    shutil.move("grown", "moved")
+    capsys.readouterr()
+    assert search("--extend", "moved", "--trials", "6") == 0
+    assert "6 of 6 trials" in capsys.readouterr().out
+    assert repr(tables("moved")) == repr(tables("whole"))
+    assert json.loads(Path("moved/search.json").read_text(encoding="utf-8"))["settings"]["trials"] == 6
+    before = Path("moved/history.jsonl").read_bytes()
+    assert search("--extend", "moved") == 0
+    assert "6 of 6 trials" in capsys.readouterr().out
+    assert Path("moved/history.jsonl").read_bytes() == before
+
+
+def test_a_search_that_ran_out_of_time_gets_more(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # On a busy machine a millisecond may be over before the first trial is asked for: no model, status 1.
+    status = begin("--trials", "4", "--out", "short", "--time-budget", "0.001")
+    ended = "1 of 4 trials (1 stopped)" if status == 0 else "0 of 4 trials"
+    assert ended in capsys.readouterr().out
+    assert search("--extend", "short") == status
+    assert ended in capsys.readouterr().out, "no time, no trials"
+    assert search("--extend", "short", "--time-budget", "3600") == 0
+    assert "4 of 4 trials" in capsys.readouterr().out
+    assert search("--extend", "short", "--trials", "5") == 0, "the longer time was written down"
+    assert "5 of 5 trials" in capsys.readouterr().out
+
+
+def test_a_storage_is_told_of_an_extension_and_of_a_search_that_was_over(here: Path) -> None:
+    assert begin("--trials", "2", "--out", "mine", "--storage", "sqlite:///study.db") == 0
+    assert search("--extend", "mine", "--trials", "3") == 0
+    assert search("--extend", "mine", "--storage", "journal:late.journal") == 0
+    database = optuna.storages.RDBStorage("sqlite:///study.db")
+    journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend("late.journal"))
+    for storage in (database, journal):
+        trials = storage.get_all_trials(storage.get_study_id_from_name("mine"))
+        assert [trial.user_attrs["trial"] for trial in trials] == [0, 1, 2]
+    database.engine.dispose()
