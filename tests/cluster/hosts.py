@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -163,6 +164,12 @@ class Hosts:
                     ["ip", "netns", "exec", name, *inside, "bash", "-e", "-c", script], stdout=log, stderr=log
                 )
             )
+
+
+def listens(port: int) -> bool:
+    """Tell whether something on this machine listens on the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _find(name: str) -> str | None:
