@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from distrecvae.cli import search
@@ -226,6 +228,14 @@ def test_python_ray_and_torch_are_the_packages_own_wherever_they_are_named() -> 
     (release,) = re.findall(r'__version__ = "(\d+\.\d+)', image)
     for name in ("Dockerfile", "kuberay-rayjob.yaml"):
         assert set(re.findall(r"REGISTRY/distrecvae:(\S+)", text(name))) == {release}
+
+
+def test_all_that_the_cluster_parts_bring_has_its_version() -> None:
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    versions = {canonicalize_name(line.split("==")[0]) for line in constraints.splitlines() if "==" in line}
+    for requirement in map(Requirement, distribution("ray").requires or []):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": "default"}):
+            assert canonicalize_name(requirement.name) in versions, requirement
 
 
 def test_the_versions_that_are_installed_everywhere_allow_the_clouds_clients() -> None:

@@ -23,7 +23,7 @@ from tests.cluster.hosts import Hosts, listens, why_not
 
 ROOT = Path(__file__).parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
-TRIALS = 8
+TRIALS = 6
 PASSES = 120
 PORT = "28265"
 SPACE = """
@@ -142,6 +142,9 @@ def test_a_search_on_three_hosts_outlives_one_of_them(
             wait(lambda: bool(reported()), "no trial reports")
             first_s = time.monotonic() - begun
             wait(lambda: len(reported()) >= 4, "not all workers work")
+            wait(
+                lambda: "ray::ImplicitFunc" in hosts.ssh(2, "ps -eo args").stdout, "no trial on the last host"
+            )
             hosts.cut(2)
             cut_at = time.monotonic()
             at_cut = len(reported())
