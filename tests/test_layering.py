@@ -20,6 +20,7 @@ LAYERS = {
     "rng": 0,
     "files": 0,
     "packaged": 0,
+    "job": 0,
     "data": 1,
     "metrics": 1,
     "models": 2,

@@ -23,6 +23,10 @@ GRACE_S = 10.0
 LOST_GRACE_S = 3.0
 """The same once Ray is gone: Ray's own reaction, an exit with pages of its logs, comes after about 14 s."""
 
+ECHO_S = 1.0
+"""SIGTERM so soon after the first signal is the same wish: `timeout`, `ray job stop` and parents that pass it on send
+it to a process and to its children or its group."""
+
 INTERRUPTED = 130
 _PATIENT_S = 1.0
 _LOOK_EVERY_S = 1.0
@@ -81,6 +85,7 @@ class Interruption:
         self.last_words: Callable[[], None] = lambda: None
         self._reason: str | None = None
         self._signals = 0
+        self._first_at = 0.0
         self._deadline: float | None = None
         self._closed = threading.Event()
         self._watched: tuple[Endpoint, ...] = ()
@@ -136,9 +141,13 @@ class Interruption:
             undo()
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        now = time.monotonic()
+        if self._signals and number != signal.SIGINT and now - self._first_at < ECHO_S:
+            return
         self._signals += 1
         if self._signals > 1:
             raise KeyboardInterrupt
+        self._first_at = now
         self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
         print("\nstopping; once more stops at once", file=sys.stderr, flush=True)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 NETWORK = "10.77.31"
 PREFIX = "drh"
 NEEDED = ("ip", "sshd", "ssh-keygen", "rsync", "unshare")
+INSIDE = ("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child")
 
 # Folders under /root and /tmp that Python itself lives in stay visible there.
 INIT = """
@@ -37,10 +39,12 @@ exec {sshd} -D -e -f /dev/null -h {base}/hostkey -o PermitRootLogin=prohibit-pas
   -o UsePAM=no -o MaxStartups=100 -o MaxSessions=100 -o PidFile=none
 """
 
-# What the cluster file's setup finds already there: an installer that has nothing to do, and the package's Python.
+# What the cluster file's setup finds already there: an installer that has nothing to do, and the package's Python. Ray
+# looks more often than by itself (after 5 s for workers to start, after a minute for a host that is gone).
 PROFILE = """
 export PYTHONPATH=$HOME/distrecvae OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore
-export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=3000 RAY_health_check_failure_threshold=3
+export RAY_health_check_period_ms=500 RAY_health_check_timeout_ms=2000 RAY_health_check_failure_threshold=3
+export AUTOSCALER_UPDATE_INTERVAL_S=1
 """
 
 
@@ -54,10 +58,20 @@ def why_not() -> str:
         return f"needs {', '.join(missing)} (Debian: openssh-server iproute2 rsync)"
     if importlib.util.find_spec("aiohttp_cors") is None:
         return "needs Ray's dashboard (pip install '.[cluster]')"
-    made = subprocess.run(["ip", "netns", "add", f"{PREFIX}-probe"], capture_output=True, check=False)
-    if made.returncode:
-        return "needs network namespaces"
-    subprocess.run(["ip", "netns", "del", f"{PREFIX}-probe"], check=True)
+    probe = f"{PREFIX}probe"
+    tried = [
+        ["ip", "netns", "add", probe],
+        ["ip", "link", "add", f"{probe}b", "type", "bridge"],
+        ["ip", "link", "add", f"{probe}h", "type", "veth", "peer", "name", "eth0", "netns", probe],
+        [*INSIDE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+    ]
+    try:
+        for command in tried:
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                return f"needs a machine that allows `{' '.join(command)}`"
+    finally:
+        for thing in (["link", "del", f"{probe}h"], ["link", "del", f"{probe}b"], ["netns", "del", probe]):
+            subprocess.run(["ip", *thing], capture_output=True, check=False)
     return ""
 
 
@@ -156,13 +170,18 @@ class Hosts:
             base=self.base,
             sshd=_find("sshd"),
         )
-        inside = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child"]
         with (self.base / f"host{number}.log").open("wb") as log:
             self._hosts.append(
                 subprocess.Popen(
-                    ["ip", "netns", "exec", name, *inside, "bash", "-e", "-c", script], stdout=log, stderr=log
+                    ["ip", "netns", "exec", name, *INSIDE, "bash", "-e", "-c", script], stdout=log, stderr=log
                 )
             )
+
+
+def listens(port: int) -> bool:
+    """Tell whether something on this machine listens on the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _find(name: str) -> str | None:

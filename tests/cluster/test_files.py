@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from ray.autoscaler._private.util import prepare_config, validate_config
+
+from distrecvae.cli import search
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
@@ -147,10 +151,13 @@ def test_the_rayjob_has_the_parts_that_kuberay_reads() -> None:
         "ttlSecondsAfterFinished",
     }
     assert set(spec) == known | {"rayClusterSpec"}
-    assert spec["submissionMode"] in ("K8sJobMode", "HTTPMode")
-    assert "--resume-or-start" in spec["entrypoint"], "begun again, it must go on"
-    assert spec["shutdownAfterJobFinishes"] is True
-    assert spec["backoffLimit"] > 0
+    # KubeRay's own rules (validation.go): a DNS label of at most 47 characters; time to live only after a shutdown.
+    assert re.fullmatch(r"[a-z]([-a-z0-9]{0,45}[a-z0-9])?", job["metadata"]["name"])
+    assert isinstance(spec["ttlSecondsAfterFinished"], int)
+    assert spec["ttlSecondsAfterFinished"] >= 0
+    assert spec["shutdownAfterJobFinishes"] is True, (
+        "a new try would begin beside the cluster of the one before"
+    )
     cluster = spec["rayClusterSpec"]
     assert cluster["rayVersion"] == pinned("ray")
     assert cluster["authOptions"] == {"mode": "token"}
@@ -169,6 +176,26 @@ def test_the_rayjob_has_the_parts_that_kuberay_reads() -> None:
         assert container["resources"]["requests"] == container["resources"]["limits"]
     for option in re.findall(r"(?:--data|--out) (\S+)", spec["entrypoint"]):
         assert option.startswith("/shared/")
+
+
+def test_a_job_goes_on_by_itself_wherever_it_is_submitted() -> None:
+    """Its entry point begins again what died; KubeRay begins a job again whose cluster died."""
+    spec = load("kuberay-rayjob.yaml")["spec"]
+    page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
+    (submitted,) = re.findall(r"ray job submit .*? -- \\\n((?:.*\\\n)*.*\n)", page)
+    for entrypoint in (spec["entrypoint"], submitted.replace("\\\n", " ")):
+        assert entrypoint.split()[:3] == ["python", "-m", "distrecvae.job"]
+        assert "--out /shared/" in entrypoint, "begun again, it must find its folder"
+        # Fails on what a search does not know.
+        options = search.command.make_context("job", entrypoint.split()[3:]).params
+        assert options["elastic"], "nodes that come and go"
+    # Retries of the whole job, each with a new cluster. In InteractiveMode KubeRay refuses them; in K8sJobMode the end
+    # of the pod that submits would cost one, too. `submitterConfig.backoffLimit` is another thing: of that pod alone.
+    assert spec["submissionMode"] == "HTTPMode"
+    assert isinstance(spec["backoffLimit"], int)
+    assert spec["backoffLimit"] > 0
+    assert "submitterConfig" not in spec
+    assert spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["restartPolicy"] == "Never"
 
 
 def test_python_ray_and_torch_are_the_packages_own_wherever_they_are_named() -> None:
@@ -201,6 +228,14 @@ def test_python_ray_and_torch_are_the_packages_own_wherever_they_are_named() -> 
     (release,) = re.findall(r'__version__ = "(\d+\.\d+)', image)
     for name in ("Dockerfile", "kuberay-rayjob.yaml"):
         assert set(re.findall(r"REGISTRY/distrecvae:(\S+)", text(name))) == {release}
+
+
+def test_all_that_the_cluster_parts_bring_has_its_version() -> None:
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    versions = {canonicalize_name(line.split("==")[0]) for line in constraints.splitlines() if "==" in line}
+    for requirement in map(Requirement, distribution("ray").requires or []):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": "default"}):
+            assert canonicalize_name(requirement.name) in versions, requirement
 
 
 def test_the_versions_that_are_installed_everywhere_allow_the_clouds_clients() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,11 +19,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from tests.cluster.hosts import Hosts, why_not
+from tests.cluster.hosts import Hosts, listens, why_not
 
 ROOT = Path(__file__).parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
-TRIALS = 8
+TRIALS = 6
 PASSES = 120
 PORT = "28265"
 SPACE = """
@@ -114,9 +113,9 @@ def test_a_search_on_three_hosts_outlives_one_of_them(
 
     before = [hosts.received_bytes(number) for number in range(3)]
     search = (
-        f"python -m distrecvae.search --data {hosts.shared}/data/data --space {hosts.base}/space.yaml --out {out}"
+        f"python -m distrecvae.job --data {hosts.shared}/data/data --space {hosts.base}/space.yaml --out {out}"
         f" --trials {TRIALS} --max-passes {PASSES} --scheduler none --sampler random --checkpoint-every 1"
-        " --elastic --concurrent 4 --gpus-per-trial 0 --resume-or-start"
+        " --elastic --concurrent 4 --gpus-per-trial 0"
     )
     # The tunnel is a foreground command of the person's own: here, a child that ends with the test.
     with subprocess.Popen(
@@ -130,7 +129,7 @@ def test_a_search_on_three_hosts_outlives_one_of_them(
         try:
             address = f"http://127.0.0.1:{PORT}"
             submit = ["job", "submit", "--address", address, "--submission-id", "search", "--no-wait", "--"]
-            wait(lambda: _listens(int(PORT)), "no tunnel")
+            wait(lambda: listens(int(PORT)), "no tunnel")
             refused = subprocess.run(
                 [RAY, "job", "list", "--address", address],
                 env={**environment, "HOME": "/nonexistent", "RAY_AUTH_TOKEN": "0" * len(token)},
@@ -143,6 +142,9 @@ def test_a_search_on_three_hosts_outlives_one_of_them(
             wait(lambda: bool(reported()), "no trial reports")
             first_s = time.monotonic() - begun
             wait(lambda: len(reported()) >= 4, "not all workers work")
+            wait(
+                lambda: "ray::ImplicitFunc" in hosts.ssh(2, "ps -eo args").stdout, "no trial on the last host"
+            )
             hosts.cut(2)
             cut_at = time.monotonic()
             at_cut = len(reported())
@@ -196,8 +198,3 @@ def test_a_search_on_three_hosts_outlives_one_of_them(
         f"\nray up {up_s:.1f} s, to the first report {first_s:.1f} s, from the cut to the end {ended_s:.1f} s"
     )
     print(f"received by head and workers: {received} bytes")
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,86 @@
+"""Owns a job's entry point where nothing begins a job again: a search that goes on by itself after its process died.
+
+python -m distrecvae.job --data ... --out ...          the options of `python -m distrecvae.search`
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 300.0, 300.0)
+"""How long the job waits before it begins again the first time, the second, ...; afterwards it gives up."""
+
+DONE = frozenset({0, 1, 2, 130})
+"""Statuses of a search that has ended, was refused, or was interrupted by somebody: it is not begun again."""
+
+INTERRUPTED, REFUSED = 130, 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(options: Sequence[str]) -> int:
+    """Run a search with these options to its end; return its exit status."""
+    if not any(option.split("=")[0] in ("--out", "--name", "--help", "-h") for option in options):
+        _say("error: a job that is begun again must find its folder; give --out or --name")
+        return REFUSED
+    going_on = [] if "--resume-or-start" in options else ["--resume-or-start"]
+    return keep_going([sys.executable, "-m", "distrecvae.search", *options, *going_on])
+
+
+def keep_going(command: Sequence[str], pauses_s: Sequence[float] = PAUSES_S) -> int:
+    """Run a command, again each time that it dies; return the last exit status.
+
+    SIGTERM and SIGHUP are passed on. Ctrl-C is not: a terminal tells the whole process group. After any of them
+    nothing is begun again.
+
+    Args:
+        command: what is run; its exit status says whether it has ended.
+        pauses_s: how long to wait before each new beginning.
+    """
+    child: subprocess.Popen[bytes] | None = None
+    heard: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        heard.append(number)
+        if child is not None and number != signal.SIGINT:
+            child.send_signal(number)
+
+    listened = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, note) for number in listened}
+    try:
+        for again in range(len(pauses_s) + 1):
+            child = subprocess.Popen(command)  # noqa: S603  (what the person typed)
+            if heard:  # while the child was made: it may have missed it
+                child.terminate()
+            status = child.wait()
+            child = None
+            ended = f"status {status}" if status >= 0 else f"signal {-status} ({signal.strsignal(-status)})"
+            if status in DONE or heard:
+                break
+            if again == len(pauses_s):
+                _say(f"the search ended by {ended} again: after {again} new beginnings the job gives up")
+                break
+            _say(
+                f"the search ended by {ended}; it goes on in {pauses_s[again]:g} s ({again + 1} of {len(pauses_s)})"
+            )
+            until = time.monotonic() + pauses_s[again]
+            while time.monotonic() < until and not heard:
+                time.sleep(0.05)
+            if heard:
+                return INTERRUPTED
+        return status if status >= 0 else 128 - status
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

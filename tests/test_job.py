@@ -1,0 +1,146 @@
+"""A job's entry point: when it begins a search again, when not, and a real search whose driver is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from distrecvae.job import DONE, INTERRUPTED, REFUSED, keep_going, main
+from tests.search.conftest import make_site
+from tests.search.test_interruption import LOOPING
+
+
+def counting(folder: Path, then: str) -> list[str]:
+    """A command that notes each of its runs, then does what `then` says; $runs is how many there were."""
+    return ["sh", "-c", f"echo >> {folder}/runs; runs=$(wc -l < {folder}/runs); {then}"]
+
+
+def runs(folder: Path) -> int:
+    return (folder / "runs").read_bytes().count(b"\n") if (folder / "runs").exists() else 0
+
+
+def wait_for_runs(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while runs(folder) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("status", sorted(DONE))
+def test_what_has_ended_is_not_begun_again(status: int, tmp_path: Path) -> None:
+    assert keep_going(counting(tmp_path, f"exit {status}"), [0.0, 0.0]) == status
+    assert runs(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [("kill -9 $$", "signal 9 (Killed)"), ("exit 139", "status 139"), ("exit 3", "status 3")],
+)
+def test_what_died_is_begun_again(
+    then: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keep_going(counting(tmp_path, f"[ $runs = 3 ] || {then}"), [0.0, 0.1, 0.0]) == 0
+    assert runs(tmp_path) == 3
+    assert capsys.readouterr().err.splitlines() == [
+        f"the search ended by {said}; it goes on in 0 s (1 of 3)",
+        f"the search ended by {said}; it goes on in 0.1 s (2 of 3)",
+    ]
+
+
+def test_what_dies_each_time_is_given_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert keep_going(counting(tmp_path, "kill -9 $$"), [0.0, 0.0]) == 137
+    assert runs(tmp_path) == 3
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "the search ended by signal 9 (Killed) again: after 2 new beginnings the job gives up"
+
+
+@pytest.mark.parametrize("then", ["exec sleep 30", "kill -9 $$"], ids=["while it runs", "in a pause"])
+def test_a_job_that_is_to_end_begins_nothing_again(then: str, tmp_path: Path) -> None:
+    code = f"import sys; from distrecvae import job; sys.exit(job.keep_going({counting(tmp_path, then)}, [60.0]))"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+        wait_for_runs(tmp_path, 1)
+        if "sleep" not in then:
+            assert process.stderr is not None
+            assert "goes on in 60 s" in process.stderr.readline()
+        process.terminate()  # this process alone: its child is told by it
+        assert process.wait(20) == (128 + signal.SIGTERM if "sleep" in then else INTERRUPTED)
+    assert runs(tmp_path) == 1
+
+
+def test_sigterm_to_the_whole_group_is_heard_once_by_the_search(tmp_path: Path) -> None:
+    # As `timeout` and `ray job stop` send it; the job passes it on, too.
+    search = LOOPING.replace("CHECK", "stop.reason and (time.sleep(0.5), stop.check())")
+    code = f"import sys; from distrecvae import job; sys.exit(job.keep_going([sys.executable, '-c', {search!r}]))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, process_group=0
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.communicate(timeout=30)[0] == "stopped: interrupted by SIGTERM\n"
+        assert process.returncode == 0
+
+
+def test_a_job_without_a_folder_of_its_own_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--data", "data/mine"]) == REFUSED
+    said = capsys.readouterr().err
+    assert said == "error: a job that is begun again must find its folder; give --out or --name\n"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_search_whose_driver_is_killed_goes_on_to_its_end(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    history = tmp_path / "out/history.jsonl"
+    options = [
+        "--trials",
+        "3",
+        "--max-passes",
+        "24",
+        "--scheduler",
+        "none",
+        "--concurrent",
+        "1",
+        "--out",
+        "out",
+    ]
+    arguments = ["distrecvae.job" if a == "distrecvae.search" else a for a in site.arguments(*options)]
+    with subprocess.Popen(
+        arguments,
+        cwd=tmp_path,
+        env=site.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as job:
+        try:
+            deadline = time.monotonic() + 120
+            while not history.exists() or history.read_bytes().count(b"\n") < 8:  # 6 reports a trial
+                assert time.monotonic() < deadline
+                assert job.poll() is None
+                time.sleep(0.01)
+            (driver,) = psutil.Process(job.pid).children()
+            driver.kill()
+            written = history.read_bytes()
+            said, _ = job.communicate(timeout=120)
+        finally:
+            job.terminate()
+    assert job.returncode == 0, said
+    assert said.count("the search ended by signal 9 (Killed); it goes on in 1 s (1 of 10)") == 1
+    assert "Traceback" not in said
+    table = pd.read_parquet(tmp_path / "out/trials.parquet")
+    assert table["trial"].tolist() == [0, 1, 2]
+    assert set(table["status"]) == {"finished"}
+    points = pd.read_parquet(tmp_path / "out/history.parquet")
+    assert len(points) == 18
+    assert history.read_bytes().startswith(written[: written.rfind(b"\n")]), "what was reported was not kept"
+    assert not points.duplicated(["trial", "passes"]).any()
+    assert (tmp_path / "out/best/model.safetensors").exists()
