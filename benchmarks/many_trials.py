@@ -23,7 +23,7 @@ from rich.console import Console
 
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.search import run
+from distrecvae.search import conduct, run
 from distrecvae.search.config import SearchConfig
 from distrecvae.search.ledger import Status, TrialRecord
 from distrecvae.search.progress import Progress
@@ -144,7 +144,7 @@ def main() -> None:
         concurrent=2,
         seed=3,
     )
-    vars(run)["Progress"] = Clock
+    vars(conduct)["Progress"] = Clock
     load = os.getloadavg()[0]
     started = time.monotonic()
     done = run.search(

@@ -78,14 +78,21 @@ def test_a_job_that_is_to_end_begins_nothing_again(then: str, tmp_path: Path) ->
 def test_sigterm_to_the_whole_group_is_heard_once_by_the_search(tmp_path: Path) -> None:
     # As `timeout` and `ray job stop` send it; the job passes it on, too.
     search = LOOPING.replace("CHECK", "stop.reason and (time.sleep(0.5), stop.check())")
+    search = search.replace("Interruption()", "Interruption()\nstop.goes_on = 'the command'")
     code = f"import sys; from distrecvae import job; sys.exit(job.keep_going([sys.executable, '-c', {search!r}]))"
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, process_group=0
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGTERM)
-        assert process.communicate(timeout=30)[0] == "stopped: interrupted by SIGTERM\n"
+        out, err = process.communicate(timeout=30)
+        assert out == "stopped: interrupted by SIGTERM\n"
+        assert err == "\nstopping; once more stops at once; to go on: the command\n"
         assert process.returncode == 0
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
-from ray.tune import Callback
+from ray.tune import Callback, PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -100,12 +101,13 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
         self._conductor = conductor
         self._refresh = refresh
         self._lost = lost
+        self._ended: list[Trial] = []
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's function returned, or it was stopped (and the conductor knows already)."""
         with _ours():
             self._conductor.finished(number_of(trial))
-        _forget(trial)
+        self._ended.append(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """Tune gave a trial up: its process died more often than it is run again, or at a bad moment."""
@@ -120,7 +122,7 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
                     f" kills it); see trials/{number:05d} and Ray's logs"
                 )
                 self._conductor.failed(number, Status.FAILED, reason)
-        _forget(trial)
+        self._ended.append(trial)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's process died; Tune runs the trial again."""
@@ -128,15 +130,35 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
             self._lost(number_of(trial))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
-        """Tune went once around its loop."""
+        """Tune went once around its loop: all that it does at a trial's end is done."""
+        for trial in self._ended:
+            _forget(trial)
+        self._ended.clear()
         with _ours():
             self._refresh()
 
 
 def _forget(trial: Trial) -> None:
-    """Drop Tune's statistics of an ended trial, 60 kB each that nobody reads: the ledger has the reports."""
+    """Drop what Tune keeps of an ended trial to the end of the search and nobody reads: the ledger has it all.
+
+    That is statistics of every metric (60 kB), its task in four copies, its last result, an answer of its worker that
+    was never fetched. Its resources are the same for all trials. The object itself stays in Tune's lists, with its
+    number.
+    """
     trial.run_metadata.metric_analysis.clear()
     trial.run_metadata.metric_n_steps.clear()
+    trial.run_metadata.last_result = {}
+    trial.evaluated_params = {}
+    trial.config = trial._Trial__unresolved_config = {"task": {"number": number_of(trial)}}
+    trial._default_result_or_future = None
+    trial.placement_group_factory = _one_for_all(trial.placement_group_factory)
+    trial._default_placement_group_factory = trial.placement_group_factory
+
+
+@lru_cache(maxsize=1)
+def _one_for_all(resources: PlacementGroupFactory) -> PlacementGroupFactory:
+    """Return the first of equal ones."""
+    return resources
 
 
 # Tune adds its own keys to every result (time_total_s, node_ip, ...).

@@ -138,7 +138,7 @@ def conduct(
         # All trials may have ended, but nothing is published yet.
         say(f"\n{summary(None, session.stop.reason)}")
 
-    session.stop.last_words = last_words
+    session.stop.last_words, session.stop.goes_on = last_words, resume_command(command, folder)
     try:
         try:
             conductor.settle()

@@ -79,10 +79,13 @@ class Interruption:
 
     Attributes:
         last_words: what a search wants done before its process is ended: its tables written, its summary shown.
+        goes_on: the command that goes on with the search. It is shown at once: the next signal, or a Ray that was told
+            to end as well and takes its driver along, leaves no time for last words.
     """
 
     def __init__(self) -> None:
         self.last_words: Callable[[], None] = lambda: None
+        self.goes_on = ""
         self._reason: str | None = None
         self._signals = 0
         self._first_at = 0.0
@@ -149,7 +152,8 @@ class Interruption:
             raise KeyboardInterrupt
         self._first_at = now
         self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
-        print("\nstopping; once more stops at once", file=sys.stderr, flush=True)
+        words = f"\nstopping; once more stops at once{self.goes_on and f'; to go on: {self.goes_on}'}"
+        print(words, file=sys.stderr, flush=True)
 
     def _ask(self, reason: str, grace_s: float) -> None:
         if self._reason is None:
