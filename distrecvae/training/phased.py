@@ -14,7 +14,7 @@ from distrecvae.models.layers import Draws, load_parameters
 from distrecvae.models.phases import Objective, Phase
 from distrecvae.models.precision import product_dtype
 from distrecvae.models.sparse import SparseRows
-from distrecvae.training.entry import Entry, score_bytes
+from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
 from distrecvae.training.gradient import gradient
 from distrecvae.training.noise import Noise
 from distrecvae.training.passes import Passes, fresh_module
@@ -208,7 +208,11 @@ def phased(config_class: type, network: Callable[..., torch.nn.Module]) -> Entry
         config: Any, train: InteractionMatrix, *, device: torch.device, precision: Precision
     ) -> tuple[int, int]:
         held, saved = plain.memory(config, train, device=device, precision=precision)
-        # Training users may be scored and ranked beside what a step holds.
+        with torch.device("meta"):
+            module: Any = network(config, train.n_items, None)
+        numbers = [sum(value.numel() for value in part.parameters()) for part in (module, module.scorer)]
+        # Of the best model only the part that scores is kept. Training users may be ranked beside what a step holds.
+        saved -= FLOAT_BYTES * (numbers[0] - numbers[1])
         return held + score_bytes(train.n_users, train.n_items), saved
 
     plain = gradient(config_class, network)
