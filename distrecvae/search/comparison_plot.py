@@ -30,13 +30,12 @@ def save_plot(path: Path, rows: Sequence[Row], metric: str, title: str) -> None:
             f"{mean:.3f}", (mean, place), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8
         )
     axes.set_yticks(range(len(order)), [row.name for row, _ in order])
-    axes.invert_yaxis()
-    axes.set_xlabel(f"{TITLES[metric]}: test (dot, 95 % interval), validation (ring)")
+    axes.set_ylim(len(order) - 0.4, -0.8)  # best first, with room for the first one's number
+    axes.set_xlabel(
+        f"{TITLES[metric]}: test (dot, 95 % interval), validation (ring)\n"
+        f"grey: behind the best, p < {LEVEL:g} (paired t-test, Holm)"
+    )
     axes.set_title(title, loc="left", fontsize=11)
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.text(
-        0.995, 0.005, f"grey: behind the best, p < {LEVEL:g} (paired, Holm)", ha="right", va="bottom", fontsize=7,
-        color="#555555",
-    )  # fmt: skip
     FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
