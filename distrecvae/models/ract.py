@@ -80,6 +80,11 @@ class RaCTConfig:
             require_number(name, getattr(self, name), above=0)
         self.actor()
 
+    @property
+    def pretraining_passes(self) -> int:
+        """Passes before actor and critic are trained together."""
+        return self.actor_passes + self.critic_passes
+
     def actor(self) -> MultVAEConfig:
         """Return the actor's settings."""
         return MultVAEConfig(

@@ -96,8 +96,9 @@ def conduct(
         elapsed_s=elapsed_s,
         warm_starts=warm.points(space) if warm is not None else (),
     )
-    for line in (plan.headline(), *([warm.text()] if warm is not None else [])):
-        say(line)
+    for line in (plan.headline(), plan.remark(), "" if warm is None else warm.text()):
+        if line:
+            say(line)
 
     def write_state(status: str) -> None:
         tables.write()

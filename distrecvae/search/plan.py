@@ -63,6 +63,17 @@ class Plan:
             f" {self.slots.concurrent} at once, each on {self.slots.cpus} CPU{gpus}."
         )
 
+    def remark(self) -> str:
+        """Return what a person would want to know before the search starts, in a line; nothing where all is well."""
+        first = registry.config_from_dict(self.config.model, self.space.default_config())
+        before = getattr(first, "pretraining_passes", 0)
+        if before < self.trial_passes:
+            return ""
+        return (
+            f"The first trial's pre-training takes {before} passes and a trial gets {self.trial_passes}: its last phase"
+            f" is never reached. Raise --max-passes well above {before}, or give a --space with shorter phases."
+        )
+
     def text(self) -> str:
         """Return the whole plan for `--dry-run`."""
         rungs = ", ".join(map(str, self.rule.rungs(0))) or "none"
@@ -83,6 +94,7 @@ class Plan:
             ("memory", f"{self._shared()}, about {_mib(self.trial_bytes)} a trial"),
             ("storage", f"at most about {_mib(self.storage_bytes)}"),
         ]
+        rows += [("note", remark)] if (remark := self.remark()) else []
         lines = [f"{name:<12}{value}" for name, value in rows]
         described = [("parameter", "range", "first trial"), *self.space.describe()]
         names, ranges = (max(len(row[i]) for row in described) + 2 for i in (0, 1))

@@ -75,3 +75,14 @@ def test_a_model_that_one_pass_solves_has_no_rungs() -> None:
     assert "scheduler   none" in solved.text()
     assert "at most 5 passes" in solved.text()
     assert "5 trials of at most 1 pass," in solved.headline()
+
+
+def test_pre_training_that_leaves_nothing_of_the_budget_is_said() -> None:
+    # In a comparison of 120 passes RaCT's published 100 + 50 had never come to its joint training, silently.
+    facts = DeviceFacts("a CPU", "float32", 0)
+    short = plan(facts, 0, model="ract", max_passes=150)
+    assert "pre-training takes 150 passes and a trial gets 150" in short.remark()
+    assert short.remark() in short.text()
+    for enough in (plan(facts, 0, model="ract", max_passes=151), plan(facts, 0, model="multvae")):
+        assert enough.remark() == ""
+        assert "note" not in enough.text()
