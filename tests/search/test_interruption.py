@@ -14,9 +14,11 @@ import pytest
 
 from distrecvae.search.interruption import Endpoint, Interruption, StopSearch
 
-# Locking a mutex twice: no signal handler of Python's runs in there, as in a call into a Ray that is gone.
+# Locking a mutex twice: no signal handler of Python's runs in there, as in a call into a Ray that is gone. Tests that
+# are run under nohup hand on that SIGHUP is ignored.
 STUCK = """
-import ctypes, sys
+import ctypes, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from distrecvae.search import interruption
 interruption.GRACE_S = 0.5
 stop = interruption.Interruption()
