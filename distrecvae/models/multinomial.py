@@ -102,13 +102,13 @@ class Multinomial:
             torch.addcmul(-observed, counts[:, None], sweep.mean, out=code_gradient).div_(rows.n_rows)
             if row_weights is not None:
                 code_gradient.mul_(row_weights[:, None])
-        ones *= -1 / rows.n_rows
         if row_weights is not None:
             ones *= torch.cat([row_weights, row_weights.new_zeros(1)])[rows.row_of]
-        if weight_gradient is not None:
-            scatter_sum(rows, ones, code, out=weight_gradient)
         if bias_gradient is not None:
-            bias_gradient.zero_().index_add_(0, rows.items, ones)
+            # Counted, then divided once: a sum of 1 / n_rows has the rounding of 1 / n_rows in each of its terms.
+            bias_gradient.zero_().index_add_(0, rows.items, ones).div_(-rows.n_rows)
+        if weight_gradient is not None:
+            scatter_sum(rows, ones.mul_(-1 / rows.n_rows), code, out=weight_gradient)
         if again:
             pull = counts / rows.n_rows / sweep.total
             if row_weights is not None:
@@ -125,14 +125,13 @@ class Multinomial:
         return losses
 
     def _ones(self, code: torch.Tensor) -> torch.Tensor:
-        """Return the code of the bias, (n_rows, n_columns): the bias is the weight of a code that is always one.
+        """Return the code of the bias, (n_rows, BIAS_PARTS): the bias is the weight of a code that is always one.
 
-        Where products are rounded the rows take turns among some columns, whose products are then added up: the more
-        parts, the smaller is what rounding does to their sum.
+        The rows take turns among some columns, whose products are then added up: the more parts, the smaller is what
+        rounding does to their sum. In single precision it makes the sum as exact as a pairwise one.
         """
-        n_rows, n_columns = code.shape[0], 1 if self._low is None else BIAS_PARTS
-        turn = torch.arange(n_rows, device=code.device) % n_columns
-        return (turn[:, None] == torch.arange(n_columns, device=code.device)).to(code.dtype)
+        turn = torch.arange(code.shape[0], device=code.device) % BIAS_PARTS
+        return (turn[:, None] == torch.arange(BIAS_PARTS, device=code.device)).to(code.dtype)
 
     def _sweep(
         self, code: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *, keep: bool, mean: bool
