@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 
 from distrecvae.data.io import load_dataset
-from distrecvae.search.config import SearchConfig
-from distrecvae.training import checkpoint, registry
-from distrecvae.training.resumable import ResumableTraining
+from distrecvae.runs.resumable import ResumableTraining
+from distrecvae.saved import model as checkpoint
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.training import registry
 
 CYCLES, SAVES = 4, 10
 

@@ -22,8 +22,8 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import load_dataset
+from distrecvae.kernels.item_weights import gram_arrays
 from distrecvae.models.ease import EASEConfig, solve_ease
-from distrecvae.models.item_weights import gram_arrays
 from distrecvae.training.entry import CommonArrays
 
 LAMBDAS = (100.0, 400.0, 1600.0)

@@ -23,10 +23,11 @@ from rich.console import Console
 
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.search import conduct, run
-from distrecvae.search.config import SearchConfig
-from distrecvae.search.ledger import Status, TrialRecord
-from distrecvae.search.progress import Progress
+from distrecvae.search import course as conduct
+from distrecvae.search import launch as run
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Status, TrialRecord
+from distrecvae.search.watchers.progress import Progress
 
 SPACE = """
 model: recvae

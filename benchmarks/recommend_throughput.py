@@ -28,7 +28,7 @@ from textbook import power_law_users
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
-from distrecvae.training.checkpoint import save_model
+from distrecvae.saved.model import save_model
 
 TIE = 1e-5
 """Scores that differ by less, relative to the greatest, may be ranked either way."""

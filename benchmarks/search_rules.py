@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import optuna
 
-from distrecvae.search.samplers import make_sampler
-from distrecvae.search.stopping import Asha, Curve
+from distrecvae.search.core.rules import Asha, Curve
+from distrecvae.search.core.samplers import make_sampler
 
 Stops = Callable[[int, dict[int, Curve]], bool]
 

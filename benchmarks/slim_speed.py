@@ -19,8 +19,8 @@ import torch
 
 from distrecvae.data.io import load_dataset
 from distrecvae.evaluation import evaluate
-from distrecvae.models.item_weights import ItemWeights, gram_matrix
-from distrecvae.models.precision import fast_float32
+from distrecvae.kernels.item_weights import ItemWeights, gram_matrix
+from distrecvae.kernels.precision import fast_float32
 from distrecvae.models.slim import SLIMConfig, descend, elastic_nets
 
 

@@ -23,9 +23,9 @@ from textbook import Textbook
 from distrecvae.data.sources import read_table
 from distrecvae.data.split import SplitOptions, split_users
 from distrecvae.evaluation import Recommender, evaluate
-from distrecvae.models.choices import PRECISIONS
 from distrecvae.models.recvae import RecVAEConfig
-from distrecvae.training.alternating import AlternatingTrainer
+from distrecvae.precisions import PRECISIONS
+from distrecvae.training.schemes.alternating import AlternatingTrainer
 
 HELD_OUT_USERS = 600
 System = tuple[Callable[[], object], Callable[[], Recommender]]

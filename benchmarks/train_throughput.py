@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from textbook import Textbook, power_law_users
 
-from distrecvae.models.choices import PRECISIONS, Precision
-from distrecvae.models.multinomial import block_items
-from distrecvae.models.precision import best_precision, fast_float32, product_dtype
+from distrecvae.kernels.multinomial import block_items
+from distrecvae.kernels.precision import best_precision, fast_float32, product_dtype
 from distrecvae.models.recvae import RecVAEConfig
-from distrecvae.training.alternating import AlternatingTrainer
+from distrecvae.precisions import PRECISIONS, Precision
+from distrecvae.training.schemes.alternating import AlternatingTrainer
 
 
 def roofline(

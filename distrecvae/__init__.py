@@ -6,7 +6,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from distrecvae.training.checkpoint import LoadedModel
+    from distrecvae.saved.model import LoadedModel
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,7 @@ def load(path: str | PathLike[str], *, device: str | None = None) -> LoadedModel
     # Imported here, so that `import distrecvae` costs nothing.
     from pathlib import Path
 
-    from distrecvae.training.checkpoint import load_model
+    from distrecvae.saved.model import load_model
     from distrecvae.training.device import usable_device
 
     return load_model(Path(path), usable_device(device))

@@ -14,8 +14,8 @@ import torch
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError, DivergedError
+from distrecvae.kernels.precision import fast_float32
 from distrecvae.metrics import METRICS, RANKS, Float64Array
-from distrecvae.models.precision import fast_float32
 
 BATCH_USERS = 200
 """Users scored at a time: 32 MiB of scores for 40,000 items."""

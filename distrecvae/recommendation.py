@@ -12,7 +12,7 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError
 from distrecvae.evaluation import BATCH_USERS, Recommender, rank
-from distrecvae.models.precision import fast_float32
+from distrecvae.kernels.precision import fast_float32
 
 
 class Best(NamedTuple):

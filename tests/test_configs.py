@@ -14,11 +14,11 @@ import yaml
 
 import distrecvae
 from distrecvae.errors import ConfigError
+from distrecvae.runs.configuration import available_configs, named_configs, read_config
 from distrecvae.training import registry
-from distrecvae.training.settings import available_configs, named_configs, read_config
+from tests import ROOT
 from tests.training.checkerboard import checkerboard
 
-ROOT = Path(distrecvae.__file__).resolve().parents[1]
 FILES = sorted((ROOT / "configs").glob("*"))
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
@@ -129,7 +129,7 @@ def test_a_wheel_carries_the_configurations(tmp_path: Path) -> None:
         for source in FILES:
             zipped.write(source, Path("distrecvae", "configs", source.name))
     code = (
-        "from distrecvae.training.settings import named_configs;"
+        "from distrecvae.runs.configuration import named_configs;"
         "print(*named_configs()); print(named_configs()['recvae-joint'][1]['alternating'])"
     )
     done = subprocess.run(

@@ -15,7 +15,7 @@ import pytest
 
 from distrecvae.job import DONE, INTERRUPTED, REFUSED, keep_going, main
 from tests.search.conftest import make_site
-from tests.search.test_interruption import LOOPING
+from tests.search.on_ray.test_interruption import LOOPING
 
 
 def counting(folder: Path, then: str) -> list[str]:

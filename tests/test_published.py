@@ -10,13 +10,13 @@ from typing import Any
 import click
 import pytest
 
-import distrecvae
 from distrecvae.cli import cli
-from distrecvae.search.space import SearchSpace
+from distrecvae.runs.configuration import read_config
+from distrecvae.search.space.space import SearchSpace
 from distrecvae.training.registry import config_class, models
-from distrecvae.training.settings import read_config
+from tests import ROOT
 
-PAGE = Path(distrecvae.__file__).resolve().parents[1] / "docs" / "published.md"
+PAGE = ROOT / "docs" / "published.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 COMMANDS = [
     line for block in re.findall(r"```bash\n(.*?)```", TEXT, flags=re.DOTALL) for line in block.splitlines()

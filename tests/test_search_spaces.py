@@ -13,10 +13,11 @@ import optuna
 import pytest
 
 import distrecvae
-from distrecvae.search.space import SearchSpace, available_spaces
+from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.training.registry import config_class, config_from_dict, models
+from tests import ROOT
 
-FOLDER = Path(distrecvae.__file__).resolve().parents[1] / "search_spaces"
+FOLDER = ROOT / "search_spaces"
 FILES = sorted(FOLDER.glob("*"))
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
@@ -78,7 +79,7 @@ def test_a_wheel_carries_the_spaces(tmp_path: Path) -> None:
         for file in site.rglob("*"):
             zipped.write(file, file.relative_to(site))
     code = (
-        "from distrecvae.search.space_files import available_spaces, read_space;"
+        "from distrecvae.search.space.files import available_spaces, read_space;"
         "print(*available_spaces()); print(*[read_space(n)[1]['model'] for n in available_spaces()])"
     )
     for location in (site, archive):  # importlib.resources reads both; a path beside __file__ would not

@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import distrecvae
 from distrecvae.data.synthetic import synthetic_table
+from tests import ROOT
 
-ROOT = Path(distrecvae.__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
 

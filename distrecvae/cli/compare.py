@@ -9,7 +9,7 @@ import click
 
 from distrecvae.cli.names import complete_entrants
 from distrecvae.cli.search_options import results_folder, settings_options
-from distrecvae.search.config import ALL, DEMO, SearchConfig, read_settings
+from distrecvae.search.core.config import ALL, DEMO, SearchConfig, read_settings
 
 UNCOUNTED = 100_000
 """Trials where only the time is bounded."""
@@ -65,8 +65,8 @@ def command(
 
     from rich.console import Console
 
-    from distrecvae.search import comparison
     from distrecvae.search.commands import command_line, resume_command
+    from distrecvae.search.comparison import comparison
 
     listed = comparison.entrants([part.strip() for part in models.split(",") if part.strip()], config)
     if dry_run:

@@ -21,7 +21,7 @@ def command(address: str | None) -> int:
       distrecvae doctor --address auto
     """
     try:
-        from distrecvae.search.doctor import examine
+        from distrecvae.search.doctor.doctor import examine
     except ImportError as error:
         click.echo(
             f"mend  packages       cannot be imported ({' '.join(str(error).split())[:200]});"

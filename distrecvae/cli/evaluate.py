@@ -28,7 +28,7 @@ def command(folder: Path, data: str, group: str, device: str | None, threads: in
     """
     from distrecvae.data.io import load_dataset
     from distrecvae.evaluation import evaluate
-    from distrecvae.training.checkpoint import load_model
+    from distrecvae.saved.model import load_model
     from distrecvae.training.device import usable_device, use_threads
 
     use_threads(threads)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-# `distrecvae.training.export` has the formats; it is not imported here so that --help starts without PyTorch.
+# `distrecvae.saved.export` has the formats; it is not imported here so that --help starts without PyTorch.
 _FORMATS = ("onnx", "pt2")
 
 
@@ -33,8 +33,8 @@ def command(folder: Path, out: Path, file_format: str | None) -> None:
       distrecvae export --model runs/mine --out recvae.onnx
       distrecvae export --model runs/mine/best --out recvae.pt2
     """
-    from distrecvae.training.checkpoint import load_model
-    from distrecvae.training.export import export_model, format_of
+    from distrecvae.saved.export import export_model, format_of
+    from distrecvae.saved.model import load_model
 
     chosen = format_of(out, file_format)
     exported = export_model(load_model(folder), out, chosen)

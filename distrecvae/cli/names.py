@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from distrecvae.metrics import METRICS
 from distrecvae.packaged import packaged_file, packaged_names
-from distrecvae.search.config import ALL
+from distrecvae.search.core.config import ALL
 
 SPACES, CONFIGS = "search_spaces", "configs"
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def print_seeds(out: Path, summary: Mapping[str, Any]) -> None:
     """Print a row a seed and the means over seeds with their standard errors, by group; then what lies where."""
-    from distrecvae.training.run import BEST_FOLDER
-    from distrecvae.training.seeds import SUMMARY_FILE, seed_folder
+    from distrecvae.runs.seeds import SUMMARY_FILE, seed_folder
+    from distrecvae.runs.training_run import BEST_FOLDER
 
     names = list(TITLES)
     for group in ("valid", "test"):

@@ -56,9 +56,9 @@ def command(
     from distrecvae.data.recommendations import require_ending
     from distrecvae.data.sources import read_table
     from distrecvae.data.sources.columns import ColumnNames
-    from distrecvae.training.checkpoint import load_model
+    from distrecvae.saved.model import load_model
+    from distrecvae.saved.serving import histories_for, write_recommendations
     from distrecvae.training.device import usable_device, use_threads
-    from distrecvae.training.serving import histories_for, write_recommendations
 
     require_ending(out)
     if out.exists() and out.resolve() == source.resolve():

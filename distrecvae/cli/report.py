@@ -19,6 +19,6 @@ def command(results: Path) -> None:
     Example:
       distrecvae report runs/recvae-mine
     """
-    from distrecvae.search.report import write_report
+    from distrecvae.search.report.page import write_report
 
     click.echo(write_report(results))

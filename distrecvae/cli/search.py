@@ -9,7 +9,7 @@ import click
 
 from distrecvae.cli.search_options import results_folder, settings_options
 from distrecvae.errors import ConfigError
-from distrecvae.search.config import DEMO, SearchConfig, read_settings
+from distrecvae.search.core.config import DEMO, SearchConfig, read_settings
 
 # What a search without --data is: small enough for three minutes on two cores.
 DEMO_SETTINGS: dict[str, Any] = {"trials": 12, "max_passes": 60}
@@ -70,7 +70,7 @@ def command(
                 raise ConfigError(
                     f"--extend {extend} says where and how the search goes on; leave {option} out"
                 )
-        from distrecvae.search.extension import begun_search
+        from distrecvae.search.folder.extension import begun_search
 
         config, space = begun_search(extend, given)
         folder, resume = extend, True
@@ -91,7 +91,7 @@ def command(
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
     from rich.console import Console
 
-    from distrecvae.search import run
+    from distrecvae.search import launch as run
     from distrecvae.search.commands import command_line
 
     if dry_run:

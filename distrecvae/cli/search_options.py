@@ -12,9 +12,9 @@ import click
 
 from distrecvae.cli.names import complete_metric, complete_model, complete_space
 from distrecvae.errors import ConfigError, ResultsError
-from distrecvae.models.choices import PRECISION_CHOICES
-from distrecvae.search.config import LOGGERS, SAMPLERS, SearchConfig
-from distrecvae.search.stopping import RULES
+from distrecvae.precisions import PRECISION_CHOICES
+from distrecvae.search.core.config import LOGGERS, SAMPLERS, SearchConfig
+from distrecvae.search.core.rules import RULES
 
 RUNS = Path("runs")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")

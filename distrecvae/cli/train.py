@@ -14,12 +14,12 @@ from distrecvae.cli.output import print_scores, print_seeds
 from distrecvae.cli.train_settings import implied_by_refit, new_settings, old_settings, refuse_used
 from distrecvae.cli.training import train_seeds_to_end, train_to_end
 from distrecvae.errors import ConfigError
-from distrecvae.models.choices import AUTO, PRECISION_CHOICES, PRECISION_HELP
+from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
     from distrecvae.evaluation import Evaluation
-    from distrecvae.training.run import RunSettings
+    from distrecvae.runs.training_run import RunSettings
 
 # RunSettings has the defaults; it is not imported here so that --help starts without PyTorch.
 INTERRUPTED = 130
@@ -128,8 +128,8 @@ def command(
       distrecvae train --out runs/published --resume
     """
     from distrecvae.files import exclusive
+    from distrecvae.runs.seeds import read_seeds, seed_folder, summarize, write_seeds
     from distrecvae.training.device import usable_device, use_threads
-    from distrecvae.training.seeds import read_seeds, seed_folder, summarize, write_seeds
 
     given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data}
     given = {name: value for name, value in given.items() if value is not None}
@@ -185,7 +185,7 @@ def _run_seeds(
     address: str | None,
 ) -> bool:
     """Train and score each seed's run; return whether they were stopped before by a signal."""
-    from distrecvae.training import run as runs
+    from distrecvae.runs import training_run as runs
 
     for place, settings in own.items():
         runs.write_settings(place, settings)
@@ -212,8 +212,8 @@ def _run(
     out: Path, settings: RunSettings, split: Split, device: str, checkpoint_every_s: float, resume_line: str
 ) -> dict[str, Evaluation] | None:
     """Train in `out` and return the scores by group; None where it was stopped before by a signal."""
-    from distrecvae.training import run as runs
-    from distrecvae.training.refit import RefitRun
+    from distrecvae.runs import training_run as runs
+    from distrecvae.runs.refit import RefitRun
 
     kind = RefitRun if settings.refit else runs.TrainingRun
     run = kind(out, settings, split, device=device, checkpoint_every_s=checkpoint_every_s)
@@ -243,7 +243,7 @@ def _run(
 
 
 def _print_next(out: Path, settings: RunSettings) -> None:
-    from distrecvae.training import run as runs
+    from distrecvae.runs import training_run as runs
 
     click.echo(
         f"\nmodel    {out / runs.BEST_FOLDER}\nhistory  {out / runs.HISTORY_FILE}\n\nnext:\n"

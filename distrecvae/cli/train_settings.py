@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distrecvae.errors import ConfigError, ResultsError
-from distrecvae.models.choices import AUTO
+from distrecvae.precisions import AUTO
 
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
-    from distrecvae.training.run import RunSettings
+    from distrecvae.runs.training_run import RunSettings
 
 
 def implied_by_refit(
     given: dict[str, Any], config_source: str | None, seeds: int | None, *, resume: bool
 ) -> dict[str, Any]:
     """Return the settings that --refit implies: as many passes as were best where the configuration was chosen."""
-    from distrecvae.training.refit import chosen_passes
+    from distrecvae.runs.refit import chosen_passes
 
     if seeds is not None or "patience" in given:
         other = "--patience" if seeds is None else "--seeds"
@@ -42,10 +42,10 @@ def new_settings(
 ) -> tuple[Split, RunSettings]:
     """Return the data and the settings of a new run."""
     from distrecvae.data.io import load_dataset
+    from distrecvae.runs.configuration import read_config
+    from distrecvae.runs.training_run import RunSettings
     from distrecvae.training.device import device_facts
     from distrecvae.training.registry import precision_for
-    from distrecvae.training.run import RunSettings
-    from distrecvae.training.settings import read_config
 
     if "data" not in given:
         raise ConfigError("--data is missing; give a dataset folder (`distrecvae prepare` makes one)")
@@ -69,8 +69,8 @@ def old_settings(
 ) -> tuple[Split, RunSettings]:
     """Return the data and the settings of the run in `out`, with what was given anew."""
     from distrecvae.data.io import load_dataset
-    from distrecvae.training.run import read_settings
-    from distrecvae.training.settings import read_config
+    from distrecvae.runs.configuration import read_config
+    from distrecvae.runs.training_run import read_settings
 
     settings = read_settings(out)
     if configuration is not None and read_config(*configuration) != (settings.model, settings.config):

@@ -17,8 +17,8 @@ from distrecvae.metrics import TITLES
 
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
-    from distrecvae.search.driver import Slots
-    from distrecvae.training.run import Run, RunSettings
+    from distrecvae.runs.training_run import Run, RunSettings
+    from distrecvae.search.on_ray.session import Slots
 
 SHARE_EVERY_S = 10.0
 """Seconds between two lines on the share of a long step that is done, where there is no terminal."""
@@ -45,7 +45,7 @@ def train_seeds_to_end(
     address: str | None,
 ) -> bool:
     """Train runs that differ in their seeds side by side on Ray; return whether a signal stopped them before."""
-    from distrecvae.search.seeds import train_seeds
+    from distrecvae.search.on_ray.side_by_side import train_seeds
 
     def tell(slots: Slots) -> None:
         a_gpu = f" and {slots.gpus:g} GPU" if slots.gpus else ""
@@ -177,7 +177,7 @@ def _seeds_shown(runs: Mapping[Path, RunSettings]) -> Iterator[Callable[[], None
 
 def _last_report(place: Path) -> dict[str, str] | None:
     """Return the newest row of a run's history; None before there is one."""
-    from distrecvae.training.run import HISTORY_FILE
+    from distrecvae.runs.training_run import HISTORY_FILE
 
     try:
         with (place / HISTORY_FILE).open(encoding="utf-8", newline="") as file:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from distrecvae.checks import require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.checks import require_fraction, require_number, require_whole
-from distrecvae.models.layers import Draws, ItemOutput, SparseLinear
-from distrecvae.models.pointwise import Pointwise, square
-from distrecvae.models.sparse import SparseRows
+from distrecvae.kernels.layers import Draws, ItemOutput, SparseLinear
+from distrecvae.kernels.pointwise import Pointwise, square
+from distrecvae.kernels.sparse import SparseRows
 
 
 @dataclass(frozen=True, kw_only=True)

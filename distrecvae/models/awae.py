@@ -18,9 +18,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from distrecvae.checks import require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.checks import require_fraction, require_number, require_whole
-from distrecvae.models.layers import (
+from distrecvae.kernels.layers import (
     Draws,
     ItemOutput,
     OutputLoss,
@@ -29,11 +29,11 @@ from distrecvae.models.layers import (
     init_as_published,
     unit_rows,
 )
-from distrecvae.models.multinomial import Multinomial
-from distrecvae.models.phases import Objective, Phase
-from distrecvae.models.pointwise import CellLoss, Pointwise
-from distrecvae.models.precision import linear
-from distrecvae.models.sparse import SparseRows
+from distrecvae.kernels.multinomial import Multinomial
+from distrecvae.kernels.phases import Objective, Phase
+from distrecvae.kernels.pointwise import CellLoss, Pointwise
+from distrecvae.kernels.precision import linear
+from distrecvae.kernels.sparse import SparseRows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from distrecvae.checks import require_choice, require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.checks import require_choice, require_fraction, require_number, require_whole
-from distrecvae.models.layers import Draws, ItemOutput, SparseLinear
-from distrecvae.models.pointwise import CellLoss, Pointwise, logistic, square
-from distrecvae.models.sparse import SparseRows
+from distrecvae.kernels.layers import Draws, ItemOutput, SparseLinear
+from distrecvae.kernels.pointwise import CellLoss, Pointwise, logistic, square
+from distrecvae.kernels.sparse import SparseRows
 
 LOSSES: dict[str, CellLoss] = {"square": square, "logistic": logistic}
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
+from distrecvae.checks import require_number
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
-from distrecvae.models.checks import require_number
-from distrecvae.models.item_weights import gram_bytes, lent_gram, load_item_weights
+from distrecvae.kernels.item_weights import gram_bytes, lent_gram, load_item_weights
 
 load_ease = load_item_weights
 

@@ -15,12 +15,12 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from distrecvae.checks import require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.checks import require_fraction, require_number, require_whole
-from distrecvae.models.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published, unit_rows
-from distrecvae.models.multinomial import Multinomial
-from distrecvae.models.precision import linear
-from distrecvae.models.sparse import SparseRows
+from distrecvae.kernels.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published, unit_rows
+from distrecvae.kernels.multinomial import Multinomial
+from distrecvae.kernels.precision import linear
+from distrecvae.kernels.sparse import SparseRows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from distrecvae.checks import require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.checks import require_fraction, require_number, require_whole
-from distrecvae.models.layers import (
+from distrecvae.kernels.layers import (
     Draws,
     ItemOutput,
     SparseLinear,
@@ -27,9 +27,9 @@ from distrecvae.models.layers import (
     init_as_published,
     unit_rows,
 )
-from distrecvae.models.multinomial import Multinomial
-from distrecvae.models.precision import linear
-from distrecvae.models.sparse import SparseRows
+from distrecvae.kernels.multinomial import Multinomial
+from distrecvae.kernels.precision import linear
+from distrecvae.kernels.sparse import SparseRows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from distrecvae.checks import require_choice, require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.checks import require_choice, require_fraction, require_number, require_whole
-from distrecvae.models.layers import (
+from distrecvae.kernels.layers import (
     Draws,
     SparseLinear,
     annealed,
@@ -30,7 +30,7 @@ from distrecvae.models.layers import (
     init_as_published,
     unit_rows,
 )
-from distrecvae.models.negative_binomial import (
+from distrecvae.kernels.negative_binomial import (
     Head,
     NegativeBinomial,
     OneLoss,
@@ -39,8 +39,8 @@ from distrecvae.models.negative_binomial import (
     log_rate,
     occurred,
 )
-from distrecvae.models.precision import linear
-from distrecvae.models.sparse import SparseRows
+from distrecvae.kernels.precision import linear
+from distrecvae.kernels.sparse import SparseRows
 
 LIKELIHOODS: dict[str, tuple[OneLoss, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] = {
     "bernoulli": (occurred, log_rate),

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import torch
 
-from distrecvae.models.checks import require_number, require_whole
-from distrecvae.models.least_squares import Weighing, Weights
-from distrecvae.models.pointwise import chance_of_a_zero
+from distrecvae.checks import require_number, require_whole
+from distrecvae.kernels.least_squares import Weighing, Weights
+from distrecvae.kernels.pointwise import chance_of_a_zero
 
 
 @dataclass(frozen=True, kw_only=True)

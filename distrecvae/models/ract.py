@@ -20,12 +20,12 @@ from typing import ClassVar, Protocol
 import torch
 from torch import nn
 
+from distrecvae.checks import require_fraction, require_number, require_whole
 from distrecvae.errors import ConfigError
-from distrecvae.models.checks import require_fraction, require_number, require_whole
-from distrecvae.models.layers import Draws, denoised
+from distrecvae.kernels.layers import Draws, denoised
+from distrecvae.kernels.phases import Objective, Phase
+from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.multvae import MultVAE, MultVAEConfig
-from distrecvae.models.phases import Objective, Phase
-from distrecvae.models.sparse import SparseRows
 
 CRITIC_WIDTHS = (100, 100, 10)
 """Of the critic's hidden layers, as published."""
@@ -99,7 +99,7 @@ class RaCTConfig:
 
 
 class Judge(Protocol):
-    """Tells how well withheld items are ranked: `distrecvae.training.withheld.withheld_ndcg`."""
+    """Tells how well withheld items are ranked: `distrecvae.training.schemes.withheld.withheld_ndcg`."""
 
     def __call__(
         self,

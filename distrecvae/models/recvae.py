@@ -16,18 +16,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import ConfigError
-from distrecvae.models.checks import (
+from distrecvae.checks import (
     require_choice,
     require_flag,
     require_fraction,
     require_number,
     require_whole,
 )
-from distrecvae.models.layers import SparseLinear, load_parameters, unit_rows
-from distrecvae.models.precision import linear
-from distrecvae.models.sparse import SparseRows, gather_sum
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import ConfigError
+from distrecvae.kernels.layers import SparseLinear, load_parameters, unit_rows
+from distrecvae.kernels.precision import linear
+from distrecvae.kernels.sparse import SparseRows, gather_sum
 
 Architecture = Literal["dense", "mlp"]
 ARCHITECTURES = ("dense", "mlp")

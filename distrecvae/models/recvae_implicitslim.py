@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import torch
 
+from distrecvae.checks import require_number, require_whole
 from distrecvae.errors import ConfigError, DivergedError
-from distrecvae.models.checks import require_number, require_whole
+from distrecvae.kernels.sparse import SparseRows, gather_sum, scatter_sum
 from distrecvae.models.recvae import RecVAEConfig
-from distrecvae.models.sparse import SparseRows, gather_sum, scatter_sum
 
 BLOCK_BYTES = 256 << 20
 """What the product of the users' rows and a block of columns may take."""

@@ -24,13 +24,13 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
+from distrecvae.checks import require_number
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
-from distrecvae.models.active_sets import Solved, joined, solve_active_sets, working_bytes
-from distrecvae.models.checks import require_number
-from distrecvae.models.item_weights import gram_arrays_bytes, gram_bytes, lent_gram
-from distrecvae.models.precision import fast_float32
-from distrecvae.models.sparse_weights import load_weights, stored_bytes, stored_weights
+from distrecvae.kernels.active_sets import Solved, joined, solve_active_sets, working_bytes
+from distrecvae.kernels.item_weights import gram_arrays_bytes, gram_bytes, lent_gram
+from distrecvae.kernels.precision import fast_float32
+from distrecvae.kernels.sparse_weights import load_weights, stored_bytes, stored_weights
 
 load_slim = load_weights
 

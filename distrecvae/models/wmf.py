@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from distrecvae.models.checks import require_number, require_whole
-from distrecvae.models.least_squares import Weighing, Weights
+from distrecvae.checks import require_number, require_whole
+from distrecvae.kernels.least_squares import Weighing, Weights
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,11 @@ from typing import Any
 
 from distrecvae.evaluation import Evaluation
 from distrecvae.metrics import METRICS, TITLES
-from distrecvae.search.config import SearchConfig
-from distrecvae.search.ledger import Ledger, Status
-from distrecvae.search.outcome import BEST_FOLDER, Scored, gain
-from distrecvae.search.progress import duration
-from distrecvae.search.space import SearchSpace
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger, Status
+from distrecvae.search.folder.best import BEST_FOLDER, Scored, gain
+from distrecvae.search.space.space import SearchSpace
+from distrecvae.search.watchers.progress import duration
 
 WIDTH = 100
 REPORT_FILE = "report.html"

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 
 from distrecvae.errors import ResourceError
-from distrecvae.models.choices import AUTO, Precision
-from distrecvae.models.precision import best_precision
+from distrecvae.kernels.precision import best_precision
+from distrecvae.precisions import AUTO, Precision
 
 CUDA_CONTEXT_BYTES = 600 << 20
 """What CUDA and its libraries take of a GPU for each process, beside the tensors: an allowance, not a measurement."""

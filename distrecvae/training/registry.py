@@ -12,12 +12,12 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.evaluation import Recommender
+from distrecvae.kernels import item_weights
 from distrecvae.models import (
     autorec,
     awae,
     cdae,
     ease,
-    item_weights,
     multdae,
     multvae,
     nbvae,
@@ -29,16 +29,16 @@ from distrecvae.models import (
     slim,
     wmf,
 )
-from distrecvae.models.choices import Precision
-from distrecvae.training import builders
-from distrecvae.training.closed_form import closed_form
+from distrecvae.precisions import Precision
 from distrecvae.training.device import checked_device, resolved_precision
 from distrecvae.training.entry import Common, CommonArrays, Entry
-from distrecvae.training.gradient import gradient
-from distrecvae.training.least_squares import least_squares
-from distrecvae.training.phased import phased
+from distrecvae.training.schemes import recvae as builders
+from distrecvae.training.schemes.closed_form import closed_form
+from distrecvae.training.schemes.gradient import gradient
+from distrecvae.training.schemes.least_squares import least_squares
+from distrecvae.training.schemes.phased import phased
+from distrecvae.training.schemes.withheld import withheld_ndcg
 from distrecvae.training.trainer import Trainer
-from distrecvae.training.withheld import withheld_ndcg
 
 _GRAM = Common(item_weights.gram_arrays, item_weights.gram_arrays_bytes)
 

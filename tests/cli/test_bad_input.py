@@ -22,10 +22,12 @@ from distrecvae.cli import main
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.files import exclusive
-from distrecvae.search import driver, run, trainable, tuning
-from distrecvae.search.driver import Cluster
-from distrecvae.search.ledger import HISTORY_FILE
-from distrecvae.training import checkpoint
+from distrecvae.saved import model as checkpoint
+from distrecvae.search import launch as run
+from distrecvae.search.core.ledger import HISTORY_FILE
+from distrecvae.search.on_ray import session as driver
+from distrecvae.search.on_ray import trainable, tuning
+from distrecvae.search.on_ray.session import Cluster
 
 Given = Callable[[Path, pytest.MonkeyPatch], object]
 SMALL = ["--set", "hidden_dim=8", "--set", "latent_dim=4", "--threads", "1"]
@@ -144,7 +146,9 @@ def no_memory(error: BaseException) -> Given:
     def raising(*_: object, **__: object) -> None:
         raise error
 
-    return lambda _, patch: patch.setattr("distrecvae.training.alternating.AlternatingTrainer.step", raising)
+    return lambda _, patch: patch.setattr(
+        "distrecvae.training.schemes.alternating.AlternatingTrainer.step", raising
+    )
 
 
 def fails(where: Any, name: str, number: int) -> Given:
@@ -513,7 +517,7 @@ def test_a_trial_without_memory_fails_alone_and_says_why(
         raise error
 
     monkeypatch.setattr(trainable, "run_trial", raising)
-    monkeypatch.setattr("distrecvae.search.trainable.tune.report", reports.append)
+    monkeypatch.setattr("distrecvae.search.on_ray.trainable.tune.report", reports.append)
     split = synthetic_split(n_users=100, n_items=60, seed=1)
     task = {
         "number": 3,

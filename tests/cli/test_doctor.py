@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from distrecvae.cli import main
-from distrecvae.search import doctor
-from distrecvae.search.doctor import Finding
+from distrecvae.search.doctor import doctor
+from distrecvae.search.doctor.doctor import Finding
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:
@@ -47,7 +47,7 @@ def test_what_must_be_mended_ends_with_its_remedy(
 def test_a_broken_installation_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "distrecvae.search.doctor", None)
+    monkeypatch.setitem(sys.modules, "distrecvae.search.doctor.doctor", None)
     status, (line,) = run(capsys)
     assert status == 1
     assert line.startswith("mend  packages       cannot be imported")

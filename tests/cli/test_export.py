@@ -13,7 +13,7 @@ import torch
 from distrecvae.cli import main
 from distrecvae.models.popularity import PopularityConfig
 from distrecvae.models.wmf import WMFConfig
-from distrecvae.training.checkpoint import save_model
+from distrecvae.saved.model import save_model
 
 Run = Callable[[str], tuple[int, str, str]]
 

@@ -15,9 +15,10 @@ from distrecvae.cli import main
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.search import driver, tuning
-from distrecvae.search.conductor import Conductor
-from distrecvae.training.trial import run_trial
+from distrecvae.runs.trial import run_trial
+from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.on_ray import session as driver
+from distrecvae.search.on_ray import tuning
 from tests.cli.test_bad_input import RATE, without_ray
 
 TIMES = ["duration_s", "train_s", "evaluate_s"]
@@ -41,7 +42,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     without_ray(monkeypatch)
     monkeypatch.setattr(driver, "lend", lambda split, _: split)
     monkeypatch.setattr(tuning, "run_trials", run_here)
-    monkeypatch.setattr("distrecvae.search.conduct._report", lambda _: "")  # seconds; test_report.py has it
+    monkeypatch.setattr("distrecvae.search.course._report", lambda _: "")  # seconds; test_report.py has it
     return tmp_path
 
 

@@ -12,7 +12,7 @@ import torch
 
 from distrecvae.cli import main
 from distrecvae.models.ease import EASEConfig
-from distrecvae.training.checkpoint import save_model
+from distrecvae.saved.model import save_model
 
 Run = Callable[[str], tuple[int, str, str]]
 

@@ -23,11 +23,11 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
 from distrecvae.models import slim
-from distrecvae.search.seeds import STOP_FILE, train_seeds
-from distrecvae.training.checkpoint import load_model, load_state
+from distrecvae.saved.model import load_model, load_state
+from distrecvae.search.on_ray.side_by_side import STOP_FILE, train_seeds
+from tests import ROOT
 
 SMALL = ("--set", "hidden_dim=16", "--set", "latent_dim=4", "--set", "batch_size=100", "--threads", "1")
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -350,8 +350,8 @@ def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
         return train_seeds(*arguments, look=kill_once, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr("distrecvae.search.seeds.LOOK_EVERY_S", 0.05)
-        patch.setattr("distrecvae.search.seeds.train_seeds", interrupted)
+        patch.setattr("distrecvae.search.on_ray.side_by_side.LOOK_EVERY_S", 0.05)
+        patch.setattr("distrecvae.search.on_ray.side_by_side.train_seeds", interrupted)
         code, text, err = run("train", "--out", out, *options)
     assert code == 130
     assert "stopping after this cycle" in err

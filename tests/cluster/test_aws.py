@@ -14,11 +14,11 @@ import yaml
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DataError
+from tests import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 moto = pytest.importorskip("moto", reason="needs moto (pip install '.[cluster-test]')")
 
-ROOT = Path(__file__).parents[2]
 REGION = "us-west-2"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from importlib.metadata import distribution
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from packaging.utils import canonicalize_name
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from distrecvae.cli import search
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
 LAUNCHER = ("cluster.yaml", "gcp.yaml", "on-prem.yaml")
 # Keys of a node's configuration that these files use, as the clouds' API references spell them: Ray passes any key on.

@@ -19,9 +19,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
+from tests import ROOT
 from tests.cluster.hosts import Hosts, listens, why_not
 
-ROOT = Path(__file__).parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
 TRIALS = 6
 PASSES = 120

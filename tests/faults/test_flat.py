@@ -8,8 +8,8 @@ from typing import Any
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
-from distrecvae.search.callbacks import ConductedCallback, number_of
-from distrecvae.search.conductor import Conductor
+from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.on_ray.callbacks import ConductedCallback, number_of
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
 

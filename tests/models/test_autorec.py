@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.errors import ConfigError
+from distrecvae.kernels.pointwise import CellLoss, Pointwise, square
+from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.autorec import AutoRec, AutoRecConfig
-from distrecvae.models.pointwise import CellLoss, Pointwise, square
-from distrecvae.models.sparse import SparseRows
-from tests.models.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X
-from tests.models.test_multinomial import random_parts
-from tests.models.test_sparse import random_matrix
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X
+from tests.kernels.test_multinomial import random_parts
+from tests.kernels.test_sparse import random_matrix
 
 LOSSES: dict[str, CellLoss] = {
     "square": square,

@@ -9,7 +9,7 @@ import torch
 
 from distrecvae.errors import ConfigError
 from distrecvae.models.awae import AWAE, AWAEConfig
-from tests.models.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
 from tests.models.test_multvae import log_likelihood, same_gradients
 
 

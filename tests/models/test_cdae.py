@@ -10,13 +10,13 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.errors import ConfigError
+from distrecvae.kernels.pointwise import Pointwise, chance_of_a_zero, logistic, square
+from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.cdae import CDAE, LOSSES, CDAEConfig
-from distrecvae.models.pointwise import Pointwise, chance_of_a_zero, logistic, square
-from distrecvae.models.sparse import SparseRows
-from tests.models.random_users import dense, random_users
-from tests.models.test_layers import MATRIX, N_ITEMS, N_USERS, ROWS, Fixed, X
-from tests.models.test_multinomial import random_parts
-from tests.models.test_sparse import random_matrix
+from tests.kernels.random_users import dense, random_users
+from tests.kernels.test_layers import MATRIX, N_ITEMS, N_USERS, ROWS, Fixed, X
+from tests.kernels.test_multinomial import random_parts
+from tests.kernels.test_sparse import random_matrix
 
 
 def zero_weights(negatives: float | None) -> torch.Tensor:

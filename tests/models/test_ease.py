@@ -8,9 +8,9 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, ConfigError
+from distrecvae.kernels.item_weights import gram_matrix
 from distrecvae.models.ease import EASEConfig, load_ease, solve_ease
-from distrecvae.models.item_weights import gram_matrix
-from tests.models.random_users import dense, random_users
+from tests.kernels.random_users import dense, random_users
 
 
 @pytest.mark.parametrize("regularization", [0.5, 20.0, 3000.0])
@@ -46,7 +46,7 @@ def test_scores_are_sums_of_weights() -> None:
 
 def test_the_gram_matrix_counts_users_who_have_both(monkeypatch: pytest.MonkeyPatch) -> None:
     train = random_users(n_users=100, n_items=20)
-    monkeypatch.setattr("distrecvae.models.item_weights.BLOCK_ITEMS", 7)
+    monkeypatch.setattr("distrecvae.kernels.item_weights.BLOCK_ITEMS", 7)
     gram = gram_matrix(train, torch.float64, "cpu")
     np.testing.assert_array_equal(gram.numpy(), dense(train).T @ dense(train))
 

@@ -10,7 +10,7 @@ import torch
 from distrecvae.errors import ConfigError
 from distrecvae.models.multdae import MultDAE, MultDAEConfig
 from distrecvae.models.multvae import MultVAE, MultVAEConfig
-from tests.models.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
 
 
 def log_likelihood(logits: torch.Tensor) -> torch.Tensor:

@@ -9,9 +9,9 @@ import torch
 
 from distrecvae.errors import ConfigError
 from distrecvae.models.nbvae import LIKELIHOODS, NBVAE, NBVAEConfig
-from tests.models.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from tests.kernels.test_negative_binomial import true_loss
 from tests.models.test_multvae import same_gradients
-from tests.models.test_negative_binomial import true_loss
 
 
 def new_network(likelihood: str) -> NBVAE:

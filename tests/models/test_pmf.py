@@ -11,8 +11,8 @@ import torch
 from distrecvae.errors import ConfigError
 from distrecvae.models.pmf import PMFConfig, weigh_pmf
 from distrecvae.training import registry
-from tests.models.factorization import loss, ridge_rows, sweeps
-from tests.models.random_users import dense, random_users
+from tests.kernels.factorization import loss, ridge_rows, sweeps
+from tests.kernels.random_users import dense, random_users
 
 CONFIG = PMFConfig(latent_dim=4, regularization=0.5, negatives=1.5)
 TRAIN = random_users(n_users=60, n_items=25)

@@ -10,11 +10,11 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError
+from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.multvae import MultVAE
 from distrecvae.models.ract import CRITIC_PENALTY, NORMALIZER_EPS, RaCT, RaCTConfig
-from distrecvae.models.sparse import SparseRows
-from distrecvae.training.withheld import withheld_ndcg
-from tests.models.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from distrecvae.training.schemes.withheld import withheld_ndcg
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
 from tests.models.test_multvae import same_gradients
 
 KEPT = Fixed().kept(MATRIX.n_interactions, 0.5)

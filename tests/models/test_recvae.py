@@ -12,9 +12,9 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, ConfigError
-from distrecvae.models.multinomial import Multinomial
+from distrecvae.kernels.multinomial import Multinomial
+from distrecvae.kernels.sparse import SparseRows, scatter_sum
 from distrecvae.models.recvae import RecVAE, RecVAEConfig, kl_divergence, load_recvae, log_prior, new_encoder
-from distrecvae.models.sparse import SparseRows, scatter_sum
 from tests.golden import Golden, recvae_step
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}

@@ -11,12 +11,12 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, DivergedError
+from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models import recvae_implicitslim
 from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig, refined
-from distrecvae.models.sparse import SparseRows
 from distrecvae.training import registry
-from distrecvae.training.alternating import AlternatingTrainer
+from distrecvae.training.schemes.alternating import AlternatingTrainer
 
 Matrix = npt.NDArray[np.float64]
 

@@ -11,11 +11,12 @@ from sklearn.linear_model import ElasticNet
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, DivergedError
-from distrecvae.models import active_sets, slim
-from distrecvae.models.active_sets import Solved, solve_active_sets
-from distrecvae.models.item_weights import gram_matrix
+from distrecvae.kernels import active_sets
+from distrecvae.kernels.active_sets import Solved, solve_active_sets
+from distrecvae.kernels.item_weights import gram_matrix
+from distrecvae.models import slim
 from distrecvae.models.slim import SLIMConfig, descend, elastic_nets, load_slim, solve_slim
-from tests.models.random_users import dense, random_users
+from tests.kernels.random_users import dense, random_users
 
 CONFIGS = [SLIMConfig(l1=1.0, l2=5.0), SLIMConfig(l1=0.2, l2=0.5), SLIMConfig(l1=8.0, l2=40.0)]
 Solver = Callable[[torch.Tensor, SLIMConfig, float], torch.Tensor]

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from distrecvae.errors import CheckpointError, ConfigError, DivergedError
-from distrecvae.models import least_squares
-from distrecvae.models.least_squares import load_factors, solve_rows, user_side
-from distrecvae.models.sparse import SparseRows
+from distrecvae.kernels import least_squares
+from distrecvae.kernels.least_squares import load_factors, solve_rows, user_side
+from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.wmf import WMFConfig, weigh_wmf
 from distrecvae.training import registry
 from distrecvae.training.trainer import Trainer
-from tests.models.factorization import loss, ridge_rows, sweeps
-from tests.models.random_users import dense, random_users
+from tests.kernels.factorization import loss, ridge_rows, sweeps
+from tests.kernels.random_users import dense, random_users
 
 CONFIG = WMFConfig(latent_dim=5, regularization=0.7, alpha=6.0)
 TRAIN = random_users(n_users=60, n_items=25)

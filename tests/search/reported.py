@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from distrecvae.search import results
-from distrecvae.search.conductor import Conductor
-from distrecvae.search.config import SearchConfig
-from distrecvae.search.ledger import Ledger, Status
-from distrecvae.search.space import SearchSpace
-from distrecvae.search.stopping import make_rule
-from distrecvae.search.warm_start import WarmStart
+from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger, Status
+from distrecvae.search.core.rules import make_rule
+from distrecvae.search.folder import tables as results
+from distrecvae.search.folder.warm_start import WarmStart
+from distrecvae.search.space.space import SearchSpace
 
 Curve = Callable[[dict[str, Any], int], float]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distrecvae.search.conductor import Conductor, Watcher
-from distrecvae.search.config import SearchConfig
-from distrecvae.search.ledger import Ledger, Status
-from distrecvae.search.space import SearchSpace
-from distrecvae.search.stopping import make_rule
+from distrecvae.search.core.conductor import Conductor, Watcher
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger, Status
+from distrecvae.search.core.rules import make_rule
+from distrecvae.search.space.space import SearchSpace
 
 METRIC = "valid/ndcg_100"
 PASSES_PER_CYCLE = 4

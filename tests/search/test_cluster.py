@@ -61,25 +61,25 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 from distrecvae.errors import ResourceError
-from distrecvae.search import nodes
+from distrecvae.search.on_ray import shared_folder
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 cluster.connect()
 folder = Path("later/results")
-nodes.require_shared(folder)  # alone
+shared_folder.require_shared(folder)  # alone
 cluster.add_node(num_cpus=1)
-nodes.require_shared(folder)
+shared_folder.require_shared(folder)
 nodes.SEEN_WITHIN_S = 0.5
 real = nodes.answer
 for name, fake in {"blind": lambda marker, path: False, "elsewhere": lambda marker, path: True}.items():
     nodes.answer = fake
     try:
-        nodes.require_shared(folder)
+        shared_folder.require_shared(folder)
     except ResourceError as error:
         print(name, error, flush=True)
 def broken(marker, path): raise ModuleNotFoundError("No module named 'distrecvae'")
 nodes.answer = broken
 try:
-    nodes.require_shared(folder)
+    shared_folder.require_shared(folder)
 except ResourceError as error:
     print("broken", error, flush=True)
 ray.shutdown()

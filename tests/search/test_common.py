@@ -19,18 +19,18 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import load_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import evaluate
+from distrecvae.kernels import item_weights
+from distrecvae.kernels.item_weights import lent_gram
 from distrecvae.metrics import METRICS
-from distrecvae.models import item_weights
-from distrecvae.models.item_weights import lent_gram
-from distrecvae.search import driver
-from distrecvae.search.callbacks import ConductedScheduler
-from distrecvae.search.config import SearchConfig
-from distrecvae.search.ledger import HISTORY_FILE, Ledger
-from distrecvae.search.plan import Plan
-from distrecvae.search.progress import PLAIN_EVERY_S, Progress
-from distrecvae.search.results import read_description
-from distrecvae.search.run import load_space, plan_search, search
-from distrecvae.search.trainable import SHARE, SharedData, from_shared
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import HISTORY_FILE, Ledger
+from distrecvae.search.folder.tables import read_description
+from distrecvae.search.launch import load_space, plan_search, search
+from distrecvae.search.on_ray import session as driver
+from distrecvae.search.on_ray.callbacks import ConductedScheduler
+from distrecvae.search.on_ray.trainable import SHARE, SharedData, from_shared
+from distrecvae.search.planning.plan import Plan
+from distrecvae.search.watchers.progress import PLAIN_EVERY_S, Progress
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
 from tests.search.conftest import Site, ray_folder

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from distrecvae.search.commands import command_line, resume_command
-from distrecvae.search.config import SearchConfig
-from distrecvae.search.run import load_space
-from distrecvae.search.space import SearchSpace
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.launch import load_space
+from distrecvae.search.space.space import SearchSpace
 from distrecvae.training.registry import models
 
 

@@ -22,8 +22,8 @@ from tensorboard.plugins.scalar import metadata as scalar_metadata
 
 from distrecvae.data.io import load_dataset
 from distrecvae.evaluation import evaluate
-from distrecvae.search.ledger import HISTORY_FILE
-from distrecvae.training.checkpoint import load_model
+from distrecvae.saved.model import load_model
+from distrecvae.search.core.ledger import HISTORY_FILE
 from tests.search.conftest import Site
 
 pytestmark = pytest.mark.ray

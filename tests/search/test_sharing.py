@@ -12,9 +12,9 @@ import ray
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ResourceError
-from distrecvae.search import driver
-from distrecvae.search.config import SearchConfig
-from distrecvae.search.trainable import SharedData, from_shared, shared_arrays
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.on_ray import session as driver
+from distrecvae.search.on_ray.trainable import SharedData, from_shared, shared_arrays
 from tests.search.conftest import ray_folder
 
 N_WORKERS = 3

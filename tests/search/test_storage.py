@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.search.conductor import Conductor
-from distrecvae.search.config import SearchConfig
-from distrecvae.search.driver import Slots
-from distrecvae.search.ledger import Ledger, Status
-from distrecvae.search.plan import make_plan
-from distrecvae.search.results import Keeper, Tables
-from distrecvae.search.space import SearchSpace
-from distrecvae.search.tensorboard import EventFiles
+from distrecvae.runs.trial import TrialTask, run_trial
+from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger, Status
+from distrecvae.search.folder.tables import Keeper, Tables
+from distrecvae.search.on_ray.session import Slots
+from distrecvae.search.planning.plan import make_plan
+from distrecvae.search.space.space import SearchSpace
+from distrecvae.search.watchers.tensorboard import EventFiles
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts
-from distrecvae.training.trial import TrialTask, run_trial
 
 SPLIT = synthetic_split(n_users=300, n_items=200, seed=1)
 METRIC = "valid/ndcg_100"

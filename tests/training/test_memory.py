@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from tests import ROOT
 
 SCRIPT = """
 import ctypes, gc, json, sys
@@ -75,7 +76,7 @@ SLIM = RECVAE | {"refine_every": 1}
     ids=lambda case: "-".join(case[:2]),
 )
 def test_training_takes_about_what_was_estimated(case: tuple[object, ...]) -> None:
-    root = Path(__file__).parents[2]
+    root = ROOT
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(case)],
         # What tensors take, not what glibc keeps of those that were freed: that differed by 60 MiB from run to run.

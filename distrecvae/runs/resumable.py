@@ -1,0 +1,116 @@
+"""Owns training that outlives its process: trainer, best model and reports in one file, replaced atomically.
+
+What continues is a function of the file and of the trainer's own settings: after any interruption training ends with
+the reports and the model that it would have had.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distrecvae.data.dataset import HeldOutUsers
+from distrecvae.errors import CheckpointError
+from distrecvae.saved import model as checkpoint
+from distrecvae.training.trainer import Trainer, fit
+
+CHECKPOINT_SHARE = 0.02
+"""Checkpoints may cost this share of the time; a slow disk gets fewer of them."""
+_BEST, _TRAINER = "best/", "trainer/"
+
+
+class ResumableTraining:
+    """A trainer with a memory: iterate over `cycles`.
+
+    Args:
+        path: the state file.
+        trainer: a fresh trainer.
+        valid: the users that choose the best model.
+        identity: JSON-able; a state file of another identity is refused.
+        metric: key of the reports that is maximised, such as `valid/ndcg_100`.
+        checkpoint_every_s: seconds between checkpoints, at least.
+        must_save: whether a checkpoint that cannot be written ends the training; else it goes on without.
+
+    Attributes:
+        trainer: as given.
+        history: the reports so far, flat metrics, in order.
+        best_state: the parameters of the best model so far, on the CPU; empty before the first report.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        trainer: Trainer,
+        valid: HeldOutUsers,
+        *,
+        identity: Mapping[str, Any],
+        metric: str,
+        checkpoint_every_s: float = 30.0,
+        must_save: bool = True,
+    ) -> None:
+        self.trainer = trainer
+        self.history: list[dict[str, Any]] = []
+        self.best_state: dict[str, torch.Tensor] = {}
+        self._path, self._valid, self._identity = path, valid, dict(identity)
+        self._metric, self._every_s, self._must_save = metric, checkpoint_every_s, must_save
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The report with the best score, the first of equals; None before the first report."""
+        return max(self.history, key=lambda report: float(report[self._metric]), default=None)
+
+    def restore(self) -> None:
+        """Take up what the state file holds; where there is none, nothing changes.
+
+        Raises:
+            CheckpointError: it is damaged or of another identity; training has not been touched then.
+        """
+        if not self._path.exists():
+            return
+        tensors, metadata = checkpoint.load_state(self._path)
+        if metadata.get("identity") != self._identity:
+            raise CheckpointError(f"{self._path} is of another run; start anew in another folder")
+        self.trainer.load_state_dict(_under(_TRAINER, tensors))
+        self.best_state, self.history = _under(_BEST, tensors), list(metadata["history"])
+
+    def cycles(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Train and yield each cycle's report until `over()`; state is saved as time passes, and before the last one.
+
+        Raises:
+            DivergedError: training stopped making sense.
+            OSError: a checkpoint could not be written and must be.
+        """
+        saved_at, every_s = time.monotonic(), self._every_s
+        reports = fit(self.trainer, self._valid)
+        while not over():
+            report, best = next(reports).metrics(), self.best
+            if best is None or report[self._metric] > best[self._metric]:
+                self.best_state = self.trainer.model_state()
+            self.history.append(report)
+            started = time.monotonic()
+            if started - saved_at >= every_s or over():
+                self._try_to_save()
+                saved_at = time.monotonic()
+                every_s = max(self._every_s, (saved_at - started) / CHECKPOINT_SHARE)
+            yield report
+
+    def _try_to_save(self) -> None:
+        try:
+            self.save()
+        except OSError:
+            if self._must_save:
+                raise
+
+    def save(self) -> None:
+        """Write the state file."""
+        tensors = {_TRAINER + name: value for name, value in self.trainer.state_dict().items()}
+        tensors |= {_BEST + name: value for name, value in self.best_state.items()}
+        checkpoint.save_state(self._path, tensors, {"identity": self._identity, "history": self.history})
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,70 @@
+"""Owns several trainings of one configuration that differ in their seed: where they lie, and what they are together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distrecvae.errors import CheckpointError
+from distrecvae.files import write_json
+from distrecvae.metrics import METRICS
+from distrecvae.saved import model as checkpoint
+
+SEEDS_FILE = "seeds.json"
+SUMMARY_FILE = "metrics.json"
+
+
+def seed_folder(folder: Path, seed: int) -> Path:
+    """Return where the run of one seed lies."""
+    return folder / f"seed-{seed}"
+
+
+def write_seeds(folder: Path, seeds: Sequence[int]) -> None:
+    """Write down which seeds are trained in `folder`."""
+    write_json(folder / SEEDS_FILE, {"seeds": list(seeds)})
+
+
+def read_seeds(folder: Path) -> tuple[int, ...] | None:
+    """Return the seeds that are trained in `folder`; None where it holds a single run or nothing.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    path = folder / SEEDS_FILE
+    if not path.exists():
+        return None
+    seeds = checkpoint.read_json(path).get("seeds")
+    if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):
+        raise CheckpointError(f"{path} is damaged (no list of seeds); restore it or train again")
+    return tuple(seeds)
+
+
+def summarize(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
+    """Write `metrics.json` from the seeds' finished runs, and return what is in it.
+
+    By group of users: each metric of every seed, the mean over seeds, and its standard error (deviation with n - 1,
+    over sqrt(n)). That error is of training's randomness alone; the users are the same for all seeds, and what another
+    choice of users would do is in each seed's own `best/metrics.json`. `best_seed` is the best on validation users.
+    """
+    runs = [
+        checkpoint.read_json(seed_folder(folder, seed) / checkpoint.BEST_FOLDER / checkpoint.METRICS_FILE)
+        for seed in seeds
+    ]
+    selected_by = runs[0]["selected_by"]
+    summary: dict[str, Any] = {"seeds": list(seeds), "selected_by": selected_by}
+    for group in ("valid", "test"):
+        scores = {name: [float(run[group]["mean"][name]) for run in runs] for name in METRICS}
+        summary[group] = {
+            "mean": {name: float(np.mean(values)) for name, values in scores.items()},
+            "standard_error": {
+                name: float(np.std(values, ddof=1) / np.sqrt(len(values))) for name, values in scores.items()
+            },
+            "per_seed": scores,
+        }
+    chosen = summary["valid"]["per_seed"][selected_by.removeprefix("valid/")]
+    summary["best_seed"] = seeds[int(np.argmax(chosen))]
+    write_json(folder / SUMMARY_FILE, summary)
+    return summary

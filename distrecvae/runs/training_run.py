@@ -1,0 +1,268 @@
+"""Owns one training run's folder: settings, history, checkpoints, best model, and going on after a stop.
+
+A run is a function of its settings and its data. Its state is one file, replaced atomically, with the
+trainer, the best model so far and the history in it; a run that is killed goes on from the last one and ends
+with the same model.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from distrecvae import __version__
+from distrecvae.data.dataset import Split
+from distrecvae.data.io import data_facts
+from distrecvae.errors import CheckpointError, ResultsError
+from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.files import write_json, write_text
+from distrecvae.metrics import METRICS, TITLES
+from distrecvae.precisions import Precision
+from distrecvae.runs.ending import out_of_patience, room_for_a_cycle
+from distrecvae.runs.resumable import ResumableTraining
+from distrecvae.saved import model as checkpoint
+from distrecvae.training import registry
+
+FORMAT = 1
+RUN_FILE = "run.json"
+STATE_FILE = "state.safetensors"
+HISTORY_FILE = "history.csv"
+BEST_FOLDER = checkpoint.BEST_FOLDER
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run does; kept in its folder, so that going on needs nothing but the folder.
+
+    Attributes:
+        model: name in the registry.
+        config: the model's whole configuration, JSON-able.
+        data: the dataset folder.
+        fingerprint: the dataset's content.
+        seed: root of all randomness.
+        max_passes: data passes that are not exceeded.
+        patience: passes without a better validation score after which the run ends; None for never.
+        metric: the validation score that chooses the best model.
+        precision: of the matrix products.
+        refit: train on the validation users, too, for `max_passes`, with nothing left to choose by.
+    """
+
+    model: str
+    config: dict[str, Any]
+    data: str
+    fingerprint: str
+    seed: int = 0
+    max_passes: int = 200
+    patience: int | None = 40
+    metric: str = next(iter(METRICS))
+    precision: Precision = "float32"
+    refit: bool = False
+
+
+class Run(Protocol):
+    """A training in its folder, as the command line drives it."""
+
+    progress: Callable[[float], None]
+
+    @property
+    def passes(self) -> int:
+        """Data passes completed."""
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The report of the model that is kept; None before the first cycle."""
+
+    @property
+    def ended(self) -> str | None:
+        """Why the run is over, or None where it is not."""
+
+    def cycles(self) -> Iterator[dict[str, Any]]:
+        """Train and yield a report a cycle until the run is over."""
+
+    def save(self) -> None:
+        """Write the state file."""
+
+    def finish(self) -> dict[str, Evaluation]:
+        """Score the model that is kept, write it, and return its scores by group of users."""
+
+
+def write_settings(folder: Path, settings: RunSettings) -> None:
+    """Write the settings into the run's folder."""
+    write_json(folder / RUN_FILE, {"format": FORMAT, "distrecvae": __version__, **asdict(settings)})
+
+
+def read_settings(folder: Path) -> RunSettings:
+    """Return the settings of the run in `folder`.
+
+    Raises:
+        ResultsError: there is no run, or it is of another format.
+    """
+    try:
+        document = checkpoint.read_json(folder / RUN_FILE)
+    except CheckpointError:
+        raise ResultsError(f"{folder} holds no training run; start one without --resume") from None
+    version = document.pop("format", None)
+    document.pop("distrecvae", None)
+    try:
+        if version != FORMAT:
+            raise TypeError
+        return RunSettings(**document)
+    except TypeError:
+        raise ResultsError(
+            f"{folder / RUN_FILE} is of format {version}; {FORMAT} is read here: start anew"
+        ) from None
+
+
+def require_same_data(folder: Path, settings: RunSettings, split: Split) -> None:
+    """Refuse to go on with other data than the run in `folder` was begun with.
+
+    Raises:
+        ResultsError: the fingerprints differ.
+    """
+    if settings.fingerprint != split.fingerprint:
+        raise ResultsError(
+            f"{settings.data} is not the data that {folder} began with (fingerprint {split.fingerprint},"
+            f" was {settings.fingerprint}); give that one, or start anew in another folder"
+        )
+
+
+class TrainingRun:
+    """A run in its folder: iterate over `cycles`, then `finish`.
+
+    Args:
+        folder: the run's folder; what lies there of this run is taken up.
+        settings: what to do.
+        split: the data.
+        device: where to train.
+        checkpoint_every_s: seconds between checkpoints, at least.
+
+    Attributes:
+        progress: called during a step with the share of it that is done, by models whose steps are long; set it before
+            iterating.
+
+    Raises:
+        ResultsError: the data is not what the run began with.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: RunSettings,
+        split: Split,
+        *,
+        device: str = "cpu",
+        checkpoint_every_s: float = 30.0,
+    ) -> None:
+        require_same_data(folder, settings, split)
+        self.progress: Callable[[float], None] = lambda _share: None
+        self._folder, self._settings, self._split, self._device = folder, settings, split, device
+        self._config = registry.config_from_dict(settings.model, settings.config)
+        identity = {"model": settings.model, "config": settings.config, "seed": settings.seed}
+        self._training = ResumableTraining(
+            folder / STATE_FILE,
+            registry.make_trainer(
+                settings.model,
+                self._config,
+                split.train,
+                seed=settings.seed,
+                device=device,
+                precision=settings.precision,
+                progress=lambda share: self.progress(share),
+            ),
+            split.valid,
+            identity={**identity, "fingerprint": settings.fingerprint, "precision": settings.precision},
+            metric=f"valid/{settings.metric}",
+            checkpoint_every_s=checkpoint_every_s,
+        )
+        self._training.restore()
+        self._write_history()
+
+    @property
+    def passes(self) -> int:
+        """Data passes completed."""
+        return self._training.trainer.passes
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The report with the best validation score, the first of equals; None before the first cycle."""
+        return self._training.best
+
+    @property
+    def ended(self) -> str | None:
+        """Why the run is over, or None where it is not."""
+        trainer, settings = self._training.trainer, self._settings
+        key = f"valid/{settings.metric}"
+        if trainer.solved:
+            return "solved, there is nothing to train further"
+        scores = [(report["passes"], report[key]) for report in self._training.history]
+        if out_of_patience(scores, settings.patience):
+            return f"no better {TITLES[settings.metric]} for {settings.patience} passes"
+        if not room_for_a_cycle(trainer.passes, trainer.passes_per_cycle, settings.max_passes):
+            return f"{trainer.passes} of {settings.max_passes} passes are done"
+        return None
+
+    def cycles(self) -> Iterator[dict[str, Any]]:
+        """Train and yield a report a cycle until the run is over; checkpoints are written as time passes.
+
+        Whoever iterates may stop at any report and call `save`.
+
+        Raises:
+            DivergedError: training stopped making sense.
+        """
+        for report in self._training.cycles(lambda: self.ended is not None):
+            self._write_history()
+            yield report
+
+    def save(self) -> None:
+        """Write the state file."""
+        self._training.save()
+
+    def finish(self) -> dict[str, Evaluation]:
+        """Score the best model on validation and test users, write ``best/``, and return the scores by group.
+
+        Raises:
+            ResultsError: no cycle was completed.
+        """
+        best, settings = self.best, self._settings
+        if best is None:
+            raise ResultsError(f"{self._folder} has no model yet; train at least one cycle")
+        model = registry.load_recommender(
+            settings.model, self._config, self._split.n_items, self._training.best_state, self._device
+        )
+        scores = {"valid": evaluate(model, self._split.valid), "test": evaluate(model, self._split.test)}
+        metrics = {
+            "selected_by": f"valid/{settings.metric}",
+            "cycle": best["cycle"],
+            "passes": best["passes"],
+            **{group: scored.summary() for group, scored in scores.items()},
+        }
+        checkpoint.save_model(
+            self._folder / BEST_FOLDER,
+            model=settings.model,
+            config=self._config,
+            state=self._training.best_state,
+            item_ids=self._split.item_ids,
+            metrics=metrics,
+            data=data_facts(settings.data, self._split),
+        )
+        return scores
+
+    def _write_history(self) -> None:
+        write_history(self._folder, self._training.history)
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Write the reports as `history.csv`, a row a report; nothing before the first one."""
+    if history:
+        text = io.StringIO(newline="")
+        names = dict.fromkeys(
+            name for report in history for name in report
+        )  # phases have losses of their own
+        writer = csv.DictWriter(text, list(names), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        write_text(folder / HISTORY_FILE, text.getvalue())

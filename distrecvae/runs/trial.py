@@ -1,0 +1,168 @@
+"""Owns one trial of a search: train a configuration within a budget, yield what it reports, leave its best model.
+
+No Ray in here: the trainable sends the reports on, a test takes two. A trial that starts where a state file of its own
+lies goes on from it; started again from nothing it repeats itself (all randomness comes from the task's seed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distrecvae.data.dataset import HeldOutUsers
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import CheckpointError
+from distrecvae.files import remove_leftovers
+from distrecvae.precisions import Precision
+from distrecvae.runs.ending import room_for_a_cycle
+from distrecvae.runs.resumable import ResumableTraining
+from distrecvae.training import registry
+from distrecvae.training.entry import CommonArrays
+
+STATE_FILE = "state.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialTask:
+    """What a worker needs to know to run a trial.
+
+    Attributes:
+        number: the trial's number.
+        model: registry name.
+        config: the model's configuration, JSON-able.
+        seed: root of the trial's randomness.
+        max_passes: data passes that must not be exceeded.
+        metric: key of the reports by which the best model is kept.
+        folder: where the trial's state file lies; on several nodes it must be shared.
+        device: a torch device.
+        precision: of the matrix products.
+        checkpoint_every_s: seconds between checkpoints, at least.
+    """
+
+    number: int
+    model: str
+    config: dict[str, Any]
+    seed: int
+    max_passes: int
+    metric: str
+    folder: str
+    device: str = "cpu"
+    precision: Precision = "float32"
+    checkpoint_every_s: float = 30.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON-able form."""
+        return asdict(self)
+
+    @property
+    def state_file(self) -> Path:
+        """Where the trial's state lies."""
+        return Path(self.folder) / STATE_FILE
+
+
+def memory_of(task: TrialTask, train: InteractionMatrix, *, lent: bool = False) -> int:
+    """Return what the trial takes on its device, by estimate: bytes; see `registry.memory_bytes`."""
+    config = registry.config_from_dict(task.model, task.config)
+    return registry.memory_bytes(
+        task.model, config, train, device=task.device, precision=task.precision, lent=lent
+    )[0]
+
+
+def run_trial(
+    task: TrialTask,
+    train: InteractionMatrix,
+    valid: HeldOutUsers,
+    common: CommonArrays | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the trial's reports: flat metrics with `passes`, `cycle` and `valid/...`.
+
+    A trial that goes on from a checkpoint first repeats the checkpoint's report: its reader may have died before
+    taking it in. The state with the best model is on disk before the last report is given, unless the disk refuses:
+    a checkpoint saves time, it is not the trial's result, and `best_model` does without. `common` is what the model's
+    trials on these users have in common, where it is lent; `progress` is told the share of a long step that is done.
+
+    Raises:
+        DivergedError: training stopped making sense.
+        ConfigError: the configuration is not the model's.
+    """
+    remove_leftovers(Path(task.folder))
+    training = _restored(task, train, valid, common, progress)
+    if training.history:
+        yield training.history[-1]
+    yield from training.cycles(lambda: _over(training, task))
+
+
+def best_model(
+    task: TrialTask, cycle: int, train: InteractionMatrix, valid: HeldOutUsers
+) -> dict[str, torch.Tensor]:
+    """Return the parameters that the trial had after `cycle` cycles, when it was at its best.
+
+    They are read from the trial's state; where that does not reach so far, or is gone, the trial is repeated up to
+    that cycle: it is a function of its task.
+    """
+    training = _restored(task, train, valid)
+    if training.best is None or training.best["cycle"] != cycle:
+        if training.trainer.cycle > cycle:
+            training = _fresh(task, train, valid)
+        for _ in training.cycles(lambda: training.trainer.cycle >= cycle):
+            pass
+    return training.best_state
+
+
+def _over(training: ResumableTraining, task: TrialTask) -> bool:
+    trainer = training.trainer
+    return trainer.solved or not room_for_a_cycle(trainer.passes, trainer.passes_per_cycle, task.max_passes)
+
+
+def _fresh(
+    task: TrialTask,
+    train: InteractionMatrix,
+    valid: HeldOutUsers,
+    common: CommonArrays | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> ResumableTraining:
+    config = registry.config_from_dict(task.model, task.config)
+    return ResumableTraining(
+        task.state_file,
+        registry.make_trainer(
+            task.model,
+            config,
+            train,
+            seed=task.seed,
+            device=task.device,
+            precision=task.precision,
+            common=common,
+            progress=progress,
+        ),
+        valid,
+        identity={
+            "model": task.model,
+            "config": task.config,
+            "seed": task.seed,
+            "precision": task.precision,
+        },
+        metric=task.metric,
+        checkpoint_every_s=task.checkpoint_every_s,
+        must_save=False,
+    )
+
+
+def _restored(
+    task: TrialTask,
+    train: InteractionMatrix,
+    valid: HeldOutUsers,
+    common: CommonArrays | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> ResumableTraining:
+    training = _fresh(task, train, valid, common, progress)
+    try:
+        training.restore()
+    except CheckpointError:
+        # Damaged or of an older search in the same place: the trial starts again and repeats itself.
+        return _fresh(task, train, valid, common, progress)
+    return training

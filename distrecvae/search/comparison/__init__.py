@@ -1,0 +1,1 @@
+"""Several models under one budget: their searches, the table, its tests of significance."""

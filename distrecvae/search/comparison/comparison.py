@@ -1,0 +1,229 @@
+"""Owns a comparison: the searches of several models, one after another, under one budget, one protocol and one Ray.
+
+Each model's search is a whole one in a folder of its own, which `--resume`, TensorBoard and `distrecvae evaluate` know;
+a comparison adds the order, the budget they have in common and the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from distrecvae.data.dataset import Split
+from distrecvae.errors import ConfigError, DistrecvaeError, ResultsError, nearest
+from distrecvae.files import exclusive, write_text
+from distrecvae.runs.configuration import available_configs, read_config
+from distrecvae.search.comparison import files as comparison_files
+from distrecvae.search.comparison.table import Row, read_row, table_text
+from distrecvae.search.core.config import ALL, SearchConfig
+from distrecvae.search.folder.tables import DESCRIPTION_FILE, FINISHED
+from distrecvae.search.launch import (
+    in_use,
+    load_space,
+    load_split,
+    one_trial_without_parameters,
+    plan_search,
+    search,
+)
+from distrecvae.search.on_ray import session as driver
+from distrecvae.search.on_ray.interruption import Interruption
+from distrecvae.search.planning.plan import Plan, check_memory
+from distrecvae.search.space.space import SearchSpace, available_spaces
+from distrecvae.search.watchers.trackers import require_loggers
+from distrecvae.training import registry
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One search of a comparison.
+
+    Attributes:
+        name: its row's and its folder's name.
+        config: the settings of its search.
+        space: what is searched.
+    """
+
+    name: str
+    config: SearchConfig
+    space: SearchSpace
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a call of `compare` ended.
+
+    Attributes:
+        text: the table and what to do next, for people.
+        complete: every search is over.
+        without_score: names of those in which no trial has a score.
+    """
+
+    text: str
+    complete: bool
+    without_score: tuple[str, ...]
+
+
+def entrants(names: Sequence[str], config: SearchConfig) -> list[Entrant]:
+    """Return the searches of a comparison, in the order asked for.
+
+    Args:
+        names: models, search spaces (packaged names or paths), or packaged configurations, which are one trial each;
+            "all" stands for every model.
+        config: the settings that all have in common; its model and space are not looked at.
+
+    Raises:
+        ConfigError: a name is unknown or there twice, or there is none.
+        SpaceError: a search space breaks a rule.
+    """
+    wanted = [each for name in names for each in (registry.models() if name == ALL else (name,))]
+    if not wanted:
+        raise ConfigError("--models names nothing to compare; write for example --models recvae,ease or all")
+    found: dict[str, Entrant] = {}
+    for name in wanted:
+        entrant = _entrant(name, config)
+        if entrant.name in found:
+            raise ConfigError(f"--models has {entrant.name!r} twice; each is searched once, leave one out")
+        found[entrant.name] = entrant
+    return list(found.values())
+
+
+def _entrant(name: str, config: SearchConfig) -> Entrant:
+    if name in registry.models():
+        own = replace(config, model=name, space=None)
+        space = load_space(own)
+    elif name in available_spaces() or name.endswith((".yaml", ".yml")) or "/" in name:
+        space = SearchSpace.load(name)
+        own = replace(config, model=space.model, space=name)
+    elif name in available_configs():
+        model, settings = read_config(None, name, ())
+        space = SearchSpace.from_mapping({"model": model, "parameters": {}, "fixed": settings})
+        own = replace(config, model=model, space=None)
+    else:
+        known = (*registry.models(), *available_spaces(), *available_configs())
+        hint = nearest(name, known) or f"; known are {', '.join(registry.models())}"
+        raise ConfigError(f"--models: {name!r} is no model, search space or configuration{hint}")
+    return Entrant(Path(name).stem, one_trial_without_parameters(own, space), space)
+
+
+def plans_text(listed: Sequence[Entrant], *, folder: Path, verbose: bool) -> str:
+    """Return the plans of all searches as text; writes nothing, starts no trial.
+
+    Raises:
+        DistrecvaeError: as `compare` would.
+    """
+    config = listed[0].config
+    split = load_split(config, folder)
+    with driver.ray_session(config.address, verbose=verbose) as cluster:
+        plans = _plans(listed, driver.Session(cluster, split))
+    return "\n\n".join(f"== {name}\n{plan.text()}" for name, plan in plans.items())
+
+
+def compare(
+    listed: Sequence[Entrant],
+    folder: Path,
+    *,
+    resume: bool,
+    console: Console,
+    verbose: bool,
+    command: str,
+) -> Comparison:
+    """Run the searches of a comparison, or go on with the one in `folder`, and write its table.
+
+    Args:
+        listed: the searches; their settings differ in model and space only.
+        folder: for results; it must not exist (or be empty) unless `resume`.
+        resume: go on with the comparison that lies there; it may have more models than it was begun with.
+        console: shows progress.
+        verbose: let Ray speak, too.
+        command: the command line that goes on with this comparison, to be shown and written down.
+
+    Raises:
+        DistrecvaeError: the input, a space, the machine or the folder is not fit; no search was started then.
+    """
+    config = listed[0].config
+    require_loggers(config)
+    described = comparison_files.read_description(folder) if resume else None
+    if described is None and in_use(folder):
+        raise ResultsError(
+            f"{folder} is not empty; pass --resume to go on with the comparison in it, or choose another --out"
+        )
+    with ExitStack() as held:
+        if described is not None:
+            held.enter_context(exclusive(folder))
+        split = load_split(config, folder)
+        if described is not None:
+            comparison_files.check_same(described, _shared_settings(config), split, folder)
+        stop = Interruption()
+        held.callback(stop.over)
+        cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
+        session = driver.Session(cluster, split, stop)
+        _plans(listed, session)
+        if described is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(folder))
+            described = comparison_files.describe(_shared_settings(config), split, command)
+        described["entrants"] = [entrant.name for entrant in listed]
+        comparison_files.write_description(folder, described)
+        rows: list[Row] = []
+        without_score: list[str] = []
+        for number, entrant in enumerate(listed, 1):
+            console.print(
+                f"[{number}/{len(listed)}] {entrant.name}", style="bold", highlight=False, markup=False
+            )
+            place = folder / entrant.name
+            outcome = search(
+                entrant.config,
+                place,
+                resume=(place / DESCRIPTION_FILE).exists(),
+                console=console,
+                verbose=verbose,
+                command=command,
+                session=session,
+                space=entrant.space,
+            )
+            if not outcome.complete:
+                text = f"Interrupted in the search of {entrant.name}; nothing is lost. Go on:\n  {command}"
+                return Comparison(text, complete=False, without_score=())
+            if not outcome.has_score:
+                without_score.append(entrant.name)
+                continue
+            rows.append(read_row(entrant.name, place, split))
+            comparison_files.write_tables(folder, rows, split, config)
+        text = _ending(rows, without_score, folder, config, split)
+        write_text(folder / comparison_files.SUMMARY_FILE, text + "\n")
+        comparison_files.write_description(folder, {**described, "status": FINISHED})
+    return Comparison(text, complete=True, without_score=tuple(without_score))
+
+
+def _plans(listed: Sequence[Entrant], session: driver.Session) -> dict[str, Plan]:
+    """Return each search's plan, all of them checked: what cannot run is refused before anything starts."""
+    plans = {}
+    for entrant in listed:
+        try:
+            plans[entrant.name] = plan_search(entrant.config, entrant.space, session)
+            check_memory(plans[entrant.name], session.cluster)
+        except DistrecvaeError as error:
+            raise type(error)(f"{entrant.name}: {error}") from None
+    return plans
+
+
+def _shared_settings(config: SearchConfig) -> dict[str, Any]:
+    return {name: value for name, value in config.fixed_part().items() if name not in ("model", "space")}
+
+
+def _ending(
+    rows: Sequence[Row], without_score: Sequence[str], folder: Path, config: SearchConfig, split: Split
+) -> str:
+    parts = [table_text(rows, config.metric, split.test.n_users)] if rows else []
+    parts += [f"{name}: no trial has a score; see {folder / name}/summary.txt" for name in without_score]
+    next_steps = [
+        f"{'table':<20}{folder / comparison_files.MARKDOWN_FILE} (also .csv, .png)",
+        f"{'each search':<20}{folder}/NAME, its model in NAME/best",
+        f"{'compare the trials':<20}tensorboard --logdir {folder}",
+    ]
+    return "\n\n".join([*parts, "\n".join(next_steps)])

@@ -1,0 +1,101 @@
+"""Owns a comparison's folder: its description, its tables, its picture; each written by renaming."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from distrecvae import __version__
+from distrecvae.data.dataset import Split
+from distrecvae.errors import ResultsError
+from distrecvae.files import replacing, write_json, write_text
+from distrecvae.search.comparison.plot import save_plot
+from distrecvae.search.comparison.table import Row, table_csv, table_markdown
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.watchers.progress import duration
+
+DESCRIPTION_FILE = "compare.json"
+CSV_FILE = "comparison.csv"
+MARKDOWN_FILE = "comparison.md"
+PLOT_FILE = "comparison.png"
+PER_USER_FILE = "test_per_user.parquet"
+SUMMARY_FILE = "summary.txt"
+
+
+def describe(settings: Mapping[str, Any], split: Split, command: str) -> dict[str, Any]:
+    """Return the description of a comparison that begins now."""
+    return {
+        "status": "running",
+        "distrecvae": __version__,
+        "command": command,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": dict(settings),
+        "fingerprint": split.fingerprint,
+    }
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return `compare.json` of a comparison's folder.
+
+    Raises:
+        ResultsError: there is none, or it cannot be read.
+    """
+    path = folder / DESCRIPTION_FILE
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        if {"settings", "fingerprint"} <= description.keys():
+            return dict(description)
+    except FileNotFoundError:
+        raise ResultsError(
+            f"{folder} holds no comparison ({DESCRIPTION_FILE} is missing); leave out --resume to start one"
+        ) from None
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise ResultsError(f"{path} cannot be read; restore it, or start anew in another folder")
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write `compare.json`."""
+    write_json(folder / DESCRIPTION_FILE, dict(description))
+
+
+def check_same(described: Mapping[str, Any], settings: Mapping[str, Any], split: Split, folder: Path) -> None:
+    """Refuse to go on under another budget or with other data than the comparison was begun with.
+
+    Raises:
+        ResultsError: a setting or the data set differs.
+    """
+    for name, value in settings.items():
+        if value != described["settings"].get(name):
+            raise ResultsError(
+                f"{folder} was begun with {name}={described['settings'].get(name)!r}, now it is {value!r};"
+                " resume with the same settings or start anew in another folder"
+            )
+    if described["fingerprint"] != split.fingerprint:
+        raise ResultsError(
+            f"{folder} was begun on a data set with fingerprint {described['fingerprint']}, this one has"
+            f" {split.fingerprint}; resume with the same data, or start anew"
+        )
+
+
+def write_tables(folder: Path, rows: Sequence[Row], split: Split, config: SearchConfig) -> None:
+    """Write the table as CSV and Markdown, the picture, and every test user's metrics under every model."""
+    data = Path(config.data).name if config.data else "synthetic data"
+    budget = f"{config.trials} trials" if config.time_budget_s is None else duration(config.time_budget_s)
+    title = f"{data}: each model tuned with {budget} of at most {config.max_passes} passes"
+    write_text(folder / CSV_FILE, table_csv(rows, config.metric))
+    write_text(
+        folder / MARKDOWN_FILE, f"# {title}\n\n{table_markdown(rows, config.metric, split.test.n_users)}"
+    )
+    with replacing(folder / PLOT_FILE) as path:
+        save_plot(path, rows, config.metric, title)
+    users = pd.concat(
+        pd.DataFrame({"model": row.name, "user": row.test.users, **row.test.per_user}) for row in rows
+    )
+    with replacing(folder / PER_USER_FILE) as path:
+        users.to_parquet(path, index=False)

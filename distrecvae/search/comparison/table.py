@@ -1,0 +1,201 @@
+"""Owns the table of a comparison: a row a model, whom the best one beats, as text, Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distrecvae.data.dataset import Split
+from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.metrics import METRICS, TITLES
+from distrecvae.saved.model import load_model
+from distrecvae.search.comparison.significance import LEVEL, Difference, differences
+from distrecvae.search.folder.best import BEST_FOLDER
+from distrecvae.search.folder.tables import read_description, read_trials
+from distrecvae.search.watchers.progress import duration
+from distrecvae.training.device import usable_device
+from distrecvae.training.registry import config_to_dict
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a model's search found.
+
+    Attributes:
+        name: of the row.
+        model: registry name.
+        config: the chosen configuration, JSON-able.
+        valid: its scores on the validation users, by which it was chosen.
+        test: its scores on the test users.
+        trials: configurations tried.
+        search_s: seconds of the search, from its start to its end.
+        train_s: seconds of the chosen trial, its validation included.
+        n_parameters: numbers in the chosen model.
+    """
+
+    name: str
+    model: str
+    config: dict[str, Any]
+    valid: Evaluation
+    test: Evaluation
+    trials: int
+    search_s: float
+    train_s: float
+    n_parameters: int
+
+
+def read_row(name: str, folder: Path, split: Split) -> Row:
+    """Return the row of a finished search: its model, loaded from `best/`, scores the users again."""
+    loaded = load_model(folder / BEST_FOLDER, usable_device(None))
+    trials = read_trials(folder)
+    chosen = trials["trial"] == loaded.metrics["trial"]
+    return Row(
+        name=name,
+        model=loaded.model,
+        config=config_to_dict(loaded.config),
+        valid=evaluate(loaded.recommender, split.valid),
+        test=evaluate(loaded.recommender, split.test),
+        trials=len(trials),
+        search_s=float(read_description(folder)["elapsed_s"]),
+        train_s=float(trials.loc[chosen, "duration_s"].iloc[0]),
+        n_parameters=loaded.n_parameters,
+    )
+
+
+def ranked(rows: Sequence[Row], metric: str) -> list[tuple[Row, Difference | None]]:
+    """Return the rows by their validation score, best first, each with what the first gains over it on test users.
+
+    Which model is called the best is decided on validation users, so that its test score is one that nobody picked.
+    """
+    ordered = sorted(rows, key=lambda row: -row.valid.mean(metric))
+    best, others = ordered[0], ordered[1:]
+    gains = differences(best.test.per_user[metric], {row.name: row.test.per_user[metric] for row in others})
+    return [(best, None), *((row, gains[row.name]) for row in others)]
+
+
+def _error(mean: float, standard_error: float, digits: int) -> str:
+    return f"{mean:.4f} ± {standard_error:.{digits}f}"
+
+
+def _behind(gain: Difference | None, digits: int) -> str:
+    if gain is None:
+        return "-"
+    return _error(gain.mean, gain.standard_error, digits) + ("*" if gain.significant else "")
+
+
+def _p(gain: Difference | None) -> str:
+    return "-" if gain is None else "< 0.001" if gain.adjusted < 0.001 else f"{gain.adjusted:.3f}"
+
+
+def legend(metric: str, n_users: int) -> str:
+    """Return how the table is read."""
+    return (
+        f"Rows by validation {TITLES[metric]}, on which each configuration was chosen. Test users: {n_users:,}, scored"
+        " once for each chosen model; ± is the standard error of a mean. Behind the best: the mean difference of test"
+        f" {TITLES[metric]} over the same users and its standard error; p of a paired t-test, Holm-corrected for the"
+        f" number of rows; * below {LEVEL:g}. Search: time by the clock; best trial: training and validation."
+    )
+
+
+def table_text(rows: Sequence[Row], metric: str, n_users: int) -> str:
+    """Return the table for a terminal of 100 columns: errors of the selection metric only."""
+    others = [name for name in METRICS if name != metric]
+    lines = [
+        ["", "valid", f"test {TITLES[metric]}", *(TITLES[name] for name in others), "behind the best", "trials",
+         "search", "parameters"]
+    ]  # fmt: skip
+    for row, gain in ranked(rows, metric):
+        lines.append(
+            [
+                row.name,
+                f"{row.valid.mean(metric):.4f}",
+                _error(row.test.mean(metric), row.test.standard_error(metric), 3),
+                *(f"{row.test.mean(name):.4f}" for name in others),
+                _behind(gain, 3),
+                str(row.trials),
+                duration(row.search_s),
+                f"{row.n_parameters:,}",
+            ]
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    text = [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
+    return "\n".join([*text, "", *textwrap.wrap(legend(metric, n_users), 100)])
+
+
+def table_markdown(rows: Sequence[Row], metric: str, n_users: int) -> str:
+    """Return the table as Markdown, how it is read below it, the chosen configurations last."""
+    head = [
+        "model", f"valid {TITLES[metric]}", *(f"test {TITLES[name]}" for name in METRICS), "behind the best", "p",
+        "trials", "search", "best trial", "parameters",
+    ]  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    order = ranked(rows, metric)
+    for row, gain in order:
+        cells = [
+            row.name if gain is not None else f"**{row.name}**",
+            f"{row.valid.mean(metric):.4f}",
+            *(_error(row.test.mean(name), row.test.standard_error(name), 4) for name in METRICS),
+            _behind(gain, 4).replace("*", "\\*"),
+            _p(gain),
+            str(row.trials),
+            duration(row.search_s),
+            duration(row.train_s),
+            f"{row.n_parameters:,}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", legend(metric, n_users).replace("*", "\\*"), ""]
+    lines += ["| model | chosen configuration |", "| --- | --- |"]
+    lines += [f"| {row.name} | `{_settings(row.config)}` |" for row, _ in order]
+    return "\n".join(lines) + "\n"
+
+
+def table_csv(rows: Sequence[Row], metric: str) -> str:
+    """Return the table as CSV, numbers in full."""
+    out = io.StringIO()
+    names = [
+        "name", "model", *(f"{group}_{scored}{part}" for group in ("valid", "test") for scored in METRICS
+                           for part in ("", "_standard_error")),
+        "n_test_users", f"behind_{metric}", f"behind_{metric}_standard_error", "p_value", "p_value_holm",
+        "trials", "search_s", "best_trial_s", "n_parameters", "config",
+    ]  # fmt: skip
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    for row, gain in ranked(rows, metric):
+        scores = [
+            value
+            for evaluation in (row.valid, row.test)
+            for name in METRICS
+            for value in (evaluation.mean(name), evaluation.standard_error(name))
+        ]
+        tested = (
+            ["", "", "", ""]
+            if gain is None
+            else [gain.mean, gain.standard_error, gain.p_value, gain.adjusted]
+        )
+        writer.writerow(
+            [row.name, row.model, *scores, row.test.n_evaluated, *tested, row.trials, row.search_s, row.train_s,
+             row.n_parameters, json.dumps(row.config)]
+        )  # fmt: skip
+    return out.getvalue()
+
+
+def _settings(config: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_short(value)}" for name, value in config.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ",".join(_short(each) for each in value) + "]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

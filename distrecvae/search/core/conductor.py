@@ -1,0 +1,208 @@
+"""Owns the course of a search: which trial comes next, what a report leads to, when it is over. No Ray in here."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from distrecvae import rng
+from distrecvae.precisions import Precision
+from distrecvae.runs.trial import TrialTask
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+from distrecvae.search.core.rules import StoppingRule
+from distrecvae.search.core.samplers import make_sampler, starting_values
+from distrecvae.search.space.space import SearchSpace
+
+RETRIES = 3
+"""How often a trial whose process died is run again, each time from its checkpoint, before it gets any further."""
+
+
+class Watcher(Protocol):
+    """Something that shows or stores the course of a search: progress, event files, tables."""
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial was given out (again, after an interruption)."""
+
+    def reported(self, record: TrialRecord) -> None:
+        """A trial's new report was written down."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial ended."""
+
+
+class Conductor:
+    """Gives out trials, hears their reports, decides; the ledger is written before anything else happens.
+
+    Args:
+        ledger: the search's record, possibly of an interrupted search.
+        space: what is searched.
+        config: the search's settings.
+        rule: decides which trials stop early.
+        folder: the results folder.
+        concurrent: trials at once, for the sampler.
+        device: the trials' torch device.
+        precision: of the trials' matrix products.
+        watchers: told of everything after it was written down.
+        elapsed_s: seconds that earlier runs of this search took.
+        warm_starts: Optuna parameters of the trials after the first one, whole: what another search found good.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        space: SearchSpace,
+        config: SearchConfig,
+        rule: StoppingRule,
+        folder: Path,
+        concurrent: int = 1,
+        device: str = "cpu",
+        precision: Precision = "float32",
+        watchers: Sequence[Watcher] = (),
+        elapsed_s: float = 0.0,
+        warm_starts: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.ledger = ledger
+        self._space, self._config, self._rule, self._folder = space, config, rule, folder
+        self._concurrent, self._device, self._precision = concurrent, device, precision
+        self._watchers, self._warm_starts = tuple(watchers), tuple(warm_starts)
+        self._started, self._elapsed_s = time.monotonic(), elapsed_s
+        self._waiting = deque(ledger.unfinished())
+        self.trouble = ""
+        """Why the search cannot go on, in a line; empty while it can."""
+        self._dropped: Counter[int] = Counter()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the search began, interruptions not counted."""
+        return self._elapsed_s + time.monotonic() - self._started
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the time budget is spent."""
+        budget = self._config.time_budget_s
+        return budget is not None and self.elapsed_s >= budget
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is another trial to give out."""
+        return not (self.trouble or self.out_of_time) and (
+            bool(self._waiting) or len(self.ledger.records) < self._config.trials
+        )
+
+    def next_task(self) -> TrialTask | None:
+        """Return the next trial to run: an interrupted one first, then a new one; None when there are no more."""
+        self.settle()
+        if not self.has_work:
+            return None
+        if self._waiting:
+            record = self._waiting.popleft()
+        else:
+            record = self.ledger.ask(self._sampler, self._space.suggest, self._starting_values)
+        for watcher in self._watchers:
+            watcher.started(record)
+        return self.task(record)
+
+    def settle(self) -> None:
+        """End interrupted trials whose end is decided already: they need no worker."""
+        while self._waiting:
+            record = self._waiting[0]
+            if record.reports and self._spent(record):
+                self._end(record, Status.FINISHED, "")
+            elif not self._stop(record):
+                return
+            self._waiting.popleft()
+
+    def heard(self, number: int, metrics: Mapping[str, Any]) -> bool:
+        """Take in one report; return whether the trial must stop now."""
+        record = self.ledger.records[number]
+        if self.ledger.report(number, metrics):
+            for watcher in self._watchers:
+                watcher.reported(record)
+        if record.status is not Status.RUNNING:
+            return True
+        self._stop(record)
+        return record.status is not Status.RUNNING
+
+    def advanced(self, number: int, share: float) -> None:
+        """Take in which share of a long step is done; it is shown and not written down."""
+        self.ledger.records[number].share = share
+
+    def dropped(self, number: int) -> bool:
+        """Take in that a trial was dropped for no fault of its own; return whether it is given out again."""
+        record = self.ledger.records[number]
+        self._dropped[number] += 1
+        if record.status is not Status.RUNNING or self._dropped[number] > RETRIES:
+            return False
+        self._waiting.append(record)
+        return True
+
+    def reclaim(self) -> None:
+        """Take back every trial that is under way: whoever ran them has ended."""
+        waiting = {record.number for record in self._waiting}
+        for record in self.ledger.unfinished():
+            if record.number not in waiting and not self.dropped(record.number):
+                self._end(record, Status.FAILED, f"it was dropped {self._dropped[record.number]} times")
+
+    def finished(self, number: int) -> None:
+        """Take in that a trial spent its budget."""
+        if self.trouble:
+            return  # which trials went well is for the next run to say
+        self._end(self.ledger.records[number], Status.FINISHED, "")
+
+    def failed(self, number: int, status: Status, reason: str) -> None:
+        """Take in that a trial diverged or failed."""
+        self._end(self.ledger.records[number], status, reason)
+
+    def give_up(self, number: int, reason: str) -> None:
+        """Take in that a trial met a node on which none can work: the search ends, the trial is still to be run."""
+        self.trouble = self.trouble or f"trial {number}: {reason}"
+
+    def task(self, record: TrialRecord) -> TrialTask:
+        """Return what a worker needs to run (or repeat) a trial."""
+        return TrialTask(
+            number=record.number,
+            model=self._config.model,
+            config=record.config,
+            seed=rng.trial_seed(self._config.seed, record.config),
+            max_passes=self._config.max_passes,
+            metric=f"valid/{self._config.metric}",
+            folder=str(self._folder / "trials" / f"{record.number:05d}"),
+            device=self._device,
+            precision=self._precision,
+            checkpoint_every_s=self._config.checkpoint_every_s,
+        )
+
+    def _spent(self, record: TrialRecord) -> bool:
+        cycle = int(record.reports[-1]["cycle"])
+        return record.passes + record.passes // cycle > self._config.max_passes
+
+    def _stop(self, record: TrialRecord) -> bool:
+        """Stop the trial if the rule or the clock says so; return whether it was stopped."""
+        if record.reports and self._rule.should_stop(record.number, self.ledger.curves()):
+            self._end(record, Status.STOPPED, f"{self._config.scheduler} at {record.passes} passes")
+        elif self.out_of_time:
+            self._end(record, Status.STOPPED, f"time budget of {self._config.time_budget_s:g} s")
+        return record.status is not Status.RUNNING
+
+    def _sampler(self, number: int) -> Any:
+        return make_sampler(
+            self._config.sampler, seed=self._config.seed, trial_number=number, concurrent=self._concurrent
+        )
+
+    def _starting_values(self, number: int) -> dict[str, Any]:
+        if 1 <= number <= len(self._warm_starts):
+            return dict(self._warm_starts[number - 1])
+        start = self._space.default_point()
+        return starting_values(self._config.sampler, start, seed=self._config.seed, trial_number=number)
+
+    def _end(self, record: TrialRecord, status: Status, reason: str) -> None:
+        if record.status is not Status.RUNNING:
+            return
+        self.ledger.end(record.number, status, reason)
+        for watcher in self._watchers:
+            watcher.ended(record)

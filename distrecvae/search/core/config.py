@@ -1,0 +1,230 @@
+"""Owns SearchConfig: what a search was asked to do, each setting's default and its rule."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import yaml
+
+from distrecvae.errors import ConfigError, nearest
+from distrecvae.metrics import METRICS
+from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
+from distrecvae.search.core.rules import RULES
+
+SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
+ALL = "all"
+"""What stands for every model in a comparison."""
+LOGGERS = {
+    "mlflow": ("mlflow-skinny", "distrecvae.search.watchers.mlflow", "MLflowLog"),
+    "wandb": ("wandb", "distrecvae.search.watchers.wandb", "WandbLog"),
+}
+"""Experiment trackers by the name they are imported by: what to install, the module that speaks to it, its logger."""
+JOURNAL = "journal:"
+DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
+"""What SQLAlchemy, and so Optuna, writes to."""
+DEMO = "synthetic"
+"""The data set that a search without `--data` makes for itself."""
+
+_STORAGE = re.compile(rf"{JOURNAL}.+|(?:{'|'.join(DATABASES)})(?:\+\w+)?://.*")
+
+# What a resumed search may be given anew: how much and with what, never what is searched or how it is judged.
+CHANGEABLE = frozenset(
+    {
+        "data",
+        "trials",
+        "time_budget_s",
+        "concurrent",
+        "gpus_per_trial",
+        "cpus_per_trial",
+        "address",
+        "elastic",
+        "checkpoint_every_s",
+        "log_to",
+        "storage",
+    }
+)
+
+
+def _help(text: str, default: Any) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """The settings of a search; every default lives here, and `help` metadata is what `--help` prints.
+
+    Raises:
+        ConfigError: a setting breaks its rule.
+    """
+
+    data: str | None = _help(
+        "prepared dataset folder, or its URI (s3://, gs://, ...); without it a synthetic one is made", None
+    )
+    model: str = _help("model to tune", "recvae")
+    space: str | None = _help(
+        "search space: a packaged name or a YAML file; without it the model's own", None
+    )
+    warm_start: str | None = _help(
+        "results folder of an earlier search of the model, on other data as a rule: its best configurations are tried"
+        " right after the first trial",
+        None,
+    )
+    warm_start_trials: int | None = _help("how many of them; without it 5", None)
+    trials: int = _help("configurations to try", 24)
+    max_passes: int = _help("data passes that a trial gets at most", 200)
+    min_passes: int | None = _help(
+        "data passes before a trial may be stopped: the first rung; without it a fifth of --max-passes", None
+    )
+    reduction_factor: int = _help(
+        "one trial in this many goes on at a rung; rungs grow by the same factor", 3
+    )
+    metric: str = _help("validation metric to maximise", next(iter(METRICS)))
+    sampler: str = _help("how configurations are proposed", "tpe")
+    scheduler: str = _help("how weak trials are stopped early", "asha")
+    concurrent: int | None = _help("trials at once; without it as many as fit", None)
+    gpus_per_trial: float | None = _help(
+        "GPUs a trial; fractions share one; without it 1 where there are GPUs", None
+    )
+    cpus_per_trial: int = _help("CPU cores, and training threads, a trial", 1)
+    precision: str = _help(PRECISION_HELP, AUTO)
+    time_budget_s: float | None = _help("seconds after which running trials are stopped", None)
+    address: str | None = _help("Ray cluster to join ('auto' or HOST:PORT); without it Ray starts here", None)
+    elastic: bool = _help(
+        "nodes may join the cluster while the search runs (an autoscaler, machines of yours): wait for the first one"
+        " that a trial fits on, run --concurrent trials as room comes",
+        False,
+    )
+    log_to: str | None = _help("tell an experiment tracker, too: mlflow or wandb", None)
+    storage: str | None = _help(
+        "copy the trials to an Optuna study, too: a database's URL (sqlite:///study.db) or journal:PATH", None
+    )
+    seed: int = _help("root of all randomness", 0)
+    checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "max_passes", "cpus_per_trial"):
+            _require_whole(name, getattr(self, name), at_least=1)
+        _require_whole("reduction_factor", self.reduction_factor, at_least=2)
+        _require_whole("seed", self.seed, at_least=0)
+        for name in ("concurrent", "min_passes", "warm_start_trials"):
+            if getattr(self, name) is not None:
+                _require_whole(name, getattr(self, name), at_least=1)
+        if self.warm_start_trials is not None and self.warm_start is None:
+            raise ConfigError(
+                f"warm_start_trials={self.warm_start_trials} without warm_start; name that search, or leave it out"
+            )
+        for name in ("data", "model", "space", "address"):
+            value = getattr(self, name)
+            if not isinstance(value, str if name == "model" else str | None) or value == "":
+                raise ConfigError(f"{name}={value!r} must be a name or a path, as text")
+        if self.first_rung > self.max_passes:
+            raise ConfigError(
+                f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"
+            )
+        choices = {
+            "metric": tuple(METRICS),
+            "sampler": SAMPLERS,
+            "scheduler": RULES,
+            "precision": PRECISION_CHOICES,
+        }
+        for name, allowed in choices.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ConfigError(
+                    f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}"
+                )
+        if self.log_to is not None and self.log_to not in LOGGERS:
+            raise ConfigError(
+                f"log_to={self.log_to!r} is not one of {', '.join(LOGGERS)}{nearest(str(self.log_to), LOGGERS)}"
+            )
+        if self.storage is not None and not _STORAGE.fullmatch(str(self.storage)):
+            raise ConfigError(
+                f"storage={self.storage!r} must be a database's URL, such as sqlite:///study.db, or journal:PATH"
+            )
+        for name in ("time_budget_s", "checkpoint_every_s"):
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and value > 0):
+                raise ConfigError(f"{name}={value!r} must be a positive number of seconds")
+        gpus = self.gpus_per_trial
+        if gpus is not None and not (
+            _is_number(gpus) and gpus >= 0 and (gpus <= 1 or float(gpus).is_integer())
+        ):
+            raise ConfigError(
+                f"gpus_per_trial={gpus!r} must be 0, a fraction below 1 (a shared GPU) or a whole number"
+            )
+
+        if not isinstance(self.elastic, bool):
+            raise ConfigError(f"elastic={self.elastic!r} must be true or false")
+        if self.elastic and (self.concurrent is None or gpus is None):
+            raise ConfigError(
+                "elastic needs --concurrent and --gpus-per-trial: what nodes will come cannot be seen; give both"
+            )
+
+    @property
+    def first_rung(self) -> int:
+        """Data passes before a trial may be stopped.
+
+        By default a fifth of the budget: at a tenth, on MovieLens-1M, the fast learners lead and not the good ones; the
+        published configuration, which ends near the top, stands in the middle there.
+        """
+        return self.min_passes if self.min_passes is not None else max(1, self.max_passes // 5)
+
+    @property
+    def most_warm_starts(self) -> int:
+        """Configurations that are taken over from the earlier search, at most."""
+        return 5 if self.warm_start_trials is None else self.warm_start_trials
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any], *, source: str = "settings") -> SearchConfig:
+        """Return the configuration with these settings over the defaults.
+
+        Raises:
+            ConfigError: an unknown setting, or one that breaks its rule; `source` says where it was read.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in settings:
+            if name not in known:
+                raise ConfigError(
+                    f"{source}: unknown setting {name!r}; known are {', '.join(known)}{nearest(str(name), known)}"
+                )
+        return cls(**settings)
+
+    def fixed_part(self) -> dict[str, Any]:
+        """Return the settings that a resumed search must repeat."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in CHANGEABLE}
+
+
+def read_settings(path: str) -> dict[str, Any]:
+    """Return the settings in a YAML file, keys as in `SearchConfig` (dashes may stand for underscores).
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or not a mapping.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123  (a path as the user typed it)
+            content = yaml.safe_load(file)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); give a YAML file of settings"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path}: is not YAML ({reason}); write one `setting: value` a line") from error
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path}: holds {type(content).__name__}, not settings; write one `setting: value` a line"
+        )
+    return {str(key).replace("-", "_"): value for key, value in content.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _require_whole(name: str, value: Any, *, at_least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise ConfigError(f"{name}={value!r} must be a whole number, at least {at_least}")

@@ -1,0 +1,51 @@
+"""Owns `--extend`: a search that goes on by what its folder says of it, so that nothing is typed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distrecvae.errors import ResultsError
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.folder import tables as results
+from distrecvae.search.space.space import SearchSpace
+
+
+def begun_search(folder: Path, given: Mapping[str, Any]) -> tuple[SearchConfig, SearchSpace | None]:
+    """Return the settings of the search in `folder` with what is `given` over them, and its space.
+
+    Whether what is given may change, `run.search` says. The space is the one that was searched, wherever its file went;
+    None where one is given.
+
+    Raises:
+        ResultsError: there is no search, or it is over and has no time for more trials.
+        ConfigError: a setting breaks its rule.
+    """
+    described = results.read_description(folder, remedy="give --extend the results folder of a search")
+    begun = described["settings"]
+    source = str(folder / results.DESCRIPTION_FILE)
+    config = SearchConfig.from_mapping({**begun, **given}, source=source)
+    finished, elapsed_s = described["status"] == results.FINISHED, float(described["elapsed_s"])
+    if finished and config.trials > begun["trials"] and spent(config, elapsed_s):
+        raise ResultsError(
+            f"{folder} has used up its time budget of {config.time_budget_s:g} s; give a longer --time-budget, too"
+        )
+    return config, None if "space" in given else SearchSpace.from_dict(described["space"])
+
+
+def nothing_left(described: Mapping[str, Any], config: SearchConfig, folder: Path) -> bool:
+    """Tell whether a search that goes on is over already: it has a model, and all of its trials or no time for more."""
+    if described["status"] != results.FINISHED or config.trials != described["settings"]["trials"]:
+        return False
+    if spent(config, float(described["elapsed_s"])):
+        return True
+    try:
+        return len(results.read_trials(folder)) >= config.trials
+    except (OSError, ValueError):
+        return True  # what is known of it is its summary
+
+
+def spent(config: SearchConfig, elapsed_s: float) -> bool:
+    """Tell whether the time budget is spent."""
+    return config.time_budget_s is not None and elapsed_s >= config.time_budget_s

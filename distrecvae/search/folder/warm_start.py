@@ -1,0 +1,110 @@
+"""Owns the warm start: a new search whose first trials, after its own start, are the best of an earlier search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from distrecvae.errors import ResultsError
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.study import CONFIG_KEY, read_study_trials
+from distrecvae.search.folder import tables as results
+from distrecvae.search.space.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What is taken over from an earlier search; written into `search.json`, so that a resumed search repeats it.
+
+    Attributes:
+        source: the earlier search's folder.
+        trials: its trials that are taken over, the best first.
+        configs: their configurations, every field of the model's config.
+        outside: those of its best trials that this search's space cannot have.
+    """
+
+    source: str
+    trials: tuple[int, ...]
+    configs: tuple[Mapping[str, Any], ...]
+    outside: tuple[int, ...]
+
+    def points(self, space: SearchSpace) -> list[dict[str, Any]]:
+        """Return the Optuna parameters of the configurations, in order."""
+        points = [space.internal_point(config) for config in self.configs]
+        return [point for point in points if point is not None]
+
+    def text(self) -> str:
+        """Return one line on what is taken over and what is not."""
+        taken = f"trials {', '.join(map(str, self.trials))}" if self.trials else "none"
+        text = f"Warm start from {self.source}: {taken}"
+        if self.outside:
+            text += f"; outside of this search's space and left out: {', '.join(map(str, self.outside))}"
+        return f"{text}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able form."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any]) -> WarmStart:
+        """Return what `to_dict` gave."""
+        configs = tuple(dict(config) for config in form["configs"])
+        return cls(form["source"], tuple(form["trials"]), configs, tuple(form["outside"]))
+
+
+def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
+    """Return the `most` best configurations of the search in the folder `source`.
+
+    The start of `space` is not among them, for it is the first trial anyway, nor is a configuration twice. One that no
+    trial of `space` can have (a value outside of its range, or a setting that it fixes otherwise) is left out, and no
+    worse one takes its place. Stopped trials count with the score that they had.
+
+    Raises:
+        ResultsError: there is no search, it is another model's, or none of its trials has a score.
+    """
+    folder = Path(source)
+    described = results.read_description(folder, remedy="give --warm-start the results folder of a search")
+    model = described["settings"]["model"]
+    if model != space.model:
+        raise ResultsError(
+            f"{source} is a search of {model}, this one is of {space.model}; --warm-start takes the same model's"
+        )
+    try:
+        rows = [row for row in results.read_rows(folder) if row["score"]]
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{source}: its trials cannot be read ({error}); give another search") from None
+    if not rows:
+        raise ResultsError(
+            f"no trial of {source} has a score; leave out --warm-start, or give another search"
+        )
+    configs = {trial.number: trial.user_attrs[CONFIG_KEY] for trial in read_study_trials(folder)}
+    taken: dict[int, Mapping[str, Any]] = {}
+    outside: list[int] = []
+    seen = [space.default_config()]
+    for row in sorted(rows, key=lambda row: (-row["score"], row["trial"])):
+        number = int(row["trial"])
+        config = {**space.default_config(), **configs[number]}
+        if len(seen) > most or config in seen:
+            continue
+        seen.append(config)
+        if space.internal_point(config) is None:
+            outside.append(number)
+        else:
+            taken[number] = config
+    return WarmStart(source, tuple(taken), tuple(taken.values()), tuple(outside))
+
+
+def warm_start_of(
+    config: SearchConfig, space: SearchSpace, described: Mapping[str, Any] | None
+) -> WarmStart | None:
+    """Return what a search takes over: by the description if it goes on, else by its settings; None for nothing.
+
+    Raises:
+        ResultsError: as `read_warm_start`.
+    """
+    if described is not None:
+        form = described.get("warm_start")
+        return WarmStart.from_dict(form) if form else None
+    return read_warm_start(config.warm_start, space, config.most_warm_starts) if config.warm_start else None

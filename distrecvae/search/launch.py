@@ -1,0 +1,189 @@
+"""Owns how a search begins or goes on: its settings, data set, plan and folder checked, Ray started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from distrecvae.data.dataset import Split
+from distrecvae.data.io import load_dataset, save_dataset
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.errors import ResultsError
+from distrecvae.files import exclusive
+from distrecvae.precisions import Precision
+from distrecvae.search.core.config import DEMO, SearchConfig
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.course import SUMMARY_FILE, Outcome, conduct
+from distrecvae.search.folder import tables as results
+from distrecvae.search.folder.description import check_same, describe
+from distrecvae.search.folder.extension import nothing_left
+from distrecvae.search.folder.warm_start import warm_start_of
+from distrecvae.search.on_ray import session as driver
+from distrecvae.search.on_ray.interruption import Interruption
+from distrecvae.search.on_ray.shared_folder import require_shared
+from distrecvae.search.planning.plan import Plan, check_memory, make_plan
+from distrecvae.search.space.space import SearchSpace, available_spaces
+from distrecvae.search.watchers.trackers import make_loggers, require_loggers
+from distrecvae.training import registry
+
+SYNTHETIC_FOLDER = "data"
+
+
+def begun(folder: Path) -> bool:
+    """Tell whether a search was begun in the folder."""
+    return (folder / results.DESCRIPTION_FILE).exists()
+
+
+def load_space(config: SearchConfig) -> SearchSpace:
+    """Return the search's space: the named one, the demo's small one where the model has one, or the model's own."""
+    config_class, demo = registry.config_class(config.model), f"{config.model}-demo"
+    own = demo if config.data is None and demo in available_spaces() else config.model
+    return SearchSpace.load(config.space or own, config_class=config_class, model=config.model)
+
+
+def search(
+    config: SearchConfig,
+    folder: Path,
+    *,
+    resume: bool,
+    console: Console,
+    verbose: bool,
+    command: str,
+    session: driver.Session | None = None,
+    space: SearchSpace | None = None,
+) -> Outcome:
+    """Run a search, or go on with the one in `folder`.
+
+    Args:
+        config: the settings.
+        folder: the results folder; it must not exist (or be empty) unless `resume`.
+        resume: go on with the search that lies there.
+        console: shows progress.
+        verbose: let Ray speak, too.
+        command: the command line that made this call, to be shown and written down.
+        session: Ray and the data set, where the caller has them; None loads and starts what `config` says.
+        space: what is searched, where the caller has it; None loads what `config` says.
+
+    Raises:
+        DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
+    """
+    space = load_space(config) if space is None else space
+    config = one_trial_without_parameters(config, space)
+    described = results.read_description(folder) if resume else None
+    require_loggers(config)
+    warm = warm_start_of(config, space, described)
+    if described is None and in_use(folder):
+        raise ResultsError(
+            f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out"
+        )
+    with ExitStack() as held:
+        if described is not None:
+            held.enter_context(exclusive(folder))
+        split = load_split(config, folder) if session is None else session.split
+        if described is not None:
+            check_same(described, config, space, split, folder)
+            if nothing_left(described, config, folder):
+                _copy_study(config, space, folder, described, console)
+                summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
+                return Outcome(summary, complete=True, has_score=True)
+        if session is None:
+            stop = Interruption()
+            held.callback(stop.over)
+            cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
+            session = driver.Session(cluster, split, stop)
+        begun_in = None if described is None else described["plan"]["precision"]
+        plan = plan_search(config, space, session, begun_in, tell=console.print)
+        # The plan may have waited for a node.
+        cluster = driver.living_nodes(joined=True) if config.elastic else session.cluster
+        check_memory(plan, cluster)
+        require_shared(folder)
+        if described is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(folder))
+            data = config.data or str(folder / SYNTHETIC_FOLDER)
+            described = describe(config, space, split, plan, data=data, command=command, warm=warm)
+            results.write_description(folder, described)
+        if config.data is None:
+            _store_synthetic(config, split, folder)
+        return conduct(config, space, session, plan, folder, described, console, command)
+
+
+def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:
+    """Return the resolved plan as text; writes nothing, starts no trial.
+
+    Raises:
+        DistrecvaeError: as `search` would.
+    """
+    space = load_space(config) if space is None else space
+    config = one_trial_without_parameters(config, space)
+    warm = warm_start_of(config, space, None)
+    split = load_split(config, folder)
+    with driver.ray_session(config.address, verbose=verbose) as cluster:
+        driver.slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
+        text = plan_search(config, space, driver.Session(cluster, split)).text()
+    return text if warm is None else f"{text}\n\n{warm.text()}"
+
+
+def plan_search(
+    config: SearchConfig,
+    space: SearchSpace,
+    session: driver.Session,
+    begun_in: Precision | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Return the plan; a search goes on in the precision that it was begun in, wherever that is.
+
+    Args:
+        config: the settings.
+        space: what is searched.
+        session: Ray and the data set.
+        begun_in: the precision of a search that goes on.
+        tell: is told where the plan has to wait for a node.
+    """
+    slots = driver.slots_for(config, session.cluster)
+    facts = driver.survey(slots, session.cluster, tell)
+    if begun_in is not None:
+        facts = facts._replace(precision=begun_in)
+    lent = session.lends_common(config.model)
+    return make_plan(config, space, session.split, slots, facts, lent=lent)
+
+
+def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:
+    """Return the settings with one trial where nothing is searched."""
+    return config if space.parameters else replace(config, trials=1)
+
+
+def in_use(folder: Path) -> bool:
+    """Tell whether something lies in the folder; hidden files are what a killed start leaves."""
+    return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+
+
+def load_split(config: SearchConfig, folder: Path) -> Split:
+    """Return the data set of a search: the one it names, the demo's that lies in its folder, or a new one."""
+    if config.data is not None:
+        return load_dataset(config.data)
+    made = folder / SYNTHETIC_FOLDER
+    return load_dataset(made) if made.exists() else synthetic_split(seed=config.seed)
+
+
+def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> None:
+    """Write the demo's data set beside its results, so that the next commands have something to read."""
+    if not (made := folder / SYNTHETIC_FOLDER).exists():
+        save_dataset(split, made, {"source": DEMO, "seed": config.seed})
+
+
+def _copy_study(
+    config: SearchConfig, space: SearchSpace, folder: Path, described: dict[str, Any], console: Console
+) -> None:
+    """Copy the trials of a search that is over to its storage; trackers have heard of its end."""
+    copied = replace(config, log_to=None)
+    if copied.storage is not None:
+        ledger, begun = Ledger(folder, f"valid/{config.metric}"), described["started"]
+        about: dict[str, Any] = {"folder": folder, "space": space, "ledger": ledger, "started": begun}
+        for logger in make_loggers(copied, **about, tell=console.print):
+            logger.finish(complete=True, scores={})

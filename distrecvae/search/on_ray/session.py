@@ -1,0 +1,320 @@
+"""Owns the driver's side of Ray: start or join it, see what it has, lend it the data."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from math import floor
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from distrecvae.data.dataset import Split
+from distrecvae.errors import ResourceError
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.on_ray.interruption import Interruption
+from distrecvae.search.on_ray.trainable import shared_arrays
+from distrecvae.training import registry
+from distrecvae.training.device import DeviceFacts, device_facts
+from distrecvae.training.entry import Common
+
+ANSWER_S = 10.0
+"""How long a cluster's address may take to accept a connection."""
+
+NODE_ANSWER_S = 60.0
+"""How long a node may take to answer a question: a worker is started there first."""
+
+_ENVIRONMENT = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative data paths keep their meaning
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and the event files are ours
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's own snapshots are never read; they grow with the trials
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are heard by Interruption
+    "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints a banner even when told to be silent
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's coming default, chosen now: it warns otherwise
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What Ray offers: (CPUs, GPUs) by node, and the driver node's object store.
+
+    Attributes:
+        nodes: (CPUs, GPUs) of each living node.
+        object_store_bytes: size of the smallest node's object store.
+        memory_bytes: memory that Ray counts for workers, of all nodes.
+        joined: it was there before this search and outlives it; others may add nodes to it.
+    """
+
+    nodes: tuple[tuple[float, float], ...]
+    object_store_bytes: int
+    memory_bytes: int
+    joined: bool = False
+
+    @property
+    def cpus(self) -> float:
+        """CPUs of all nodes."""
+        return sum(cpus for cpus, _ in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of all nodes."""
+        return sum(gpus for _, gpus in self.nodes)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How trials are laid on the cluster.
+
+    Attributes:
+        concurrent: trials at once.
+        cpus: CPU cores (and training threads) a trial.
+        gpus: GPUs a trial, possibly a fraction.
+    """
+
+    concurrent: int
+    cpus: int
+    gpus: float
+
+    @property
+    def device(self) -> str:
+        """The trials' torch device."""
+        return "cuda" if self.gpus else "cpu"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Ray that was joined, and a data set: several searches may share both.
+
+    Attributes:
+        cluster: what Ray offers.
+        split: the data set.
+        stop: hears signals, watches Ray.
+    """
+
+    cluster: Cluster
+    split: Split
+    stop: Interruption = field(default_factory=Interruption)
+    _lent: dict[Common, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def data(self) -> Any:
+        """Reference of the arrays that workers map: put into Ray's object store once, when first asked for.
+
+        Raises:
+            ResourceError: as `lend`.
+        """
+        return lend(self.split, self.cluster)
+
+    def lends_common(self, model: str) -> bool:
+        """Tell whether `common` has something for the trials of `model`: they need it, and it fits beside the rest."""
+        common, train = registry.common_of(model), self.split.train
+        if common is None or common in self._lent:
+            return common is not None
+        held = dataset_bytes(self.split) + sum(other.size(train) for other in self._lent)
+        return held + common.size(train) <= self.cluster.object_store_bytes
+
+    def common(self, model: str) -> Any:
+        """Return a reference of what the trials of `model` have in common, None where each has to compute it itself.
+
+        It is computed here, when first asked for, and put into Ray's object store once for all models that share it.
+        """
+        common = registry.common_of(model)
+        if common is None or not self.lends_common(model):
+            return None
+        if common not in self._lent:
+            self._lent[common] = ray.put(common.compute(self.split.train))
+        return self._lent[common]
+
+
+@contextmanager
+def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Cluster]:
+    """Join the Ray cluster at `address` (or the one this job runs in), else start one here; leave it at the end.
+
+    Raises:
+        ResourceError: there is no Ray at `address`.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    level = logging.INFO if verbose else logging.ERROR
+    for name in ("ray", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(level)
+    # Tune prints a traceback for every process that is lost and run again; `lost` says it in a line.
+    logging.getLogger("ray.tune").setLevel(level if verbose else logging.CRITICAL)
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    _require_listener(where)
+    # A local Ray must not be found by, nor find, another one on this machine.
+    extra = {"include_dashboard": False} if where == "local" else {}
+    try:
+        with _process_groups_of_their_own():
+            ray.init(
+                address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
+            )
+    except (ConnectionError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ResourceError(
+            f"--address {where}: no Ray cluster answers there ({reason}); start one or leave it out"
+        ) from error
+    try:
+        yield living_nodes(joined=where != "local")
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _process_groups_of_their_own() -> Iterator[None]:
+    """Keep signals to the driver's process group (`timeout`, batch systems) from Ray's processes.
+
+    They would die while the driver still ends the search, and take it along. They end with the driver all the same.
+    """
+    from ray._private import services
+
+    original = services.ConsolePopen
+    services.ConsolePopen = partial(original, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = original
+
+
+def _require_listener(where: str) -> None:
+    """Refuse an address at which nothing listens; Ray itself would try for minutes."""
+    host, _, port = where.rpartition("://")[2].rpartition(":")
+    if not host:
+        return  # 'auto' and 'local'
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ResourceError(
+            f"--address {where}: nothing listens there ({error}); start Ray, or leave it out to run here"
+        ) from error
+
+
+def living_nodes(*, joined: bool) -> Cluster:
+    """Return what the nodes have that are alive now."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = tuple((float(node.get("CPU", 0.0)), float(node.get("GPU", 0.0))) for node in alive)
+    stores = [int(node["object_store_memory"]) for node in alive if "object_store_memory" in node]
+    memory = sum(int(node.get("memory", 0)) for node in alive)
+    return Cluster(nodes, min(stores, default=0), memory, joined)
+
+
+def fitting(cluster: Cluster, cpus: int, gpus: float) -> int:
+    """Return how many trials of that size the living nodes have room for."""
+    return sum(
+        min(floor(node_cpus / cpus), floor(node_gpus / gpus + 1e-9) if gpus else 10**9)
+        for node_cpus, node_gpus in cluster.nodes
+    )
+
+
+def on_every_node(ask: Callable[[], Any]) -> dict[str, Any]:
+    """Return what `ask` returns on each living node, by address; where it failed, the reason as text.
+
+    `ask` is sent by its name: a node without this package cannot answer.
+    """
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+            worker = ray.remote(ask).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+            asked[f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"] = worker.remote()
+    answers: dict[str, Any] = {}
+    for name, answer in asked.items():
+        try:
+            answers[name] = ray.get(answer, timeout=NODE_ANSWER_S)
+        except ray.exceptions.RayError as error:
+            answers[name] = " ".join(str(error).split())[-200:]
+    return answers
+
+
+def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:
+    """Return how many trials run at once and with what.
+
+    An elastic search takes `concurrent` as it is: Tune starts trials as room for them comes.
+
+    Raises:
+        ResourceError: no node has what a single trial asks for, or an elastic search has no cluster to wait for.
+    """
+    gpus = config.gpus_per_trial
+    if config.elastic and config.concurrent is not None and gpus is not None:
+        if not cluster.joined:
+            raise ResourceError(
+                "--elastic: no nodes can join the Ray that a search starts for itself;"
+                " give the cluster's --address, or leave it out"
+            )
+        return Slots(min(config.concurrent, config.trials), config.cpus_per_trial, gpus)
+    if gpus is None:
+        gpus = 1.0 if cluster.gpus else 0.0
+    fit = fitting(cluster, config.cpus_per_trial, gpus)
+    if fit < 1:
+        most_cpus = max((cpus for cpus, _ in cluster.nodes), default=0.0)
+        most_gpus = max((gpus for _, gpus in cluster.nodes), default=0.0)
+        raise ResourceError(
+            f"a trial asks for {config.cpus_per_trial} CPU and {gpus:g} GPU, and no node has both"
+            f" (at most {most_cpus:g} CPUs, {most_gpus:g} GPUs); lower --cpus-per-trial or --gpus-per-trial"
+            f"{', or wait for such a node with --elastic' if cluster.joined else ''}"
+        )
+    concurrent = min(config.concurrent or fit, fit, config.trials)
+    return Slots(concurrent, config.cpus_per_trial, gpus)
+
+
+def survey(slots: Slots, cluster: Cluster, tell: Callable[[str], None] = lambda _: None) -> DeviceFacts:
+    """Return what the device of a trial offers: asked in a Ray worker with a trial's resources, unless that is here.
+
+    Args:
+        slots: how trials are laid on the cluster.
+        cluster: its nodes.
+        tell: shown that this waits, where there is no node for a trial yet.
+
+    Raises:
+        ResourceError: the worker finds no such device.
+    """
+    if not slots.gpus and not cluster.joined:
+        return device_facts(slots.device)
+    if not fitting(cluster, slots.cpus, slots.gpus):
+        tell(
+            f"Waiting for the cluster to get a node with {slots.cpus} CPU and {slots.gpus:g} GPU for a trial."
+        )
+    worker = ray.remote(device_facts).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
+    try:
+        facts: DeviceFacts = ray.get(worker.remote(slots.device))
+    except ray.exceptions.RayTaskError as error:
+        raise ResourceError(f"a worker cannot use its device: {' '.join(str(error.cause).split())}") from None
+    return facts
+
+
+def dataset_bytes(split: Split) -> int:
+    """Return the size of what workers share, in bytes."""
+    return sum(array.nbytes for array in shared_arrays(split).values() if hasattr(array, "nbytes"))
+
+
+def require_store(needed_bytes: int, cluster: Cluster) -> None:
+    """Refuse a data set that does not fit into Ray's object store: Ray would use files on disk, slowly and silently.
+
+    Raises:
+        ResourceError: it does not fit.
+    """
+    if needed_bytes > cluster.object_store_bytes:
+        raise ResourceError(
+            f"the data set takes {needed_bytes / 2**20:.0f} MiB and Ray's object store has"
+            f" {cluster.object_store_bytes / 2**20:.0f} MiB;"
+            " give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
+        )
+
+
+def lend(split: Split, cluster: Cluster) -> Any:
+    """Put the data set into Ray's object store, once, and return its reference.
+
+    Raises:
+        ResourceError: it does not fit.
+    """
+    require_store(dataset_bytes(split), cluster)
+    return ray.put(shared_arrays(split))

@@ -1,0 +1,141 @@
+"""Owns training one configuration under several seeds side by side: a Ray worker each, over one copy of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from distrecvae.data.dataset import Split
+from distrecvae.errors import DivergedError, ResourceError
+from distrecvae.runs.training_run import RunSettings, TrainingRun
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.on_ray.session import Slots, ray_session, require_store, slots_for
+from distrecvae.search.on_ray.shared_folder import require_shared
+from distrecvae.training.device import usable_device, use_threads
+
+STOP_FILE = ".stop"
+"""Laid into the folder of all seeds by a driver that was asked to stop; workers look for it after each cycle."""
+LOOK_EVERY_S = 0.5
+RESTARTS = 3
+"""How often a seed whose process died is begun again, each time from its checkpoint."""
+
+
+def train_seeds(
+    runs: Mapping[Path, RunSettings],
+    folder: Path,
+    split: Split,
+    *,
+    device: str,
+    threads: int | None,
+    checkpoint_every_s: float,
+    address: str | None,
+    tell: Callable[[Slots], None],
+    look: Callable[[], bool],
+) -> bool:
+    """Train every run to its end, as many at once as there is room for; return whether they were stopped before.
+
+    A run that has ended is left as it is. What comes of a run lies in its folder: the caller opens and finishes it.
+
+    Args:
+        runs: settings by folder; they differ in their seeds.
+        folder: all the runs' folder; it takes the request to stop.
+        split: the data set, put into Ray's object store once.
+        device: what each trains on, "cpu" or a GPU.
+        threads: CPU threads of each; None shares the cores among them.
+        checkpoint_every_s: seconds between checkpoints, at least.
+        address: a Ray cluster to join, or None to start Ray here.
+        tell: told once how the runs are laid on the cluster.
+        look: called twice a second; it returns True when the runs shall stop after their cycles.
+
+    Raises:
+        ResourceError: one run fits nowhere, or its process died again and again.
+        DivergedError: training stopped making sense; the other runs have ended, or were stopped.
+    """
+    stop = folder.resolve() / STOP_FILE
+    stop.unlink(missing_ok=True)
+    with ray_session(address) as cluster:
+        require_shared(folder)
+        require_store(_bytes(split), cluster)
+        gpus = 0.0 if device == "cpu" else 1.0
+        cpus = threads or max(1, floor(max(cpus for cpus, _ in cluster.nodes)) // len(runs))
+        slots = slots_for(
+            SearchConfig(trials=len(runs), cpus_per_trial=cpus, gpus_per_trial=gpus, data="-"), cluster
+        )
+        tell(slots)
+        worker = ray.remote(_train).options(num_cpus=slots.cpus, num_gpus=gpus, max_retries=RESTARTS)
+        data = ray.put(split)
+        waiting: dict[Any, int] = {
+            worker.remote(
+                str(place.resolve()), settings, data, device, slots.cpus, checkpoint_every_s, str(stop)
+            ): settings.seed
+            for place, settings in runs.items()
+        }
+        try:
+            return _wait(waiting, stop, look)
+        finally:
+            stop.unlink(missing_ok=True)
+
+
+def _wait(waiting: dict[Any, int], stop: Path, look: Callable[[], bool]) -> bool:
+    """Wait for all workers; return whether one of them was stopped before its end."""
+    stopped, diverged = False, ""
+    while waiting:
+        ready, _ = ray.wait(list(waiting), num_returns=1, timeout=LOOK_EVERY_S)
+        for reference in ready:
+            seed = waiting.pop(reference)
+            try:
+                ended, trouble = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                reason = " ".join(str(error).split())[:200]
+                raise ResourceError(
+                    f"seed {seed}: its process died more than {RESTARTS} times ({reason});"
+                    " lower what it takes, then go on with --resume"
+                ) from None
+            stopped = stopped or not ended
+            if trouble:
+                diverged = diverged or f"seed {seed}: {trouble}"
+        if look():
+            stop.touch()
+    if diverged:
+        raise DivergedError(diverged)
+    return stopped
+
+
+def _train(
+    place: str,
+    settings: RunSettings,
+    split: Split,
+    device: str,
+    threads: int,
+    checkpoint_every_s: float,
+    stop: str,
+) -> tuple[bool, str]:
+    """Train one run in a Ray worker; return whether it has ended, and what went wrong with it, if anything."""
+    use_threads(threads)
+    run = TrainingRun(
+        Path(place), settings, split, device=usable_device(device), checkpoint_every_s=checkpoint_every_s
+    )
+    if run.ended is None:
+        try:
+            for _ in run.cycles():
+                if Path(stop).exists():
+                    break
+        except DivergedError as error:
+            return False, str(error)
+        run.save()
+    return run.ended is not None, ""
+
+
+def _bytes(split: Split) -> int:
+    matrices = [
+        split.train,
+        split.valid.fold_in,
+        split.valid.held_out,
+        split.test.fold_in,
+        split.test.held_out,
+    ]
+    return sum(matrix.indptr.nbytes + matrix.indices.nbytes for matrix in matrices)

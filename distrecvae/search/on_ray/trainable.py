@@ -1,0 +1,119 @@
+"""Owns what runs in a Ray worker: map the shared data set, run the trial, report to Tune."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from ray import tune
+
+from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import DistrecvaeError, DivergedError
+from distrecvae.files import write_text
+from distrecvae.runs.trial import TrialTask, memory_of, run_trial
+from distrecvae.search.core.ledger import HISTORY_FILE, Status
+from distrecvae.search.on_ray.shared_folder import not_shared
+from distrecvae.training.device import (
+    OUT_OF_MEMORY,
+    device_facts,
+    give_back_memory,
+    keep_to_share,
+    require_room,
+    set_aside_imports,
+    use_threads,
+)
+from distrecvae.training.entry import CommonArrays
+
+FAILURE = "failure"
+"""Key of a report that ends a trial without a result: the status; `reason` says why."""
+
+TROUBLE = "trouble"
+"""Key of a report that ends the search: what is wrong with the node, in a line."""
+SHARE = "share"
+"""Key of a report that only tells which share of a long step is done."""
+SHARE_EVERY_S = 2.0
+
+SharedData = dict[str, Any]
+
+
+def shared_arrays(split: Split) -> SharedData:
+    """Return what workers need of a data set: plain arrays, which Ray maps without copying. No test users in it."""
+    parts = {"train": split.train, "fold_in": split.valid.fold_in, "held_out": split.valid.held_out}
+    arrays: SharedData = {"n_items": split.n_items}
+    for name, matrix in parts.items():
+        arrays[f"{name}/indptr"] = np.ascontiguousarray(matrix.indptr)
+        arrays[f"{name}/indices"] = np.ascontiguousarray(matrix.indices)
+    return arrays
+
+
+def from_shared(data: SharedData) -> tuple[InteractionMatrix, HeldOutUsers]:
+    """Return the training matrix and the validation users over the shared arrays, nothing copied."""
+
+    def matrix(name: str) -> InteractionMatrix:
+        return InteractionMatrix(data[f"{name}/indptr"], data[f"{name}/indices"], data["n_items"])
+
+    return matrix("train"), HeldOutUsers(matrix("fold_in"), matrix("held_out"))
+
+
+def trainable(
+    config: dict[str, Any], data: SharedData, common: CommonArrays | None, threads: int, gpus: float
+) -> None:
+    """Run one trial on a Ray worker (a Tune function trainable).
+
+    A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
+    give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint.
+    """
+    # How long a stopped trial may take to wind up; after Tune's 2 s a busy machine would lose the next trial.
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
+    set_aside_imports()
+    task = TrialTask(**config["task"])
+    results = Path(task.folder).parents[1]
+    if not (results / HISTORY_FILE).exists():
+        tune.report({TROUBLE: not_shared(results, ray.util.get_node_ip_address())})
+        return
+    use_threads(threads)
+    train, valid = from_shared(data)
+    try:
+        if gpus:
+            keep_to_share(gpus)
+            require_room(memory_of(task, train, lent=common is not None), device_facts(task.device), gpus)
+        for metrics in run_trial(task, train, valid, common, _Told()):
+            tune.report(metrics)
+    except DivergedError as error:
+        tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
+    except OUT_OF_MEMORY as error:
+        tune.report({FAILURE: str(Status.FAILED), "reason": f"out of memory: {_one_line(error)}"})
+    except DistrecvaeError as error:
+        tune.report({FAILURE: str(Status.FAILED), "reason": str(error)})
+    except Exception as error:
+        reason = f"{type(error).__name__}: {_one_line(error)}"
+        with suppress(OSError):
+            folder = Path(task.folder)
+            write_text(folder / "error.txt", traceback.format_exc())
+            reason += f" (see {folder.parent.name}/{folder.name}/error.txt)"
+        tune.report({FAILURE: str(Status.FAILED), "reason": reason})
+    finally:
+        give_back_memory()
+
+
+class _Told:
+    """Sends on the share of a long step that is done, now and then: for each report the worker waits for the driver."""
+
+    def __init__(self) -> None:
+        self._told_at = time.monotonic()
+
+    def __call__(self, share: float) -> None:
+        if time.monotonic() - self._told_at >= SHARE_EVERY_S:
+            self._told_at = time.monotonic()
+            tune.report({SHARE: share})
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

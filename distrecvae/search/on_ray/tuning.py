@@ -1,0 +1,101 @@
+"""Owns Ray Tune's loop: it runs a conductor's trials until they have ended, or the search must."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from distrecvae.search.core.conductor import RETRIES, Conductor
+from distrecvae.search.on_ray.callbacks import ConductedCallback, ConductedScheduler, ConductedSearcher
+from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
+from distrecvae.search.on_ray.session import Slots
+from distrecvae.search.on_ray.trainable import trainable
+
+TUNE_FOLDER = ".ray"
+"""Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
+
+LOCAL_PATIENCE_S, HEAD_PATIENCE_S = 2.0, 40.0
+"""How long Ray's processes may be silent: what died here stays dead; the head of a cluster may be started again, and
+Ray itself gives it 60 s."""
+
+
+def clear_away(folder: Path) -> None:
+    """Remove what Tune left in the results folder, or a driver that was killed."""
+    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
+
+
+def run_trials(
+    conductor: Conductor,
+    data: Any,
+    common: Any,
+    slots: Slots,
+    folder: Path,
+    *,
+    refresh: Callable[[], None],
+    lost: Callable[[int], None],
+    stop: Interruption,
+) -> None:
+    """Let Tune run the conductor's trials to the end, or until `stop` says so.
+
+    Args:
+        conductor: gives out the trials and hears of them.
+        data: reference of the shared arrays.
+        common: reference of what the trials have in common, or None.
+        slots: how trials are laid on the cluster.
+        folder: the results folder.
+        refresh: called each time Tune goes around its loop.
+        lost: called with the number of a trial that is run again because its process or its node was lost.
+        stop: hears signals, watches Ray.
+
+    Raises:
+        OSError: the results folder could not be written; what was written before stands.
+        ResourceError: the search cannot go on; the conductor says why.
+    """
+    clear_away(folder)
+    worker = tune.with_parameters(trainable, data=data, common=common, threads=slots.cpus, gpus=slots.gpus)
+    tuner = tune.Tuner(
+        tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=ConductedSearcher(conductor),
+            scheduler=ConductedScheduler(conductor),
+            num_samples=-1,
+            max_concurrent_trials=slots.concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: f"{trial.config['task']['number']:05d}",
+        ),
+        run_config=tune.RunConfig(
+            name=TUNE_FOLDER,
+            storage_path=str(folder.resolve()),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            callbacks=[ConductedCallback(conductor, refresh, lost)],
+        ),
+    )
+    try:
+        with stop.listening(_vital_parts()):
+            tuner.fit()
+        conductor.reclaim()
+    except StopSearch as stopped:
+        if stopped.cause is not None:
+            raise stopped.cause from None
+    finally:
+        clear_away(folder)
+
+
+def _vital_parts() -> tuple[Endpoint, ...]:
+    """Return what a driver cannot do without: the cluster's head and the node manager of its own machine."""
+    context = ray.get_runtime_context()
+    host, _, port = context.gcs_address.rpartition(":")
+    here = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    local = ray._private.worker._global_node is not None and ray._private.worker._global_node.head
+    return (
+        Endpoint("Ray's head", host, int(port), LOCAL_PATIENCE_S if local else HEAD_PATIENCE_S),
+        Endpoint(
+            "Ray on this machine", here["NodeManagerAddress"], here["NodeManagerPort"], LOCAL_PATIENCE_S
+        ),
+    )

@@ -1,0 +1,220 @@
+"""Owns the plan: what a search is about to do, worked out before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from distrecvae.data.dataset import Split
+from distrecvae.errors import ResourceError
+from distrecvae.precisions import Precision
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.rules import Never, StoppingRule, make_rule
+from distrecvae.search.on_ray.session import Cluster, Slots, dataset_bytes, fitting, require_store
+from distrecvae.search.space.space import SearchSpace
+from distrecvae.training import registry
+from distrecvae.training.device import DeviceFacts, require_room
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search's resolved settings.
+
+    Attributes:
+        config: the settings.
+        space: what is searched.
+        slots: how trials are laid on the cluster.
+        rule: decides which trials stop early.
+        facts: what the trials' device offers.
+        precision: of the trials' matrix products.
+        sizes: users, items and interactions, in words.
+        shared_bytes: memory of the data set and of what trials have in common where it is lent, once a node.
+        common_bytes: of what the trials have in common; 0 where it is nothing.
+        lent: whether that is shared; else each trial computes it.
+        trial_bytes: memory of one trial with the first configuration (estimate).
+        storage_bytes: room that the search takes at most: checkpoints, kept models, reports (estimate).
+    """
+
+    config: SearchConfig
+    space: SearchSpace
+    slots: Slots
+    rule: StoppingRule
+    facts: DeviceFacts
+    precision: Precision
+    sizes: str
+    shared_bytes: int
+    common_bytes: int
+    lent: bool
+    trial_bytes: int
+    storage_bytes: int
+
+    @property
+    def trial_passes(self) -> int:
+        """Data passes that a trial gets at most."""
+        return 1 if registry.solved_at_once(self.config.model) else self.config.max_passes
+
+    def headline(self) -> str:
+        """Return one line for the start of a search."""
+        gpus = f" and {self.slots.gpus:g} GPU" if self.slots.gpus else ""
+        trials = _counted(self.config.trials, "trial", "trials")
+        passes = _counted(self.trial_passes, "pass", "passes")
+        return (
+            f"Searching {self.config.model} on {self.sizes}: {trials} of at most {passes},"
+            f" {self.slots.concurrent} at once, each on {self.slots.cpus} CPU{gpus}."
+        )
+
+    def remark(self) -> str:
+        """Return what a person would want to know before the search starts, in a line; nothing where all is well."""
+        first = registry.config_from_dict(self.config.model, self.space.default_config())
+        before = getattr(first, "pretraining_passes", 0)
+        if before < self.trial_passes:
+            return ""
+        return (
+            f"The first trial's pre-training takes {before} passes and a trial gets {self.trial_passes}: its last phase"
+            f" is never reached. Raise --max-passes well above {before}, or give a --space with shorter phases."
+        )
+
+    def text(self) -> str:
+        """Return the whole plan for `--dry-run`."""
+        rungs = ", ".join(map(str, self.rule.rungs(0))) or "none"
+        scheduler = f"{self.config.scheduler}, rungs at passes {rungs}"
+        if registry.solved_at_once(self.config.model):
+            scheduler = "none: one pass solves it, nothing is left to stop early"
+        rows = [
+            ("model", self.config.model),
+            ("data", self.sizes),
+            ("trials", f"{self.config.trials}, {self.slots.concurrent} at once"),
+            ("each on", f"{self.slots.cpus} CPU, {self.slots.gpus:g} GPU ({self.facts.name})"),
+            ("precision", self.precision),
+            ("sampler", f"{self.config.sampler}, seed {self.config.seed}"),
+            ("scheduler", scheduler),
+            ("budget", f"at most {self.config.trials * self.trial_passes} passes in all"),
+            ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
+            ("chosen by", f"valid/{self.config.metric}"),
+            ("memory", f"{self._shared()}, about {_mib(self.trial_bytes)} a trial"),
+            ("storage", f"at most about {_mib(self.storage_bytes)}"),
+        ]
+        rows += [("note", remark)] if (remark := self.remark()) else []
+        lines = [f"{name:<12}{value}" for name, value in rows]
+        described = [("parameter", "range", "first trial"), *self.space.describe()]
+        names, ranges = (max(len(row[i]) for row in described) + 2 for i in (0, 1))
+        lines += ["", *(f"{name:<{names}}{text:<{ranges}}{first}" for name, text, first in described)]
+        return "\n".join(lines)
+
+    def _shared(self) -> str:
+        common = _mib(self.common_bytes)
+        if self.lent:
+            return f"{_mib(self.shared_bytes)} shared a node ({common} of it computed once for all trials)"
+        if self.common_bytes:
+            return (
+                f"{_mib(self.shared_bytes)} of data shared a node; {common} more that trials have in common do not fit"
+                " Ray's object store, so that each computes its own"
+            )
+        return f"{_mib(self.shared_bytes)} of data shared a node"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON-able part for `search.json`."""
+        return {
+            **asdict(self.slots),
+            "device": self.slots.device,
+            "device_name": self.facts.name,
+            "precision": self.precision,
+            "rungs": list(self.rule.rungs(0)),
+            "shared_bytes": self.shared_bytes,
+            "common_bytes": self.common_bytes,
+            "common_lent": self.lent,
+            "trial_bytes": self.trial_bytes,
+            "storage_bytes": self.storage_bytes,
+        }
+
+
+def make_plan(
+    config: SearchConfig,
+    space: SearchSpace,
+    split: Split,
+    slots: Slots,
+    facts: DeviceFacts,
+    *,
+    lent: bool = False,
+) -> Plan:
+    """Return the plan of a search; `lent` says that the object store takes what the model's trials have in common.
+
+    Raises:
+        ConfigError: the stopping rule's settings contradict each other.
+    """
+    first = registry.config_from_dict(config.model, space.default_config())
+    precision = registry.precision_for(config.model, config.precision, facts.precision)
+    trial_bytes, file_bytes = registry.memory_bytes(
+        config.model, first, split.train, device=slots.device, precision=precision, lent=lent
+    )
+    common = registry.common_of(config.model)
+    common_bytes = 0 if common is None else common.size(split.train)
+    sizes = (
+        f"{split.train.n_users:,} training users x {split.n_items:,} items, {split.train.n_interactions:,} interactions"
+        f" ({split.valid.n_users:,} validation and {split.test.n_users:,} test users)"
+    )
+    return Plan(
+        config=config,
+        space=space,
+        slots=slots,
+        rule=Never() if registry.solved_at_once(config.model) else _rule(config),
+        facts=facts,
+        precision=precision,
+        sizes=sizes,
+        shared_bytes=dataset_bytes(split) + (common_bytes if lent else 0),
+        common_bytes=common_bytes,
+        lent=lent,
+        trial_bytes=trial_bytes,
+        storage_bytes=_storage_bytes(config, space, split, slots, file_bytes),
+    )
+
+
+REPORT_BYTES = 4096
+"""What a report takes in the history, the tables and the event file, by measurement, rounded up."""
+
+
+def _storage_bytes(
+    config: SearchConfig, space: SearchSpace, split: Split, slots: Slots, file_bytes: int
+) -> int:
+    """Return the room that a search takes at most.
+
+    State files are kept of the running trials, of the best and of the first; each running one's may lie there twice,
+    while it is replaced. `best/` is smaller than one.
+    """
+    default = space.default_config()
+    for parameter in space.parameters.values():
+        for values in parameter.extremes():
+            largest = registry.config_from_dict(config.model, {**default, **values})
+            file_bytes = max(file_bytes, registry.memory_bytes(config.model, largest, split.train)[1])
+    passes = 1 if registry.solved_at_once(config.model) else config.max_passes
+    return file_bytes * (2 * slots.concurrent + 3) + REPORT_BYTES * config.trials * (passes + 1)
+
+
+def _rule(config: SearchConfig) -> StoppingRule:
+    return make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor)
+
+
+def check_memory(plan: Plan, cluster: Cluster) -> None:
+    """Refuse trials that together cannot fit into the memory of the cluster's nodes, or one that its GPU cannot hold.
+
+    Raises:
+        ResourceError: the data set and the trials need more than there is.
+    """
+    require_room(plan.trial_bytes, plan.facts, plan.slots.gpus)
+    require_store(plan.shared_bytes, cluster)
+    # An elastic search may have slots that no node has room for yet.
+    at_once = min(plan.slots.concurrent, max(1, fitting(cluster, plan.slots.cpus, plan.slots.gpus)))
+    needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * at_once
+    if not plan.slots.gpus and needed > cluster.memory_bytes:
+        raise ResourceError(
+            f"{at_once} trials of about {_mib(plan.trial_bytes)} and {_mib(plan.shared_bytes)} of data"
+            f" need {_mib(needed)}, Ray has {_mib(cluster.memory_bytes)}; lower --concurrent or the model's sizes"
+        )
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"

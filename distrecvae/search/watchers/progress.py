@@ -1,0 +1,177 @@
+"""Owns what a search shows while it runs: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+
+REFRESH_S = 0.5
+PLAIN_EVERY_S = 30.0
+MOST_ROWS = 12
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people write them: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Shows the best so far, the running trials, the counts, the time gone and the time to come; a watcher.
+
+    Args:
+        console: where to; it knows whether it is a terminal.
+        ledger: the search's record.
+        config: the search's settings.
+        concurrent: trials at once.
+        elapsed_s: seconds that earlier runs of this search took.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        ledger: Ledger,
+        config: SearchConfig,
+        *,
+        concurrent: int,
+        elapsed_s: float = 0.0,
+    ) -> None:
+        self._console, self._ledger, self._config = console, ledger, config
+        self._concurrent, self._elapsed_s = concurrent, elapsed_s
+        self._started = time.monotonic()
+        self._ended_before = sum(r.status is not Status.RUNNING for r in ledger.records.values())
+        self._shown_at = 0.0
+        self._best_shown: tuple[int, float] | None = None
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
+
+    def __enter__(self) -> Progress:
+        if self._live is not None:
+            self._live.start()
+        self._shown_at = time.monotonic()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def started(self, record: TrialRecord) -> None:
+        """A plain output says nothing of starts."""
+
+    def reported(self, record: TrialRecord) -> None:
+        """Say where a new best was found."""
+        best = self._ledger.best()
+        if (
+            best is None
+            or best.score is None
+            or best.number != record.number
+            or best.passes < self._config.first_rung
+        ):
+            return
+        if self._best_shown is None or best.score > self._best_shown[1]:
+            first_of_trial = self._best_shown is None or self._best_shown[0] != best.number
+            self._best_shown = (best.number, best.score)
+            if first_of_trial and self._live is None:
+                self._line(
+                    f"trial {best.number} leads: {self._config.metric} {best.score:.4f} at {best.passes} passes"
+                )
+
+    def ended(self, record: TrialRecord) -> None:
+        """Say how a trial ended."""
+        score = "-" if record.score is None else f"{record.score:.4f}"
+        reason = f" ({record.reason})" if record.reason else ""
+        text = (
+            f"trial {record.number} {record.status}{reason}: {self._config.metric} {score}, {record.passes}"
+        )
+        text += " pass" if record.passes == 1 else " passes"
+        if self._live is None:
+            self._line(f"{text}, {duration(record.duration_s)}")
+        elif record.status in (Status.FAILED, Status.DIVERGED):
+            self._live.console.print(Text(text, style="yellow"))
+
+    def lost(self, number: int) -> None:
+        """Say that a trial's process died: it is run again, from its last checkpoint."""
+        text = f"trial {number} lost its process or its node; it goes on from its last checkpoint"
+        if self._live is None:
+            self._line(text)
+        else:
+            self._live.console.print(Text(text, style="yellow"))
+
+    def refresh(self) -> None:
+        """Show the present state if it is time to."""
+        now = time.monotonic()
+        if now - self._shown_at < (PLAIN_EVERY_S if self._live is None else REFRESH_S):
+            return
+        self._shown_at = now
+        if self._live is None:
+            self._line(self._status_line())
+        else:
+            self._live.update(self._table(), refresh=True)
+
+    def _line(self, text: str) -> None:
+        self._console.print(
+            f"[{duration(self._elapsed())}] {text}", highlight=False, markup=False, soft_wrap=True
+        )
+
+    def _elapsed(self) -> float:
+        return self._elapsed_s + time.monotonic() - self._started
+
+    def _counts(self) -> Counter[Status]:
+        return Counter(r.status for r in self._ledger.records.values())
+
+    def _status_line(self) -> str:
+        counts = self._counts()
+        ended = sum(counts.values()) - counts[Status.RUNNING]
+        parts = [f"{ended} of {self._config.trials} trials ended"]
+        parts += [f"{counts[s]} {s}" for s in Status if counts[s]]
+        best = self._ledger.best()
+        if best is not None and best.score is not None:
+            parts.append(f"best {self._config.metric} {best.score:.4f} (trial {best.number})")
+        if self._live is None and (shares := [_share(r) for r in self._ledger.unfinished() if _share(r)]):
+            parts.append(f"running: {', '.join(shares)}")
+        left = self._remaining_s(ended)
+        if left is not None:
+            parts.append(f"about {duration(left)} to go")
+        return ", ".join(parts)
+
+    def _remaining_s(self, ended: int) -> float | None:
+        """Project from the trials that ended in this run; no projection before as many ended as run at once."""
+        here = ended - self._ended_before
+        if here < self._concurrent:
+            return None
+        left = (self._config.trials - ended) * (time.monotonic() - self._started) / here
+        budget = self._config.time_budget_s
+        return left if budget is None else min(left, max(0.0, budget - self._elapsed()))
+
+    def _table(self) -> RenderableType:
+        running = [r for r in self._ledger.records.values() if r.status is Status.RUNNING]
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for title in ("trial", "passes", self._config.metric, "best", "seconds"):
+            table.add_column(title, justify="right")
+        for record in running[:MOST_ROWS]:
+            last = f"{record.reports[-1][f'valid/{self._config.metric}']:.4f}" if record.reports else "-"
+            best = f"{record.best[-1]:.4f}" if record.best else "-"
+            passes = _share(record) or f"{record.passes}/{self._config.max_passes}"
+            table.add_row(str(record.number), passes, last, best, f"{record.duration_s:.0f}")
+        head = Text(f"{duration(self._elapsed())}  ", style="bold")
+        head.append(self._status_line(), style="not bold")
+        more = [Text(f"and {len(running) - MOST_ROWS} more", style="dim")] if len(running) > MOST_ROWS else []
+        return Group(head, table, *more)
+
+
+def _share(record: TrialRecord) -> str:
+    """Return how far a trial's first step is, where its model tells."""
+    return f"{record.share:.0%} solved" if record.share and not record.reports else ""

@@ -1,0 +1,152 @@
+"""Owns `--storage`: a copy of a search as an Optuna study, for optuna-dashboard and Optuna's other tools.
+
+The ledger stays what a search believes. A trial is copied whole, in one write, when it ends, so a copy that was cut off
+anywhere has some of the trials and none by half; the next run of the search adds the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+from distrecvae.errors import ConfigError
+from distrecvae.search.core.config import JOURNAL
+from distrecvae.search.core.ledger import Ledger, TrialRecord
+from distrecvae.search.core.study import CONFIG_KEY, STUDY_FILE, cut_torn_line, quiet
+
+SEARCH_KEY, NUMBER_KEY = "distrecvae.search", "trial"
+"""User attributes: of the study, whose copy it is; of a trial, its number in the search. Optuna counts as they end."""
+
+
+class StudyCopy:
+    """Adds each trial that ends to a study named like the results folder; a logger.
+
+    Where another search has that name in this storage, the search's id is added to it.
+    """
+
+    def __init__(self, url: str, *, name: str, search_id: str, metric: str, ledger: Ledger) -> None:
+        self._ledger = ledger
+        with quiet():
+            self._storage = _opened(url)
+            self._study = _study(self._storage, name, search_id)
+            self._study.set_metric_names([metric])
+            trials = self._study.get_trials(deepcopy=False)
+        self._has = {trial.user_attrs.get(NUMBER_KEY) for trial in trials}
+
+    def knows_end(self, record: TrialRecord) -> bool:
+        """Tell whether the trial is in the copy."""
+        return record.number in self._has
+
+    def started(self, record: TrialRecord) -> None:
+        """Nothing to write: a trial is copied when it ends."""
+
+    def reported(self, record: TrialRecord) -> None:
+        """Nothing to write."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """Add the trial: as Optuna has it in the ledger, its times included, and how it ended."""
+        if self.knows_end(record):
+            return
+        asked = self._ledger.asked(record.number)
+        trial = optuna.trial.create_trial(
+            state=asked.state,
+            value=asked.value,
+            params=asked.params,
+            distributions=asked.distributions,
+            intermediate_values=asked.intermediate_values,
+            user_attrs={
+                NUMBER_KEY: record.number,
+                "status": str(record.status),
+                "reason": record.reason,
+                CONFIG_KEY: record.config,
+            },
+        )
+        trial.datetime_start, trial.datetime_complete = asked.datetime_start, asked.datetime_complete
+        with quiet():
+            self._study.add_trial(trial)
+        self._has.add(record.number)
+
+    def finish(self, *, complete: bool, scores: Mapping[str, float]) -> None:  # noqa: ARG002
+        """Close the storage."""
+        if isinstance(self._storage, RDBStorage):
+            self._storage.remove_session()
+            self._storage.engine.dispose()
+
+
+def require_storage(url: str | None) -> None:
+    """Check that the copy can be made, as far as that is seen without making it.
+
+    Raises:
+        ConfigError: its folder is missing, it would be written into a ledger, or a package is missing.
+    """
+    if url is None:
+        return
+    path = url.removeprefix(JOURNAL) if url.startswith(JOURNAL) else _database_file(url)
+    if path is None:
+        return
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise ConfigError(f"--storage {url}: there is no folder {file.parent}; make it, or choose another")
+    if file.is_dir():
+        raise ConfigError(f"--storage {url}: {path} is a folder; name a file in it")
+    if file.name == STUDY_FILE:
+        raise ConfigError(
+            f"--storage {url}: a file of that name is what a search goes on by; give another name"
+        )
+
+
+def _database_file(url: str) -> str | None:
+    """Return the file of an SQLite URL, None for a server's; look for its driver."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    scheme = url.partition(":")[0]
+    try:
+        database = make_url(url)
+        database.get_dialect().import_dbapi()
+    except ImportError as error:
+        raise ConfigError(
+            f"--storage {scheme}: needs the module {error.name}, which is not installed; install its package"
+        ) from None
+    except (ArgumentError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"--storage {scheme}:... is no database's URL ({reason}); write sqlite:///study.db"
+        ) from None
+    if not scheme.startswith("sqlite"):
+        return None
+    if database.database in (None, "", ":memory:"):
+        raise ConfigError(
+            f"--storage {url} names no file; write sqlite:///study.db, four slashes from the root"
+        )
+    return database.database
+
+
+def _opened(url: str) -> BaseStorage:
+    if not url.startswith(JOURNAL):
+        return RDBStorage(url)
+    path = Path(url.removeprefix(JOURNAL)).resolve()
+    lock = JournalFileSymlinkLock(str(path))
+    lock.acquire()
+    try:
+        cut_torn_line(path)  # else the next line would be joined to it
+    finally:
+        lock.release()
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+def _study(storage: BaseStorage, name: str, search_id: str) -> optuna.Study:
+    own = f"{name}-{search_id}"
+    for candidate in (name, own):
+        try:
+            study = optuna.create_study(storage=storage, study_name=candidate, direction="maximize")
+            study.set_user_attr(SEARCH_KEY, search_id)
+        except optuna.exceptions.DuplicatedStudyError:
+            study = optuna.load_study(storage=storage, study_name=candidate)
+        if study.user_attrs.get(SEARCH_KEY) == search_id:
+            break
+    return study

@@ -1,0 +1,201 @@
+"""Owns alternating least squares: users' factors given the items', then items' given the users', a cycle a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from distrecvae import rng
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import CheckpointError, DataError
+from distrecvae.evaluation import Recommender
+from distrecvae.kernels.least_squares import (
+    GROUP_BYTES,
+    Factors,
+    Weighing,
+    item_side,
+    load_factors,
+    row_elements,
+    solve_rows,
+    user_side,
+)
+from distrecvae.kernels.sparse import SparseRows
+from distrecvae.precisions import Precision
+from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
+
+START_DEVIATION = 0.1
+"""Of an item's initial factors, as a vector; a coordinate has it divided by sqrt(latent_dim)."""
+
+
+class LeastSquaresTrainer:
+    """Trains a factorization, a sweep at a time; see `distrecvae.training.trainer.Trainer` for the promises.
+
+    A sweep begins with the users, so that the items' factors are all that is carried from one to the next.
+
+    Args:
+        train: the training users.
+        latent_dim: factors of a user and of an item.
+        regularization: lambda.
+        weigh: what cells count.
+        seed: root of the items' initial factors.
+        device: where to train.
+        dtype: of factors and arithmetic.
+
+    Raises:
+        DataError: there is no training user or no item.
+    """
+
+    passes_per_cycle = 1  # a sweep solves every user's and every item's problem once
+    solved = False  # each sweep lowers the loss, if by little
+
+    def __init__(
+        self,
+        train: InteractionMatrix,
+        latent_dim: int,
+        regularization: float,
+        weigh: Weighing,
+        *,
+        seed: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if not train.n_users or not train.n_items:
+            raise DataError(
+                f"training data is {train.n_users} users x {train.n_items} items; both must be positive"
+            )
+        self._regularization = regularization
+        self._users = user_side(SparseRows.from_matrix(train, device), weigh)
+        self._items = item_side(self._users, SparseRows.from_matrix(_transposed(train), device))
+        self._one_each = self._users.one * train.n_interactions
+        start = rng.stream(seed, "parameters").normal(
+            scale=START_DEVIATION / np.sqrt(latent_dim), size=(train.n_items, latent_dim)
+        )
+        self._model = Factors(torch.from_numpy(start).to(device, dtype), weigh, regularization)
+        self._cycle = 0
+
+    @property
+    def model(self) -> Factors:
+        """The model as it stands."""
+        return self._model
+
+    @property
+    def cycle(self) -> int:
+        """Sweeps completed."""
+        return self._cycle
+
+    @property
+    def passes(self) -> int:
+        """Data passes completed."""
+        return self._cycle
+
+    def step(self) -> dict[str, float]:
+        """Train one sweep.
+
+        Returns:
+            ``loss``: the whole weighted loss, regularization included, a training user.
+
+        Raises:
+            DivergedError: a least-squares problem cannot be solved.
+        """
+        # Not under `fast_float32`: oneDNN keeps something of every shape, and groups have hundreds. That was measured
+        # at 200 MB for a tenth less time.
+        users = solve_rows(self._users, self._model.items, self._regularization).factors
+        items = solve_rows(self._items, users, self._regularization)
+        self._model.items.copy_(items.factors)
+        self._cycle += 1
+        ridge = self._regularization * users.double().square().sum()
+        loss = self._one_each - items.explained + ridge
+        return {"loss": float(loss) / self._users.rows.n_rows}
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the items' factors and the counter."""
+        return self.model_state() | {"cycle": torch.tensor(self._cycle)}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over a state made by `state_dict`; nothing is changed where it does not fit."""
+        for name, value in {"items": self._model.items, "cycle": torch.tensor(0)}.items():
+            given = state.get(name)
+            if given is None or given.shape != value.shape or given.dtype != value.dtype:
+                found = "missing" if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
+                raise CheckpointError(f"{name} is {found}; it is the state of another run: start anew")
+        self._model.items.copy_(state["items"])
+        self._cycle = int(state["cycle"])
+
+    def model_state(self) -> dict[str, torch.Tensor]:
+        """Return the parameters: a copy on the CPU."""
+        return {"items": self._model.items.detach().cpu().clone()}
+
+
+def _transposed(matrix: InteractionMatrix) -> InteractionMatrix:
+    """Return items x users."""
+    columns = matrix.to_scipy().tocsc()
+    return InteractionMatrix(
+        columns.indptr.astype(np.int64), columns.indices.astype(np.int32), matrix.n_users
+    )
+
+
+def least_squares(config_class: type, weighing: Callable[[Any], Weighing]) -> Entry:
+    """Return the registry's entry of a factorization by alternating least squares, always in the trainer's dtype.
+
+    Args:
+        config_class: of the model; it has `latent_dim` and `regularization`.
+        weighing: from a configuration to what cells count.
+    """
+
+    def train(
+        config: Any,
+        train: InteractionMatrix,
+        *,
+        seed: int,
+        device: torch.device,
+        precision: Precision,  # noqa: ARG001
+        dtype: torch.dtype,
+    ) -> LeastSquaresTrainer:
+        return LeastSquaresTrainer(
+            train,
+            config.latent_dim,
+            config.regularization,
+            weighing(config),
+            seed=seed,
+            device=device,
+            dtype=dtype,
+        )
+
+    def load(
+        config: Any, n_items: int, state: Mapping[str, torch.Tensor], device: torch.device | str = "cpu"
+    ) -> Recommender:
+        return load_factors(
+            n_items, config.latent_dim, state, device, weighing(config), config.regularization
+        )
+
+    def memory(
+        config: Any,
+        train: InteractionMatrix,
+        *,
+        device: torch.device,
+        precision: Precision,  # noqa: ARG001
+    ) -> tuple[int, int]:
+        return _memory(config.latent_dim, train, device)
+
+    return Entry(config_class, train, load, memory)
+
+
+def _memory(latent_dim: int, train: InteractionMatrix, device: torch.device) -> tuple[int, int]:
+    """Return what training takes on the device, and its state on disk: bytes, by counting tensors."""
+    items = FLOAT_BYTES * train.n_items * latent_dim
+    users = FLOAT_BYTES * train.n_users * latent_dim
+    longest = max((int(counts.max(initial=0)) for counts in (train.counts(), train.item_counts())), default=0)
+    # Gathered factors and matrices; weighted factors; triangles: three times what a group counts at most.
+    # One very long row may exceed a group's limit.
+    group = 3 * max(GROUP_BYTES, FLOAT_BYTES * row_elements(longest, latent_dim))
+    transposed = train.indices.nbytes + 8 * (train.n_items + 1)
+    # Both sides while one is solved, padded copies and the weighted one of the given side.
+    working = 2 * items + 2 * users + 2 * max(items, users) + group + transposed
+    if device.type == "cuda":
+        working += train.indices.nbytes + train.indptr.nbytes
+    else:
+        working += 2 * items  # the best model's copy and the one that is being saved
+    return working + score_bytes(train.n_users, train.n_items), 2 * items

@@ -1,0 +1,183 @@
+"""A comparison as typed, on a real Ray: one table from whole searches, the same after a kill; and its numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from distrecvae.data.io import load_dataset
+from distrecvae.errors import ConfigError, SpaceError
+from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.metrics import METRICS
+from distrecvae.saved.model import load_model
+from distrecvae.search.comparison.comparison import entrants
+from distrecvae.search.comparison.table import Row, ranked, table_csv, table_markdown, table_text
+from distrecvae.search.core.config import SearchConfig
+from tests.search.conftest import Site
+from tests.search.test_search import wait_for
+
+BUDGET = ("--trials", "3", "--max-passes", "12", "--min-passes", "4", "--concurrent", "1", "--seed", "5")
+TIMES = ["search_s", "best_trial_s"]
+
+
+def arguments(*options: str) -> list[str]:
+    return [
+        sys.executable, "-m", "distrecvae", "compare", "--data", "data",
+        "--models", "popularity,./space.yaml,ease", "--checkpoint-every", "0.05", *BUDGET, *options,
+    ]  # fmt: skip
+
+
+def compare(site: Site, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments(*options), cwd=site.folder, env=site.environment(), capture_output=True, text=True, check=False,
+        timeout=240,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(site: Site) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    done = compare(site, "--out", "compared")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return site.folder / "compared", done
+
+
+@pytest.mark.ray
+def test_the_table_has_each_models_own_scores(whole: tuple[Path, Any], site: Site) -> None:
+    folder, done = whole
+    table = pd.read_csv(folder / "comparison.csv").set_index("name")
+    assert set(table.index) == {"popularity", "space", "ease"}
+    assert table["valid_ndcg_100"].is_monotonic_decreasing
+    assert table["trials"].to_dict() == {"popularity": 1, "space": 3, "ease": 3}
+    split = load_dataset(site.folder / "data")
+    for name in table.index:
+        scored = evaluate(load_model(folder / name / "best").recommender, split.test)
+        saved = json.loads((folder / name / "best" / "metrics.json").read_text())["test"]
+        for metric in METRICS:
+            assert table.loc[name, f"test_{metric}"] == pytest.approx(scored.mean(metric))
+            assert saved["mean"][metric] == pytest.approx(scored.mean(metric))
+            assert table.loc[name, f"test_{metric}_standard_error"] == pytest.approx(
+                scored.standard_error(metric)
+            )
+    users = pd.read_parquet(folder / "test_per_user.parquet")
+    assert users.groupby("model")["ndcg_100"].mean().to_dict() == pytest.approx(
+        table["test_ndcg_100"].to_dict()
+    )
+    assert done.stderr == ""
+    assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "comparison.md").read_text().count("\n| ") >= 8
+    assert (folder / "summary.txt").read_text().strip() in done.stdout
+
+
+@pytest.mark.ray
+def test_killed_and_resumed_it_ends_with_the_same_table(whole: tuple[Path, Any], site: Site) -> None:
+    process = subprocess.Popen(
+        arguments("--out", "killed"), cwd=site.folder, env=site.environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    history = site.folder / "killed" / "space" / "history.jsonl"
+    try:
+        wait_for(lambda: history.exists() and len(history.read_text().splitlines()) >= 2, process)
+    finally:
+        process.kill()
+        process.communicate()
+    killed = site.folder / "killed"
+    assert (killed / "popularity" / "best").exists()
+    assert not (killed / "ease").exists()
+    done = compare(site, "--out", "killed", "--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    resumed = pd.read_csv(killed / "comparison.csv").drop(columns=TIMES)
+    pd.testing.assert_frame_equal(resumed, pd.read_csv(whole[0] / "comparison.csv").drop(columns=TIMES))
+
+
+@pytest.mark.ray
+def test_a_finished_comparison_takes_another_model_and_no_other_budget(
+    whole: tuple[Path, Any], site: Site
+) -> None:
+    more = compare(site, "--out", "compared", "--resume", "--models", "popularity,ease,./space.yaml,multvae",
+                   "--trials", "3")  # fmt: skip
+    assert more.returncode == 0, more.stdout + more.stderr
+    assert len(pd.read_csv(whole[0] / "comparison.csv")) == 4
+    refused = compare(site, "--out", "compared", "--resume", "--max-passes", "13")
+    assert refused.returncode == 2
+    assert "max_passes=12" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    config = SearchConfig(data="data")
+    for names, error, words in [
+        (["ease", "ease"], ConfigError, "twice"),
+        (["all", "ease"], ConfigError, "twice"),
+        ([], ConfigError, "nothing to compare"),
+        (["eese"], ConfigError, "ease"),
+        (["./absent.yaml"], SpaceError, "absent.yaml"),
+    ]:
+        with pytest.raises(error, match=words):
+            entrants(names, config)
+
+
+def test_all_are_all_models_each_with_its_own_budget() -> None:
+    listed = entrants(["all"], SearchConfig(data="data", trials=7))
+    names = [entrant.name for entrant in listed]
+    assert {"recvae", "ease", "popularity"} <= set(names)
+    trials = {entrant.name: entrant.config.trials for entrant in listed}
+    assert trials["recvae"] == 7
+    assert trials["popularity"] == 1
+
+
+def test_a_named_configuration_is_one_trial_of_it() -> None:
+    (entrant,) = entrants(["recvae-mlp"], SearchConfig(data="data", trials=7))
+    assert (entrant.name, entrant.config.model, entrant.config.trials) == ("recvae-mlp", "recvae", 1)
+    assert entrant.space.default_config()["architecture"] == "mlp"
+    assert entrant.space.default_config()["latent_dim"] == 200
+
+
+def scored(values: np.ndarray[Any, Any]) -> Evaluation:
+    return Evaluation(dict.fromkeys(METRICS, values), np.arange(values.size), 0)
+
+
+def row(name: str, valid: float, test: np.ndarray[Any, Any]) -> Row:
+    return Row(
+        name=name, model=name, config={"x": 0.5, "w": [0.25, 0.75]}, valid=scored(np.full(5, valid)),
+        test=scored(test), trials=3, search_s=61.0, train_s=2.0, n_parameters=1234,
+    )  # fmt: skip
+
+
+def test_the_best_is_chosen_on_validation_users_not_on_test_users() -> None:
+    generator = np.random.default_rng(0)
+    test = generator.random(200)
+    rows = [row("lucky", 0.3, test + 0.1), row("chosen", 0.4, test), row("weak", 0.1, test - 0.2)]
+    order = ranked(rows, "ndcg_100")
+    assert [each.name for each, _ in order] == ["chosen", "lucky", "weak"]
+    gains = {each.name: gain for each, gain in order}
+    assert gains["chosen"] is None
+    assert gains["lucky"] is not None
+    assert gains["lucky"].mean == pytest.approx(-0.1)
+    assert gains["weak"] is not None
+    assert gains["weak"].mean == pytest.approx(0.2)
+
+
+def test_text_markdown_and_csv_say_the_same() -> None:
+    test = np.linspace(0, 1, 50)
+    rows = [row("first", 0.4, test), row("other", 0.3, test - 0.1 + 0.05 * np.sin(np.arange(50)))]
+    text = table_text(rows, "ndcg_100", 50)
+    assert max(len(line) for line in text.splitlines()) <= 100
+    markdown = table_markdown(rows, "ndcg_100", 50)
+    table = list(csv.DictReader(io.StringIO(table_csv(rows, "ndcg_100"))))
+    for value in ("0.4000", "0.5000", "1,234", "1 min 01 s"):
+        assert value in text
+        assert value in markdown
+    assert float(table[0]["test_recall_20"]) == pytest.approx(0.5)
+    assert json.loads(table[1]["config"]) == {"x": 0.5, "w": [0.25, 0.75]}
+    assert float(table[1]["p_value_holm"]) < 0.05
+    assert table[0]["p_value_holm"] == ""
+    assert "*" in text.splitlines()[2]

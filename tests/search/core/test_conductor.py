@@ -1,0 +1,240 @@
+"""The course of a search depends on its settings only: not on interruptions, wherever they fall."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages.journal import JournalFileBackend
+
+from distrecvae.search.core import ledger as ledger_module
+from distrecvae.search.core.conductor import RETRIES
+from distrecvae.search.core.ledger import HISTORY_FILE, Ledger, Status
+from distrecvae.search.core.study import STUDY_FILE
+from tests.search.simulated import (
+    METRIC,
+    SPACE,
+    course,
+    open_conductor,
+    run_serially,
+    toy_curve,
+    toy_search_config,
+)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+class Killer:
+    """Kills the search at its n-th write to either file, after half of that write's bytes."""
+
+    def __init__(self, at: int) -> None:
+        self.writes, self.at = 0, at
+
+    def due(self) -> bool:
+        self.writes += 1
+        return self.writes == self.at
+
+
+def arm(monkeypatch: pytest.MonkeyPatch, killer: Killer) -> None:
+    append_logs, write = JournalFileBackend.append_logs, Ledger.append
+
+    def dying_append(self: Any, logs: list[dict[str, Any]]) -> None:
+        if killer.due():
+            append_logs(self, logs)
+            path = Path(self._file_path)
+            content = path.read_bytes()
+            last = content[:-1].rfind(b"\n") + 1
+            path.write_bytes(content[: last + (len(content) - last) // 2])
+            raise Killed
+        append_logs(self, logs)
+
+    def dying_write(self: Ledger, line: str) -> None:
+        if killer.due():
+            write(self, line[: len(line) // 2].rstrip("\n"))
+            raise Killed
+        write(self, line)
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", dying_append)
+    monkeypatch.setattr(ledger_module.Ledger, "append", dying_write)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+def test_a_search_killed_at_any_write_ends_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    config = toy_search_config(sampler=sampler, trials=5, max_passes=12)
+    counter = Killer(at=-1)
+    with monkeypatch.context() as patch:
+        arm(patch, counter)
+        whole = open_conductor(tmp_path / "whole", config)
+        run_serially(whole, config)
+    for at in range(1, counter.writes + 1):
+        folder = tmp_path / f"killed-{at}"
+        with monkeypatch.context() as patch:
+            arm(patch, Killer(at))
+            with pytest.raises(Killed):
+                run_serially(open_conductor(folder, config), config)
+        again = open_conductor(folder, config)
+        run_serially(again, config)
+        assert course(again.ledger) == course(whole.ledger), f"killed at write {at}"
+
+
+def test_a_search_that_grew_ends_as_one_begun_with_as_many_trials(tmp_path: Path) -> None:
+    config, small = (toy_search_config(trials=n) for n in (14, 5))
+    whole = open_conductor(tmp_path / "whole", config)
+    run_serially(whole, config)
+    run_serially(open_conductor(tmp_path / "grown", small), small)
+    grown = open_conductor(tmp_path / "grown", config)
+    run_serially(grown, config)
+    assert course(grown.ledger) == course(whole.ledger)
+
+
+def test_the_first_trial_is_the_default_configuration(tmp_path: Path) -> None:
+    conductor = open_conductor(tmp_path, toy_search_config())
+    task = conductor.next_task()
+    assert task is not None
+    assert task.config == SPACE.default_config()
+
+
+def test_asha_stops_weak_trials_and_never_the_best(tmp_path: Path) -> None:
+    config = toy_search_config(trials=30)
+    conductor = open_conductor(tmp_path, config)
+    run_serially(conductor, config)
+    by_status = {s: [r for r in conductor.ledger.records.values() if r.status is s] for s in Status}
+    assert len(by_status[Status.STOPPED]) > 10
+    best = conductor.ledger.best()
+    assert best is not None
+    assert best.status is Status.FINISHED
+    assert best.score is not None
+    assert best.score > (conductor.ledger.records[0].score or 1.0), (
+        "thirty trials beat the default on an easy formula"
+    )
+
+
+def test_optuna_hears_of_pruned_trials_as_pruned(tmp_path: Path) -> None:
+    # Ray's own OptunaSearch tells a stopped trial as complete with its last, low-fidelity value.
+    config = toy_search_config(trials=20)
+    conductor = open_conductor(tmp_path, config)
+    run_serially(conductor, config)
+    study = optuna.load_study(
+        study_name="search",
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / STUDY_FILE))),
+    )
+    for frozen in study.trials:
+        stopped = conductor.ledger.records[frozen.number].status is Status.STOPPED
+        assert frozen.state == (
+            optuna.trial.TrialState.PRUNED if stopped else optuna.trial.TrialState.COMPLETE
+        )
+
+
+def test_a_diverged_trial_scores_zero_and_the_search_goes_on(tmp_path: Path) -> None:
+    config = toy_search_config(trials=6, scheduler="none")
+
+    def curve(settings: dict[str, Any], passes: int) -> float:
+        return math.nan if settings["kind"] == "b" and passes > 8 else toy_curve(settings, passes)
+
+    conductor = open_conductor(tmp_path, config)
+    run_serially(conductor, config, curve)
+    diverged = [r for r in conductor.ledger.records.values() if r.status is Status.DIVERGED]
+    assert diverged
+    assert all(r.score == 0.0 and r.reason == "loss is nan" for r in diverged)
+    best = conductor.ledger.best()
+    assert best is not None
+    assert best.config["kind"] == "a"
+
+
+def test_a_failed_trial_has_no_score_and_is_not_the_best(tmp_path: Path) -> None:
+    config = toy_search_config(trials=2)
+    conductor = open_conductor(tmp_path, config)
+    task = conductor.next_task()
+    assert task is not None
+    conductor.heard(task.number, {"passes": 4, "cycle": 1, METRIC: 0.9})
+    conductor.failed(task.number, Status.FAILED, "its process died")
+    assert conductor.ledger.best() is None
+    run_serially(conductor, config)
+    best = conductor.ledger.best()
+    assert best is not None
+    assert best.number == 1
+
+
+def test_a_repeated_report_is_not_written_twice(tmp_path: Path) -> None:
+    # A trial that restarts from a checkpoint passes by what it reported before.
+    conductor = open_conductor(tmp_path, toy_search_config(scheduler="none"))
+    task = conductor.next_task()
+    assert task is not None
+    for passes in (4, 8, 4, 8, 12):
+        assert not conductor.heard(
+            task.number, {"passes": passes, "cycle": passes // 4, METRIC: passes / 100}
+        )
+    assert [r["passes"] for r in conductor.ledger.records[0].reports] == [4, 8, 12]
+    assert len((tmp_path / HISTORY_FILE).read_text().splitlines()) == 3
+
+
+def test_the_running_best_is_what_is_judged(tmp_path: Path) -> None:
+    conductor = open_conductor(tmp_path, toy_search_config(scheduler="none"))
+    task = conductor.next_task()
+    assert task is not None
+    for passes, value in ((4, 0.3), (8, 0.5), (12, 0.4)):
+        conductor.heard(task.number, {"passes": passes, "cycle": passes // 4, METRIC: value})
+    record = conductor.ledger.records[0]
+    assert record.best == [0.3, 0.5, 0.5]
+    assert record.score == 0.5
+    assert record.best_report(METRIC) == {"passes": 8, "cycle": 2, METRIC: 0.5}
+
+
+def test_a_spent_time_budget_stops_what_runs_and_starts_nothing(tmp_path: Path) -> None:
+    config = toy_search_config(time_budget_s=1000.0)
+    conductor = open_conductor(tmp_path, config)
+    task = conductor.next_task()
+    assert task is not None
+    assert not conductor.heard(task.number, {"passes": 4, "cycle": 1, METRIC: 0.1})
+    conductor._elapsed_s = 2000.0
+    assert conductor.heard(task.number, {"passes": 8, "cycle": 2, METRIC: 0.1})
+    assert conductor.ledger.records[0].status is Status.STOPPED
+    assert "time budget" in conductor.ledger.records[0].reason
+    assert conductor.next_task() is None
+
+
+def test_a_resumed_search_without_time_left_ends_what_was_under_way(tmp_path: Path) -> None:
+    # Else it would say "interrupted, go on with --resume" for ever.
+    config = toy_search_config(time_budget_s=1000.0)
+    open_conductor(tmp_path, config).next_task()
+    again = open_conductor(tmp_path, config)
+    again._elapsed_s = 2000.0
+    again.settle()
+    assert [r.status for r in again.ledger.records.values()] == [Status.STOPPED]
+    assert not again.has_work
+
+
+def test_a_trial_that_was_dropped_is_given_out_again_a_few_times(tmp_path: Path) -> None:
+    config = toy_search_config(trials=2, scheduler="none")
+    conductor = open_conductor(tmp_path, config)
+    first = conductor.next_task()
+    assert first is not None
+    for _ in range(RETRIES):
+        assert conductor.dropped(first.number)
+        assert conductor.next_task() == first, "before a new trial"
+    assert not conductor.dropped(first.number)
+
+
+def test_what_nobody_runs_any_more_is_taken_back(tmp_path: Path) -> None:
+    config = toy_search_config(trials=3)
+    conductor = open_conductor(tmp_path, config)
+    first, second = conductor.next_task(), conductor.next_task()
+    assert first is not None
+    assert second is not None
+    conductor.finished(second.number)
+    conductor.reclaim()
+    assert conductor.has_work
+    assert conductor.next_task() == first
+    for _ in range(RETRIES):
+        conductor.reclaim()
+        conductor.next_task()
+    conductor.reclaim()
+    assert conductor.ledger.records[first.number].status is Status.FAILED
+    assert "dropped" in conductor.ledger.records[first.number].reason

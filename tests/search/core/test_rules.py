@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distrecvae.errors import ConfigError
+from distrecvae.search.core.rules import (
+    RULES,
+    Asha,
+    Curve,
+    Hyperband,
+    MedianRule,
+    Never,
+    StoppingRule,
+    make_rule,
+    rung_passes,
+)
+
+
+def curves(*points: Sequence[tuple[int, float]]) -> dict[int, Curve]:
+    """Trial n has the n-th list of (passes, running best)."""
+    return {number: Curve(number, tuple(p)) for number, p in enumerate(points)}
+
+
+def at_rung(passes: int, values: Sequence[float]) -> dict[int, Curve]:
+    return curves(*([(passes, value)] for value in values))
+
+
+class TestRungs:
+    @pytest.mark.parametrize(
+        ("least", "most", "factor", "rungs"),
+        [
+            (1, 243, 3, (1, 3, 9, 27, 81, 243)),
+            (1, 1000, 10, (1, 10, 100, 1000)),
+            (1, 1024, 2, (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)),
+            (20, 200, 3, (20, 60, 180)),
+            (5, 5, 4, (5,)),
+            (7, 20, 4, (7,)),
+            (2, 12, 1.5, (2, 3, 5, 7, 11)),  # 2, 3, 4.5, 6.75, 10.125 rounded up
+            (1, 4, 1.1, (1, 2, 3, 4)),  # rounding up gives the same rung many times over; it is listed once
+            (10, 22, 2.2, (10, 22)),  # 10 * 2.2 is 22.000000000000004 in binary
+        ],
+    )
+    def test_are_exact_and_end_with_the_budget(
+        self, least: int, most: int, factor: float, rungs: tuple[int, ...]
+    ) -> None:
+        assert rung_passes(least, most, factor) == rungs
+
+    @pytest.mark.parametrize(("most", "factor"), [(243, 3), (1000, 10)])
+    def test_why_not_rays_scheduler(self, most: int, factor: int) -> None:
+        """Ray takes the truncated floating-point logarithm of 243 to base 3, which is 4.999..., for 4.
+
+        If Ray mends it, this test fails and its reason for being goes.
+        """
+        from ray.tune.schedulers import AsyncHyperBandScheduler
+
+        scheduler = AsyncHyperBandScheduler(grace_period=1, max_t=most, reduction_factor=factor)
+        (bracket,) = scheduler._brackets
+        rays = sorted(milestone for milestone, _ in bracket._rungs)
+        assert rays == list(rung_passes(1, most, factor))[:-1]
+
+    @settings(deadline=None)
+    @given(st.integers(1, 50), st.integers(0, 2000), st.integers(2, 5))
+    def test_are_every_power_within_the_budget(self, least: int, more: int, factor: int) -> None:
+        rungs = rung_passes(least, least + more, factor)
+        assert rungs == tuple(least * factor**k for k in range(len(rungs)))
+        assert rungs[-1] <= least + more < rungs[-1] * factor
+
+
+class TestAsha:
+    rule = Asha(10, 90, 3)
+
+    def test_the_first_at_a_rung_goes_on(self) -> None:
+        assert not self.rule.should_stop(0, at_rung(10, [0.0]))
+
+    def test_early_on_only_a_new_best_goes_on(self) -> None:
+        """Three values or fewer leave one place: max(1, 3 // 3)."""
+        assert not self.rule.should_stop(1, at_rung(10, [0.3, 0.4]))
+        assert self.rule.should_stop(1, at_rung(10, [0.3, 0.2]))
+        assert self.rule.should_stop(2, at_rung(10, [0.3, 0.4, 0.35]))
+
+    @pytest.mark.parametrize(
+        ("n", "places"), [(1, 1), (2, 1), (3, 1), (5, 1), (6, 2), (8, 2), (9, 3), (30, 10)]
+    )
+    def test_n_values_have_n_thirds_places(self, n: int, places: int) -> None:
+        seen = at_rung(10, [float(i) for i in range(n)])
+        going_on = [number for number in seen if not self.rule.should_stop(number, seen)]
+        assert going_on == list(range(n - places, n))
+
+    def test_equals_share_the_better_rank(self) -> None:
+        seen = at_rung(10, [0.5, 0.5, 0.5, 0.4])
+        assert [self.rule.should_stop(number, seen) for number in range(4)] == [False, False, False, True]
+
+    def test_judges_only_the_first_report_at_a_rung(self) -> None:
+        seen = curves([(10, 0.9)], [(10, 0.1), (11, 0.1)], [(9, 0.1)])
+        assert not self.rule.should_stop(1, seen), "report 11 is not the first beyond 10"
+        assert not self.rule.should_stop(2, seen), "9 is before the first rung"
+
+    def test_a_cycle_may_step_over_a_rung(self) -> None:
+        """With 4 passes a cycle the rung at 10 is judged at 12, by what rivals reported first from 10 on."""
+        seen = curves([(4, 0.1), (8, 0.2), (12, 0.5), (16, 0.9)], [(4, 0.1), (8, 0.3), (12, 0.4)])
+        assert self.rule.should_stop(1, seen)
+        seen = curves([(4, 0.1), (8, 0.2), (12, 0.5), (16, 0.9)], [(4, 0.1), (8, 0.3), (12, 0.6)])
+        assert not self.rule.should_stop(1, seen), "0.6 beats the 0.5 at 12, not the 0.9 at 16"
+
+    def test_over_several_rungs_at_once_the_highest_judges(self) -> None:
+        seen = curves([(10, 0.9), (30, 0.9)], [(10, 0.8)], [(35, 0.5)])
+        assert self.rule.should_stop(2, seen)
+        alone_up_there = curves([(10, 0.9)], [(10, 0.8)], [(35, 0.5)])
+        assert not self.rule.should_stop(2, alone_up_there), "the first at rung 30, if weak for rung 10"
+
+    def test_at_the_end_of_the_budget_nothing_is_left_to_decide(self) -> None:
+        assert self.rule.rungs(0) == (10, 30, 90)
+        seen = curves([(89, 0.9), (90, 0.9)], [(89, 0.1), (90, 0.1)])
+        assert not self.rule.should_stop(1, seen)
+
+    def test_no_report_no_decision(self) -> None:
+        assert not self.rule.should_stop(0, curves([], [(10, 0.5)]))
+        assert not self.rule.should_stop(1, curves([], [(10, 0.5)]))
+
+    def test_what_is_not_a_number_is_worst(self) -> None:
+        assert self.rule.should_stop(1, at_rung(10, [0.0, math.nan]))
+        assert not self.rule.should_stop(1, at_rung(10, [math.nan, 0.0]))
+        assert not self.rule.should_stop(0, at_rung(10, [math.nan]))
+
+    def test_about_a_third_of_equally_good_trials_pass(self) -> None:
+        """Judged on arrival, one after another: of 24 trials, 34 % at factor 3."""
+        draw, passed = random.Random(0), 0  # noqa: S311  (no secret)
+        for _ in range(400):
+            values: list[float] = []
+            for number in range(24):
+                values.append(draw.random())
+                passed += not self.rule.should_stop(number, at_rung(10, values))
+        expected = sum(max(1, n // 3) / n for n in range(1, 25)) / 24
+        assert 0.33 < expected < 0.35
+        assert passed / (400 * 24) == pytest.approx(expected, abs=0.01)
+
+    def test_a_thousand_trials_of_a_hundred_reports_are_judged_in_milliseconds(self) -> None:
+        """The driver asks after every report; a report comes every second or so from each worker."""
+        rule = Asha(10, 1000, 3)
+        seen = curves(*([(10 * (i + 1), i + n / 1000) for i in range(100)] for n in range(1000)))
+        seen[5] = Curve(5, seen[5].points[:27])
+        started = time.perf_counter()
+        assert rule.should_stop(5, seen)
+        assert time.perf_counter() - started < 0.1
+
+
+increasing_curve = st.lists(
+    st.tuples(st.integers(1, 12), st.floats(0, 1) | st.just(math.nan)), min_size=0, max_size=8
+).map(lambda steps: tuple((sum(s for s, _ in steps[: i + 1]), value) for i, (_, value) in enumerate(steps)))
+many_curves = st.lists(increasing_curve, min_size=1, max_size=12).map(lambda points: curves(*points))
+
+
+@pytest.mark.parametrize(
+    "rule", [Asha(3, 40, 2), Hyperband(3, 40, 2), MedianRule(3, 40, 2), Asha(3, 40, 2.5)]
+)
+class TestEveryRule:
+    @settings(deadline=None)
+    @given(seen=many_curves)
+    def test_answers_by_the_curves_alone(self, rule: StoppingRule, seen: dict[int, Curve]) -> None:
+        """Asked again, or with the trials in another order, or by a rule made anew, it says the same."""
+        answers = {number: rule.should_stop(number, seen) for number in seen}
+        backwards = dict(reversed(seen.items()))
+        assert {number: rule.should_stop(number, backwards) for number in seen} == answers
+
+    @settings(deadline=None)
+    @given(seen=many_curves)
+    def test_never_stops_the_best_at_its_last_report(
+        self, rule: StoppingRule, seen: dict[int, Curve]
+    ) -> None:
+        top = max((v for c in seen.values() for _, v in c.points if not math.isnan(v)), default=math.nan)
+        for number, curve in seen.items():
+            if curve.points and curve.points[-1][1] == top:
+                assert not rule.should_stop(number, seen)
+
+    @settings(deadline=None)
+    @given(seen=many_curves)
+    def test_never_stops_before_the_first_rung_or_at_the_end(
+        self, rule: StoppingRule, seen: dict[int, Curve]
+    ) -> None:
+        for number, curve in seen.items():
+            if not curve.points or curve.points[-1][0] < 3 or curve.points[-1][0] >= 40:
+                assert not rule.should_stop(number, seen)
+
+    @settings(deadline=None)
+    @given(seen=many_curves)
+    def test_a_better_value_is_never_worse_off(self, rule: StoppingRule, seen: dict[int, Curve]) -> None:
+        for number, curve in seen.items():
+            if curve.points and not rule.should_stop(number, seen):
+                better = Curve(number, (*curve.points[:-1], (curve.points[-1][0], 2.0)))
+                assert not rule.should_stop(number, {**seen, number: better})
+
+
+class TestHyperband:
+    rule = Hyperband(1, 81, 3)
+
+    def test_brackets_skip_the_first_rungs(self) -> None:
+        assert self.rule.rungs(0) == (1, 3, 9, 27, 81)
+        by_bracket = {self.rule.bracket(n): self.rule.rungs(n) for n in range(200)}
+        assert by_bracket == {
+            0: (1, 3, 9, 27, 81),
+            1: (3, 9, 27, 81),
+            2: (9, 27, 81),
+            3: (27, 81),
+            4: (81,),
+        }
+
+    def test_brackets_have_hyperbands_shares(self) -> None:
+        """Algorithm 1 of the paper, R = 81, eta = 3: n = ceil(5 / (s + 1) * 3^s) = 81, 34, 15, 8, 5."""
+        counts = Counter(self.rule.bracket(n) for n in range(143 * 8))
+        for bracket, share in enumerate([81, 34, 15, 8, 5]):
+            assert counts[bracket] == pytest.approx(8 * share, abs=8)
+
+    @pytest.mark.parametrize("n", [8, 16, 24, 50])
+    def test_the_first_few_trials_are_a_fair_mix(self, n: int) -> None:
+        assert sum(self.rule.bracket(i) == 0 for i in range(n)) == pytest.approx(n * 81 / 143, abs=2)
+
+    def test_trials_compete_within_their_bracket(self) -> None:
+        zero, one = ([n for n in range(40) if self.rule.bracket(n) == b][:2] for b in (0, 1))
+        seen = {
+            n: Curve(n, ((3, value),)) for n, value in zip([*zero, *one], [0.9, 0.8, 0.2, 0.1], strict=True)
+        }
+        assert [self.rule.should_stop(n, seen) for n in [*zero, *one]] == [False, True, False, True]
+
+    def test_the_last_bracket_is_never_judged(self) -> None:
+        last = next(n for n in range(200) if self.rule.bracket(n) == 4)
+        assert not self.rule.should_stop(last, {n: Curve(n, ((80, float(n != last)),)) for n in range(200)})
+
+
+class TestMedianRule:
+    rule = MedianRule(10, 100, min_trials=4)
+    others = ([(10, 0.1), (20, 0.5)], [(10, 0.2), (20, 0.6)], [(10, 0.3), (20, 0.7)], [(10, 0.4), (20, 0.8)])
+
+    @pytest.mark.parametrize(
+        ("value", "stops"), [(0.24, True), (0.25, False), (0.26, False), (math.nan, True)]
+    )
+    def test_stops_below_the_median_at_the_same_passes(self, value: float, stops: bool) -> None:
+        """The others stand at 0.1, 0.2, 0.3, 0.4 after 10 passes; what they get to later does not matter."""
+        assert self.rule.should_stop(4, curves(*self.others, [(10, value)])) is stops
+
+    def test_others_count_by_their_last_report_not_beyond(self) -> None:
+        assert self.rule.should_stop(4, curves(*self.others, [(19, 0.2)]))
+        assert not self.rule.should_stop(4, curves(*self.others, [(19, 0.3)]))
+
+    def test_waits_for_enough_others_that_got_as_far(self) -> None:
+        assert not self.rule.should_stop(3, curves(*self.others[:3], [(10, 0.0)]))
+        assert not self.rule.should_stop(4, curves(*self.others, [(21, 0.0)]))
+
+    def test_leaves_the_ends_alone(self) -> None:
+        far = [[(5, 0.5), (100, 0.9)]] * 4
+        assert not self.rule.should_stop(4, curves(*far, [(9, 0.0)]))
+        assert not self.rule.should_stop(4, curves(*far, [(100, 0.0)]))
+        assert self.rule.should_stop(4, curves(*far, [(99, 0.0)]))
+
+
+def test_never_never_stops() -> None:
+    assert not Never().should_stop(1, at_rung(10, [0.9, 0.0]))
+    assert Never().rungs(0) == ()
+
+
+class TestMakeRule:
+    def test_makes_every_rule(self) -> None:
+        made = [make_rule(name, 10, 90, 3) for name in RULES]
+        assert made == [Asha(10, 90, 3), Hyperband(10, 90, 3), MedianRule(10, 90), Never()]
+
+    @pytest.mark.parametrize(
+        ("name", "least", "most", "factor", "message"),
+        [
+            (
+                "ahsa",
+                1,
+                9,
+                3,
+                "choose from asha, hyperband, median, none; did you mean 'asha'?",
+            ),
+            ("asha", 10, 9, 3, "min_passes=10 is above max_passes=9"),
+            ("none", 0, 9, 3, "min_passes=0 must be a whole number, at least 1"),
+            ("asha", 1, 9.5, 3, "max_passes=9.5 must be a whole number"),
+            ("asha", True, 9, 3, "min_passes=True must be a whole number"),
+            ("asha", 1, 9, 1, "reduction_factor=1 must be a number above 1"),
+            ("hyperband", 1, 9, math.nan, "reduction_factor=nan must be"),
+            ("hyperband", 1, 9, math.inf, "reduction_factor=inf must be"),
+        ],
+    )
+    def test_refuses(self, name: str, least: int, most: int, factor: float, message: str) -> None:
+        with pytest.raises(ConfigError) as refusal:
+            make_rule(name, least, most, factor)
+        assert message in str(refusal.value)
+        assert "\n" not in str(refusal.value)

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from distrecvae.errors import ConfigError
+from distrecvae.search.core.config import SAMPLERS
+from distrecvae.search.core.samplers import STARTUP_TRIALS, make_sampler, starting_values
+from distrecvae.search.core.sobol import at_quantile
+from tests import ROOT
+
+SEED = 11
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+def suggest(trial: optuna.Trial) -> dict[str, Any]:
+    """A space with every kind of Optuna parameter."""
+    return {
+        "x": trial.suggest_float("x", 0, 1),
+        "rate": trial.suggest_float("rate", 1e-4, 1e-1, log=True),
+        "size": trial.suggest_int("size", 16, 128, step=16),
+        "branch": trial.suggest_categorical("branch", ("gamma", "beta")),
+    }
+
+
+def objective(point: dict[str, Any]) -> float:
+    """Best, at 1, for x = 0.8 and rate = 0.01."""
+    x, rate = float(point["x"]), float(point["rate"])
+    return 1 - abs(x - 0.8) - abs(math.log10(rate) + 2) / 4
+
+
+def open_study(path: Path) -> optuna.Study:
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    return optuna.create_study(storage=storage, study_name="s", direction="maximize", load_if_exists=True)
+
+
+def step(study: optuna.Study, name: str, *, concurrent: int = 1) -> dict[str, Any]:
+    """One trial as a search runs it: of three, one finishes, one is stopped early, every seventh fails."""
+    number = len(study.trials)
+    if number == 0:
+        study.enqueue_trial({"x": 0.5, "rate": 1e-3, "size": 64, "branch": "gamma"})
+    study.sampler = make_sampler(
+        name, seed=SEED, trial_number=number, n_startup_trials=5, concurrent=concurrent
+    )
+    trial = study.ask()
+    assert trial.number == number
+    point = suggest(trial)
+    trial.report(objective(point) - 0.2, 20)
+    if number % 7 == 6:
+        study.tell(trial, state=TrialState.FAIL)
+    elif number % 3:
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        trial.report(objective(point), 60)
+        study.tell(trial, objective(point))
+    return point
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+class TestEverySampler:
+    def test_a_reopened_study_proposes_what_it_would_have(self, tmp_path: Path, name: str) -> None:
+        """Half of a search here, the rest in another process: the same points as all of it in one go.
+
+        The history has an enqueued start, finished, stopped and failed trials. Nothing is pickled but what
+        Optuna itself keeps in the journal.
+        """
+        uninterrupted = open_study(tmp_path / "whole")
+        points = [step(uninterrupted, name) for _ in range(14)]
+
+        first_half = open_study(tmp_path / "halves")
+        assert [step(first_half, name) for _ in range(10)] == points[:10]
+        code = (
+            "import sys, json, pathlib, warnings; warnings.simplefilter('error')\n"
+            "from tests.search.core.test_samplers import open_study, step\n"
+            "study = open_study(pathlib.Path(sys.argv[1]))\n"
+            "print(json.dumps([step(study, sys.argv[2]) for _ in range(4)]))"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "halves"), name],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(run.stdout) == points[10:]
+
+    def test_trials_differ_and_seeds_differ(self, name: str) -> None:
+        study = optuna.create_study(direction="maximize")
+        points = [step(study, name) for _ in range(12)]
+        assert len({tuple(point.values()) for point in points}) == 12
+        another = make_sampler(name, seed=SEED + 1, trial_number=12, n_startup_trials=99)
+        same = make_sampler(name, seed=SEED, trial_number=12, n_startup_trials=99)
+        study.sampler = another
+        first = study.ask().suggest_float("x", 0, 1)
+        study.sampler = same
+        assert study.ask().suggest_float("x", 0, 1) != first
+
+    def test_says_nothing(self, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+        """No warning (they are errors here) and no line of Optuna's log, which a user would take for a
+        problem."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(direction="maximize")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for _ in range(9):
+                step(study, name, concurrent=2)
+        said = [line for line in capfd.readouterr().err.splitlines() if "greenlet" not in line]
+        assert said == []
+
+    def test_proposes_for_many_workers_at_once(self, name: str) -> None:
+        """Trials asked for before any of them ends are different ones."""
+        study = optuna.create_study(direction="maximize")
+        for _ in range(8):
+            step(study, name)
+        asked = []
+        for _ in range(4):
+            study.sampler = make_sampler(
+                name, seed=SEED, trial_number=len(study.trials), n_startup_trials=5, concurrent=8
+            )
+            asked.append(tuple(suggest(study.ask()).values()))
+        assert len(set(asked)) == 4
+
+
+@pytest.mark.parametrize("name", ["tpe", "cmaes"])
+def test_learns_from_finished_and_stopped_trials(name: str) -> None:
+    """After 25 trials, two thirds of them stopped, proposals are nearer to the best point than random
+    ones."""
+    study = optuna.create_study(direction="maximize")
+    points = [step(study, name) for _ in range(40)]
+    random = optuna.create_study(direction="maximize")
+    blind = [step(random, "random") for _ in range(40)]
+    assert np.mean([objective(p) for p in points[-15:]]) > np.mean([objective(p) for p in blind]) + 0.1
+
+
+def test_the_gaussian_process_sees_stopped_trials() -> None:
+    """Optuna's own does not: as long as all trials were stopped, it draws at random."""
+    study = optuna.create_study(direction="maximize")
+    for number in range(6):
+        study.sampler = make_sampler("random", seed=SEED, trial_number=number)
+        trial = study.ask()
+        trial.report(objective(suggest(trial)), 20)
+        study.tell(trial, state=TrialState.PRUNED)
+    frozen = study.get_trials()[-1]
+    for sampler, learns in ((optuna.samplers.GPSampler(n_startup_trials=5), False), (gp(), True)):
+        space = sampler.infer_relative_search_space(study, frozen)
+        assert bool(sampler.sample_relative(study, frozen, space)) is learns
+
+
+def gp() -> optuna.samplers.BaseSampler:
+    return make_sampler("gp", seed=SEED, trial_number=6, n_startup_trials=5)
+
+
+class TestSobol:
+    def test_points_fill_the_square_evenly(self) -> None:
+        """The first 16 points put one into each cell of a 4 x 4 grid: what random points do once in a
+        million."""
+        study = optuna.create_study()
+        cells = set()
+        for number in range(16):
+            study.sampler = make_sampler("qmc", seed=SEED, trial_number=number)
+            trial = study.ask()
+            cells.add((int(trial.suggest_float("x", 0, 4)), int(trial.suggest_float("y", 0, 4))))
+        assert len(cells) == 16
+
+    def test_a_suggestion_cut_short_and_taken_up_again_is_the_same(self) -> None:
+        study = optuna.create_study(sampler=make_sampler("qmc", seed=SEED, trial_number=0))
+        whole = suggest(study.ask())
+        study = optuna.create_study(sampler=make_sampler("qmc", seed=SEED, trial_number=0))
+        cut = study.ask()
+        cut.suggest_float("x", 0, 1)
+        study.sampler = make_sampler("qmc", seed=SEED, trial_number=0)
+        assert suggest(optuna.trial.Trial(study, cut._trial_id)) == whole
+
+    def test_any_number_of_parameters(self) -> None:
+        study = optuna.create_study(sampler=make_sampler("qmc", seed=SEED, trial_number=0))
+        trial = study.ask()
+        values = [trial.suggest_float(f"p{i}", 0, 1) for i in range(140)]
+        assert len(set(values)) == 140
+
+    @pytest.mark.parametrize(
+        ("distribution", "quantiles"),
+        [
+            (FloatDistribution(2, 4), {0.0: 2.0, 0.5: 3.0}),
+            (FloatDistribution(1e-4, 1, log=True), {0.0: 1e-4, 0.5: 1e-2}),
+            (FloatDistribution(0, 1, step=0.25), {0.0: 0.0, 0.19: 0.0, 0.21: 0.25, 0.99: 1.0}),
+            (IntDistribution(1, 5), {0.0: 1, 0.19: 1, 0.21: 2, 0.999: 5}),
+            (IntDistribution(50, 400, step=50), {0.0: 50, 0.13: 100, 0.999: 400}),
+            (IntDistribution(1, 1000, log=True), {0.0: 1, 0.09: 1, 0.1: 1, 0.9999: 1000}),
+            (CategoricalDistribution(("a", "b", "c")), {0.0: "a", 0.34: "b", 0.999: "c"}),
+        ],
+    )
+    def test_quantiles(self, distribution: Any, quantiles: dict[float, Any]) -> None:
+        for u, value in quantiles.items():
+            got = at_quantile(distribution, u)
+            assert type(got) is type(value)
+            assert got == (pytest.approx(value) if isinstance(value, float) else value)
+
+    def test_never_leaves_the_range(self) -> None:
+        for distribution in (FloatDistribution(1e-4, 2e-3, log=True), IntDistribution(3, 700, log=True)):
+            values = [at_quantile(distribution, u) for u in np.nextafter([0.0, 1.0], [1.0, 0.0]).tolist()]
+            assert values == [pytest.approx(distribution.low), pytest.approx(distribution.high)]
+            assert all(distribution.low <= value <= distribution.high for value in values)
+
+
+def test_an_unknown_sampler_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"unknown sampler 'tpa'; choose from tpe, .*; did you mean 'tpe'"):
+        make_sampler("tpa", seed=0, trial_number=0)
+
+
+@pytest.mark.parametrize(("name", "package"), [("cmaes", "cmaes"), ("gp", "torch"), ("qmc", "scipy")])
+def test_a_missing_package_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, name: str, package: str
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda p: None if p == package else found(p))
+    with pytest.raises(ConfigError, match=f"sampler '{name}' needs {package}.*: pip install {package}$"):
+        make_sampler(name, seed=0, trial_number=0)
+
+
+START = {"a": 1, "b": 2.0, "mix/0": 0.15, "mix/1": 0.9, "kind": "x", "kind/x/c": 3.0}
+
+
+def test_the_first_trial_is_the_start() -> None:
+    for name in SAMPLERS:
+        assert starting_values(name, START, seed=1, trial_number=0) == START
+
+
+def test_startup_trials_keep_about_half_of_the_start_and_groups_whole() -> None:
+    drawn = [
+        starting_values("tpe", START, seed=s, trial_number=n)
+        for s in range(50)
+        for n in range(1, STARTUP_TRIALS)
+    ]
+    assert all(values.items() <= START.items() for values in drawn)
+    for group in (("a",), ("b",), ("mix/0", "mix/1"), ("kind", "kind/x/c")):
+        kept = [all(key in values for key in group) for values in drawn]
+        assert kept == [any(key in values for key in group) for values in drawn]
+        assert 0.4 < sum(kept) / len(kept) < 0.6
+
+
+@pytest.mark.parametrize(
+    "start", [{"a": 1}, {"a": 1, "mix/0": 0.2, "mix/1": 0.3}, {}], ids=["1", "2", "none"]
+)
+def test_startup_trials_never_repeat_the_start(start: dict[str, Any]) -> None:
+    drawn = [starting_values("tpe", start, seed=s, trial_number=1) for s in range(60)]
+    assert all(values != start for values in drawn) or not start
+
+
+def test_startup_trials_depend_on_seed_and_number_only() -> None:
+    again = starting_values("gp", dict(reversed(START.items())), seed=3, trial_number=4)
+    assert again == starting_values("gp", START, seed=3, trial_number=4)
+
+
+def test_later_trials_and_samplers_of_whole_spaces_start_from_nothing() -> None:
+    assert starting_values("tpe", START, seed=1, trial_number=STARTUP_TRIALS) == {}
+    for name in ("random", "qmc", "cmaes"):
+        assert starting_values(name, START, seed=1, trial_number=1) == {}

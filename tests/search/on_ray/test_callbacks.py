@@ -1,0 +1,74 @@
+"""What Tune is told of deaths, dropped trials and errors of ours; no Ray is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from distrecvae.search.core.conductor import RETRIES, Conductor
+from distrecvae.search.core.ledger import Status
+from distrecvae.search.on_ray.callbacks import ConductedCallback, ConductedScheduler
+from distrecvae.search.on_ray.interruption import StopSearch
+from tests.search.simulated import METRIC, open_conductor, toy_search_config
+
+
+@pytest.fixture
+def conductor(tmp_path: Path) -> Conductor:
+    return open_conductor(tmp_path, toy_search_config(scheduler="none"))
+
+
+def tune_trial(conductor: Conductor, deaths: int) -> Any:
+    task = conductor.next_task()
+    assert task is not None
+    kept = SimpleNamespace(num_failures=deaths, metric_analysis={}, metric_n_steps={})
+    return SimpleNamespace(config={"task": task.to_dict()}, run_metadata=kept, num_failures=deaths)
+
+
+def report(passes: int) -> dict[str, Any]:
+    return {"passes": passes, "cycle": passes // 4, METRIC: 0.1}
+
+
+def test_deaths_are_forgotten_once_a_trial_gets_further(conductor: Conductor) -> None:
+    scheduler, trial = ConductedScheduler(conductor), tune_trial(conductor, deaths=0)
+    scheduler.on_trial_result(None, trial, report(4))
+    trial.run_metadata.num_failures = 2
+    scheduler.on_trial_result(None, trial, report(4))
+    assert trial.run_metadata.num_failures == 2, "it repeats itself"
+    scheduler.on_trial_result(None, trial, report(8))
+    assert trial.run_metadata.num_failures == 0
+
+
+def test_a_trial_that_tune_gives_up_too_early_is_given_out_again(conductor: Conductor) -> None:
+    died: list[int] = []
+    callback = ConductedCallback(conductor, lambda: None, died.append)
+    callback.on_trial_error(0, [], tune_trial(conductor, deaths=2))
+    assert died == [0]
+    assert conductor.ledger.records[0].status is Status.RUNNING
+    assert tune_trial(conductor, deaths=0).config["task"]["number"] == 0
+
+
+def test_a_trial_that_dies_at_one_place_fails_and_the_sampler_hears_of_it(conductor: Conductor) -> None:
+    callback = ConductedCallback(conductor, lambda: None, lambda _: None)
+    callback.on_trial_error(0, [], tune_trial(conductor, deaths=RETRIES + 1))
+    record = conductor.ledger.records[0]
+    assert record.status is Status.FAILED
+    assert "died 4 times at the same place (when memory runs out" in record.reason
+    assert conductor.ledger._study.trials[0].state.name == "FAIL"
+
+
+def test_an_error_of_ours_ends_the_search_as_it_is(
+    conductor: Conductor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler, trial = ConductedScheduler(conductor), tune_trial(conductor, deaths=0)
+
+    def full(line: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(conductor.ledger, "append", full)
+    with pytest.raises(StopSearch) as stopped:
+        scheduler.on_trial_result(None, trial, report(4))
+    assert isinstance(stopped.value.cause, OSError)
+    assert conductor.ledger.records[0].reports == [], "what is not on disk did not happen"

@@ -1,0 +1,126 @@
+"""How a search is stopped from outside: by signals and by a Ray that is gone, also where the main thread is deaf."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
+from tests import ROOT
+
+# Locking a mutex twice: no signal handler of Python's runs in there, as in a call into a Ray that is gone. Tests that
+# are run under nohup hand on that SIGHUP is ignored.
+STUCK = """
+import ctypes, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from distrecvae.search.on_ray import interruption
+interruption.GRACE_S = 0.5
+stop = interruption.Interruption()
+stop.last_words = lambda: print("last words:", stop.reason)
+with stop.listening(()):
+    print("ready", flush=True)
+    mutex, c = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+    for _ in range(2):
+        c.pthread_mutex_lock(mutex)
+"""
+LOOPING = """
+import time
+from distrecvae.search.on_ray import interruption
+stop = interruption.Interruption()
+try:
+    with stop.listening(()):
+        print("ready", flush=True)
+        while True:
+            time.sleep(0.01)
+            CHECK
+except interruption.StopSearch:
+    print("stopped:", stop.reason)
+except KeyboardInterrupt:
+    print("at once")
+stop.over()
+"""
+
+
+def started(code: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_process_that_hangs_is_ended_after_its_last_words(number: signal.Signals) -> None:
+    process = started(STUCK)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert out == f"last words: interrupted by {number.name}\n"
+
+
+def test_the_first_signal_asks() -> None:
+    process = started(LOOPING.replace("CHECK", "stop.check()"))
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert out == "stopped: interrupted by SIGTERM\n"
+    assert err == "\nstopping; once more stops at once\n"
+
+
+def test_the_second_signal_does_not_ask() -> None:
+    process = started(LOOPING.replace("CHECK", "pass"))
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert out == "at once\n"
+
+
+def test_who_ignores_a_hangup_goes_on() -> None:
+    # That is what nohup arranges.
+    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    process = started(ignoring + LOOPING.replace("CHECK", "stop.check()"))
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == "stopped: interrupted by SIGINT\n"
+
+
+def test_a_part_of_ray_that_is_silent_for_too_long_ends_the_search() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        part = Endpoint("Ray's head", "127.0.0.1", server.getsockname()[1], patience_s=0.0)
+        stop = Interruption()
+        with stop.listening([part]):
+            assert part.answers()
+            stop.check()
+            server.close()
+            deadline = time.monotonic() + 20
+            while stop.reason is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            with pytest.raises(StopSearch):
+                stop.check()
+        stop.over()
+        assert stop.reason == f"Ray's head (127.0.0.1:{part.port}) is gone"
+
+
+def test_nothing_stays_of_an_interruption_that_did_not_come() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    stop = Interruption()
+    with stop.listening(()):
+        assert signal.getsignal(signal.SIGTERM) != before[1]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert signal.set_wakeup_fd(-1) == -1
+    assert stop.reason is None

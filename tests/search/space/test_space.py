@@ -1,0 +1,420 @@
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from distrecvae.errors import ConfigError, SpaceError
+from distrecvae.search.space.space import SearchSpace, available_spaces
+
+
+@dataclass(frozen=True, kw_only=True)
+class Net:
+    """A model's config as the space sees it; small, so that each rule has one field that breaks it."""
+
+    size: int = 64
+    rate: float = 0.01
+    gamma: float | None = 0.005
+    beta: float | None = None
+    weights: tuple[float, float, float] = (0.15, 0.75, 0.1)
+    residual: bool = True
+
+    def __post_init__(self) -> None:
+        if self.size > 1000:
+            raise ConfigError(f"size={self.size} must be at most 1000")
+        if (self.gamma is None) == (self.beta is None):
+            raise ConfigError("exactly one of gamma and beta must be given")
+        if self.rate <= 0:
+            raise ConfigError(f"rate={self.rate} must be above 0")
+
+
+KL = {
+    "type": "one_of",
+    "branches": {
+        "gamma": {"gamma": {"type": "float", "low": 5e-4, "high": 5e-2, "log": True}},
+        "beta": {"beta": {"type": "float", "low": 0.01, "high": 1.0, "log": True}},
+    },
+}
+FULL: dict[str, Any] = {
+    "model": "net",
+    "description": "all kinds",
+    "source": "here",
+    "fixed": {"residual": False},
+    "parameters": {
+        "size": {"type": "int", "low": 16, "high": 128, "step": 16},
+        "rate": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
+        "kl_weight": KL,
+        "weights": {"type": "simplex", "components": ["standard", "previous", "wide"]},
+    },
+}
+
+
+def space_of(parameters: dict[str, Any], **sections: Any) -> SearchSpace:
+    return SearchSpace.from_mapping({"model": "net", "parameters": parameters, **sections}, config_class=Net)
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    return SearchSpace.from_mapping(FULL, model="net", config_class=Net)
+
+
+def ask(space: SearchSpace, seed: int) -> dict[str, Any]:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return space.suggest(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask())
+
+
+class TestSuggest:
+    def test_gives_whole_configurations_that_the_model_takes(self, space: SearchSpace) -> None:
+        for seed in range(30):
+            config = ask(space, seed)
+            assert list(config) == ["size", "rate", "gamma", "beta", "weights", "residual"]
+            assert json.loads(json.dumps(config)) == config
+            Net(**config)
+            assert config["residual"] is False
+            assert math.fsum(config["weights"]) == pytest.approx(1, abs=1e-12)
+            assert config["size"] in range(16, 129, 16)
+
+    def test_sets_exactly_one_branch(self, space: SearchSpace) -> None:
+        branches = [space.flatten(ask(space, seed))["kl_weight"] for seed in range(30)]
+        assert {"gamma", "beta"} == set(branches)
+        for seed, branch in enumerate(branches):
+            config = ask(space, seed)
+            other = "beta" if branch == "gamma" else "gamma"
+            assert config[str(branch)] is not None
+            assert config[other] is None
+
+    def test_every_trial_has_the_same_optuna_parameters(self, space: SearchSpace) -> None:
+        """So samplers that need a fixed space (CMA-ES, Gaussian process) have one in spite of branches."""
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        trials = [study.ask() for _ in range(10)]
+        assert {space.flatten(space.suggest(trial))["kl_weight"] for trial in trials} == {"gamma", "beta"}
+        assert len({tuple(trial.params) for trial in trials}) == 1
+        assert list(trials[0].params) == list(space.default_point())
+
+
+class TestStart:
+    def test_is_the_models_own_configuration(self, space: SearchSpace) -> None:
+        assert Net(**_tuples(space.default_config())) == Net(residual=False)
+
+    def test_enqueued_it_comes_back_to_the_last_bit(self, space: SearchSpace) -> None:
+        study = optuna.create_study()
+        study.enqueue_trial(space.default_point())
+        assert space.suggest(study.ask()) == space.default_config()
+
+    def test_default_moves_it(self) -> None:
+        moved = space_of(FULL["parameters"], default={"size": 32, "gamma": None, "beta": 0.2})
+        assert moved.default_config()["size"] == 32
+        assert moved.flatten(moved.default_config())["kl_weight"] == "beta"
+        assert moved.suggest(optuna.trial.FixedTrial(moved.default_point())) == moved.default_config()
+
+    def test_without_parameters_it_is_all_there_is(self) -> None:
+        empty = space_of({})
+        assert empty.suggest(optuna.create_study().ask()) == empty.default_config()
+        assert (empty.default_point(), empty.names(), empty.describe()) == ({}, (), [])
+
+
+class TestInternalPoint:
+    def test_any_configuration_of_the_space_has_one(self, space: SearchSpace) -> None:
+        for seed in range(20):
+            config = ask(space, seed)
+            point = space.internal_point(config)
+            assert point is not None
+            again = space.suggest(optuna.trial.FixedTrial(point))
+            assert again == config | {"weights": again["weights"]}
+            assert again["weights"] == pytest.approx(config["weights"], rel=0, abs=1e-12)
+
+    def test_missing_fields_are_the_starts(self, space: SearchSpace) -> None:
+        point = space.internal_point({"size": 32, "weights": (1.0, 0.0, 0.0)})
+        assert point is not None
+        assert space.suggest(optuna.trial.FixedTrial(point)) == space.default_config() | {
+            "size": 32,
+            "weights": [1.0, 0.0, 0.0],
+        }
+
+    @pytest.mark.parametrize(
+        "outside",
+        [
+            {"size": 33},
+            {"size": 256},
+            {"rate": 1.0},
+            {"residual": True},
+            {"beta": 0.2},
+            {"weights": [1, 1, 1]},
+            {"other": 1},
+        ],
+    )
+    def test_others_have_none(self, space: SearchSpace, outside: dict[str, Any]) -> None:
+        assert space.internal_point(outside) is None
+
+
+class TestTables:
+    def test_columns_are_scalars_and_always_the_same(self, space: SearchSpace) -> None:
+        names = (
+            "size",
+            "rate",
+            "kl_weight",
+            "gamma",
+            "beta",
+            "weights.standard",
+            "weights.previous",
+            "weights.wide",
+        )
+        assert space.names() == names
+        for seed in range(10):
+            columns = space.flatten(ask(space, seed))
+            assert tuple(columns) == names
+            assert all(isinstance(value, int | float | str | None) for value in columns.values())
+            assert (columns["gamma"] is None) != (columns["beta"] is None)
+
+    def test_describe_says_the_ranges_and_the_start(self, space: SearchSpace) -> None:
+        assert space.describe() == [
+            ("size", "16 to 128, step 16", "64"),
+            ("rate", "0.0001 to 0.1, log", "0.01"),
+            ("kl_weight", "one of gamma | beta", "gamma"),
+            ("  gamma (if gamma)", "0.0005 to 0.05, log", "0.005"),
+            ("  beta (if beta)", "0.01 to 1, log", "-"),
+            ("weights", "weights of standard, previous, wide", "0.15, 0.75, 0.1"),
+        ]
+
+
+def test_goes_through_json_and_pickle(space: SearchSpace) -> None:
+    """search.json holds the space, and a resumed search compares; Ray pickles it."""
+    form = json.loads(json.dumps(space.to_dict(), allow_nan=False))
+    assert SearchSpace.from_dict(form) == space
+    assert SearchSpace.from_dict(form).to_dict() == space.to_dict()
+    assert pickle.loads(pickle.dumps(space)) == space  # noqa: S301  (our own)
+    with pytest.raises(SpaceError, match="not a stored search space"):
+        SearchSpace.from_dict({"model": "net"})
+
+
+def test_a_branch_may_be_empty_and_a_field_may_stand_in_two() -> None:
+    branches = {
+        "narrow": {"gamma": {"type": "float", "low": 0.001, "high": 0.01}},
+        "wide": {"gamma": {"type": "float", "low": 0.01, "high": 1.0}},
+        "beta": {"beta": {"type": "categorical", "choices": [0.1, 0.2]}},
+    }
+    space = space_of({"kl": {"type": "one_of", "branches": branches}})
+    assert space.names() == ("kl", "gamma", "beta")
+    assert space.flatten(space.default_config()) == {"kl": "narrow", "gamma": 0.005, "beta": None}
+    assert "kl/wide/gamma" in space.default_point()
+
+    @dataclass(frozen=True)
+    class Optional:
+        width: int | None = None
+
+    none: dict[str, Any] = {
+        "type": "one_of",
+        "branches": {"off": {}, "on": {"width": {"type": "int", "low": 1, "high": 9}}},
+    }
+    space = SearchSpace.from_mapping({"model": "m", "parameters": {"layer": none}}, config_class=Optional)
+    assert space.flatten(space.default_config()) == {"layer": "off", "width": None}
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"parameters": {"kl": {"type": "oneof"}}}, "kl: unknown type 'oneof'; did you mean 'one_of'?"),
+    ({"parameters": {}}, "has no model"),
+    ({"model": "net"}, "has no parameters"),
+    ({"model": "net", "parameters": None}, "parameters is None; it must be a mapping, {} for nothing"),
+    (
+        {"model": "net", "parameters": {True: {}}},
+        "parameters: True is not text; a name in it may need quotes",
+    ),
+    ({"model": "net", "paramters": {}}, "unknown key 'paramters'; did you mean 'parameters'?"),
+    ({"model": "other", "parameters": {}}, "is a space for model 'other', not for 'net'"),
+    (
+        {"parameters": {"sise": {"type": "int", "low": 1, "high": 2}}},
+        "sise: unknown parameter; did you mean 'size'?",
+    ),
+    ({"parameters": {"zzz": {"type": "int", "low": 1, "high": 2}}}, "the model has size, rate, gamma, beta"),
+    ({"parameters": {"size": {"type": "int", "lo": 1, "high": 2}}}, "size: unknown key 'lo'"),
+    (
+        {"parameters": {"size": {"type": "int", "low": 1, "high": 2000}}},
+        "size: the model refuses size=2000: size=2000 must be at most",
+    ),
+    (
+        {"parameters": {"size": {"type": "int", "low": 1, "high": 32}}},
+        "default: size: 64 is not in the range 1 to 32",
+    ),
+    (
+        {"parameters": {"size": {"type": "int", "low": 5, "high": 95, "step": 10}}},
+        "default: size: 64 is not in the range",
+    ),
+    (
+        {"parameters": {"size": {"type": "float", "low": 1, "high": 99}}},
+        "size: 1.0 is in the range, but the model takes int",
+    ),
+    (
+        {"parameters": {"rate": {"type": "categorical", "choices": [0.01, "x"]}}},
+        "rate: 'x' is in the range, but the model takes float",
+    ),
+    ({"parameters": {"rate": {"type": "float", "low": 0, "high": 1}}}, "rate: the model refuses rate=0.0"),
+    (
+        {"parameters": {"residual": {"type": "int", "low": 0, "high": 1}}},
+        "residual: 0 is in the range, but the model takes bool",
+    ),
+    (
+        {"parameters": {"gamma": {"type": "categorical", "choices": [0.005, None]}}},
+        "gamma: the model refuses null",
+    ),
+    (
+        {"parameters": {"weights": {"type": "simplex", "components": ["a", "b"]}}},
+        "weights: 2 components, but the model takes 3 weights",
+    ),
+    (
+        {"parameters": {"rate": {"type": "simplex", "components": ["a", "b"]}}},
+        "rate: a simplex gives a list of weights, but",
+    ),
+    ({"parameters": {}, "fixed": {"sise": 1}}, "fixed: unknown parameter 'sise'; did you mean 'size'?"),
+    ({"parameters": {}, "default": {"size": 32}}, "default: size is not searched; move it to fixed"),
+    ({"parameters": {}, "fixed": {"size": 2000}}, "default: the model refuses it: size=2000"),
+    (
+        {"parameters": {"size": {"type": "int", "low": 1, "high": 99}}, "fixed": {"size": 1}},
+        "size: is both fixed and searched",
+    ),
+    (
+        {"parameters": {"kl": KL}, "default": {"beta": 0.1}},
+        "default: kl: exactly one branch must be set and the others null: gamma",
+    ),
+    (
+        {"parameters": {"kl": KL, "gamma": {"type": "float", "low": 0, "high": 1}}},
+        "gamma: is given twice, in kl and in gamma",
+    ),
+    ({"parameters": {"size": KL}}, "size: a one_of needs a name of its own"),
+    (
+        {"parameters": {"kl": {"type": "one_of", "branches": {"a": {}}}}},
+        "kl: type one_of needs at least 2 branches",
+    ),
+    ({"parameters": {"kl": {**KL, "branch": 1}}}, "kl: unknown key 'branch' for type one_of"),
+    (
+        {"parameters": {"kl": {"type": "one_of", "branches": {False: {}, "b": {}}}}},
+        "branch name False must be text",
+    ),
+    (
+        {"parameters": {"kl": {"type": "one_of", "branches": {"a": None, "b": {}}}}},
+        "kl: branch a is None; write",
+    ),
+    (
+        {"parameters": {"kl": {"type": "one_of", "branches": {"a": {"x": KL}, "b": {}}}}},
+        "kl/a/x: a one_of cannot stand in",
+    ),
+    (
+        {
+            "parameters": {
+                "kl": {
+                    "type": "one_of",
+                    "branches": {"a": {"beta": {"type": "categorical", "choices": [None]}}, "b": {}},
+                }
+            }
+        },
+        "kl/a/beta: null marks the branches not chosen",
+    ),
+    (
+        {
+            "parameters": {
+                "kl": {
+                    "type": "one_of",
+                    "branches": {"a": {"size": {"type": "int", "low": 1, "high": 2}}, "b": {}},
+                }
+            }
+        },
+        "size: None is in the range, but the model takes int",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), REFUSED, ids=[message[:40] for _, message in REFUSED])
+def test_what_cannot_be_is_refused_in_one_line(content: dict[str, Any], message: str) -> None:
+    content = content if "model" in content or message == "has no model" else {"model": "net", **content}
+    with pytest.raises(SpaceError) as refusal:
+        SearchSpace.from_mapping(content, model="net", config_class=Net)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+class TestFiles:
+    @pytest.mark.parametrize("name", ["space.yaml", "space.yml", "space.json"])
+    def test_a_path_is_read(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).write_text(json.dumps(FULL))
+        assert SearchSpace.load(str(tmp_path / name), config_class=Net) == SearchSpace.load(
+            tmp_path / name, model="net", config_class=Net
+        )
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("", "is empty; a search space has at least `model` and `parameters`"),
+            ("- 1", "holds list, not a mapping"),
+            ("model: [", "is not YAML: "),
+            (
+                "model: net\nparameters:\n  size: {type: int, low: 1}\n  size: {type: int, low: 2}",
+                "'size' is given twice (line 4, column 3)",
+            ),
+            (
+                "model: net\nparameters: {size: {type: int, low: 1, low: 2, high: 99}}",
+                "'low' is given twice (line 2",
+            ),
+            ("model: net\n---\nmodel: net", "is not YAML: "),
+            ("model: !!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
+            ("{[1]: 2}", "is not YAML: "),
+            ("a: &a {b: *a}", "unknown key 'a'"),
+            ("[" * 5000, "is nested too deeply"),
+            (b"\xff\xfe\x00", "is not UTF-8 text"),
+        ],
+    )
+    def test_a_damaged_file_is_refused_with_its_name(
+        self, tmp_path: Path, content: str | bytes, message: str
+    ) -> None:
+        path = tmp_path / "mine.yaml"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(SpaceError) as refusal:
+            SearchSpace.load(path, config_class=Net)
+        assert str(refusal.value).startswith(f"{path}: ")
+        assert message in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+    def test_exponents_without_a_point_are_numbers(self, tmp_path: Path) -> None:
+        """YAML 1.1, which PyYAML follows, takes 1e-4 for text."""
+        path = tmp_path / "mine.yaml"
+        path.write_text("model: net\nparameters: {rate: {type: float, low: 1e-4, high: 1E+0, log: true}}")
+        assert SearchSpace.load(path, config_class=Net).describe()[0][1] == "0.0001 to 1, log"
+
+    @pytest.mark.parametrize("source", ["gone.yaml", "folder/gone", "."])
+    def test_a_missing_file_is_refused(self, source: str) -> None:
+        with pytest.raises(SpaceError):
+            SearchSpace.load(source, config_class=Net)
+
+    def test_a_folder_is_no_space(self, tmp_path: Path) -> None:
+        with pytest.raises(SpaceError, match="no such file"):
+            SearchSpace.load(tmp_path, config_class=Net)
+
+    def test_an_unknown_name_is_refused_with_the_nearest(self) -> None:
+        with pytest.raises(SpaceError, match="recvea: no such search space; did you mean 'recvae'"):
+            SearchSpace.load("recvea")
+
+    def test_packaged_spaces_have_names(self) -> None:
+        assert {"popularity", "recvae", "recvae-demo"} <= set(available_spaces())
+
+
+def _tuples(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("recvae", True),
+        ("multvae", True),
+        ("recvae-demo", False),
+        ("slim", False),
+        ("recvae-implicitslim", False),
+    ],
+)
+def test_only_published_settings_are_called_so(name: str, published: bool) -> None:
+    # A search of slim once called its first trial the published configuration: its defaults are this package's.
+    assert SearchSpace.load(name).starts_as_published is published

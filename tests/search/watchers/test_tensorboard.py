@@ -1,0 +1,124 @@
+"""What TensorBoard makes of the event files, asked of its own backend; whole searches are in test_search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard import context
+from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+from tensorboard.plugins import base_plugin
+from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
+
+from distrecvae.search.core.ledger import Status, TrialRecord
+from distrecvae.search.space.space import SearchSpace
+from distrecvae.search.watchers.tensorboard import EventFiles
+
+SPACE = SearchSpace.load("recvae-demo")
+STATUSES = (api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE)
+
+
+def record(number: int, *ndcg: float, **config: Any) -> TrialRecord:
+    """A trial that reported these values of NDCG@100; its recall is half of each."""
+    trial = TrialRecord(number, {**SPACE.default_config(), **config})
+    for position, value in enumerate(ndcg, start=1):
+        scores = {"valid/ndcg_100": value, "valid/recall_20": value / 2, "valid/recall_50": value / 2}
+        trial.reports.append(
+            {"cycle": position, "passes": 4 * position, "train_s": 1.0, "evaluate_s": 0.5, **scores}
+        )
+        trial.best.append(max(ndcg[:position]))
+    return trial
+
+
+def end(trial: TrialRecord, status: Status) -> TrialRecord:
+    trial.status = status
+    return trial
+
+
+def write(folder: Path, *trials: TrialRecord, metric: str = "ndcg_100") -> None:
+    events = EventFiles(folder, SPACE, metric)
+    for trial in trials:
+        events.started(trial)
+        if trial.status is not Status.RUNNING:
+            events.ended(trial)
+    events.close()
+
+
+def shown(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Return the HPARAMS tab's experiment and its rows by name."""
+    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    provider = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
+    backend = backend_context.Context(base_plugin.TBContext(data_provider=provider, multiplexer=multiplexer))
+    asked = context.RequestContext()
+    experiment = backend.experiment_from_metadata(asked, "", True, backend.hparams_metadata(asked, ""), None)
+    request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=100, include_metrics=True)
+    request.allowed_statuses.extend(STATUSES)
+    groups = list_session_groups.Handler(asked, backend, "", request).run().session_groups
+    return experiment, {group.name: group for group in groups}
+
+
+def metrics(group: Any) -> dict[str, float]:
+    return {value.name.tag: value.value for value in group.metric_values}
+
+
+def test_scores_are_those_of_the_best_report_and_costs_those_of_the_last(tmp_path: Path) -> None:
+    write(tmp_path, end(record(0, 0.2, 0.4, 0.3), Status.FINISHED))
+    group = shown(tmp_path)[1]["trials/00000"]
+    assert metrics(group) == pytest.approx(
+        {
+            "best/ndcg_100": 0.4,
+            "best/recall_20": 0.2,
+            "best/recall_50": 0.2,
+            "cost/passes": 12,
+            "cost/duration_s": 4.5,
+        }
+    )
+
+
+def test_a_diverged_trial_has_score_0_however_well_it_began(tmp_path: Path) -> None:
+    write(
+        tmp_path, end(record(0, 0.3), Status.FINISHED), end(record(1, 0.4), Status.DIVERGED), record(2, 0.1)
+    )
+    groups = shown(tmp_path)[1]
+    assert metrics(groups["trials/00000"])["best/ndcg_100"] == pytest.approx(0.3)
+    assert metrics(groups["trials/00001"])["best/ndcg_100"] == 0.0
+    assert [groups[name].sessions[0].status for name in sorted(groups)] == [
+        api_pb2.STATUS_SUCCESS,
+        api_pb2.STATUS_FAILURE,
+        api_pb2.STATUS_UNKNOWN,
+    ]
+
+
+def test_two_searches_side_by_side_keep_their_trials_apart(tmp_path: Path) -> None:
+    # `tensorboard --logdir runs`: by the same name, trials would be one row with the mean of their scores.
+    write(tmp_path / "one", end(record(0, 0.2, latent_dim=16), Status.FINISHED))
+    write(tmp_path / "two", end(record(0, 0.4, latent_dim=64), Status.FINISHED))
+    groups = shown(tmp_path)[1]
+    assert {name: group.hparams["latent_dim"].number_value for name, group in groups.items()} == {
+        "one/trials/00000": 16,
+        "two/trials/00000": 64,
+    }
+
+
+def test_the_metric_that_trials_are_chosen_by_comes_first(tmp_path: Path) -> None:
+    write(tmp_path, record(0, 0.2), metric="recall_50")
+    experiment, _ = shown(tmp_path)
+    assert experiment.metric_infos[0].name.tag == "best/recall_50"
+
+
+def test_a_file_written_anew_after_an_interruption_still_describes_the_columns(tmp_path: Path) -> None:
+    write(tmp_path, record(0, 0.2))
+    write(tmp_path, end(record(0, 0.2, 0.3), Status.FINISHED))
+    experiment, groups = shown(tmp_path)
+    assert {info.name for info in experiment.hparam_infos} == set(SPACE.names())
+    assert metrics(groups["trials/00000"])["best/ndcg_100"] == pytest.approx(0.3)
+
+
+def test_reports_written_again_keep_their_distance_in_time(tmp_path: Path) -> None:
+    write(tmp_path, record(0, 0.2, 0.3, 0.4))
+    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
+    multiplexer.Reload()
+    times = [event.wall_time for event in multiplexer.Tensors("trials/00000", "valid/ndcg_100")]
+    assert [later - times[0] for later in times] == pytest.approx([0.0, 1.5, 3.0], abs=0.5)

@@ -1,0 +1,382 @@
+"""RecVAE's trainer: it learns, it can be saved and goes on bit for bit, and its shortcuts change nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.errors import CheckpointError, DataError, DivergedError
+from distrecvae.evaluation import evaluate
+from distrecvae.kernels.multinomial import Multinomial
+from distrecvae.kernels.sparse import SparseRows
+from distrecvae.models.recvae import RecVAEConfig, kl_divergence
+from distrecvae.precisions import PRECISIONS, Precision
+from distrecvae.saved import model as checkpoint
+from distrecvae.training import registry
+from distrecvae.training.schemes import graphs, update
+from distrecvae.training.schemes.alternating import AlternatingTrainer
+from distrecvae.training.schemes.noise import CountedNoise, Place
+from distrecvae.training.schemes.update import Sides
+from tests import ROOT
+from tests.training.checkerboard import checkerboard
+
+SMALL = RecVAEConfig(hidden_dim=12, latent_dim=4, batch_size=7, learning_rate=5e-3)
+
+# The steps of the paper's ablation, from Mult-VAE to RecVAE, and their neighbours.
+ABLATION: dict[str, dict[str, Any]] = {
+    "recvae": {},
+    "talk's prior": {"mixture_weights": (0.3, 0.7, 0.0)},
+    "standard prior": {"mixture_weights": (1.0, 0.0, 0.0)},
+    "no rescaling": {"gamma": None, "beta": 0.2},
+    "annealed beta": {"gamma": None, "beta": 0.2, "anneal_updates": 20},
+    "joint": {"alternating": False},
+    "mult-vae": {
+        "architecture": "mlp",
+        "alternating": False,
+        "gamma": None,
+        "beta": 0.2,
+        "anneal_updates": 20,
+        "mixture_weights": (1.0, 0.0, 0.0),
+    },
+    "mlp alternating": {"architecture": "mlp"},
+    "denoising decoder": {"decoder_dropout": 0.3},
+    "no denoising": {"dropout": 0.0},
+    "many passes": {"encoder_passes": 1, "decoder_passes": 3},
+}
+
+
+def random_train(seed: int = 0, n_users: int = 40, n_items: int = 25) -> InteractionMatrix:
+    cells = np.random.default_rng(seed).random((n_users, n_items)) < 0.25
+    cells[0] = False  # a user with nothing
+    cells[1] = True  # a user with almost everything
+    cells[:, 3] = False  # an item that nobody has
+    return InteractionMatrix.from_pairs(*np.nonzero(cells), n_users=n_users, n_items=n_items)
+
+
+def _steps(trainer: AlternatingTrainer, number: int) -> None:
+    for _ in range(number):
+        trainer.step()
+
+
+def equal_states(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("settings", ABLATION.values(), ids=ABLATION)
+def test_every_step_of_the_ablation_learns_the_checkerboard(
+    settings: dict[str, Any], precision: Precision
+) -> None:
+    train, users = checkerboard()
+    config = dataclasses.replace(
+        RecVAEConfig(hidden_dim=32, latent_dim=8, batch_size=16, learning_rate=2e-2), **settings
+    )
+    trainer = AlternatingTrainer(config, train, seed=1, precision=precision)
+    before = evaluate(trainer.model, users).mean("recall_20")
+    first = trainer.step()
+    while trainer.passes < 80:
+        last = trainer.step()
+    assert last["nll"] < first["nll"]
+    found = evaluate(trainer.model, users).mean("ndcg_100")
+    assert found > 0.95, f"ndcg {found}, recall before training {before}"
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("settings", ABLATION.values(), ids=ABLATION)
+def test_a_saved_and_loaded_trainer_goes_on_bit_for_bit(
+    settings: dict[str, Any], precision: Precision, tmp_path: Path
+) -> None:
+    config, train = dataclasses.replace(SMALL, **settings), random_train()
+
+    def fresh() -> AlternatingTrainer:
+        return AlternatingTrainer(config, train, seed=3, precision=precision)
+
+    whole = fresh()
+    for _ in range(4):
+        losses = whole.step()
+    half = fresh()
+    half.step()
+    half.step()
+    checkpoint.save_state(tmp_path / "state", half.state_dict(), {})
+    resumed = fresh()
+    resumed.load_state_dict(checkpoint.load_state(tmp_path / "state")[0])
+    resumed.step()
+    assert resumed.step() == losses
+    assert resumed.cycle == 4
+    assert equal_states(resumed.state_dict(), whole.state_dict())
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_new_process_goes_on_bit_for_bit(precision: Precision, tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from distrecvae.saved import model as checkpoint
+from distrecvae.training.schemes.alternating import AlternatingTrainer
+from tests.training.schemes.test_alternating import SMALL, random_train
+precision, begun, *paths = sys.argv[1:]
+trainer = AlternatingTrainer(SMALL, random_train(), seed=3, precision=precision)
+if begun != "-":
+    trainer.load_state_dict(checkpoint.load_state(Path(begun))[0])
+for path in paths:
+    trainer.step()
+    trainer.step()
+    checkpoint.save_state(Path(path), trainer.state_dict(), {})
+"""
+    root = ROOT
+    half, whole, resumed = (str(tmp_path / name) for name in ("half", "whole", "resumed"))
+    for arguments in (["-", half, whole], [half, resumed]):
+        subprocess.run(
+            [sys.executable, "-c", script, precision, *arguments],
+            check=True,
+            cwd=root,
+            env={"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
+        )
+    expected, found = (checkpoint.load_state(Path(path))[0] for path in (whole, resumed))
+    assert int(found["cycle"]) == 4
+    assert equal_states(found, expected)
+
+
+def test_the_same_seed_repeats_and_another_differs() -> None:
+    runs = [AlternatingTrainer(SMALL, random_train(), seed=seed) for seed in (1, 1, 2)]
+    first, again, other = ([run.step(), run.step()] for run in runs)
+    assert first == again
+    assert first != other
+
+
+def test_training_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    AlternatingTrainer(SMALL, random_train(), seed=1).step()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_encoder_pass_leaves_the_decoder_and_a_decoder_pass_the_encoder() -> None:
+    trainer = AlternatingTrainer(SMALL, random_train(), seed=1)
+
+    def sides() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        state = trainer.state_dict()
+        encoder = {n: v for n, v in state.items() if n.startswith(("encoder/", "adam/encoder"))}
+        decoder = {n: v for n, v in state.items() if n.startswith(("decoder/", "adam/decoder"))}
+        return encoder, decoder
+
+    start = sides()
+    trainer._train_pass(0, encoder=True, decoder=False)
+    after_encoder = sides()
+    trainer._train_pass(3, encoder=False, decoder=True)
+    after_decoder = sides()
+    assert not equal_states(start[0], after_encoder[0])
+    assert equal_states(start[1], after_encoder[1])
+    assert equal_states(after_encoder[0], after_decoder[0])
+    assert not equal_states(after_encoder[1], after_decoder[1])
+
+
+@pytest.mark.parametrize("settings", [{}, {"alternating": False}], ids=["alternating", "joint"])
+def test_q_old_is_the_encoder_after_each_cycle(settings: dict[str, Any]) -> None:
+    trainer = AlternatingTrainer(dataclasses.replace(SMALL, **settings), random_train(), seed=1)
+    fresh = trainer.state_dict()
+    assert not torch.equal(fresh["encoder/fc1.weight"], fresh["encoder_old/fc1.weight"])
+    trainer.step()
+    state = trainer.state_dict()
+    for name in [name for name in state if name.startswith("encoder/")]:
+        assert torch.equal(state[name], state[name.replace("encoder/", "encoder_old/", 1)])
+
+
+def test_keeping_q_olds_posterior_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def train() -> dict[str, torch.Tensor]:
+        trainer = AlternatingTrainer(SMALL, random_train(), seed=1, dtype=torch.float64)
+        trainer.step()
+        trainer.step()
+        return trainer.state_dict()
+
+    kept = train()
+    monkeypatch.setattr(update, "OLD_POSTERIOR_BYTES", 0)
+    computed = train()
+    for name, value in kept.items():
+        torch.testing.assert_close(computed[name], value, rtol=1e-9, atol=1e-12)
+
+
+def test_q_old_is_not_computed_without_its_component(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = dataclasses.replace(SMALL, mixture_weights=(0.9, 0.0, 0.1))
+    trainer = AlternatingTrainer(config, random_train(), seed=1)
+    monkeypatch.setattr(trainer._old, "posterior", lambda _: pytest.fail("q_old was computed"))
+    trainer.step()
+
+
+def test_the_first_update_follows_the_gradient_of_the_plain_equations() -> None:
+    """One joint step against float64 autograd of dense rows; Adam's first step is the gradient's sign."""
+    config = dataclasses.replace(SMALL, alternating=False, batch_size=100)
+    train = random_train()
+    trainer = AlternatingTrainer(config, train, seed=4, dtype=torch.float64)
+    model, old, noise = trainer.model, trainer._old, CountedNoise(4, torch.device("cpu"))
+    place = Place(0, 0, 0)
+    order = noise.order(place, train.n_users)
+    x = torch.from_numpy(train.to_scipy().toarray()).double()[order]
+    kept = torch.zeros_like(x)
+    kept[x > 0] = noise.kept(place, train.n_interactions, 0.5).double()
+    parameters = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    norms = x.norm(dim=1, keepdim=True).clamp(min=1)
+    encoder = model.encoder
+    mu, logvar = encoder((x / norms * kept * 2) @ encoder.fc1.weight + encoder.fc1.bias)
+    z = mu + noise.normal(place, (40, 4), torch.float64) * (logvar / 2).exp()
+    kl = kl_divergence(
+        z, mu, logvar, config.mixture_weights, old.posterior(SparseRows.from_matrix(train).take(order))
+    )
+    log_likelihood = (torch.log_softmax(z @ model.decoder.weight.T + model.decoder.bias, dim=1) * x).sum(
+        dim=1
+    )
+    loss = (0.005 * x.sum(dim=1) * kl - log_likelihood).mean()
+    gradients = dict(zip(parameters, torch.autograd.grad(loss, list(model.parameters())), strict=True))
+
+    losses = trainer.step()
+    assert losses["loss"] == pytest.approx(float(loss.detach()), rel=1e-9)
+    for name, parameter in model.named_parameters():
+        gradient = gradients[name]
+        expected = parameters[name] - config.learning_rate * gradient / (gradient.abs() + 1e-8)
+        clear = gradient.abs() > 1e-9
+        torch.testing.assert_close(parameter.detach()[clear], expected[clear], rtol=1e-5, atol=1e-8)
+
+
+def test_beta_is_annealed_by_updates() -> None:
+    config = dataclasses.replace(SMALL, gamma=None, beta=0.3, anneal_updates=40)
+    trainer = AlternatingTrainer(config, random_train(), seed=1)  # 6 batches a pass, 3 encoder passes
+    weights = [trainer._beta(Place(*place)) for place in ((0, 0, 0), (0, 1, 2), (1, 0, 0), (9, 2, 5))]
+    assert weights == [0.0, 8 / 40, 0.3, 0.3]
+
+
+def test_losses_are_means_over_all_users_whatever_the_batches() -> None:
+    train, config = random_train(), dataclasses.replace(SMALL, dropout=0.0, learning_rate=1e-12)
+    reports = [
+        AlternatingTrainer(
+            dataclasses.replace(config, batch_size=size), train, seed=1, dtype=torch.float64
+        ).step()
+        for size in (40, 7)
+    ]
+    assert reports[0]["nll"] == pytest.approx(reports[1]["nll"], rel=0.02)
+    codes = torch.zeros(40, 2, dtype=torch.float64)
+    uniform = Multinomial().loss_and_gradients(
+        SparseRows.from_matrix(train), codes, torch.zeros(25, 2).double(), torch.zeros(25).double()
+    )
+    assert float(uniform.mean()) == pytest.approx(train.n_interactions / 40 * np.log(25))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    "sizes", [{"latent_dim": 1}, {"hidden_dim": 1}, {"latent_dim": 1, "hidden_dim": 1, "batch_size": 1}]
+)
+def test_the_smallest_sizes_stay_finite(sizes: dict[str, Any], precision: Precision) -> None:
+    trainer = AlternatingTrainer(
+        dataclasses.replace(SMALL, **sizes), random_train(), seed=1, precision=precision
+    )
+    for _ in range(2):
+        assert all(np.isfinite(value) for value in trainer.step().values())
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_user_with_every_item_trains(precision: Precision) -> None:
+    cells = np.zeros((9, 25), dtype=np.bool_)
+    cells[0] = True
+    cells[1:, ::2] = True
+    train = InteractionMatrix.from_pairs(*np.nonzero(cells), n_users=9, n_items=25)
+    trainer = AlternatingTrainer(SMALL, train, seed=1, precision=precision)
+    first = trainer.step()
+    for _ in range(9):
+        last = trainer.step()
+    assert all(np.isfinite(value) for value in last.values())
+    assert last["decoder_nll"] < first["decoder_nll"]
+
+
+def test_one_item_and_one_user_train() -> None:
+    one = InteractionMatrix.from_pairs([0], [0], n_users=1, n_items=1)
+    assert AlternatingTrainer(SMALL, one, seed=1).step()["nll"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_nothing_to_train_on_is_refused() -> None:
+    with pytest.raises(DataError, match="0 users x 4 items"):
+        AlternatingTrainer(SMALL, InteractionMatrix.from_pairs([], [], n_users=0, n_items=4), seed=1)
+
+
+def test_divergence_is_an_error_that_says_where() -> None:
+    trainer = AlternatingTrainer(dataclasses.replace(SMALL, learning_rate=1e30), random_train(), seed=1)
+    with pytest.raises(DivergedError, match=r"pass \d, cycle \d; lower learning_rate"):
+        _steps(trainer, 5)
+
+
+def test_another_configurations_state_is_refused_and_changes_nothing() -> None:
+    trainer = AlternatingTrainer(SMALL, random_train(), seed=1)
+    other = AlternatingTrainer(dataclasses.replace(SMALL, latent_dim=5), random_train(), seed=1)
+    before = trainer.state_dict()
+    with pytest.raises(CheckpointError, match="state of another run"):
+        trainer.load_state_dict(other.state_dict())
+    with pytest.raises(CheckpointError, match="cycle is missing"):
+        trainer.load_state_dict({name: value for name, value in before.items() if name != "cycle"})
+    assert equal_states(before, trainer.state_dict())
+
+
+def test_a_state_is_a_snapshot() -> None:
+    trainer = AlternatingTrainer(SMALL, random_train(), seed=1)
+    trainer.step()
+    state, model = trainer.state_dict(), trainer.model_state()
+    copies = {name: value.clone() for name, value in (state | model).items()}
+    trainer.step()
+    assert equal_states(state | model, copies)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+class TestOnAGPU:
+    """The same training on a CUDA device; run where there is one."""
+
+    @pytest.mark.parametrize("precision", PRECISIONS)
+    @pytest.mark.parametrize("settings", ABLATION.values(), ids=ABLATION)
+    def test_it_learns_the_same(self, settings: dict[str, Any], precision: Precision) -> None:
+        train, users = checkerboard()
+        config = RecVAEConfig(hidden_dim=32, latent_dim=8, batch_size=16, learning_rate=2e-2)
+        config = dataclasses.replace(config, **settings)
+        trainer = AlternatingTrainer(config, train, seed=1, device="cuda", precision=precision)
+        while trainer.passes < 80:
+            trainer.step()
+        assert evaluate(trainer.model, users).mean("ndcg_100") > 0.95
+
+    def test_recorded_steps_give_what_steps_that_are_not_recorded_give(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def trained() -> dict[str, torch.Tensor]:
+            trainer = AlternatingTrainer(SMALL, random_train(), seed=1, device="cuda")
+            _steps(trainer, 3)
+            return trainer.state_dict()
+
+        recorded = trained()
+        monkeypatch.setattr(graphs, "WARM_UP", 10**9)
+        for name, value in trained().items():
+            torch.testing.assert_close(recorded[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+    def test_a_pass_asks_nothing_of_the_device_but_its_losses(self) -> None:
+        trainer = AlternatingTrainer(SMALL, random_train(), seed=1, device="cuda")
+        trainer.step()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for users, n_interactions in trainer._cutter.cut(torch.arange(40)):
+                batch = trainer._batch(Place(1, 0, 0), users, n_interactions, encoder=True)
+                trainer._update(batch, Sides(encoder=True, decoder=False, first=True))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    def test_memory_stays_within_its_estimate(self) -> None:
+        train = random_train(n_users=3000, n_items=20_000)
+        config = RecVAEConfig()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        trainer = registry.make_trainer("recvae", config, train, seed=1, device="cuda", precision="bfloat16")
+        _steps(trainer, 2)  # type: ignore[arg-type]
+        measured = torch.cuda.max_memory_allocated() - before
+        estimate, _ = registry.memory_bytes("recvae", config, train, device="cuda", precision="bfloat16")
+        assert 0.4 * estimate <= measured <= estimate

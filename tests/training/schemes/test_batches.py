@@ -1,0 +1,41 @@
+"""Batches: every user once a pass, their interactions counted on the host, room for almost every batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.training.schemes.batches import Cutter
+from tests.training.schemes.test_alternating import random_train
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 40, 500])
+def test_a_pass_has_every_user_once_and_knows_its_interactions(batch_size: int) -> None:
+    train = random_train()
+    cutter = Cutter(train, batch_size, CPU)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(train.n_users))
+    batches = list(cutter.cut(order))
+    assert torch.equal(torch.cat([users for users, _ in batches]), order)
+    assert len(batches) == cutter.n_batches
+    for users, n_interactions in batches:
+        assert users.numel() <= batch_size
+        assert n_interactions == train.counts()[users.numpy()].sum()
+
+
+def test_there_is_room_for_almost_every_batch_and_no_more_than_for_the_largest_users() -> None:
+    train = random_train(n_users=2000)
+    cutter = Cutter(train, 100, CPU)
+    sizes = [number for _, number in cutter.cut(torch.arange(2000))]
+    assert max(sizes) <= cutter.places() < 2 * np.mean(sizes)
+    largest = np.sort(train.counts())[-100:].sum()
+    assert Cutter(train, 2000, CPU).places() == train.n_interactions
+    assert cutter.places() <= largest
+
+
+def test_users_without_interactions_leave_room_for_one() -> None:
+    nobody = InteractionMatrix.from_pairs([], [], n_users=3, n_items=4)
+    assert Cutter(nobody, 2, CPU).places() == 1
