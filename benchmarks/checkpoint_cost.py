@@ -15,7 +15,7 @@ import torch
 
 from distrecvae.data.io import load_dataset
 from distrecvae.runs.resumable import ResumableTraining
-from distrecvae.saved import model as checkpoint
+from distrecvae.saved.tensors import _checksum
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.training import registry
 
@@ -43,7 +43,7 @@ def main() -> None:
             processor.append(time.process_time() - used)
             state = trainer.state_dict()
             started = time.perf_counter()
-            checkpoint._checksum(state)
+            _checksum(state)
             sums.append(time.perf_counter() - started)
             started = time.perf_counter()
             kept = {name: value.clone() for name, value in state.items()}

@@ -12,14 +12,15 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
+from distrecvae.signals import INTERRUPTED, handled, to_hear
+
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 300.0, 300.0)
 """How long the job waits before it begins again the first time, the second, ...; afterwards it gives up."""
 
 DONE = frozenset({0, 1, 2, 130})
 """Statuses of a search that has ended, was refused, or was interrupted by somebody: it is not begun again."""
 
-INTERRUPTED, REFUSED = 130, 2
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+REFUSED = 2
 
 
 def main(options: Sequence[str]) -> int:
@@ -49,9 +50,7 @@ def keep_going(command: Sequence[str], pauses_s: Sequence[float] = PAUSES_S) -> 
         if child is not None and number != signal.SIGINT:
             child.send_signal(number)
 
-    listened = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup
-    before = {number: signal.signal(number, note) for number in listened}
-    try:
+    with handled(note, to_hear()):
         for again in range(len(pauses_s) + 1):
             child = subprocess.Popen(command)  # noqa: S603  (what the person typed)
             if heard:  # while the child was made: it may have missed it
@@ -73,9 +72,6 @@ def keep_going(command: Sequence[str], pauses_s: Sequence[float] = PAUSES_S) -> 
             if heard:
                 return INTERRUPTED
         return status if status >= 0 else 128 - status
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

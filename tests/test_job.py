@@ -13,7 +13,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from distrecvae.job import DONE, INTERRUPTED, REFUSED, keep_going, main
+from distrecvae.job import DONE, REFUSED, keep_going, main
+from distrecvae.signals import INTERRUPTED
 from tests.search.conftest import make_site
 from tests.search.on_ray.test_interruption import LOOPING
 

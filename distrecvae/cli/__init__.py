@@ -17,6 +17,8 @@ from click.shell_completion import CompletionItem
 
 from distrecvae import __version__
 from distrecvae.errors import DistrecvaeError
+from distrecvae.signals import INTERRUPTED, handled
+from distrecvae.words import first_line
 
 # Import order is listing order. A command's module holds a click command called `command`.
 COMMANDS = {
@@ -96,7 +98,7 @@ def main(
         _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -108,8 +110,9 @@ def main(
         # PyTorch's error for a GPU is named so; it is not imported for it.
         if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
             raise
-        said = (str(error).splitlines() or ["no more was said"])[0]
-        _fail(f"out of memory ({said}); lower batch_size or the model's sizes, or take a larger machine")
+        _fail(
+            f"out of memory ({first_line(error)}); lower batch_size or the model's sizes, or take a larger machine"
+        )
     sys.exit(result if isinstance(result, int) else 0)
 
 
@@ -123,14 +126,9 @@ def _terminated_as_interrupted() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         raise KeyboardInterrupt
 
-    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
-    for number in heard:
-        signal.signal(number, interrupt)
-    try:
+    unheard = (n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL)
+    with handled(interrupt, unheard):
         yield
-    finally:
-        for number in heard:
-            signal.signal(number, signal.SIG_DFL)
 
 
 _STORAGE_TROUBLE = {

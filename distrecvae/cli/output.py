@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from distrecvae.layout import BEST_FOLDER, METRICS_FILE
 from distrecvae.metrics import TITLES
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 
 def print_seeds(out: Path, summary: Mapping[str, Any]) -> None:
     """Print a row a seed and the means over seeds with their standard errors, by group; then what lies where."""
-    from distrecvae.runs.seeds import SUMMARY_FILE, seed_folder
-    from distrecvae.runs.training_run import BEST_FOLDER
+    from distrecvae.runs.seeds import seed_folder
 
     names = list(TITLES)
     for group in ("valid", "test"):
@@ -32,7 +32,7 @@ def print_seeds(out: Path, summary: Mapping[str, Any]) -> None:
         click.echo(f"  {'mean':<10}{cells}")
     click.echo("± is the standard error over seeds: how well the mean is known, on these users.")
     chosen = seed_folder(out, summary["best_seed"]) / BEST_FOLDER
-    click.echo(f"\nscores   {out / SUMMARY_FILE}\nmodel    {chosen} (the best seed on validation users)")
+    click.echo(f"\nscores   {out / METRICS_FILE}\nmodel    {chosen} (the best seed on validation users)")
 
 
 def print_scores(scores: Mapping[str, Evaluation]) -> None:

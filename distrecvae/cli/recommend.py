@@ -56,8 +56,8 @@ def command(
     from distrecvae.data.recommendations import require_ending
     from distrecvae.data.sources import read_table
     from distrecvae.data.sources.columns import ColumnNames
-    from distrecvae.saved.model import load_model
-    from distrecvae.saved.serving import histories_for, write_recommendations
+    from distrecvae.saved.model import histories_for, load_model
+    from distrecvae.saved.serving import write_recommendations
     from distrecvae.training.device import usable_device, use_threads
 
     require_ending(out)

@@ -14,7 +14,9 @@ from distrecvae.cli.output import print_scores, print_seeds
 from distrecvae.cli.train_settings import implied_by_refit, new_settings, old_settings, refuse_used
 from distrecvae.cli.training import train_seeds_to_end, train_to_end
 from distrecvae.errors import ConfigError
+from distrecvae.layout import BEST_FOLDER
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
+from distrecvae.signals import INTERRUPTED
 
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from distrecvae.runs.training_run import RunSettings
 
 # RunSettings has the defaults; it is not imported here so that --help starts without PyTorch.
-INTERRUPTED = 130
 
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -246,8 +247,8 @@ def _print_next(out: Path, settings: RunSettings) -> None:
     from distrecvae.runs import training_run as runs
 
     click.echo(
-        f"\nmodel    {out / runs.BEST_FOLDER}\nhistory  {out / runs.HISTORY_FILE}\n\nnext:\n"
-        f"  distrecvae evaluate --model {out / runs.BEST_FOLDER} --data {settings.data}\n"
+        f"\nmodel    {out / BEST_FOLDER}\nhistory  {out / runs.HISTORY_FILE}\n\nnext:\n"
+        f"  distrecvae evaluate --model {out / BEST_FOLDER} --data {settings.data}\n"
         f"  distrecvae search --data {settings.data} --model {settings.model}"
     )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distrecvae.metrics import TITLES
+from distrecvae.signals import handled
 
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
@@ -81,12 +82,8 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
         seen.append(number)
         click.echo("\nstopping after this cycle; once more stops now and keeps the last checkpoint", err=True)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled(note, (signal.SIGINT, signal.SIGTERM)):
         yield lambda: bool(seen)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Seldom:

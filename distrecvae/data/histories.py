@@ -21,6 +21,7 @@ from distrecvae.data.sources.columns import ColumnNames, find_columns
 from distrecvae.data.sources.delimited import to_table
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, DataError
+from distrecvae.words import first_line
 
 HistoriesLike = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]] | pd.DataFrame
 """User -> item ids; or a list of them, users being called 0, 1, ...; or a table with a user and an item column."""
@@ -164,7 +165,7 @@ def _of_frame(frame: pd.DataFrame) -> InteractionTable:
             columns["rating"] = columns["rating"].cast(pa.float64())
         table = pa.table(columns)
     except pa.ArrowException as error:
-        raise DataError(f"the histories cannot be read ({str(error).splitlines()[0][:120]})") from None
+        raise DataError(f"the histories cannot be read ({first_line(error)})") from None
     return to_table(
         table, {}, _GIVEN, names={role: names[found[role]] for role in roles}, first_line=0, place="row"
     )

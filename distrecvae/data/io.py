@@ -26,6 +26,7 @@ from distrecvae.data.remote import fetch, is_uri
 from distrecvae.data.summary import facts
 from distrecvae.errors import DataError
 from distrecvae.files import new_folder, replacing, write_json
+from distrecvae.words import first_line
 
 FORMAT = 1
 PROTOCOL = "dataset.json"
@@ -143,7 +144,7 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read ({_first_line(error)}); run `distrecvae prepare` again"
+            f"{path} cannot be read ({first_line(error)}); run `distrecvae prepare` again"
         ) from error
     version = document.get("format") if isinstance(document, dict) else None
     if version != FORMAT:
@@ -231,10 +232,4 @@ def _read_columns(path: Path, names: list[str]) -> list[pa.ChunkedArray]:
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; run `distrecvae prepare` again") from error
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise DataError(
-            f"{path} is damaged ({_first_line(error)}); run `distrecvae prepare` again"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise DataError(f"{path} is damaged ({first_line(error)}); run `distrecvae prepare` again") from error

@@ -20,6 +20,7 @@ from distrecvae.data.ids import MAX_IDS, as_ids
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError
 from distrecvae.files import new_folder
+from distrecvae.words import first_line
 
 FILES = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
 
@@ -160,7 +161,7 @@ def _read_pairs(path: Path, n_items: int) -> tuple[Positions, Positions]:
             ),
         )
     except (pa.ArrowException, KeyError, OSError) as error:
-        first = (str(error).splitlines() or ["unreadable"])[0][:160]
+        first = first_line(error)
         raise DataError(f"{path} is not two columns uid,sid of whole numbers ({first})") from error
     columns = []
     for name, bound in (("uid", MAX_IDS), ("sid", n_items)):

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from distrecvae.errors import DataError
+from distrecvae.words import one_line
 
 SCHEMES = ("s3", "gs", "abfs", "hdfs", "file")
 """What PyArrow reads by itself, with the credentials that each has in its usual place."""
@@ -40,7 +41,7 @@ def fetch(uri: str, names: Iterable[str], folder: Path) -> None:
     except FileNotFoundError as error:
         raise DataError(f"{uri} is not a prepared dataset (no such folder); copy one there") from error
     except (pa.ArrowException, OSError, ImportError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise DataError(
             f"{uri} cannot be read ({reason}); give a URI of {', '.join(SCHEMES)} that these credentials can read"
         ) from error

@@ -12,6 +12,7 @@ import yaml
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.packaged import is_path, packaged_file, packaged_names
 from distrecvae.training.registry import config_class, config_from_dict, config_to_dict
+from distrecvae.words import one_line
 
 DEFAULT_MODEL = "recvae"
 FOLDER = "configs"
@@ -72,7 +73,7 @@ def _from_file(name: str, path: Traversable) -> tuple[str | None, dict[str, Any]
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise ConfigError(
             f"{name} cannot be read as YAML or JSON ({reason}); give a file of settings"
         ) from None

@@ -15,15 +15,11 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import data_facts
 from distrecvae.errors import CheckpointError, ConfigError, DivergedError, ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.layout import BEST_FOLDER, METRICS_FILE, STATE_FILE
 from distrecvae.runs.ending import room_for_a_cycle
-from distrecvae.runs.training_run import (
-    BEST_FOLDER,
-    STATE_FILE,
-    RunSettings,
-    require_same_data,
-    write_history,
-)
-from distrecvae.saved import model as checkpoint
+from distrecvae.runs.training_run import RunSettings, require_same_data, write_history
+from distrecvae.saved.model import save_model
+from distrecvae.saved.tensors import load_state, read_json, save_state
 from distrecvae.training import registry
 
 
@@ -33,9 +29,9 @@ def chosen_passes(folder: Path) -> int:
     Raises:
         ConfigError: that file is missing or does not say so.
     """
-    path = folder / checkpoint.METRICS_FILE
+    path = folder / METRICS_FILE
     try:
-        passes = checkpoint.read_json(path).get("passes")
+        passes = read_json(path).get("passes")
     except CheckpointError:
         passes = None
     if not isinstance(passes, int) or passes < 1:
@@ -146,7 +142,7 @@ class RefitRun:
     def save(self) -> None:
         """Write the state file."""
         metadata = {"identity": self._identity, "history": self._history}
-        checkpoint.save_state(self._folder / STATE_FILE, self._trainer.state_dict(), metadata)
+        save_state(self._folder / STATE_FILE, self._trainer.state_dict(), metadata)
 
     def finish(self) -> dict[str, Evaluation]:
         """Score the model on the test users, write ``best/``, and return the scores by group.
@@ -168,7 +164,7 @@ class RefitRun:
             "passes": self._trainer.passes,
             "test": test.summary(),
         }
-        checkpoint.save_model(
+        save_model(
             self._folder / BEST_FOLDER,
             model=settings.model,
             config=self._config,
@@ -183,7 +179,7 @@ class RefitRun:
         path = self._folder / STATE_FILE
         if not path.exists():
             return
-        tensors, metadata = checkpoint.load_state(path)
+        tensors, metadata = load_state(path)
         if metadata.get("identity") != self._identity:
             raise CheckpointError(f"{path} is of another run; start anew in another folder")
         self._trainer.load_state_dict(tensors)

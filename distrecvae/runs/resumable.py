@@ -15,7 +15,7 @@ import torch
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import CheckpointError
-from distrecvae.saved import model as checkpoint
+from distrecvae.saved.tensors import load_state, save_state
 from distrecvae.training.trainer import Trainer, fit
 
 CHECKPOINT_SHARE = 0.02
@@ -71,7 +71,7 @@ class ResumableTraining:
         """
         if not self._path.exists():
             return
-        tensors, metadata = checkpoint.load_state(self._path)
+        tensors, metadata = load_state(self._path)
         if metadata.get("identity") != self._identity:
             raise CheckpointError(f"{self._path} is of another run; start anew in another folder")
         self.trainer.load_state_dict(_under(_TRAINER, tensors))
@@ -109,7 +109,7 @@ class ResumableTraining:
         """Write the state file."""
         tensors = {_TRAINER + name: value for name, value in self.trainer.state_dict().items()}
         tensors |= {_BEST + name: value for name, value in self.best_state.items()}
-        checkpoint.save_state(self._path, tensors, {"identity": self._identity, "history": self.history})
+        save_state(self._path, tensors, {"identity": self._identity, "history": self.history})
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

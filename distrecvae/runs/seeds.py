@@ -10,11 +10,11 @@ import numpy as np
 
 from distrecvae.errors import CheckpointError
 from distrecvae.files import write_json
+from distrecvae.layout import BEST_FOLDER, METRICS_FILE
 from distrecvae.metrics import METRICS
-from distrecvae.saved import model as checkpoint
+from distrecvae.saved.tensors import read_json
 
 SEEDS_FILE = "seeds.json"
-SUMMARY_FILE = "metrics.json"
 
 
 def seed_folder(folder: Path, seed: int) -> Path:
@@ -36,7 +36,7 @@ def read_seeds(folder: Path) -> tuple[int, ...] | None:
     path = folder / SEEDS_FILE
     if not path.exists():
         return None
-    seeds = checkpoint.read_json(path).get("seeds")
+    seeds = read_json(path).get("seeds")
     if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):
         raise CheckpointError(f"{path} is damaged (no list of seeds); restore it or train again")
     return tuple(seeds)
@@ -49,10 +49,7 @@ def summarize(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
     over sqrt(n)). That error is of training's randomness alone; the users are the same for all seeds, and what another
     choice of users would do is in each seed's own `best/metrics.json`. `best_seed` is the best on validation users.
     """
-    runs = [
-        checkpoint.read_json(seed_folder(folder, seed) / checkpoint.BEST_FOLDER / checkpoint.METRICS_FILE)
-        for seed in seeds
-    ]
+    runs = [read_json(seed_folder(folder, seed) / BEST_FOLDER / METRICS_FILE) for seed in seeds]
     selected_by = runs[0]["selected_by"]
     summary: dict[str, Any] = {"seeds": list(seeds), "selected_by": selected_by}
     for group in ("valid", "test"):
@@ -66,5 +63,5 @@ def summarize(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
         }
     chosen = summary["valid"]["per_seed"][selected_by.removeprefix("valid/")]
     summary["best_seed"] = seeds[int(np.argmax(chosen))]
-    write_json(folder / SUMMARY_FILE, summary)
+    write_json(folder / METRICS_FILE, summary)
     return summary

@@ -20,18 +20,17 @@ from distrecvae.data.io import data_facts
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.files import write_json, write_text
+from distrecvae.layout import BEST_FOLDER, RUN_FILE, STATE_FILE
 from distrecvae.metrics import METRICS, TITLES
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import out_of_patience, room_for_a_cycle
 from distrecvae.runs.resumable import ResumableTraining
-from distrecvae.saved import model as checkpoint
+from distrecvae.saved.model import save_model
+from distrecvae.saved.tensors import read_json
 from distrecvae.training import registry
 
 FORMAT = 1
-RUN_FILE = "run.json"
-STATE_FILE = "state.safetensors"
 HISTORY_FILE = "history.csv"
-BEST_FOLDER = checkpoint.BEST_FOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ def read_settings(folder: Path) -> RunSettings:
         ResultsError: there is no run, or it is of another format.
     """
     try:
-        document = checkpoint.read_json(folder / RUN_FILE)
+        document = read_json(folder / RUN_FILE)
     except CheckpointError:
         raise ResultsError(f"{folder} holds no training run; start one without --resume") from None
     version = document.pop("format", None)
@@ -240,7 +239,7 @@ class TrainingRun:
             "passes": best["passes"],
             **{group: scored.summary() for group, scored in scores.items()},
         }
-        checkpoint.save_model(
+        save_model(
             self._folder / BEST_FOLDER,
             model=settings.model,
             config=self._config,

@@ -17,13 +17,12 @@ from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError
 from distrecvae.files import remove_leftovers
+from distrecvae.layout import STATE_FILE
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import room_for_a_cycle
 from distrecvae.runs.resumable import ResumableTraining
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
-
-STATE_FILE = "state.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,100 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import shutil
 import warnings
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from distrecvae import __version__
+from distrecvae.checks import require_whole
+from distrecvae.data.histories import Histories, HistoriesLike, as_table, over_items
 from distrecvae.data.io import load_ids, save_ids
+from distrecvae.data.recommendations import Frame, Ids, as_frame
+from distrecvae.data.table import InteractionTable
 from distrecvae.errors import CheckpointError, DistrecvaeError
 from distrecvae.evaluation import Recommender
-from distrecvae.files import new_folder, replacing, write_json, write_text
+from distrecvae.files import new_folder, write_json, write_text
+from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, METRICS_FILE, RUN_FILE, SEARCH_FILE
+from distrecvae.recommendation import best_items
 from distrecvae.saved.card import CARD_FILE, model_card, versions
+from distrecvae.saved.tensors import load_state, read_json, save_state
 from distrecvae.training.registry import config_from_dict, config_to_dict, load_recommender
-
-if TYPE_CHECKING:
-    from distrecvae.data.histories import HistoriesLike
-    from distrecvae.data.recommendations import Frame
+from distrecvae.words import first_line
 
 FORMAT = 1
-_HEADER = "distrecvae"
-CONFIG_FILE = "config.json"
+"""Of a model's folder."""
 MODEL_FILE = "model.safetensors"
 ITEMS_FILE = "items.parquet"
-METRICS_FILE = "metrics.json"
-BEST_FOLDER = "best"
-"""Where a results folder, of a training run or of a search, has its model."""
-
-
-def save_state(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write named tensors and JSON-able `metadata` to one file, atomically, with a checksum of the tensors.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    flat = {name: value.contiguous() for name, value in tensors.items()}
-    document = {"format": FORMAT, "crc32": _checksum(flat), "metadata": dict(metadata)}
-    header = {_HEADER: json.dumps(document, allow_nan=False)}
-    with replacing(path) as temporary:
-        try:
-            save_file(flat, temporary, metadata=header)
-        except SafetensorError as error:
-            # The library puts the system's error into words.
-            number = re.search(r"os error (\d+)", str(error))
-            if number is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
-
-
-def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Return the tensors (on the CPU) and the metadata that `save_state` wrote.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or of another format.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_HEADER)
-            if header is None:
-                raise CheckpointError(f"{path} was not written by distrecvae; give a file that it wrote")
-            document = json.loads(header)
-            if document["format"] != FORMAT:
-                raise CheckpointError(
-                    f"{path} has format {document['format']}; {FORMAT} is read: use the version that wrote it"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if document.get("crc32", (found := _checksum(tensors))) != found:
-            raise CheckpointError(f"{path} is damaged (its checksum is wrong); restore it or train again")
-        return tensors, document["metadata"]
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist; give the path of a saved state or model") from None
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged ({_first_line(error)}); restore it or train again"
-        ) from None
-
-
-def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
-    """Return the CRC-32 of all bytes, tensors by name: a flipped bit would go on as if nothing were."""
-    crc = 0
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().reshape(-1)
-        crc = zlib.crc32(value.view(torch.uint8).numpy().data, zlib.crc32(name.encode(), crc))
-    return crc
 
 
 @dataclass(frozen=True)
@@ -151,8 +88,6 @@ class LoadedModel:
             ConfigError: `top` is no whole number from 1 on, or there is a threshold and no rating.
             DataError: `histories` is something else, or an id is missing.
         """
-        from distrecvae.saved.serving import recommended
-
         frame, found = recommended(self, histories, top=top, include_seen=include_seen, min_rating=min_rating)
         for note in found.notes():
             warnings.warn(note, UserWarning, stacklevel=2)
@@ -229,7 +164,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
         item_ids = load_ids(folder / ITEMS_FILE)
         recommender = load_recommender(document["model"], config, len(item_ids), state, device)
     except (DistrecvaeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} is damaged: {_first_line(error)}") from None
+        raise CheckpointError(f"{folder} is damaged: {first_line(error)}") from None
     data = document.get("data")
     return LoadedModel(
         document["model"],
@@ -256,7 +191,7 @@ def model_folder(path: Path) -> Path:
         raise CheckpointError(
             f"{path} does not exist; give a folder that `distrecvae train` or a search wrote"
         )
-    if any((path / name).exists() for name in ("run.json", "search.json")):
+    if any((path / name).exists() for name in (RUN_FILE, SEARCH_FILE)):
         raise CheckpointError(f"{path} has no model yet, it is not finished; go on with it by --resume")
     raise CheckpointError(
         f"{path} holds no model ({CONFIG_FILE} and {MODEL_FILE} are not there, nor in {BEST_FOLDER}/);"
@@ -264,26 +199,41 @@ def model_folder(path: Path) -> Path:
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file of a model folder.
+def histories_for(loaded: LoadedModel, table: InteractionTable, min_rating: float | None) -> Histories:
+    """Return the histories of `table` over the model's items.
+
+    Args:
+        loaded: the model.
+        table: rows of users that may be anyone.
+        min_rating: rows above it are what the model goes by; None takes the threshold that its training data was made
+            with, where there are ratings.
+    """
+    if min_rating is None and table.ratings is not None:
+        min_rating = loaded.min_rating
+    return over_items(table, loaded.item_ids, min_rating=min_rating)
+
+
+def recommended(
+    loaded: LoadedModel,
+    histories: HistoriesLike,
+    *,
+    top: int,
+    include_seen: bool,
+    min_rating: float | None,
+) -> tuple[Frame, Histories]:
+    """Return the recommendations as a DataFrame, and what was made of the histories."""
+    require_top(top)
+    found = histories_for(loaded, as_table(histories), min_rating)
+    ids = Ids(found.user_ids, loaded.item_ids)
+    hidden = None if include_seen else found.seen
+    batches = best_items(loaded.recommender, found.shown, top=top, hidden=hidden)
+    return as_frame([ids.table(*batch) for batch in batches], ids), found
+
+
+def require_top(top: int) -> None:
+    """Refuse to recommend nothing.
 
     Raises:
-        CheckpointError: it is missing or damaged.
+        ConfigError: `top` is no whole number from 1 on.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path} does not exist; give a folder that `distrecvae train` or a search wrote"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is damaged ({_first_line(error)}); restore it or train again"
-        ) from None
-    if not isinstance(document, dict):
-        raise CheckpointError(f"{path} is damaged (not a JSON object); restore it or train again")
-    return document
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    require_whole("top", top, at_least=1)

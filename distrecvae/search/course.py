@@ -10,12 +10,15 @@ from rich.console import Console
 
 from distrecvae.errors import ResourceError
 from distrecvae.files import remove_leftovers, storage_error, write_text
+from distrecvae.layout import SUMMARY_FILE
 from distrecvae.search.commands import resume_command
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import CHANGEABLE, SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status
-from distrecvae.search.folder import tables as results
 from distrecvae.search.folder.best import Scored, publish_best
+from distrecvae.search.folder.description import FINISHED, INTERRUPTED, RUNNING, write_description
+from distrecvae.search.folder.keeper import Keeper
+from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray.session import Session
@@ -25,8 +28,7 @@ from distrecvae.search.summary import search_summary
 from distrecvae.search.watchers.progress import Progress
 from distrecvae.search.watchers.tensorboard import EventFiles
 from distrecvae.search.watchers.trackers import make_loggers
-
-SUMMARY_FILE = "summary.txt"
+from distrecvae.words import first_line
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def conduct(
     metric, elapsed_s = f"valid/{config.metric}", float(described["elapsed_s"])
     warm = warm_start_of(config, space, described)
     ledger = Ledger(folder, metric)
-    tables, keeper = results.Tables(folder, ledger, space, metric), results.Keeper(folder, ledger)
+    tables, keeper = Tables(folder, ledger, space, metric), Keeper(folder, ledger)
     events = EventFiles(folder, space, config.metric)
     progress = Progress(console, ledger, config, concurrent=plan.slots.concurrent, elapsed_s=elapsed_s)
 
@@ -105,7 +107,7 @@ def conduct(
         tables.write()
         settings = {**described["settings"], **{name: getattr(config, name) for name in CHANGEABLE}}
         state = {"status": status, "elapsed_s": round(conductor.elapsed_s, 1), "settings": settings}
-        results.write_description(folder, {**described, **state})
+        write_description(folder, {**described, **state})
 
     def refresh() -> None:
         if conductor.trouble:
@@ -113,7 +115,7 @@ def conduct(
         session.stop.check()
         progress.refresh()
         if tables.due:
-            write_state(results.RUNNING)
+            write_state(RUNNING)
 
     def summary(scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
         return search_summary(
@@ -136,7 +138,7 @@ def conduct(
         return conductor.has_work and session.stop.reason is None
 
     def last_words() -> None:
-        write_state(results.INTERRUPTED)
+        write_state(INTERRUPTED)
         # All trials may have ended, but nothing is published yet.
         say(f"\n{summary(None, session.stop.reason)}")
 
@@ -162,7 +164,7 @@ def conduct(
                 conductor.settle()
         finally:
             events.close()
-            write_state(results.INTERRUPTED)
+            write_state(INTERRUPTED)
     except OSError as error:
         raise storage_error(error, folder, resume_command(command, folder)) from error
     scored = None
@@ -176,7 +178,7 @@ def conduct(
     for logger in loggers:
         logger.finish(complete=complete(), scores={f"test/{name}": value for name, value in means.items()})
     if scored is not None:
-        write_state(results.FINISHED)
+        write_state(FINISHED)
     if trouble := _report(folder):
         text += f"\n\n{trouble}"
     return Outcome(text, complete(), scored is not None)
@@ -189,6 +191,6 @@ def _report(folder: Path) -> str:
     try:
         write_report(folder)
     except Exception as error:
-        lines = str(error).splitlines() or [""]
-        return f"The report was not written ({type(error).__name__}: {lines[0]}); try: distrecvae report {folder}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        return f"The report was not written ({reason}); try: distrecvae report {folder}"
     return ""

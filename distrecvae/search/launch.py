@@ -15,12 +15,12 @@ from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
+from distrecvae.layout import SEARCH_FILE, SUMMARY_FILE
 from distrecvae.precisions import Precision
 from distrecvae.search.core.config import DEMO, SearchConfig
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.course import SUMMARY_FILE, Outcome, conduct
-from distrecvae.search.folder import tables as results
-from distrecvae.search.folder.description import check_same, describe
+from distrecvae.search.course import Outcome, conduct
+from distrecvae.search.folder.description import check_same, describe, read_description, write_description
 from distrecvae.search.folder.extension import nothing_left
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import session as driver
@@ -36,7 +36,7 @@ SYNTHETIC_FOLDER = "data"
 
 def begun(folder: Path) -> bool:
     """Tell whether a search was begun in the folder."""
-    return (folder / results.DESCRIPTION_FILE).exists()
+    return (folder / SEARCH_FILE).exists()
 
 
 def load_space(config: SearchConfig) -> SearchSpace:
@@ -74,7 +74,7 @@ def search(
     """
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
-    described = results.read_description(folder) if resume else None
+    described = read_description(folder) if resume else None
     require_loggers(config)
     warm = warm_start_of(config, space, described)
     if described is None and in_use(folder):
@@ -107,7 +107,7 @@ def search(
             held.enter_context(exclusive(folder))
             data = config.data or str(folder / SYNTHETIC_FOLDER)
             described = describe(config, space, split, plan, data=data, command=command, warm=warm)
-            results.write_description(folder, described)
+            write_description(folder, described)
         if config.data is None:
             _store_synthetic(config, split, folder)
         return conduct(config, space, session, plan, folder, described, console, command)

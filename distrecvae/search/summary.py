@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.evaluation import Evaluation
+from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, REPORT_FILE
 from distrecvae.metrics import METRICS, TITLES
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status
-from distrecvae.search.folder.best import BEST_FOLDER, Scored, gain
+from distrecvae.search.folder.best import Scored, gain
 from distrecvae.search.space.space import SearchSpace
-from distrecvae.search.watchers.progress import duration
+from distrecvae.words import duration, short
 
 WIDTH = 100
-REPORT_FILE = "report.html"
 START_WORDS = {True: "published", False: "starting"}
 """What the first trial is called: the model's defaults are the published configuration, a space may start elsewhere."""
 
@@ -71,7 +71,7 @@ def search_summary(
     ]
     if scored is not None:
         best_folder = shlex.quote(str(folder / BEST_FOLDER))
-        model = shlex.quote(str(folder / BEST_FOLDER / "config.json"))
+        model = shlex.quote(str(folder / BEST_FOLDER / CONFIG_FILE))
         rows += [
             ("the model", str(folder / BEST_FOLDER)),
             ("score it again", f"distrecvae evaluate --model {best_folder} --data {shlex.quote(data)}"),
@@ -131,8 +131,8 @@ def _parameters(space: SearchSpace, start: str, best: Scored, published: Scored 
     other: Mapping[str, Any] = space.flatten(published.record.config) if published else {}
     lines = [f"{'parameter':<28}{'best':>14}" + (f"{start:>14}" if published else "")]
     for name, value in chosen.items():
-        row = f"{name:<28}{_short(value):>14}"
-        lines.append(row + (f"{_short(other.get(name)):>14}" if published else ""))
+        row = f"{name:<28}{_cell(value):>14}"
+        lines.append(row + (f"{_cell(other.get(name)):>14}" if published else ""))
     return lines
 
 
@@ -146,9 +146,5 @@ def _with_error(evaluation: Evaluation, name: str) -> str:
     return f"{evaluation.mean(name):.4f} ± {evaluation.standard_error(name):.4f}"
 
 
-def _short(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
+def _cell(value: Any) -> str:
+    return "-" if value is None else short(value)

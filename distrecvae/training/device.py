@@ -11,6 +11,7 @@ import torch
 from distrecvae.errors import ResourceError
 from distrecvae.kernels.precision import best_precision
 from distrecvae.precisions import AUTO, Precision
+from distrecvae.words import first_line
 
 CUDA_CONTEXT_BYTES = 600 << 20
 """What CUDA and its libraries take of a GPU for each process, beside the tensors: an allowance, not a measurement."""
@@ -113,7 +114,7 @@ def checked_device(device: torch.device | str) -> torch.device:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ResourceError(
             f"device {str(device)!r} cannot be used ({reason}); use cpu, or cuda where there is a GPU"
         ) from None

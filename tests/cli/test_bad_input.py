@@ -22,7 +22,7 @@ from distrecvae.cli import main
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.files import exclusive
-from distrecvae.saved import model as checkpoint
+from distrecvae.saved import tensors
 from distrecvae.search import launch as run
 from distrecvae.search.core.ledger import HISTORY_FILE
 from distrecvae.search.on_ray import session as driver
@@ -434,7 +434,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "a full disk at train's start": (TRAIN, storage(errno.ENOSPC), ["the disk is full"]),
     "a full disk at a checkpoint": (
         ["train", "--out", "run", "--resume", "--max-passes", "12", "--threads", "1"],
-        fails(checkpoint, "save_file", errno.ENOSPC),
+        fails(tensors, "save_file", errno.ENOSPC),
         ["out: the disk is full"],
     ),
     # compare

@@ -23,7 +23,8 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
 from distrecvae.models import slim
-from distrecvae.saved.model import load_model, load_state
+from distrecvae.saved.model import load_model
+from distrecvae.saved.tensors import load_state
 from distrecvae.search.on_ray.side_by_side import STOP_FILE, train_seeds
 from tests import ROOT
 

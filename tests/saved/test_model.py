@@ -16,7 +16,8 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.models.popularity import PopularityConfig
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
-from distrecvae.saved.model import FORMAT, load_model, load_state, save_model, save_state
+from distrecvae.saved.model import FORMAT, load_model, save_model
+from distrecvae.saved.tensors import load_state, save_state
 
 TENSORS = {"a/b": torch.arange(6.0).view(2, 3).T, "step": torch.tensor(3), "half": torch.ones(2).double()}
 

@@ -13,7 +13,8 @@ from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status
 from distrecvae.search.core.rules import make_rule
-from distrecvae.search.folder import tables as results
+from distrecvae.search.folder.description import write_description
+from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import WarmStart
 from distrecvae.search.space.space import SearchSpace
 
@@ -52,8 +53,8 @@ def make_search(
         ledger=ledger, space=space, config=config, rule=rule, folder=folder, warm_starts=points
     )
     _run(conductor, curve, stop_after)
-    results.Tables(folder, ledger, space, f"valid/{config.metric}").write()
-    results.write_description(
+    Tables(folder, ledger, space, f"valid/{config.metric}").write()
+    write_description(
         folder,
         {
             "status": status,

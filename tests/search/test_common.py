@@ -24,7 +24,7 @@ from distrecvae.kernels.item_weights import lent_gram
 from distrecvae.metrics import METRICS
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import HISTORY_FILE, Ledger
-from distrecvae.search.folder.tables import read_description
+from distrecvae.search.folder.description import read_description
 from distrecvae.search.launch import load_space, plan_search, search
 from distrecvae.search.on_ray import session as driver
 from distrecvae.search.on_ray.callbacks import ConductedScheduler

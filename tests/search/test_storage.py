@@ -11,7 +11,7 @@ from distrecvae.runs.trial import TrialTask, run_trial
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status
-from distrecvae.search.folder.tables import Keeper, Tables
+from distrecvae.search.folder.keeper import Keeper, Tables
 from distrecvae.search.on_ray.session import Slots
 from distrecvae.search.planning.plan import make_plan
 from distrecvae.search.space.space import SearchSpace

@@ -13,6 +13,7 @@ from distrecvae.data.sources.delimited import to_table
 from distrecvae.data.sources.opening import Chain, Part, Replacing
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
+from distrecvae.words import first_line
 
 
 def read_netflix(parts: Sequence[Part]) -> InteractionTable:
@@ -37,7 +38,7 @@ def read_netflix(parts: Sequence[Part]) -> InteractionTable:
             ),
         )
     except pa.ArrowInvalid as error:
-        first = str(error).splitlines()[0][:160]
+        first = first_line(error)
         raise DataError(
             f"{where} is not a Netflix Prize file ({first}); lines are `N:` or user,rating,date"
         ) from error

@@ -14,6 +14,7 @@ from distrecvae.data.sources.delimited import to_table
 from distrecvae.data.sources.opening import Part
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
+from distrecvae.words import first_line
 
 
 def read_parquet(source: Part | Path, wanted: ColumnNames) -> InteractionTable:
@@ -32,7 +33,7 @@ def read_parquet(source: Part | Path, wanted: ColumnNames) -> InteractionTable:
             columns=[schema.names[positions[role]] for role in wanted_roles], use_pandas_metadata=False
         )
     except (pa.ArrowException, OSError) as error:
-        first = (str(error).splitlines() or ["unreadable"])[0][:160]
+        first = first_line(error)
         raise DataError(f"{source} is not a Parquet file or is damaged ({first})") from error
     columns = {role: schema.names[positions[role]] for role in positions}
     table = table.select([columns[role] for role in wanted_roles]).rename_columns(wanted_roles)
@@ -40,7 +41,7 @@ def read_parquet(source: Part | Path, wanted: ColumnNames) -> InteractionTable:
         try:
             rating = table.column("rating").cast(pa.float64())
         except pa.ArrowException as error:
-            first = str(error).splitlines()[0][:100]
+            first = first_line(error)
             raise DataError(
                 f"{source}: column {columns['rating']!r} holds no numbers ({first}); correct it"
             ) from error

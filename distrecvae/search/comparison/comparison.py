@@ -17,11 +17,12 @@ from rich.console import Console
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ConfigError, DistrecvaeError, ResultsError, nearest
 from distrecvae.files import exclusive, write_text
+from distrecvae.layout import SEARCH_FILE, SUMMARY_FILE
 from distrecvae.runs.configuration import available_configs, read_config
-from distrecvae.search.comparison import files as comparison_files
+from distrecvae.search.comparison import files
 from distrecvae.search.comparison.table import Row, read_row, table_text
 from distrecvae.search.core.config import ALL, SearchConfig
-from distrecvae.search.folder.tables import DESCRIPTION_FILE, FINISHED
+from distrecvae.search.folder.description import FINISHED
 from distrecvae.search.launch import (
     in_use,
     load_space,
@@ -147,7 +148,7 @@ def compare(
     """
     config = listed[0].config
     require_loggers(config)
-    described = comparison_files.read_description(folder) if resume else None
+    described = files.read_description(folder) if resume else None
     if described is None and in_use(folder):
         raise ResultsError(
             f"{folder} is not empty; pass --resume to go on with the comparison in it, or choose another --out"
@@ -157,7 +158,7 @@ def compare(
             held.enter_context(exclusive(folder))
         split = load_split(config, folder)
         if described is not None:
-            comparison_files.check_same(described, _shared_settings(config), split, folder)
+            files.check_same(described, _shared_settings(config), split, folder)
         stop = Interruption()
         held.callback(stop.over)
         cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
@@ -166,9 +167,9 @@ def compare(
         if described is None:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(folder))
-            described = comparison_files.describe(_shared_settings(config), split, command)
+            described = files.describe(_shared_settings(config), split, command)
         described["entrants"] = [entrant.name for entrant in listed]
-        comparison_files.write_description(folder, described)
+        files.write_description(folder, described)
         rows: list[Row] = []
         without_score: list[str] = []
         for number, entrant in enumerate(listed, 1):
@@ -179,7 +180,7 @@ def compare(
             outcome = search(
                 entrant.config,
                 place,
-                resume=(place / DESCRIPTION_FILE).exists(),
+                resume=(place / SEARCH_FILE).exists(),
                 console=console,
                 verbose=verbose,
                 command=command,
@@ -193,10 +194,10 @@ def compare(
                 without_score.append(entrant.name)
                 continue
             rows.append(read_row(entrant.name, place, split))
-            comparison_files.write_tables(folder, rows, split, config)
+            files.write_tables(folder, rows, split, config)
         text = _ending(rows, without_score, folder, config, split)
-        write_text(folder / comparison_files.SUMMARY_FILE, text + "\n")
-        comparison_files.write_description(folder, {**described, "status": FINISHED})
+        write_text(folder / SUMMARY_FILE, text + "\n")
+        files.write_description(folder, {**described, "status": FINISHED})
     return Comparison(text, complete=True, without_score=tuple(without_score))
 
 
@@ -222,7 +223,7 @@ def _ending(
     parts = [table_text(rows, config.metric, split.test.n_users)] if rows else []
     parts += [f"{name}: no trial has a score; see {folder / name}/summary.txt" for name in without_score]
     next_steps = [
-        f"{'table':<20}{folder / comparison_files.MARKDOWN_FILE} (also .csv, .png)",
+        f"{'table':<20}{folder / files.MARKDOWN_FILE} (also .csv, .png)",
         f"{'each search':<20}{folder}/NAME, its model in NAME/best",
         f"{'compare the trials':<20}tensorboard --logdir {folder}",
     ]

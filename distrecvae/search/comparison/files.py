@@ -14,17 +14,16 @@ from distrecvae import __version__
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ResultsError
 from distrecvae.files import replacing, write_json, write_text
+from distrecvae.layout import COMPARISON_FILE
 from distrecvae.search.comparison.plot import save_plot
 from distrecvae.search.comparison.table import Row, table_csv, table_markdown
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.watchers.progress import duration
+from distrecvae.words import duration
 
-DESCRIPTION_FILE = "compare.json"
 CSV_FILE = "comparison.csv"
 MARKDOWN_FILE = "comparison.md"
 PLOT_FILE = "comparison.png"
 PER_USER_FILE = "test_per_user.parquet"
-SUMMARY_FILE = "summary.txt"
 
 
 def describe(settings: Mapping[str, Any], split: Split, command: str) -> dict[str, Any]:
@@ -45,14 +44,14 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises:
         ResultsError: there is none, or it cannot be read.
     """
-    path = folder / DESCRIPTION_FILE
+    path = folder / COMPARISON_FILE
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
         if {"settings", "fingerprint"} <= description.keys():
             return dict(description)
     except FileNotFoundError:
         raise ResultsError(
-            f"{folder} holds no comparison ({DESCRIPTION_FILE} is missing); leave out --resume to start one"
+            f"{folder} holds no comparison ({COMPARISON_FILE} is missing); leave out --resume to start one"
         ) from None
     except (OSError, ValueError, AttributeError):
         pass
@@ -61,7 +60,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write `compare.json`."""
-    write_json(folder / DESCRIPTION_FILE, dict(description))
+    write_json(folder / COMPARISON_FILE, dict(description))
 
 
 def check_same(described: Mapping[str, Any], settings: Mapping[str, Any], split: Split, folder: Path) -> None:

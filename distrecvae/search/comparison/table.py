@@ -13,14 +13,15 @@ from typing import Any
 
 from distrecvae.data.dataset import Split
 from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.layout import BEST_FOLDER
 from distrecvae.metrics import METRICS, TITLES
 from distrecvae.saved.model import load_model
 from distrecvae.search.comparison.significance import LEVEL, Difference, differences
-from distrecvae.search.folder.best import BEST_FOLDER
-from distrecvae.search.folder.tables import read_description, read_trials
-from distrecvae.search.watchers.progress import duration
+from distrecvae.search.folder.description import read_description
+from distrecvae.search.folder.tables import read_trials
 from distrecvae.training.device import usable_device
 from distrecvae.training.registry import config_to_dict
+from distrecvae.words import duration, short
 
 
 @dataclass(frozen=True)
@@ -192,10 +193,4 @@ def table_csv(rows: Sequence[Row], metric: str) -> str:
 
 
 def _settings(config: dict[str, Any]) -> str:
-    return " ".join(f"{name}={_short(value)}" for name, value in config.items())
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ",".join(_short(each) for each in value) + "]"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return " ".join(f"{name}={short(value)}" for name, value in config.items())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from distrecvae import rng
+from distrecvae.layout import trial_folder
 from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.config import SearchConfig
@@ -171,7 +172,7 @@ class Conductor:
             seed=rng.trial_seed(self._config.seed, record.config),
             max_passes=self._config.max_passes,
             metric=f"valid/{self._config.metric}",
-            folder=str(self._folder / "trials" / f"{record.number:05d}"),
+            folder=str(trial_folder(self._folder, record.number)),
             device=self._device,
             precision=self._precision,
             checkpoint_every_s=self._config.checkpoint_every_s,

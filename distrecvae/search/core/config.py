@@ -14,6 +14,7 @@ from distrecvae.errors import ConfigError, nearest
 from distrecvae.metrics import METRICS
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.search.core.rules import RULES
+from distrecvae.words import first_line
 
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
 ALL = "all"
@@ -212,8 +213,9 @@ def read_settings(path: str) -> dict[str, Any]:
             f"{path}: cannot be read ({error.strerror}); give a YAML file of settings"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path}: is not YAML ({reason}); write one `setting: value` a line") from error
+        raise ConfigError(
+            f"{path}: is not YAML ({first_line(error)}); write one `setting: value` a line"
+        ) from error
     if not isinstance(content, dict):
         raise ConfigError(
             f"{path}: holds {type(content).__name__}, not settings; write one `setting: value` a line"

@@ -16,6 +16,7 @@ from distrecvae.search.doctor.machine import Machine, installed, this_machine
 from distrecvae.search.on_ray import session as driver
 from distrecvae.search.on_ray.session import Cluster, Slots
 from distrecvae.training.device import DeviceFacts
+from distrecvae.words import gib
 
 FULL_DISK = 0.95
 """Share of a disk in use above which Ray refuses to put objects there."""
@@ -87,7 +88,7 @@ def of_machine(machine: Machine) -> Iterator[Finding]:
             "give the container at least one (--cpus)",
         )
     yield Finding("CPU", f"{machine.cpu}; bfloat16 by {machine.bfloat16 or 'no instruction of its own'}")
-    yield Finding("memory", _gib(machine.memory_bytes))
+    yield Finding("memory", gib(machine.memory_bytes))
     yield of_gpus(machine)
     if machine.ray_disk_used > FULL_DISK:
         yield Finding(
@@ -100,7 +101,7 @@ def of_machine(machine: Machine) -> Iterator[Finding]:
 def of_gpus(machine: Machine) -> Finding:
     """Return what GPUs there are, and whether PyTorch can use them."""
     if machine.gpus:
-        return Finding("GPUs", "; ".join(f"{gpu.name}, {_gib(gpu.memory_bytes)}" for gpu in machine.gpus))
+        return Finding("GPUs", "; ".join(f"{gpu.name}, {gib(gpu.memory_bytes)}" for gpu in machine.gpus))
     if not machine.has_nvidia:
         return Finding("GPUs", "none")
     torch = machine.versions.get("torch", "")
@@ -119,7 +120,7 @@ def of_gpus(machine: Machine) -> Finding:
 
 def of_store(machine: Machine, store_bytes: int) -> Iterator[Finding]:
     """Yield whether Ray's object store fits into shared memory; where it does not, Ray keeps it on a disk."""
-    found = f"{SHM} has {_gib(machine.shm_bytes)}, Ray's object store takes {_gib(store_bytes)}"
+    found = f"{SHM} has {gib(machine.shm_bytes)}, Ray's object store takes {gib(store_bytes)}"
     if store_bytes <= machine.shm_bytes:
         yield Finding("shared memory", found)
         return
@@ -248,7 +249,3 @@ def _asked_for() -> tuple[str | None, list[str], dict[str, str]]:
     except PackageNotFoundError:
         return None, [], {}
     return str(python), asked, installed(Requirement(text).name for text in asked)
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:,.1f} GiB"

@@ -11,15 +11,14 @@ import numpy as np
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import data_facts
 from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.layout import BEST_FOLDER
 from distrecvae.metrics import METRICS
 from distrecvae.runs.trial import best_model
-from distrecvae.saved import model as checkpoint
+from distrecvae.saved.model import save_model
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.ledger import TrialRecord
 from distrecvae.training import registry
 from distrecvae.training.device import usable_device
-
-BEST_FOLDER = checkpoint.BEST_FOLDER
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def publish_best(
             "gain_valid": gain(best.valid, published.valid),
             "gain_test": gain(best.test, published.test),
         }
-    checkpoint.save_model(
+    save_model(
         folder / BEST_FOLDER,
         model=model,
         config=registry.config_from_dict(model, record.config),

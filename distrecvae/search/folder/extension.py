@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.errors import ResultsError
+from distrecvae.layout import SEARCH_FILE
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.folder import tables as results
+from distrecvae.search.folder.description import FINISHED, read_description
+from distrecvae.search.folder.tables import read_trials
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -22,11 +24,11 @@ def begun_search(folder: Path, given: Mapping[str, Any]) -> tuple[SearchConfig, 
         ResultsError: there is no search, or it is over and has no time for more trials.
         ConfigError: a setting breaks its rule.
     """
-    described = results.read_description(folder, remedy="give --extend the results folder of a search")
+    described = read_description(folder, remedy="give --extend the results folder of a search")
     begun = described["settings"]
-    source = str(folder / results.DESCRIPTION_FILE)
+    source = str(folder / SEARCH_FILE)
     config = SearchConfig.from_mapping({**begun, **given}, source=source)
-    finished, elapsed_s = described["status"] == results.FINISHED, float(described["elapsed_s"])
+    finished, elapsed_s = described["status"] == FINISHED, float(described["elapsed_s"])
     if finished and config.trials > begun["trials"] and spent(config, elapsed_s):
         raise ResultsError(
             f"{folder} has used up its time budget of {config.time_budget_s:g} s; give a longer --time-budget, too"
@@ -36,12 +38,12 @@ def begun_search(folder: Path, given: Mapping[str, Any]) -> tuple[SearchConfig, 
 
 def nothing_left(described: Mapping[str, Any], config: SearchConfig, folder: Path) -> bool:
     """Tell whether a search that goes on is over already: it has a model, and all of its trials or no time for more."""
-    if described["status"] != results.FINISHED or config.trials != described["settings"]["trials"]:
+    if described["status"] != FINISHED or config.trials != described["settings"]["trials"]:
         return False
     if spent(config, float(described["elapsed_s"])):
         return True
     try:
-        return len(results.read_trials(folder)) >= config.trials
+        return len(read_trials(folder)) >= config.trials
     except (OSError, ValueError):
         return True  # what is known of it is its summary
 

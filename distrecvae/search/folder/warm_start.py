@@ -10,7 +10,8 @@ from typing import Any
 from distrecvae.errors import ResultsError
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.study import CONFIG_KEY, read_study_trials
-from distrecvae.search.folder import tables as results
+from distrecvae.search.folder.description import read_description
+from distrecvae.search.folder.tables import read_rows
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -65,14 +66,14 @@ def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
         ResultsError: there is no search, it is another model's, or none of its trials has a score.
     """
     folder = Path(source)
-    described = results.read_description(folder, remedy="give --warm-start the results folder of a search")
+    described = read_description(folder, remedy="give --warm-start the results folder of a search")
     model = described["settings"]["model"]
     if model != space.model:
         raise ResultsError(
             f"{source} is a search of {model}, this one is of {space.model}; --warm-start takes the same model's"
         )
     try:
-        rows = [row for row in results.read_rows(folder) if row["score"]]
+        rows = [row for row in read_rows(folder) if row["score"]]
     except (OSError, ValueError) as error:
         raise ResultsError(f"{source}: its trials cannot be read ({error}); give another search") from None
     if not rows:

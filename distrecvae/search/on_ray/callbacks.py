@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback, PlacementGroupFactory
@@ -12,6 +13,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from distrecvae.layout import trial_folder
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.ledger import Status
 from distrecvae.search.on_ray.interruption import StopSearch
@@ -119,7 +121,7 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
             else:
                 reason = (
                     f"its process died {trial.num_failures} times at the same place (when memory runs out the system"
-                    f" kills it); see trials/{number:05d} and Ray's logs"
+                    f" kills it); see {trial_folder(Path(), number)} and Ray's logs"
                 )
                 self._conductor.failed(number, Status.FAILED, reason)
         self._ended.append(trial)

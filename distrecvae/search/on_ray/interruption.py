@@ -13,9 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
+
+from distrecvae.signals import INTERRUPTED, STOPPING, handled, to_hear
 
 GRACE_S = 10.0
 """After a signal the search ends by itself within this time, or is ended: a call into a Ray that is gone lasts 60 s."""
@@ -27,10 +29,8 @@ ECHO_S = 1.0
 """SIGTERM so soon after the first signal is the same wish: `timeout`, `ray job stop` and parents that pass it on send
 it to a process and to its children or its group."""
 
-INTERRUPTED = 130
 _PATIENT_S = 1.0
 _LOOK_EVERY_S = 1.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSearch(BaseException):
@@ -109,16 +109,15 @@ class Interruption:
         os.set_blocking(write, False)
         self._watched = tuple(watched)
         self._closed.clear()
-        heard = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup
-        before = {number: signal.signal(number, self._note) for number in heard}
+        hearing = ExitStack()
+        hearing.enter_context(handled(self._note, to_hear()))
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         thread = threading.Thread(target=self._watch, args=(read,), name="interruption", daemon=True)
         thread.start()
 
         def undo() -> None:
             signal.set_wakeup_fd(wakeup)
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            hearing.close()
             self._closed.set()
             thread.join()
             os.close(read)
@@ -166,7 +165,7 @@ class Interruption:
         while not self._closed.is_set():
             ready, _, _ = select.select([signals], [], [], 0.2)
             for number in os.read(signals, 64) if ready else b"":
-                if number in _SIGNALS:
+                if number in STOPPING:
                     self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
             now = time.monotonic()
             if self._deadline is not None and now > self._deadline:

@@ -23,6 +23,7 @@ from distrecvae.search.on_ray.trainable import shared_arrays
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, device_facts
 from distrecvae.training.entry import Common
+from distrecvae.words import one_line
 
 ANSWER_S = 10.0
 """How long a cluster's address may take to accept a connection."""
@@ -159,7 +160,7 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
                 address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
             )
     except (ConnectionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise ResourceError(
             f"--address {where}: no Ray cluster answers there ({reason}); start one or leave it out"
         ) from error

@@ -16,6 +16,7 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.on_ray.session import Slots, ray_session, require_store, slots_for
 from distrecvae.search.on_ray.shared_folder import require_shared
 from distrecvae.training.device import usable_device, use_threads
+from distrecvae.words import one_line
 
 STOP_FILE = ".stop"
 """Laid into the folder of all seeds by a driver that was asked to stop; workers look for it after each cycle."""
@@ -90,7 +91,7 @@ def _wait(waiting: dict[Any, int], stop: Path, look: Callable[[], bool]) -> bool
             try:
                 ended, trouble = ray.get(reference)
             except ray.exceptions.RayError as error:
-                reason = " ".join(str(error).split())[:200]
+                reason = one_line(error)
                 raise ResourceError(
                     f"seed {seed}: its process died more than {RESTARTS} times ({reason});"
                     " lower what it takes, then go on with --resume"

@@ -30,6 +30,7 @@ from distrecvae.training.device import (
     use_threads,
 )
 from distrecvae.training.entry import CommonArrays
+from distrecvae.words import one_line
 
 FAILURE = "failure"
 """Key of a report that ends a trial without a result: the status; `reason` says why."""
@@ -89,11 +90,11 @@ def trainable(
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
     except OUT_OF_MEMORY as error:
-        tune.report({FAILURE: str(Status.FAILED), "reason": f"out of memory: {_one_line(error)}"})
+        tune.report({FAILURE: str(Status.FAILED), "reason": f"out of memory: {one_line(error)}"})
     except DistrecvaeError as error:
         tune.report({FAILURE: str(Status.FAILED), "reason": str(error)})
     except Exception as error:
-        reason = f"{type(error).__name__}: {_one_line(error)}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         with suppress(OSError):
             folder = Path(task.folder)
             write_text(folder / "error.txt", traceback.format_exc())
@@ -113,7 +114,3 @@ class _Told:
         if time.monotonic() - self._told_at >= SHARE_EVERY_S:
             self._told_at = time.monotonic()
             tune.report({SHARE: share})
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -14,6 +14,7 @@ from distrecvae.search.on_ray.session import Cluster, Slots, dataset_bytes, fitt
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, require_room
+from distrecvae.words import counted, mib
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Plan:
     def headline(self) -> str:
         """Return one line for the start of a search."""
         gpus = f" and {self.slots.gpus:g} GPU" if self.slots.gpus else ""
-        trials = _counted(self.config.trials, "trial", "trials")
-        passes = _counted(self.trial_passes, "pass", "passes")
+        trials = counted(self.config.trials, "trial", "trials")
+        passes = counted(self.trial_passes, "pass", "passes")
         return (
             f"Searching {self.config.model} on {self.sizes}: {trials} of at most {passes},"
             f" {self.slots.concurrent} at once, each on {self.slots.cpus} CPU{gpus}."
@@ -91,8 +92,8 @@ class Plan:
             ("budget", f"at most {self.config.trials * self.trial_passes} passes in all"),
             ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
             ("chosen by", f"valid/{self.config.metric}"),
-            ("memory", f"{self._shared()}, about {_mib(self.trial_bytes)} a trial"),
-            ("storage", f"at most about {_mib(self.storage_bytes)}"),
+            ("memory", f"{self._shared()}, about {mib(self.trial_bytes)} a trial"),
+            ("storage", f"at most about {mib(self.storage_bytes)}"),
         ]
         rows += [("note", remark)] if (remark := self.remark()) else []
         lines = [f"{name:<12}{value}" for name, value in rows]
@@ -102,15 +103,15 @@ class Plan:
         return "\n".join(lines)
 
     def _shared(self) -> str:
-        common = _mib(self.common_bytes)
+        common = mib(self.common_bytes)
         if self.lent:
-            return f"{_mib(self.shared_bytes)} shared a node ({common} of it computed once for all trials)"
+            return f"{mib(self.shared_bytes)} shared a node ({common} of it computed once for all trials)"
         if self.common_bytes:
             return (
-                f"{_mib(self.shared_bytes)} of data shared a node; {common} more that trials have in common do not fit"
+                f"{mib(self.shared_bytes)} of data shared a node; {common} more that trials have in common do not fit"
                 " Ray's object store, so that each computes its own"
             )
-        return f"{_mib(self.shared_bytes)} of data shared a node"
+        return f"{mib(self.shared_bytes)} of data shared a node"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able part for `search.json`."""
@@ -207,14 +208,6 @@ def check_memory(plan: Plan, cluster: Cluster) -> None:
     needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * at_once
     if not plan.slots.gpus and needed > cluster.memory_bytes:
         raise ResourceError(
-            f"{at_once} trials of about {_mib(plan.trial_bytes)} and {_mib(plan.shared_bytes)} of data"
-            f" need {_mib(needed)}, Ray has {_mib(cluster.memory_bytes)}; lower --concurrent or the model's sizes"
+            f"{at_once} trials of about {mib(plan.trial_bytes)} and {mib(plan.shared_bytes)} of data"
+            f" need {mib(needed)}, Ray has {mib(cluster.memory_bytes)}; lower --concurrent or the model's sizes"
         )
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:,.0f} MiB"

@@ -12,11 +12,11 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from distrecvae.errors import ResultsError
-from distrecvae.saved.model import METRICS_FILE
+from distrecvae.layout import BEST_FOLDER, COMPARISON_FILE, METRICS_FILE, SEARCH_FILE
 from distrecvae.search.core.ledger import Status
 from distrecvae.search.core.study import CONFIG_KEY, read_study_trials
-from distrecvae.search.folder import tables as results
-from distrecvae.search.folder.best import BEST_FOLDER
+from distrecvae.search.folder.description import FINISHED, read_description
+from distrecvae.search.folder.tables import read_history, read_rows
 from distrecvae.search.space.scalars import Scalar
 from distrecvae.search.space.space import SearchSpace
 
@@ -114,15 +114,15 @@ def read_results(folder: Path) -> SearchResults:
     Raises:
         ResultsError: there is no search, it has no trial yet, or a file is damaged.
     """
-    if not (folder / results.DESCRIPTION_FILE).exists() and (folder / "compare.json").exists():
+    if not (folder / SEARCH_FILE).exists() and (folder / COMPARISON_FILE).exists():
         raise ResultsError(
             f"{folder} holds a comparison; give the folder of one of its searches, {folder}/MODEL"
         )
-    description = results.read_description(folder, remedy="give the results folder of a search")
+    description = read_description(folder, remedy="give the results folder of a search")
     space = SearchSpace.from_dict(description["space"])
     metric = description["settings"]["metric"]
     try:
-        table, history = results.read_rows(folder), results.read_history(folder)
+        table, history = read_rows(folder), read_history(folder)
     except FileNotFoundError:
         raise ResultsError(f"{folder} has no trial yet; wait until a trial has reported") from None
     except (OSError, ValueError) as error:
@@ -189,7 +189,7 @@ def _clock(
 
 def _published(folder: Path, description: Mapping[str, Any]) -> Mapping[str, Any] | None:
     # A search that goes on has the model of its earlier end in best/: its scores are not this search's yet.
-    if description["status"] != results.FINISHED:
+    if description["status"] != FINISHED:
         return None
     try:
         metrics = json.loads((folder / BEST_FOLDER / METRICS_FILE).read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from distrecvae.files import write_text
+from distrecvae.layout import REPORT_FILE
 from distrecvae.search.core.study import CONFIG_KEY
 from distrecvae.search.report import figures as draw
 from distrecvae.search.report import parameter_figures as draw_parameters
@@ -20,7 +21,6 @@ from distrecvae.search.report import words
 from distrecvae.search.report.axes import axes, triangles
 from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.importance import FEWEST_TRIALS, N_SHUFFLES, Importance, importances
-from distrecvae.search.summary import REPORT_FILE
 from distrecvae.training import registry
 
 _MOST_LISTED = 10

@@ -11,12 +11,12 @@ from typing import Any
 
 from distrecvae.metrics import METRICS, TITLES
 from distrecvae.search.core.ledger import Status
-from distrecvae.search.folder import tables as files
+from distrecvae.search.folder.description import FINISHED, RUNNING
 from distrecvae.search.folder.warm_start import WarmStart
 from distrecvae.search.report.axes import label_of
 from distrecvae.search.report.data import SearchResults, Trial
 from distrecvae.search.summary import START_WORDS
-from distrecvae.search.watchers.progress import duration
+from distrecvae.words import duration
 
 BAD = (Status.DIVERGED, Status.FAILED)
 
@@ -42,7 +42,7 @@ def verdict(results: SearchResults) -> list[str]:
     if scores is None:
         first = results.trials[0].score
         beside = "" if first is None or best.number == 0 else f", the {start} configuration has {first:.4f}"
-        state = "is running" if results.description["status"] == files.RUNNING else "was interrupted"
+        state = "is running" if results.description["status"] == RUNNING else "was interrupted"
         over = (
             f"The search {state}"
             if _goes_on(results)
@@ -209,7 +209,7 @@ def paragraph(text: str, kind: str = "") -> str:
 
 def _goes_on(results: SearchResults) -> bool:
     ended = all(trial.status is not Status.RUNNING for trial in results.trials)
-    finished = results.description["status"] == files.FINISHED
+    finished = results.description["status"] == FINISHED
     return not finished and not (ended and len(results.trials) >= results.settings["trials"])
 
 

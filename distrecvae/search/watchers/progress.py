@@ -12,20 +12,11 @@ from rich.text import Text
 
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+from distrecvae.words import duration
 
 REFRESH_S = 0.5
 PLAIN_EVERY_S = 30.0
 MOST_ROWS = 12
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people write them: 42 s, 3 min 05 s, 2 h 10 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 class Progress:

@@ -17,6 +17,7 @@ from distrecvae.errors import ConfigError
 from distrecvae.search.core.config import JOURNAL
 from distrecvae.search.core.ledger import Ledger, TrialRecord
 from distrecvae.search.core.study import CONFIG_KEY, STUDY_FILE, cut_torn_line, quiet
+from distrecvae.words import first_line
 
 SEARCH_KEY, NUMBER_KEY = "distrecvae.search", "trial"
 """User attributes: of the study, whose copy it is; of a trial, its number in the search. Optuna counts as they end."""
@@ -113,7 +114,7 @@ def _database_file(url: str) -> str | None:
             f"--storage {scheme}: needs the module {error.name}, which is not installed; install its package"
         ) from None
     except (ArgumentError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(
             f"--storage {scheme}:... is no database's URL ({reason}); write sqlite:///study.db"
         ) from None

@@ -15,6 +15,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from distrecvae.layout import trial_folder
 from distrecvae.metrics import METRICS
 from distrecvae.search.core.ledger import Status, TrialRecord
 from distrecvae.search.space.scalars import Scalar, is_number
@@ -38,9 +39,7 @@ class EventFiles:
         """Open the trial's event file with its hyperparameters and whatever it reported before."""
         if (old := self._writers.pop(record.number, None)) is not None:
             old.close()
-        writer = self._writers[record.number] = _fresh_writer(
-            self._folder / "trials" / f"{record.number:05d}"
-        )
+        writer = self._writers[record.number] = _fresh_writer(trial_folder(self._folder, record.number))
         if record.number == 0:
             # TensorBoard takes the description from any one run; a file of its own would be an empty run in its lists.
             _add(writer, self._description(), step=0)

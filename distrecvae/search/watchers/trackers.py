@@ -15,6 +15,7 @@ from distrecvae.search.core.config import LOGGERS, SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.watchers.study_copy import StudyCopy, require_storage
+from distrecvae.words import first_line
 
 
 class Logger(Watcher, Protocol):
@@ -131,8 +132,7 @@ class Tolerant:
             action()
         except Exception as error:
             self._failed = True
-            reason = (str(error).splitlines() or [""])[0]
             self._tell(
-                f"{self._name} failed and is told nothing more ({type(error).__name__}: {reason});"
+                f"{self._name} failed and is told nothing more ({type(error).__name__}: {first_line(error)});"
                 " all is in the results folder"
             )

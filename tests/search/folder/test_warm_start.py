@@ -11,7 +11,7 @@ import pytest
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.folder import tables as results
+from distrecvae.search.folder.tables import read_rows
 from distrecvae.search.folder.warm_start import WarmStart, read_warm_start, warm_start_of
 from distrecvae.search.space.space import SearchSpace
 from tests.search.reported import make_search
@@ -118,6 +118,6 @@ def test_other_models_and_folders_without_scores_are_refused(tmp_path: Path, ear
         raise RuntimeError("no memory")
 
     make_search(tmp_path / "failed", space=SPACE, curve=failing, trials=2)
-    assert results.read_rows(tmp_path / "failed")[0]["score"] is None
+    assert read_rows(tmp_path / "failed")[0]["score"] is None
     with pytest.raises(ResultsError, match=r"no trial of .*failed has a score; leave out --warm-start"):
         read_warm_start(str(tmp_path / "failed"), SPACE, 5)

@@ -19,7 +19,7 @@ from distrecvae.kernels.multinomial import Multinomial
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.recvae import RecVAEConfig, kl_divergence
 from distrecvae.precisions import PRECISIONS, Precision
-from distrecvae.saved import model as checkpoint
+from distrecvae.saved.tensors import load_state, save_state
 from distrecvae.training import registry
 from distrecvae.training.schemes import graphs, update
 from distrecvae.training.schemes.alternating import AlternatingTrainer
@@ -105,9 +105,9 @@ def test_a_saved_and_loaded_trainer_goes_on_bit_for_bit(
     half = fresh()
     half.step()
     half.step()
-    checkpoint.save_state(tmp_path / "state", half.state_dict(), {})
+    save_state(tmp_path / "state", half.state_dict(), {})
     resumed = fresh()
-    resumed.load_state_dict(checkpoint.load_state(tmp_path / "state")[0])
+    resumed.load_state_dict(load_state(tmp_path / "state")[0])
     resumed.step()
     assert resumed.step() == losses
     assert resumed.cycle == 4
@@ -119,17 +119,16 @@ def test_a_new_process_goes_on_bit_for_bit(precision: Precision, tmp_path: Path)
     script = """
 import sys
 from pathlib import Path
-from distrecvae.saved import model as checkpoint
 from distrecvae.training.schemes.alternating import AlternatingTrainer
 from tests.training.schemes.test_alternating import SMALL, random_train
 precision, begun, *paths = sys.argv[1:]
 trainer = AlternatingTrainer(SMALL, random_train(), seed=3, precision=precision)
 if begun != "-":
-    trainer.load_state_dict(checkpoint.load_state(Path(begun))[0])
+    trainer.load_state_dict(load_state(Path(begun))[0])
 for path in paths:
     trainer.step()
     trainer.step()
-    checkpoint.save_state(Path(path), trainer.state_dict(), {})
+    save_state(Path(path), trainer.state_dict(), {})
 """
     root = ROOT
     half, whole, resumed = (str(tmp_path / name) for name in ("half", "whole", "resumed"))
@@ -140,7 +139,7 @@ for path in paths:
             cwd=root,
             env={"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
         )
-    expected, found = (checkpoint.load_state(Path(path))[0] for path in (whole, resumed))
+    expected, found = (load_state(Path(path))[0] for path in (whole, resumed))
     assert int(found["cycle"]) == 4
     assert equal_states(found, expected)
 

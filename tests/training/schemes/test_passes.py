@@ -15,7 +15,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError, DivergedError
 from distrecvae.evaluation import evaluate
 from distrecvae.precisions import PRECISIONS, Precision
-from distrecvae.saved import model as checkpoint
+from distrecvae.saved.tensors import load_state, save_state
 from distrecvae.training import registry
 from distrecvae.training.trainer import Trainer
 from tests import ROOT
@@ -69,11 +69,11 @@ def train_on(begun: str, *folders: str) -> None:
             name = f"{model}-{precision}"
             trainer = new_trainer(model, random_train(), precision, **RESUMED.get(model, {}))
             if begun != "-":
-                trainer.load_state_dict(checkpoint.load_state(Path(begun) / name)[0])
+                trainer.load_state_dict(load_state(Path(begun) / name)[0])
             for folder in folders:
                 trainer.step()
                 trainer.step()
-                checkpoint.save_state(Path(folder) / name, trainer.state_dict(), {})
+                save_state(Path(folder) / name, trainer.state_dict(), {})
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,7 @@ def whole_and_resumed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, P
 def test_a_new_process_goes_on_bit_for_bit(
     model: str, precision: Precision, whole_and_resumed: tuple[Path, Path]
 ) -> None:
-    expected, found = (
-        checkpoint.load_state(folder / f"{model}-{precision}")[0] for folder in whole_and_resumed
-    )
+    expected, found = (load_state(folder / f"{model}-{precision}")[0] for folder in whole_and_resumed)
     assert int(found["cycle"]) == 4
     assert equal_states(found, expected)
 

@@ -1,0 +1,24 @@
+"""Names the files and folders of results folders that more than one room knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RUN_FILE, SEARCH_FILE, COMPARISON_FILE = "run.json", "search.json", "compare.json"
+"""What makes a folder that of a training run, of a search, of a comparison."""
+
+BEST_FOLDER = "best"
+"""Where a results folder, of a training run or of a search, has its model."""
+
+CONFIG_FILE, METRICS_FILE = "config.json", "metrics.json"
+"""In a model's folder: its settings and its scores. All seeds' scores together lie in one like the latter."""
+
+STATE_FILE = "state.safetensors"
+"""What a run, or a trial, goes on from."""
+
+REPORT_FILE, SUMMARY_FILE = "report.html", "summary.txt"
+
+
+def trial_folder(results: Path, number: int) -> Path:
+    """Return where the trial of that number lies in a search's folder."""
+    return results / "trials" / f"{number:05d}"

@@ -1,0 +1,96 @@
+"""Writes named tensors to one file with JSON in its header, and reads back only what it wrote itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from distrecvae.errors import CheckpointError
+from distrecvae.files import replacing
+from distrecvae.words import first_line
+
+FORMAT = 1
+_HEADER = "distrecvae"
+
+
+def save_state(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write named tensors and JSON-able `metadata` to one file, atomically, with a checksum of the tensors.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    flat = {name: value.contiguous() for name, value in tensors.items()}
+    document = {"format": FORMAT, "crc32": _checksum(flat), "metadata": dict(metadata)}
+    header = {_HEADER: json.dumps(document, allow_nan=False)}
+    with replacing(path) as temporary:
+        try:
+            save_file(flat, temporary, metadata=header)
+        except SafetensorError as error:
+            # The library puts the system's error into words.
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
+
+
+def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the tensors (on the CPU) and the metadata that `save_state` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(_HEADER)
+            if header is None:
+                raise CheckpointError(f"{path} was not written by distrecvae; give a file that it wrote")
+            document = json.loads(header)
+            if document["format"] != FORMAT:
+                raise CheckpointError(
+                    f"{path} has format {document['format']}; {FORMAT} is read: use the version that wrote it"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if document.get("crc32", (found := _checksum(tensors))) != found:
+            raise CheckpointError(f"{path} is damaged (its checksum is wrong); restore it or train again")
+        return tensors, document["metadata"]
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist; give the path of a saved state or model") from None
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({first_line(error)}); restore it or train again") from None
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
+    """Return the CRC-32 of all bytes, tensors by name: a flipped bit would go on as if nothing were."""
+    crc = 0
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().reshape(-1)
+        crc = zlib.crc32(value.view(torch.uint8).numpy().data, zlib.crc32(name.encode(), crc))
+    return crc
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file of a model folder.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path} does not exist; give a folder that `distrecvae train` or a search wrote"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({first_line(error)}); restore it or train again") from None
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path} is damaged (not a JSON object); restore it or train again")
+    return document

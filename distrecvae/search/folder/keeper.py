@@ -1,0 +1,40 @@
+"""Keeps the state files that a search still needs, and removes the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distrecvae.files import remove_leftovers
+from distrecvae.layout import STATE_FILE, trial_folder
+from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+
+
+class Keeper:
+    """Removes the state files of ended trials, but for the best one's and the first one's; a watcher."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        self._folder, self._ledger = folder, ledger
+        self._held = set(ledger.records)
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial under way may have a state file."""
+        self._held.add(record.number)
+
+    def reported(self, record: TrialRecord) -> None:
+        """Nothing to remove."""
+
+    def ended(self, record: TrialRecord) -> None:  # noqa: ARG002
+        """Remove what this trial's end has made superfluous."""
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove every state file that is not needed any more, and what writers that were killed left beside it."""
+        best = self._ledger.best()
+        for number in sorted(self._held):
+            if self._ledger.records[number].status is Status.RUNNING:
+                continue
+            folder = trial_folder(self._folder, number)
+            remove_leftovers(folder)
+            if number != 0 and (best is None or number != best.number):
+                (folder / STATE_FILE).unlink(missing_ok=True)
+                self._held.discard(number)
