@@ -19,7 +19,7 @@ from distrecvae.signals import handled
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
     from distrecvae.runs.training_run import Run, RunSettings
-    from distrecvae.search.on_ray.session import Slots
+    from distrecvae.search.planning.resources import Slots
 
 SHARE_EVERY_S = 10.0
 """Seconds between two lines on the share of a long step that is done, where there is no terminal."""

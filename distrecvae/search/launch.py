@@ -23,10 +23,11 @@ from distrecvae.search.course import Outcome, conduct
 from distrecvae.search.folder.description import check_same, describe, read_description, write_description
 from distrecvae.search.folder.extension import nothing_left
 from distrecvae.search.folder.warm_start import warm_start_of
-from distrecvae.search.on_ray import session as driver
 from distrecvae.search.on_ray.interruption import Interruption
+from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
 from distrecvae.search.on_ray.shared_folder import require_shared
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
+from distrecvae.search.planning.resources import slots_for
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
 from distrecvae.training import registry
@@ -54,7 +55,7 @@ def search(
     console: Console,
     verbose: bool,
     command: str,
-    session: driver.Session | None = None,
+    session: Session | None = None,
     space: SearchSpace | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one in `folder`.
@@ -94,12 +95,12 @@ def search(
         if session is None:
             stop = Interruption()
             held.callback(stop.over)
-            cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
-            session = driver.Session(cluster, split, stop)
+            cluster = held.enter_context(ray_session(config.address, verbose=verbose))
+            session = Session(cluster, split, stop)
         begun_in = None if described is None else described["plan"]["precision"]
         plan = plan_search(config, space, session, begun_in, tell=console.print)
         # The plan may have waited for a node.
-        cluster = driver.living_nodes(joined=True) if config.elastic else session.cluster
+        cluster = living_nodes(joined=True) if config.elastic else session.cluster
         check_memory(plan, cluster)
         require_shared(folder)
         if described is None:
@@ -123,16 +124,16 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchS
     config = one_trial_without_parameters(config, space)
     warm = warm_start_of(config, space, None)
     split = load_split(config, folder)
-    with driver.ray_session(config.address, verbose=verbose) as cluster:
-        driver.slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
-        text = plan_search(config, space, driver.Session(cluster, split)).text()
+    with ray_session(config.address, verbose=verbose) as cluster:
+        slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
+        text = plan_search(config, space, Session(cluster, split)).text()
     return text if warm is None else f"{text}\n\n{warm.text()}"
 
 
 def plan_search(
     config: SearchConfig,
     space: SearchSpace,
-    session: driver.Session,
+    session: Session,
     begun_in: Precision | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Plan:
@@ -145,8 +146,8 @@ def plan_search(
         begun_in: the precision of a search that goes on.
         tell: is told where the plan has to wait for a node.
     """
-    slots = driver.slots_for(config, session.cluster)
-    facts = driver.survey(slots, session.cluster, tell)
+    slots = slots_for(config, session.cluster)
+    facts = survey(slots, session.cluster, tell)
     if begun_in is not None:
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)

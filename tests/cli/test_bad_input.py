@@ -20,14 +20,15 @@ import torch
 from distrecvae import files
 from distrecvae.cli import main
 from distrecvae.data.io import save_dataset
+from distrecvae.data.shared import shared_arrays
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.files import exclusive
 from distrecvae.saved import tensors
-from distrecvae.search import launch as run
+from distrecvae.search import launch
+from distrecvae.search.comparison import comparison
 from distrecvae.search.core.ledger import HISTORY_FILE
-from distrecvae.search.on_ray import session as driver
-from distrecvae.search.on_ray import trainable, tuning
-from distrecvae.search.on_ray.session import Cluster
+from distrecvae.search.on_ray import session, trainable, tuning
+from distrecvae.search.planning.resources import Cluster
 
 Given = Callable[[Path, pytest.MonkeyPatch], object]
 SMALL = ["--set", "hidden_dim=8", "--set", "latent_dim=4", "--threads", "1"]
@@ -59,13 +60,14 @@ def without_ray(patch: pytest.MonkeyPatch, cluster: Cluster | None = None) -> No
     """Let searches get as far as their first trial on this cluster, with no Ray behind it."""
 
     @contextmanager
-    def session(address: str | None, *, verbose: bool = False) -> Iterator[Cluster]:
+    def no_ray(address: str | None, *, verbose: bool = False) -> Iterator[Cluster]:
         yield cluster or Cluster(((2.0, 0.0),), GIB, 8 * GIB)
 
-    patch.setattr(driver, "ray_session", session)
-    patch.setattr(driver, "lend", lambda *_: None)
-    patch.setattr(driver.Session, "common", lambda *_: None)
-    patch.setattr(run, "require_shared", lambda *_: None)
+    for module in (launch, comparison):
+        patch.setattr(module, "ray_session", no_ray)
+    patch.setattr(session, "lend", lambda *_: None)
+    patch.setattr(session.Session, "common", lambda *_: None)
+    patch.setattr(launch, "require_shared", lambda *_: None)
     patch.setattr(tuning, "run_trials", lambda *_, stop, **__: stop._ask("no trial is run", 60))
 
 
@@ -528,7 +530,7 @@ def test_a_trial_without_memory_fails_alone_and_says_why(
         "metric": "valid/ndcg_100",
         "folder": str(tmp_path / "trials/00003"),
     }
-    trainable.trainable({"task": task}, trainable.shared_arrays(split), None, threads=1, gpus=0)
+    trainable.trainable({"task": task}, shared_arrays(split), None, threads=1, gpus=0)
     assert reports == [{"failure": "failed", "reason": "out of memory: no room"}]
 
 
@@ -558,7 +560,7 @@ def test_a_command_that_is_terminated_ends_as_by_ctrl_c(
     monkeypatch.chdir(tmp_path / "here")
     before = _content(tmp_path / "here")
     without_ray(monkeypatch)
-    monkeypatch.setattr(driver, "survey", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(session, "survey", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as stopped:
         main(search(*OUT))
     assert stopped.value.code == 130

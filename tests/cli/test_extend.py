@@ -17,8 +17,7 @@ from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.runs.trial import run_trial
 from distrecvae.search.core.conductor import Conductor
-from distrecvae.search.on_ray import session as driver
-from distrecvae.search.on_ray import tuning
+from distrecvae.search.on_ray import session, tuning
 from tests.cli.test_bad_input import RATE, without_ray
 
 TIMES = ["duration_s", "train_s", "evaluate_s"]
@@ -40,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "space.yaml").write_text(RATE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     without_ray(monkeypatch)
-    monkeypatch.setattr(driver, "lend", lambda split, _: split)
+    monkeypatch.setattr(session, "lend", lambda split, _: split)
     monkeypatch.setattr(tuning, "run_trials", run_here)
     monkeypatch.setattr("distrecvae.search.course._report", lambda _: "")  # seconds; test_report.py has it
     return tmp_path

@@ -9,7 +9,7 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
 from distrecvae.search.core.conductor import Conductor
-from distrecvae.search.on_ray.callbacks import ConductedCallback, number_of
+from distrecvae.search.on_ray.callbacks import ConductorCallback, number_of
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
 
@@ -32,7 +32,7 @@ def ended_trial(conductor: Conductor) -> Any:
 
 def test_tune_keeps_little_of_a_trial_that_has_ended(tmp_path: Path) -> None:
     conductor = open_conductor(tmp_path, toy_search_config(scheduler="none"))
-    callback = ConductedCallback(conductor, lambda: None, lambda _: None)
+    callback = ConductorCallback(conductor, lambda: None, lambda _: None)
     ended = [ended_trial(conductor) for _ in range(2)]
     for trial in ended:
         callback.on_trial_complete(0, ended, trial)

@@ -17,6 +17,7 @@ from rich.console import Console
 from distrecvae.data.dataset import Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import load_dataset
+from distrecvae.data.shared import SharedData, dataset_bytes, from_shared
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import evaluate
 from distrecvae.kernels import item_weights
@@ -26,10 +27,11 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import HISTORY_FILE, Ledger
 from distrecvae.search.folder.description import read_description
 from distrecvae.search.launch import load_space, plan_search, search
-from distrecvae.search.on_ray import session as driver
-from distrecvae.search.on_ray.callbacks import ConductedScheduler
-from distrecvae.search.on_ray.trainable import SHARE, SharedData, from_shared
+from distrecvae.search.on_ray.callbacks import ConductorScheduler
+from distrecvae.search.on_ray.session import Session, ray_session
+from distrecvae.search.on_ray.trainable import SHARE
 from distrecvae.search.planning.plan import Plan
+from distrecvae.search.planning.resources import Cluster
 from distrecvae.search.watchers.progress import PLAIN_EVERY_S, Progress
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
@@ -41,9 +43,9 @@ SPLIT = synthetic_split(n_users=300, n_items=100, seed=1)
 WITH_COMMON = [model for model in registry.models() if registry.common_of(model) is not None]
 
 
-def session(object_store_bytes: int) -> driver.Session:
-    cluster = driver.Cluster(nodes=((2.0, 0.0),), object_store_bytes=object_store_bytes, memory_bytes=8 << 30)
-    return driver.Session(cluster, SPLIT)
+def session(object_store_bytes: int) -> Session:
+    cluster = Cluster(nodes=((2.0, 0.0),), object_store_bytes=object_store_bytes, memory_bytes=8 << 30)
+    return Session(cluster, SPLIT)
 
 
 class Counted:
@@ -74,8 +76,8 @@ def test_searches_of_two_models_compute_it_once_and_their_trials_use_it(
     monkeypatch.setenv("RAY_TMPDIR", str(ray_folder()))
     data = site.folder / "data"
     counted = Counted()
-    with driver.ray_session(None) as cluster:
-        shared = driver.Session(cluster, load_dataset(data))
+    with ray_session(None) as cluster:
+        shared = Session(cluster, load_dataset(data))
         monkeypatch.setattr(item_weights, "gram_matrix", counted)
         for model in ("ease", "slim"):
             config = SearchConfig(data=str(data), model=model, trials=3, cpus_per_trial=1, gpus_per_trial=0)
@@ -122,8 +124,8 @@ class Borrower:
 def test_workers_read_it_where_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(ray_folder()))
     large = synthetic_split(n_users=300, n_items=5000, seed=1)
-    with driver.ray_session(None) as cluster:
-        shared = driver.Session(cluster, large)
+    with ray_session(None) as cluster:
+        shared = Session(cluster, large)
         borrowers = [ray.remote(num_cpus=0.1)(Borrower).remote() for _ in range(2)]
         found = ray.get([b.read.remote(shared.common("ease"), shared.data) for b in borrowers])
     size = item_weights.gram_arrays_bytes(large.train)
@@ -180,7 +182,7 @@ def test_the_share_of_a_long_step_is_shown_and_not_written_down(tmp_path: Path) 
     task = conductor.next_task()
     assert task is not None
     written = (tmp_path / HISTORY_FILE).read_bytes()
-    scheduler = ConductedScheduler(conductor)
+    scheduler = ConductorScheduler(conductor)
     trial = SimpleNamespace(config={"task": task.to_dict()}, run_metadata=SimpleNamespace())
     assert scheduler.on_trial_result(None, trial, {SHARE: 0.42, "time_total_s": 1.0}) == "CONTINUE"
     assert (tmp_path / HISTORY_FILE).read_bytes() == written
@@ -199,14 +201,14 @@ def test_the_share_of_a_long_step_is_shown_and_not_written_down(tmp_path: Path) 
     assert shown.getvalue().count("solved") == 1
 
 
-def plan_text(session: driver.Session, model: str) -> tuple[Plan, str]:
+def plan_text(session: Session, model: str) -> tuple[Plan, str]:
     config = SearchConfig(data="data", model=model, gpus_per_trial=0)
     plan = plan_search(config, load_space(config), session)
     return plan, plan.text()
 
 
 def test_the_plan_counts_it_where_it_is_lent_and_says_where_it_does_not_fit() -> None:
-    data, gram = driver.dataset_bytes(SPLIT), 4 * SPLIT.n_items**2
+    data, gram = dataset_bytes(SPLIT), 4 * SPLIT.n_items**2
     fitting, text = plan_text(session(data + gram), "ease")
     assert (fitting.shared_bytes, fitting.lent) == (data + gram, True)
     assert "of it computed once for all trials" in text

@@ -11,10 +11,11 @@ import ray
 
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.data.shared import SharedData, dataset_bytes, from_shared, shared_arrays
 from distrecvae.errors import ResourceError
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.on_ray import session as driver
-from distrecvae.search.on_ray.trainable import SharedData, from_shared, shared_arrays
+from distrecvae.search.on_ray.session import lend, ray_session
+from distrecvae.search.planning.resources import Cluster, Slots, slots_for
 from tests.search.conftest import ray_folder
 
 N_WORKERS = 3
@@ -64,10 +65,10 @@ class Reader:
 def test_workers_map_the_data_set_without_copying_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(ray_folder()))
     data = split(100_000)
-    size = driver.dataset_bytes(data)
+    size = dataset_bytes(data)
     assert size >= 200_000_000
-    with driver.ray_session(None) as cluster:
-        reference = driver.lend(data, cluster)
+    with ray_session(None) as cluster:
+        reference = lend(data, cluster)
         remote_reader = ray.remote(num_cpus=0.1)(Reader)
         workers = [remote_reader.remote() for _ in range(N_WORKERS)]
         own = ray.get([worker.read.remote(reference) for worker in workers])
@@ -80,24 +81,20 @@ def test_workers_map_the_data_set_without_copying_it(monkeypatch: pytest.MonkeyP
 
 def test_a_data_set_beyond_the_object_store_is_refused() -> None:
     # Ray would put it into files on disk, slowly and without a word.
-    small = driver.Cluster(nodes=((2.0, 0.0),), object_store_bytes=1_000_000, memory_bytes=10**9)
+    small = Cluster(nodes=((2.0, 0.0),), object_store_bytes=1_000_000, memory_bytes=10**9)
     with pytest.raises(ResourceError, match=r"object store has 1 MiB.*--shm-size"):
-        driver.lend(split(1000), small)
+        lend(split(1000), small)
 
 
 def test_slots_fill_every_node_and_respect_fractions() -> None:
-    cluster = driver.Cluster(nodes=((16.0, 2.0), (4.0, 0.0)), object_store_bytes=10**9, memory_bytes=10**10)
-    assert driver.slots_for(SearchConfig(), cluster) == driver.Slots(2, 1, 1.0), (
-        "a GPU each where there are GPUs"
-    )
-    assert driver.slots_for(SearchConfig(gpus_per_trial=0.25), cluster) == driver.Slots(8, 1, 0.25)
-    assert driver.slots_for(SearchConfig(gpus_per_trial=0, cpus_per_trial=2), cluster) == driver.Slots(
-        10, 2, 0
-    )
-    assert driver.slots_for(SearchConfig(gpus_per_trial=0, concurrent=3), cluster).concurrent == 3
-    assert driver.slots_for(SearchConfig(gpus_per_trial=0, trials=5), cluster).concurrent == 5
+    cluster = Cluster(nodes=((16.0, 2.0), (4.0, 0.0)), object_store_bytes=10**9, memory_bytes=10**10)
+    assert slots_for(SearchConfig(), cluster) == Slots(2, 1, 1.0), "a GPU each where there are GPUs"
+    assert slots_for(SearchConfig(gpus_per_trial=0.25), cluster) == Slots(8, 1, 0.25)
+    assert slots_for(SearchConfig(gpus_per_trial=0, cpus_per_trial=2), cluster) == Slots(10, 2, 0)
+    assert slots_for(SearchConfig(gpus_per_trial=0, concurrent=3), cluster).concurrent == 3
+    assert slots_for(SearchConfig(gpus_per_trial=0, trials=5), cluster).concurrent == 5
     with pytest.raises(ResourceError, match="no node has both"):
-        driver.slots_for(SearchConfig(gpus_per_trial=1, cpus_per_trial=17), cluster)
+        slots_for(SearchConfig(gpus_per_trial=1, cpus_per_trial=17), cluster)
 
 
 def test_the_shared_arrays_hold_no_test_user() -> None:

@@ -11,9 +11,10 @@ from distrecvae.runs.trial import TrialTask, run_trial
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status
-from distrecvae.search.folder.keeper import Keeper, Tables
-from distrecvae.search.on_ray.session import Slots
+from distrecvae.search.folder.keeper import Keeper
+from distrecvae.search.folder.tables import Tables
 from distrecvae.search.planning.plan import make_plan
+from distrecvae.search.planning.resources import Slots
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.watchers.tensorboard import EventFiles
 from distrecvae.training import registry

@@ -31,8 +31,8 @@ from distrecvae.search.launch import (
     plan_search,
     search,
 )
-from distrecvae.search.on_ray import session as driver
 from distrecvae.search.on_ray.interruption import Interruption
+from distrecvae.search.on_ray.session import Session, ray_session
 from distrecvae.search.planning.plan import Plan, check_memory
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import require_loggers
@@ -119,8 +119,8 @@ def plans_text(listed: Sequence[Entrant], *, folder: Path, verbose: bool) -> str
     """
     config = listed[0].config
     split = load_split(config, folder)
-    with driver.ray_session(config.address, verbose=verbose) as cluster:
-        plans = _plans(listed, driver.Session(cluster, split))
+    with ray_session(config.address, verbose=verbose) as cluster:
+        plans = _plans(listed, Session(cluster, split))
     return "\n\n".join(f"== {name}\n{plan.text()}" for name, plan in plans.items())
 
 
@@ -161,8 +161,8 @@ def compare(
             files.check_same(described, _shared_settings(config), split, folder)
         stop = Interruption()
         held.callback(stop.over)
-        cluster = held.enter_context(driver.ray_session(config.address, verbose=verbose))
-        session = driver.Session(cluster, split, stop)
+        cluster = held.enter_context(ray_session(config.address, verbose=verbose))
+        session = Session(cluster, split, stop)
         _plans(listed, session)
         if described is None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,7 @@ def compare(
     return Comparison(text, complete=True, without_score=tuple(without_score))
 
 
-def _plans(listed: Sequence[Entrant], session: driver.Session) -> dict[str, Plan]:
+def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
     """Return each search's plan, all of them checked: what cannot run is refused before anything starts."""
     plans = {}
     for entrant in listed:

@@ -13,8 +13,8 @@ from packaging.specifiers import SpecifierSet
 from distrecvae.errors import DistrecvaeError
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.doctor.machine import Machine, installed, this_machine
-from distrecvae.search.on_ray import session as driver
-from distrecvae.search.on_ray.session import Cluster, Slots
+from distrecvae.search.on_ray.session import on_every_node, ray_session, survey
+from distrecvae.search.planning.resources import Cluster, Slots, slots_for
 from distrecvae.training.device import DeviceFacts
 from distrecvae.words import gib
 
@@ -47,7 +47,7 @@ def examine(address: str | None) -> Iterator[Finding]:
     yield from of_versions(machine.python, *_asked_for())
     yield from of_machine(machine)
     try:
-        with driver.ray_session(address) as cluster:
+        with ray_session(address) as cluster:
             yield from _of_ray(machine, cluster, address)
     except DistrecvaeError as error:
         text, _, remedy = str(error).rpartition("; ")
@@ -65,14 +65,14 @@ def _of_ray(machine: Machine, cluster: Cluster, address: str | None) -> Iterator
         yield from of_store(machine, cluster.object_store_bytes)
         yield from of_cores(machine, cluster.cpus)
     else:
-        nodes = driver.on_every_node(this_machine)
+        nodes = on_every_node(this_machine)
         yield Finding("cluster", f"{len(nodes)} nodes, {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs")
         yield from of_nodes(machine, nodes)
     config = SearchConfig(address=address, trials=_MANY)
-    slots = driver.slots_for(config, cluster)
+    slots = slots_for(config, cluster)
     if address is None:
         yield from of_threads(machine, slots)
-    yield of_search(slots, driver.survey(slots, cluster))
+    yield of_search(slots, survey(slots, cluster))
 
 
 def of_machine(machine: Machine) -> Iterator[Finding]:

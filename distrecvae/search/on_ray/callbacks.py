@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Callback, PlacementGroupFactory
+from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -17,6 +16,7 @@ from distrecvae.layout import trial_folder
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.ledger import Status
 from distrecvae.search.on_ray.interruption import StopSearch
+from distrecvae.search.on_ray.ray_internals import forget, forgive
 from distrecvae.search.on_ray.trainable import FAILURE, SHARE, TROUBLE
 
 
@@ -36,7 +36,7 @@ def _ours() -> Iterator[None]:
         raise StopSearch(error) from None
 
 
-class ConductedSearcher(_Unpickled, Searcher):  # type: ignore[misc]
+class ConductorSearcher(_Unpickled, Searcher):  # type: ignore[misc]
     """Hands the conductor's trials to Tune."""
 
     def __init__(self, conductor: Conductor) -> None:
@@ -61,7 +61,7 @@ class ConductedSearcher(_Unpickled, Searcher):  # type: ignore[misc]
         """Nothing: the ledger is the state."""
 
 
-class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
+class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
     """Brings each report to the conductor and its decision back."""
 
     def __init__(self, conductor: Conductor) -> None:
@@ -87,13 +87,13 @@ class ConductedScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
                 over = self._conductor.heard(number, metrics)
                 if self._conductor.ledger.records[number].passes > known:
                     # Spot nodes may vanish any number of times under a long trial: what counts are deaths at one place.
-                    trial.run_metadata.num_failures = 0
+                    forgive(trial)
                 if not over:
                     return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         return TrialScheduler.STOP  # type: ignore[no-any-return]
 
 
-class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
+class ConductorCallback(_Unpickled, Callback):  # type: ignore[misc]
     """Tells the conductor of trials that ended by themselves, `lost` of a trial that is run again after its process or
     its node was lost, and `refresh` that time has passed."""
 
@@ -134,33 +134,10 @@ class ConductedCallback(_Unpickled, Callback):  # type: ignore[misc]
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
         """Tune went once around its loop: all that it does at a trial's end is done."""
         for trial in self._ended:
-            _forget(trial)
+            forget(trial)
         self._ended.clear()
         with _ours():
             self._refresh()
-
-
-def _forget(trial: Trial) -> None:
-    """Drop what Tune keeps of an ended trial to the end of the search and nobody reads: the ledger has it all.
-
-    That is statistics of every metric (60 kB), its task in four copies, its last result, an answer of its worker that
-    was never fetched. Its resources are the same for all trials. The object itself stays in Tune's lists, with its
-    number.
-    """
-    trial.run_metadata.metric_analysis.clear()
-    trial.run_metadata.metric_n_steps.clear()
-    trial.run_metadata.last_result = {}
-    trial.evaluated_params = {}
-    trial.config = trial._Trial__unresolved_config = {"task": {"number": number_of(trial)}}
-    trial._default_result_or_future = None
-    trial.placement_group_factory = _one_for_all(trial.placement_group_factory)
-    trial._default_placement_group_factory = trial.placement_group_factory
-
-
-@lru_cache(maxsize=1)
-def _one_for_all(resources: PlacementGroupFactory) -> PlacementGroupFactory:
-    """Return the first of equal ones."""
-    return resources
 
 
 # Tune adds its own keys to every result (time_total_s, node_ip, ...).

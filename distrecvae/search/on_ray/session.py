@@ -8,18 +8,18 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from math import floor
+from functools import cached_property
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distrecvae.data.dataset import Split
+from distrecvae.data.shared import dataset_bytes, shared_arrays
 from distrecvae.errors import ResourceError
-from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.on_ray.interruption import Interruption
-from distrecvae.search.on_ray.trainable import shared_arrays
+from distrecvae.search.on_ray.ray_internals import process_groups_of_their_own
+from distrecvae.search.planning.resources import Cluster, Slots, fitting, require_store
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, device_facts
 from distrecvae.training.entry import Common
@@ -42,53 +42,6 @@ _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's coming default, chosen now: it warns otherwise
 }
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """What Ray offers: (CPUs, GPUs) by node, and the driver node's object store.
-
-    Attributes:
-        nodes: (CPUs, GPUs) of each living node.
-        object_store_bytes: size of the smallest node's object store.
-        memory_bytes: memory that Ray counts for workers, of all nodes.
-        joined: it was there before this search and outlives it; others may add nodes to it.
-    """
-
-    nodes: tuple[tuple[float, float], ...]
-    object_store_bytes: int
-    memory_bytes: int
-    joined: bool = False
-
-    @property
-    def cpus(self) -> float:
-        """CPUs of all nodes."""
-        return sum(cpus for cpus, _ in self.nodes)
-
-    @property
-    def gpus(self) -> float:
-        """GPUs of all nodes."""
-        return sum(gpus for _, gpus in self.nodes)
-
-
-@dataclass(frozen=True)
-class Slots:
-    """How trials are laid on the cluster.
-
-    Attributes:
-        concurrent: trials at once.
-        cpus: CPU cores (and training threads) a trial.
-        gpus: GPUs a trial, possibly a fraction.
-    """
-
-    concurrent: int
-    cpus: int
-    gpus: float
-
-    @property
-    def device(self) -> str:
-        """The trials' torch device."""
-        return "cuda" if self.gpus else "cpu"
 
 
 @dataclass(frozen=True)
@@ -155,7 +108,7 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     # A local Ray must not be found by, nor find, another one on this machine.
     extra = {"include_dashboard": False} if where == "local" else {}
     try:
-        with _process_groups_of_their_own():
+        with process_groups_of_their_own():
             ray.init(
                 address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
             )
@@ -168,22 +121,6 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
         yield living_nodes(joined=where != "local")
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _process_groups_of_their_own() -> Iterator[None]:
-    """Keep signals to the driver's process group (`timeout`, batch systems) from Ray's processes.
-
-    They would die while the driver still ends the search, and take it along. They end with the driver all the same.
-    """
-    from ray._private import services
-
-    original = services.ConsolePopen
-    services.ConsolePopen = partial(original, process_group=0)
-    try:
-        yield
-    finally:
-        services.ConsolePopen = original
 
 
 def _require_listener(where: str) -> None:
@@ -208,14 +145,6 @@ def living_nodes(*, joined: bool) -> Cluster:
     return Cluster(nodes, min(stores, default=0), memory, joined)
 
 
-def fitting(cluster: Cluster, cpus: int, gpus: float) -> int:
-    """Return how many trials of that size the living nodes have room for."""
-    return sum(
-        min(floor(node_cpus / cpus), floor(node_gpus / gpus + 1e-9) if gpus else 10**9)
-        for node_cpus, node_gpus in cluster.nodes
-    )
-
-
 def on_every_node(ask: Callable[[], Any]) -> dict[str, Any]:
     """Return what `ask` returns on each living node, by address; where it failed, the reason as text.
 
@@ -234,37 +163,6 @@ def on_every_node(ask: Callable[[], Any]) -> dict[str, Any]:
         except ray.exceptions.RayError as error:
             answers[name] = " ".join(str(error).split())[-200:]
     return answers
-
-
-def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:
-    """Return how many trials run at once and with what.
-
-    An elastic search takes `concurrent` as it is: Tune starts trials as room for them comes.
-
-    Raises:
-        ResourceError: no node has what a single trial asks for, or an elastic search has no cluster to wait for.
-    """
-    gpus = config.gpus_per_trial
-    if config.elastic and config.concurrent is not None and gpus is not None:
-        if not cluster.joined:
-            raise ResourceError(
-                "--elastic: no nodes can join the Ray that a search starts for itself;"
-                " give the cluster's --address, or leave it out"
-            )
-        return Slots(min(config.concurrent, config.trials), config.cpus_per_trial, gpus)
-    if gpus is None:
-        gpus = 1.0 if cluster.gpus else 0.0
-    fit = fitting(cluster, config.cpus_per_trial, gpus)
-    if fit < 1:
-        most_cpus = max((cpus for cpus, _ in cluster.nodes), default=0.0)
-        most_gpus = max((gpus for _, gpus in cluster.nodes), default=0.0)
-        raise ResourceError(
-            f"a trial asks for {config.cpus_per_trial} CPU and {gpus:g} GPU, and no node has both"
-            f" (at most {most_cpus:g} CPUs, {most_gpus:g} GPUs); lower --cpus-per-trial or --gpus-per-trial"
-            f"{', or wait for such a node with --elastic' if cluster.joined else ''}"
-        )
-    concurrent = min(config.concurrent or fit, fit, config.trials)
-    return Slots(concurrent, config.cpus_per_trial, gpus)
 
 
 def survey(slots: Slots, cluster: Cluster, tell: Callable[[str], None] = lambda _: None) -> DeviceFacts:
@@ -290,25 +188,6 @@ def survey(slots: Slots, cluster: Cluster, tell: Callable[[str], None] = lambda 
     except ray.exceptions.RayTaskError as error:
         raise ResourceError(f"a worker cannot use its device: {' '.join(str(error.cause).split())}") from None
     return facts
-
-
-def dataset_bytes(split: Split) -> int:
-    """Return the size of what workers share, in bytes."""
-    return sum(array.nbytes for array in shared_arrays(split).values() if hasattr(array, "nbytes"))
-
-
-def require_store(needed_bytes: int, cluster: Cluster) -> None:
-    """Refuse a data set that does not fit into Ray's object store: Ray would use files on disk, slowly and silently.
-
-    Raises:
-        ResourceError: it does not fit.
-    """
-    if needed_bytes > cluster.object_store_bytes:
-        raise ResourceError(
-            f"the data set takes {needed_bytes / 2**20:.0f} MiB and Ray's object store has"
-            f" {cluster.object_store_bytes / 2**20:.0f} MiB;"
-            " give /dev/shm more room (docker: --shm-size) or start Ray with a larger --object-store-memory"
-        )
 
 
 def lend(split: Split, cluster: Cluster) -> Any:

@@ -13,8 +13,9 @@ from distrecvae.data.dataset import Split
 from distrecvae.errors import DivergedError, ResourceError
 from distrecvae.runs.training_run import RunSettings, TrainingRun
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.on_ray.session import Slots, ray_session, require_store, slots_for
+from distrecvae.search.on_ray.session import ray_session
 from distrecvae.search.on_ray.shared_folder import require_shared
+from distrecvae.search.planning.resources import Slots, require_store, slots_for
 from distrecvae.training.device import usable_device, use_threads
 from distrecvae.words import one_line
 

@@ -9,12 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import ray
 from ray import tune
 
-from distrecvae.data.dataset import HeldOutUsers, Split
-from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.data.shared import SharedData, from_shared
 from distrecvae.errors import DistrecvaeError, DivergedError
 from distrecvae.files import write_text
 from distrecvae.runs.trial import TrialTask, memory_of, run_trial
@@ -40,27 +38,6 @@ TROUBLE = "trouble"
 SHARE = "share"
 """Key of a report that only tells which share of a long step is done."""
 SHARE_EVERY_S = 2.0
-
-SharedData = dict[str, Any]
-
-
-def shared_arrays(split: Split) -> SharedData:
-    """Return what workers need of a data set: plain arrays, which Ray maps without copying. No test users in it."""
-    parts = {"train": split.train, "fold_in": split.valid.fold_in, "held_out": split.valid.held_out}
-    arrays: SharedData = {"n_items": split.n_items}
-    for name, matrix in parts.items():
-        arrays[f"{name}/indptr"] = np.ascontiguousarray(matrix.indptr)
-        arrays[f"{name}/indices"] = np.ascontiguousarray(matrix.indices)
-    return arrays
-
-
-def from_shared(data: SharedData) -> tuple[InteractionMatrix, HeldOutUsers]:
-    """Return the training matrix and the validation users over the shared arrays, nothing copied."""
-
-    def matrix(name: str) -> InteractionMatrix:
-        return InteractionMatrix(data[f"{name}/indptr"], data[f"{name}/indices"], data["n_items"])
-
-    return matrix("train"), HeldOutUsers(matrix("fold_in"), matrix("held_out"))
 
 
 def trainable(

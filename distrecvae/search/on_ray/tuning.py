@@ -11,10 +11,11 @@ import ray
 from ray import tune
 
 from distrecvae.search.core.conductor import RETRIES, Conductor
-from distrecvae.search.on_ray.callbacks import ConductedCallback, ConductedScheduler, ConductedSearcher
+from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, ConductorSearcher
 from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
-from distrecvae.search.on_ray.session import Slots
+from distrecvae.search.on_ray.ray_internals import started_here
 from distrecvae.search.on_ray.trainable import trainable
+from distrecvae.search.planning.resources import Slots
 
 TUNE_FOLDER = ".ray"
 """Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
@@ -61,8 +62,8 @@ def run_trials(
     tuner = tune.Tuner(
         tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=ConductedSearcher(conductor),
-            scheduler=ConductedScheduler(conductor),
+            search_alg=ConductorSearcher(conductor),
+            scheduler=ConductorScheduler(conductor),
             num_samples=-1,
             max_concurrent_trials=slots.concurrent,
             reuse_actors=True,
@@ -73,7 +74,7 @@ def run_trials(
             storage_path=str(folder.resolve()),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[ConductedCallback(conductor, refresh, lost)],
+            callbacks=[ConductorCallback(conductor, refresh, lost)],
         ),
     )
     try:
@@ -92,9 +93,8 @@ def _vital_parts() -> tuple[Endpoint, ...]:
     context = ray.get_runtime_context()
     host, _, port = context.gcs_address.rpartition(":")
     here = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
-    local = ray._private.worker._global_node is not None and ray._private.worker._global_node.head
     return (
-        Endpoint("Ray's head", host, int(port), LOCAL_PATIENCE_S if local else HEAD_PATIENCE_S),
+        Endpoint("Ray's head", host, int(port), LOCAL_PATIENCE_S if started_here() else HEAD_PATIENCE_S),
         Endpoint(
             "Ray on this machine", here["NodeManagerAddress"], here["NodeManagerPort"], LOCAL_PATIENCE_S
         ),

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from distrecvae.data.dataset import Split
+from distrecvae.data.shared import dataset_bytes
 from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.rules import Never, StoppingRule, make_rule
-from distrecvae.search.on_ray.session import Cluster, Slots, dataset_bytes, fitting, require_store
+from distrecvae.search.planning.resources import Cluster, Slots, fitting, require_store
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, require_room

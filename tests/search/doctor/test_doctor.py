@@ -11,8 +11,9 @@ from distrecvae.errors import ResourceError
 from distrecvae.search.doctor import doctor
 from distrecvae.search.doctor.doctor import Finding
 from distrecvae.search.doctor.machine import Machine
-from distrecvae.search.on_ray import session as driver
-from distrecvae.search.on_ray.session import Cluster, Slots
+from distrecvae.search.on_ray import session
+from distrecvae.search.on_ray.session import on_every_node, ray_session
+from distrecvae.search.planning.resources import Cluster, Slots
 from distrecvae.training.device import DeviceFacts
 from tests.search.conftest import ray_folder
 
@@ -138,14 +139,14 @@ def test_a_ray_that_does_not_start_is_a_finding(monkeypatch: pytest.MonkeyPatch)
     def fail(address: str | None) -> Any:
         raise RuntimeError(f"raylet died\nat {address}")
 
-    monkeypatch.setattr(driver, "ray_session", fail)
+    monkeypatch.setattr(doctor, "ray_session", fail)
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     finding = the(finding for finding in doctor.examine(None) if finding.subject == "Ray")
     assert finding.text == "does not work (raylet died at head:6379)"
 
 
 def test_an_error_of_ours_has_its_own_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "_require_listener", _refuse)
+    monkeypatch.setattr(session, "_require_listener", _refuse)
     finding = the(finding for finding in doctor.examine("head:1") if finding.subject == "Ray")
     assert finding == Finding("Ray", "head:1: nothing; listens", "start Ray")
 
@@ -163,10 +164,10 @@ def test_what_a_search_would_take() -> None:
 @pytest.mark.slow
 def test_every_node_of_a_real_ray_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(ray_folder()))
-    with driver.ray_session(None) as cluster:
+    with ray_session(None) as cluster:
         assert isinstance(cluster, Cluster)
-        (answer,) = driver.on_every_node(_name).values()
-        (failure,) = driver.on_every_node(_fail).values()
+        (answer,) = on_every_node(_name).values()
+        (failure,) = on_every_node(_fail).values()
     assert answer == "here"
     assert "told so" in failure
 

@@ -10,7 +10,7 @@ import pytest
 
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.ledger import Status
-from distrecvae.search.on_ray.callbacks import ConductedCallback, ConductedScheduler
+from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler
 from distrecvae.search.on_ray.interruption import StopSearch
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
@@ -32,7 +32,7 @@ def report(passes: int) -> dict[str, Any]:
 
 
 def test_deaths_are_forgotten_once_a_trial_gets_further(conductor: Conductor) -> None:
-    scheduler, trial = ConductedScheduler(conductor), tune_trial(conductor, deaths=0)
+    scheduler, trial = ConductorScheduler(conductor), tune_trial(conductor, deaths=0)
     scheduler.on_trial_result(None, trial, report(4))
     trial.run_metadata.num_failures = 2
     scheduler.on_trial_result(None, trial, report(4))
@@ -43,7 +43,7 @@ def test_deaths_are_forgotten_once_a_trial_gets_further(conductor: Conductor) ->
 
 def test_a_trial_that_tune_gives_up_too_early_is_given_out_again(conductor: Conductor) -> None:
     died: list[int] = []
-    callback = ConductedCallback(conductor, lambda: None, died.append)
+    callback = ConductorCallback(conductor, lambda: None, died.append)
     callback.on_trial_error(0, [], tune_trial(conductor, deaths=2))
     assert died == [0]
     assert conductor.ledger.records[0].status is Status.RUNNING
@@ -51,7 +51,7 @@ def test_a_trial_that_tune_gives_up_too_early_is_given_out_again(conductor: Cond
 
 
 def test_a_trial_that_dies_at_one_place_fails_and_the_sampler_hears_of_it(conductor: Conductor) -> None:
-    callback = ConductedCallback(conductor, lambda: None, lambda _: None)
+    callback = ConductorCallback(conductor, lambda: None, lambda _: None)
     callback.on_trial_error(0, [], tune_trial(conductor, deaths=RETRIES + 1))
     record = conductor.ledger.records[0]
     assert record.status is Status.FAILED
@@ -62,7 +62,7 @@ def test_a_trial_that_dies_at_one_place_fails_and_the_sampler_hears_of_it(conduc
 def test_an_error_of_ours_ends_the_search_as_it_is(
     conductor: Conductor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scheduler, trial = ConductedScheduler(conductor), tune_trial(conductor, deaths=0)
+    scheduler, trial = ConductorScheduler(conductor), tune_trial(conductor, deaths=0)
 
     def full(line: str) -> None:
         raise OSError(28, "No space left on device")

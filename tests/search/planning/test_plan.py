@@ -10,11 +10,12 @@ import pytest
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
+from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.launch import load_space, plan_search
-from distrecvae.search.on_ray import session as driver
-from distrecvae.search.on_ray.session import Cluster, Session, Slots
+from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
+from distrecvae.search.planning.resources import Cluster, Slots
 from distrecvae.training.device import DeviceFacts
 
 SPLIT = synthetic_split(n_users=300, n_items=100, seed=1)
@@ -62,7 +63,7 @@ def test_a_search_goes_on_in_the_precision_that_it_was_begun_in(monkeypatch: pyt
     # Resumed on another kind of machine, its trials must stay comparable.
     config = SearchConfig(data="data", gpus_per_trial=0)
     offers = DeviceFacts("a CPU", "bfloat16", 0)
-    monkeypatch.setattr(driver, "survey", lambda *_: offers)
+    monkeypatch.setattr(launch, "survey", lambda *_: offers)
     assert plan_search(config, load_space(config), Session(CLUSTER, SPLIT)).precision == "bfloat16"
     assert plan_search(config, load_space(config), Session(CLUSTER, SPLIT), "float32").precision == "float32"
 
