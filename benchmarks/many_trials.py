@@ -23,8 +23,7 @@ from rich.console import Console
 
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.search import course as conduct
-from distrecvae.search import launch as run
+from distrecvae.search import course, launch
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Status, TrialRecord
 from distrecvae.search.watchers.progress import Progress
@@ -145,10 +144,10 @@ def main() -> None:
         concurrent=2,
         seed=3,
     )
-    vars(conduct)["Progress"] = Clock
+    vars(course)["Progress"] = Clock
     load = os.getloadavg()[0]
     started = time.monotonic()
-    done = run.search(
+    done = launch.search(
         config, place / "out", resume=False, console=Console(quiet=True), verbose=False, command="many_trials"
     )
     took = time.monotonic() - started

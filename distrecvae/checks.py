@@ -1,4 +1,4 @@
-"""Owns the checks that configurations make of their values: each error one line, the value and the rule."""
+"""Checks values: what counts as a number, and refusals of one line that say the value and the rule."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import math
 from collections.abc import Sequence
 
 from distrecvae.errors import ConfigError, nearest
+
+Scalar = None | bool | int | float | str
+"""What a cell of a table holds."""
+
+
+def is_whole(value: object) -> bool:
+    """Tell whether `value` is an int, and not a bool."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Tell whether `value` is a finite int or float, and not a bool."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def require_whole(name: str, value: object, *, at_least: int) -> None:

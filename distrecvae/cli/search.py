@@ -91,17 +91,17 @@ def command(
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
     from rich.console import Console
 
-    from distrecvae.search import launch as run
+    from distrecvae.search import launch
     from distrecvae.search.commands import command_line
 
     if dry_run:
-        click.echo(run.dry_run(config, folder=folder, verbose=verbose, space=space))
+        click.echo(launch.dry_run(config, folder=folder, verbose=verbose, space=space))
         return 0
     console = Console()
-    outcome = run.search(
+    outcome = launch.search(
         config,
         folder,
-        resume=resume or (resume_or_start and run.begun(folder)),
+        resume=resume or (resume_or_start and launch.begun(folder)),
         console=console,
         verbose=verbose,
         command=command_line(),

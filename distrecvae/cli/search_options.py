@@ -13,7 +13,7 @@ import click
 from distrecvae.cli.names import complete_metric, complete_model, complete_space
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.precisions import PRECISION_CHOICES
-from distrecvae.search.core.config import LOGGERS, SAMPLERS, SearchConfig
+from distrecvae.search.core.config import SAMPLERS, TRACKERS, SearchConfig
 from distrecvae.search.core.rules import RULES
 
 RUNS = Path("runs")
@@ -42,7 +42,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--checkpoint-every", "checkpoint_every_s", float),
     ("--address", "address", str),
     ("--elastic", "elastic", bool),
-    ("--log-to", "log_to", click.Choice(list(LOGGERS))),
+    ("--log-to", "log_to", click.Choice(list(TRACKERS))),
     ("--storage", "storage", str),
     ("--seed", "seed", int),
 )

@@ -1,4 +1,4 @@
-"""Owns a search's trials from the first to the published model: who hears of them, what is written, how it ends."""
+"""Carries a search out, from its first trial to the published model: who hears of it, what is written, how it ends."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import CHANGEABLE, SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status
 from distrecvae.search.folder.best import Scored, publish_best
-from distrecvae.search.folder.description import FINISHED, INTERRUPTED, RUNNING, write_description
 from distrecvae.search.folder.keeper import Keeper
+from distrecvae.search.folder.search_json import FINISHED, INTERRUPTED, RUNNING, write_description
 from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import tuning
@@ -46,7 +46,7 @@ class Outcome:
     has_score: bool
 
 
-def conduct(
+def carry_out(
     config: SearchConfig,
     space: SearchSpace,
     session: Session,

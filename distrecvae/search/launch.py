@@ -19,9 +19,10 @@ from distrecvae.layout import SEARCH_FILE, SUMMARY_FILE
 from distrecvae.precisions import Precision
 from distrecvae.search.core.config import DEMO, SearchConfig
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.course import Outcome, conduct
-from distrecvae.search.folder.description import check_same, describe, read_description, write_description
+from distrecvae.search.course import Outcome, carry_out
+from distrecvae.search.folder.description import check_same, describe
 from distrecvae.search.folder.extension import nothing_left
+from distrecvae.search.folder.search_json import read_description, write_description
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
@@ -111,7 +112,7 @@ def search(
             write_description(folder, described)
         if config.data is None:
             _store_synthetic(config, split, folder)
-        return conduct(config, space, session, plan, folder, described, console, command)
+        return carry_out(config, space, session, plan, folder, described, console, command)
 
 
 def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:

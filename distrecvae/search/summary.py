@@ -19,8 +19,6 @@ from distrecvae.search.space.space import SearchSpace
 from distrecvae.words import duration, short
 
 WIDTH = 100
-START_WORDS = {True: "published", False: "starting"}
-"""What the first trial is called: the model's defaults are the published configuration, a space may start elsewhere."""
 
 
 def search_summary(
@@ -54,7 +52,7 @@ def search_summary(
         else:
             lines.append("No trial has a score.")
     else:
-        start = START_WORDS[space.starts_as_published]
+        start = space.start_name
         lines += [
             "",
             *_scores(start, *scored),

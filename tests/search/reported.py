@@ -13,7 +13,7 @@ from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status
 from distrecvae.search.core.rules import make_rule
-from distrecvae.search.folder.description import write_description
+from distrecvae.search.folder.search_json import write_description
 from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import WarmStart
 from distrecvae.search.space.space import SearchSpace

@@ -25,7 +25,7 @@ from distrecvae.kernels.item_weights import lent_gram
 from distrecvae.metrics import METRICS
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import HISTORY_FILE, Ledger
-from distrecvae.search.folder.description import read_description
+from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.launch import load_space, plan_search, search
 from distrecvae.search.on_ray.callbacks import ConductorScheduler
 from distrecvae.search.on_ray.session import Session, ray_session

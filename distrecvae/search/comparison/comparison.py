@@ -22,7 +22,7 @@ from distrecvae.runs.configuration import available_configs, read_config
 from distrecvae.search.comparison import files
 from distrecvae.search.comparison.table import Row, read_row, table_text
 from distrecvae.search.core.config import ALL, SearchConfig
-from distrecvae.search.folder.description import FINISHED
+from distrecvae.search.folder.search_json import FINISHED
 from distrecvae.search.launch import (
     in_use,
     load_space,

@@ -17,7 +17,7 @@ from distrecvae.layout import BEST_FOLDER
 from distrecvae.metrics import METRICS, TITLES
 from distrecvae.saved.model import load_model
 from distrecvae.search.comparison.significance import LEVEL, Difference, differences
-from distrecvae.search.folder.description import read_description
+from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.folder.tables import read_trials
 from distrecvae.training.device import usable_device
 from distrecvae.training.registry import config_to_dict

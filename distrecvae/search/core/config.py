@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from distrecvae.checks import is_number, is_whole
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.metrics import METRICS
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
@@ -19,11 +19,8 @@ from distrecvae.words import first_line
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
 ALL = "all"
 """What stands for every model in a comparison."""
-LOGGERS = {
-    "mlflow": ("mlflow-skinny", "distrecvae.search.watchers.mlflow", "MLflowLog"),
-    "wandb": ("wandb", "distrecvae.search.watchers.wandb", "WandbLog"),
-}
-"""Experiment trackers by the name they are imported by: what to install, the module that speaks to it, its logger."""
+TRACKERS = ("mlflow", "wandb")
+"""Experiment trackers, by the name that their package is imported by."""
 JOURNAL = "journal:"
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
 """What SQLAlchemy, and so Optuna, writes to."""
@@ -138,9 +135,9 @@ class SearchConfig:
                 raise ConfigError(
                     f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}"
                 )
-        if self.log_to is not None and self.log_to not in LOGGERS:
+        if self.log_to is not None and self.log_to not in TRACKERS:
             raise ConfigError(
-                f"log_to={self.log_to!r} is not one of {', '.join(LOGGERS)}{nearest(str(self.log_to), LOGGERS)}"
+                f"log_to={self.log_to!r} is not one of {', '.join(TRACKERS)}{nearest(str(self.log_to), TRACKERS)}"
             )
         if self.storage is not None and not _STORAGE.fullmatch(str(self.storage)):
             raise ConfigError(
@@ -148,11 +145,11 @@ class SearchConfig:
             )
         for name in ("time_budget_s", "checkpoint_every_s"):
             value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value > 0):
+            if value is not None and not (is_number(value) and value > 0):
                 raise ConfigError(f"{name}={value!r} must be a positive number of seconds")
         gpus = self.gpus_per_trial
         if gpus is not None and not (
-            _is_number(gpus) and gpus >= 0 and (gpus <= 1 or float(gpus).is_integer())
+            is_number(gpus) and gpus >= 0 and (gpus <= 1 or float(gpus).is_integer())
         ):
             raise ConfigError(
                 f"gpus_per_trial={gpus!r} must be 0, a fraction below 1 (a shared GPU) or a whole number"
@@ -223,10 +220,6 @@ def read_settings(path: str) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in content.items()}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _require_whole(name: str, value: Any, *, at_least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+    if not is_whole(value) or value < at_least:
         raise ConfigError(f"{name}={value!r} must be a whole number, at least {at_least}")

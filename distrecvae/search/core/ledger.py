@@ -23,10 +23,10 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
 from distrecvae.errors import ResultsError
+from distrecvae.search.core.optuna_internals import creates_a_trial, stored_id
 from distrecvae.search.core.rules import Curve
 from distrecvae.search.core.study import CONFIG_KEY, STUDY_FILE, STUDY_NAME, NoLock, cut_torn_line, quiet
 
@@ -143,7 +143,7 @@ class Ledger:
             trial = self._study.ask()
             config = suggest(trial)
             trial.set_user_attr(CONFIG_KEY, config)
-        self._ids[number] = trial._trial_id
+        self._ids[number] = stored_id(trial)
         record = self.records[number] = TrialRecord(number, config)
         return record
 
@@ -210,7 +210,7 @@ class Ledger:
 
     def _load(self, history: Path) -> None:
         for frozen in self._study.get_trials(deepcopy=False):
-            self._ids[frozen.number] = frozen._trial_id
+            self._ids[frozen.number] = stored_id(frozen)
             self.records[frozen.number] = TrialRecord(frozen.number, frozen.user_attrs[CONFIG_KEY])
         for position, line in enumerate(history.read_bytes().splitlines()):
             try:
@@ -229,7 +229,7 @@ class Ledger:
             # Killed between the two files: the history is ahead by at most one report.
             for metrics, best in zip(record.reports, record.best, strict=True):
                 if metrics["passes"] not in frozen.intermediate_values:
-                    self._storage.set_trial_intermediate_value(frozen._trial_id, metrics["passes"], best)
+                    self._storage.set_trial_intermediate_value(stored_id(frozen), metrics["passes"], best)
 
 
 def _damaged(path: Path, line: int) -> ResultsError:
@@ -247,7 +247,7 @@ def _roll_back_half_asked(path: Path) -> None:
         for number, line in enumerate(file, 1):
             try:
                 entry = json.loads(line)
-                if entry["op_code"] == JournalOperation.CREATE_TRIAL:
+                if creates_a_trial(entry):
                     created, configured = offset, False
                 elif CONFIG_KEY in entry.get("user_attr", {}):
                     configured = True

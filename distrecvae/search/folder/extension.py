@@ -9,7 +9,7 @@ from typing import Any
 from distrecvae.errors import ResultsError
 from distrecvae.layout import SEARCH_FILE
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.folder.description import FINISHED, read_description
+from distrecvae.search.folder.search_json import FINISHED, read_description
 from distrecvae.search.folder.tables import read_trials
 from distrecvae.search.space.space import SearchSpace
 

@@ -10,7 +10,7 @@ from typing import Any
 from distrecvae.errors import ResultsError
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.study import CONFIG_KEY, read_study_trials
-from distrecvae.search.folder.description import read_description
+from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.folder.tables import read_rows
 from distrecvae.search.space.space import SearchSpace
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from distrecvae.search.space.scalars import Scalar
+from distrecvae.checks import Scalar
 from distrecvae.search.space.space import SearchSpace
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from distrecvae.checks import Scalar
 from distrecvae.errors import ResultsError
 from distrecvae.layout import BEST_FOLDER, COMPARISON_FILE, METRICS_FILE, SEARCH_FILE
 from distrecvae.search.core.ledger import Status
 from distrecvae.search.core.study import CONFIG_KEY, read_study_trials
-from distrecvae.search.folder.description import FINISHED, read_description
+from distrecvae.search.folder.search_json import FINISHED, read_description
 from distrecvae.search.folder.tables import read_history, read_rows
-from distrecvae.search.space.scalars import Scalar
 from distrecvae.search.space.space import SearchSpace
 
 

@@ -17,7 +17,7 @@ from distrecvae.layout import REPORT_FILE
 from distrecvae.search.core.study import CONFIG_KEY
 from distrecvae.search.report import figures as draw
 from distrecvae.search.report import parameter_figures as draw_parameters
-from distrecvae.search.report import words
+from distrecvae.search.report import prose
 from distrecvae.search.report.axes import axes, triangles
 from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.importance import FEWEST_TRIALS, N_SHUFFLES, Importance, importances
@@ -39,7 +39,7 @@ class _Page:
 
     def section(self, title: str, *about: str) -> None:
         """Begin a section, with sentences on what it shows."""
-        self.add(f"<h2>{escape(title)}</h2>", *(words.paragraph(text, "about") for text in about))
+        self.add(f"<h2>{escape(title)}</h2>", *(prose.paragraph(text, "about") for text in about))
 
     def show(self, figures: Mapping[str, Any], kind: str = "") -> None:
         """Place figures beside each other where there is room: by id."""
@@ -64,15 +64,15 @@ def write_report(folder: Path) -> Path:
 def report_page(results: SearchResults) -> str:
     """Return the report as HTML; plotly.js, which draws its figures, is in it (4.8 MB)."""
     page = _Page()
-    page.add('<div class="verdict">', *map(words.paragraph, words.verdict(results)), "</div>")
-    page.add(words.scores_table(results))
+    page.add('<div class="verdict">', *map(prose.paragraph, prose.verdict(results)), "</div>")
+    page.add(prose.scores_table(results))
     for section in (_configuration, _course, _curves, _parameters, _weights, _trouble, _trials, _made):
         section(page, results)
     title = f"{results.settings['model']}: search in {results.folder.name}"
     template = files("distrecvae.search.report").joinpath("report.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         title=escape(title),
-        headline=words.headline(results),
+        headline=prose.headline(results),
         body="\n".join(page.html),
         figures=_for_script(page.figures),
         plotly=get_plotlyjs(),
@@ -85,7 +85,7 @@ def _for_script(value: Any) -> str:
 
 
 def _configuration(page: _Page, results: SearchResults) -> None:
-    if found := words.parameters_table(results):
+    if found := prose.parameters_table(results):
         page.section("The best configuration")
         page.add(found)
 
@@ -93,9 +93,9 @@ def _configuration(page: _Page, results: SearchResults) -> None:
 def _course(page: _Page, results: SearchResults) -> None:
     page.section("How the search went", "The best validation score so far; a dot is a new best.")
     if not any(trial.curve for trial in results.trials):
-        page.add(words.paragraph("No trial has reported yet."))
+        page.add(prose.paragraph("No trial has reported yet."))
     elif len(results.trials) == 1:
-        page.add(words.paragraph("There is one trial: nothing to improve on."))
+        page.add(prose.paragraph("There is one trial: nothing to improve on."))
     else:
         page.show({"over-time": draw.over_time(results), "over-passes": draw.over_passes(results)})
 
@@ -114,8 +114,8 @@ def _curves(page: _Page, results: SearchResults) -> None:
     page.section("Learning curves", about)
     if any(trial.curve for trial in results.trials):
         page.show({"curves": draw.curves(results, rungs)}, "one")
-    page.add(words.paragraph(words.saving(results)))
-    unspent = words.unspent_passes(results)
+    page.add(prose.paragraph(prose.saving(results)))
+    unspent = prose.unspent_passes(results)
     if any(unspent):
         page.show({"passes": draw.passes_by_trial(results, unspent)}, "one")
 
@@ -135,11 +135,11 @@ def _parameters(page: _Page, results: SearchResults) -> None:
         [trial.score or 0.0 for trial in scored],
         [trial.suggested.user_attrs[CONFIG_KEY] for trial in scored],
     )
-    page.add(words.paragraph(_importance_words(found, len(scored)), "about"))
+    page.add(prose.paragraph(_importance_words(found, len(scored)), "about"))
     if found:
         page.show({"importances": draw_parameters.importance_bars(found)}, "one")
     if len(scored) < 2:
-        page.add(words.paragraph(f"Trials with a score: {len(scored)}. There is nothing to compare yet."))
+        page.add(prose.paragraph(f"Trials with a score: {len(scored)}. There is nothing to compare yet."))
         return
     page.section(
         "All trials at once",
@@ -180,7 +180,7 @@ def _weights(page: _Page, results: SearchResults) -> None:
 
 def _trouble(page: _Page, results: SearchResults) -> None:
     page.section("Failed and diverged trials")
-    page.add(words.trouble_table(results) or words.paragraph("None."))
+    page.add(prose.trouble_table(results) or prose.paragraph("None."))
 
 
 def _trials(page: _Page, results: SearchResults) -> None:
@@ -188,12 +188,12 @@ def _trials(page: _Page, results: SearchResults) -> None:
     if not listed:
         return
     page.section(f"The best {len(listed)} trials" if len(listed) > 1 else "The trial")
-    page.add(words.trials_table(results, listed))
+    page.add(prose.trials_table(results, listed))
     if len(results.trials) > len(listed):
-        rest = words.trials_table(results, results.trials)
+        rest = prose.trials_table(results, results.trials)
         page.add(f"<details><summary>All {len(results.trials)} trials</summary>{rest}</details>")
 
 
 def _made(page: _Page, results: SearchResults) -> None:
     page.section("What made it")
-    page.add('<div class="made">', words.provenance(results), "</div>")
+    page.add('<div class="made">', prose.provenance(results), "</div>")

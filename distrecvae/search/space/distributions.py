@@ -2,24 +2,19 @@
 
 A distribution is plain frozen data that can draw a value from an Optuna trial, go back from a value to
 Optuna's own parameters, list its extreme values, say itself in words, and give its columns in a table.
-`parse` makes one from a mapping and refuses what makes no sense, in one line that names the parameter and the
-rule.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Protocol
 
 from optuna.trial import BaseTrial
 
-from distrecvae.errors import SpaceError, nearest
-from distrecvae.search.space.scalars import Scalar, is_number, is_whole
-from distrecvae.search.space.simplex import Simplex
+from distrecvae.checks import Scalar, is_number, is_whole
+from distrecvae.errors import SpaceError
 
 
 class Distribution(Protocol):
@@ -183,126 +178,3 @@ class Categorical:
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping form."""
         return {"type": "categorical", "choices": list(self.choices)}
-
-
-def parse(name: str, raw: object) -> Distribution:
-    """Return the distribution that the mapping `raw` describes.
-
-    Raises:
-        SpaceError: an unknown type or key, or bounds that break a rule; the message starts with `name`.
-    """
-    if not isinstance(raw, Mapping):
-        raise SpaceError(f"{name}: {raw!r} is not a distribution; write {{type: float, low: ..., high: ...}}")
-    kind = raw.get("type")
-    if kind is None:
-        raise SpaceError(f"{name}: has no type; choose from {', '.join(TYPES)}")
-    if not isinstance(kind, str) or kind not in _PARSERS:
-        hint = nearest(str(kind), TYPES)
-        raise SpaceError(f"{name}: unknown type {kind!r}{hint or '; choose from ' + ', '.join(TYPES)}")
-    required, optional, build = _PARSERS[kind]
-    known = ("type", *required, *optional)
-    for key in raw:
-        if key not in known:
-            hint = nearest(str(key), known)
-            raise SpaceError(
-                f"{name}: unknown key {key!r} for type {kind}{hint or '; it takes ' + ', '.join(known)}"
-            )
-    for key in required:
-        if key not in raw:
-            raise SpaceError(f"{name}: type {kind} needs {key!r}")
-    distribution: Distribution = build(name, raw)
-    return distribution
-
-
-def _parse_int(name: str, raw: Mapping[str, Any]) -> Int:
-    for key in ("low", "high", "step"):
-        if raw.get(key) is not None and not is_whole(raw[key]):
-            raise SpaceError(f"{name}: {key} is {raw[key]!r}; an int distribution takes whole numbers")
-    log, low, high = _log(name, raw), raw["low"], raw["high"]
-    step = 1 if raw.get("step") is None else raw["step"]
-    if low is None or high is None:
-        raise SpaceError(f"{name}: low and high must be whole numbers, not null")
-    _check_range(name, low, high, step if raw.get("step") is not None else None, log, log_needs_step_1=True)
-    return Int(low, high, step, log)
-
-
-def _parse_float(name: str, raw: Mapping[str, Any]) -> Float:
-    for key in ("low", "high", "step"):
-        if (key != "step" or raw.get(key) is not None) and not is_number(raw[key]):
-            raise SpaceError(f"{name}: {key} is {raw[key]!r}; it must be a finite number")
-    log, step = _log(name, raw), raw.get("step")
-    low, high = float(raw["low"]), float(raw["high"])
-    _check_range(name, raw["low"], raw["high"], step, log, log_needs_step_1=False)
-    return Float(low, high, None if step is None else float(step), log)
-
-
-def _log(name: str, raw: Mapping[str, Any]) -> bool:
-    log = raw.get("log", False)
-    if not isinstance(log, bool):
-        raise SpaceError(f"{name}: log is {log!r}; it must be true or false")
-    return log
-
-
-def _check_range(
-    name: str, low: float, high: float, step: float | None, log: bool, *, log_needs_step_1: bool
-) -> None:
-    if low > high:
-        raise SpaceError(f"{name}: low {low} is greater than high {high}; swap them")
-    if log and low <= 0:
-        raise SpaceError(f"{name}: low is {low}; with log: true it must be greater than 0")
-    if step is None:
-        return
-    if step <= 0:
-        raise SpaceError(f"{name}: step is {step}; it must be greater than 0")
-    if log and not (log_needs_step_1 and step == 1):
-        raise SpaceError(f"{name}: step and log: true exclude each other; remove one")
-    span = Decimal(str(high)) - Decimal(str(low))
-    if span % Decimal(str(step)):
-        raise SpaceError(
-            f"{name}: high {high} is not low {low} plus a multiple of step {step}; it would never be drawn"
-        )
-
-
-def _parse_categorical(name: str, raw: Mapping[str, Any]) -> Categorical:
-    choices = raw["choices"]
-    if not isinstance(choices, list) or not choices:
-        raise SpaceError(f"{name}: choices is {choices!r}; it must be a list of at least one value")
-    for i, choice in enumerate(choices):
-        if not isinstance(choice, bool | int | float | str | None):
-            raise SpaceError(f"{name}: choice {choice!r} is neither number, text, true, false nor null")
-        if isinstance(choice, float) and not math.isfinite(choice):
-            raise SpaceError(f"{name}: choice {choice!r} is not a finite number")
-        if choice in choices[:i]:
-            raise SpaceError(f"{name}: choice {choice!r} is given twice")
-    return Categorical(tuple(choices))
-
-
-def _parse_simplex(name: str, raw: Mapping[str, Any]) -> Simplex:
-    components = raw["components"]
-    if not isinstance(components, list) or not all(isinstance(c, str) and c for c in components):
-        raise SpaceError(f"{name}: components is {components!r}; it must be a list of names")
-    if len(components) < 2:
-        raise SpaceError(f"{name}: a simplex needs at least 2 components, this one has {len(components)}")
-    for i, component in enumerate(components):
-        if component in components[:i]:
-            raise SpaceError(f"{name}: component {component!r} is given twice")
-    given = raw.get("concentration", 1.0)
-    values = given if isinstance(given, list) else [given] * len(components)
-    if len(values) != len(components):
-        raise SpaceError(
-            f"{name}: {len(values)} concentrations for {len(components)} components; give one or as many"
-        )
-    for value in values:
-        if not is_number(value) or value <= 0:
-            raise SpaceError(f"{name}: concentration is {value!r}; it must be a finite number greater than 0")
-    return Simplex(tuple(components), tuple(float(value) for value in values))
-
-
-_PARSERS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Any]] = {
-    "int": (("low", "high"), ("step", "log"), _parse_int),
-    "float": (("low", "high"), ("step", "log"), _parse_float),
-    "categorical": (("choices",), (), _parse_categorical),
-    "simplex": (("components",), ("concentration",), _parse_simplex),
-}
-
-TYPES = (*_PARSERS, "one_of")  # the last is an entry of a space, not a distribution: search/parameters.py

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 from optuna.trial import BaseTrial
 
+from distrecvae.checks import Scalar
 from distrecvae.errors import SpaceError
-from distrecvae.search.space.distributions import Distribution, parse
-from distrecvae.search.space.scalars import Scalar
+from distrecvae.search.space.distributions import Distribution
+from distrecvae.search.space.parsing import parse
 
 
 class Parameter(Protocol):

@@ -10,8 +10,8 @@ from typing import Any
 from optuna.trial import BaseTrial
 from scipy import special
 
+from distrecvae.checks import Scalar, is_number
 from distrecvae.errors import SpaceError
-from distrecvae.search.space.scalars import Scalar, is_number
 
 # Snaps the rounding of stick-breaking away: 0.15 comes back as 0.15, and the sum stays within 1e-13 of one.
 _DECIMALS = 14

@@ -15,11 +15,11 @@ from typing import Any
 
 from optuna.trial import BaseTrial
 
+from distrecvae.checks import Scalar
 from distrecvae.errors import SpaceError, nearest
 from distrecvae.search.space.checks import base_config, check_against_model
 from distrecvae.search.space.files import available_spaces, read_space
 from distrecvae.search.space.parameters import Parameter, parse_parameter
-from distrecvae.search.space.scalars import Scalar
 
 __all__ = ["SearchSpace", "available_spaces"]
 
@@ -104,6 +104,11 @@ class SearchSpace:
         # Of the class itself: a model that extends another one's settings does not inherit its standing.
         published = vars(config_class).get("PUBLISHED", False)
         return bool(published) and dict(self.base) == base_config(config_class, {}, {}, {})
+
+    @property
+    def start_name(self) -> str:
+        """What texts call the first trial: "published", or "starting" where a space starts elsewhere."""
+        return "published" if self.starts_as_published else "starting"
 
     def default_config(self) -> dict[str, Any]:
         """Return the configuration that the search starts from, JSON-able."""

@@ -15,10 +15,10 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from distrecvae.checks import Scalar, is_number
 from distrecvae.layout import trial_folder
 from distrecvae.metrics import METRICS
 from distrecvae.search.core.ledger import Status, TrialRecord
-from distrecvae.search.space.scalars import Scalar, is_number
 from distrecvae.search.space.space import SearchSpace
 
 PASSES, SECONDS = "cost/passes", "cost/duration_s"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.conductor import Watcher
-from distrecvae.search.core.config import LOGGERS, SearchConfig
+from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.watchers.study_copy import StudyCopy, require_storage
@@ -28,6 +28,34 @@ class Logger(Watcher, Protocol):
         """Hear that this run of the search is over, `complete` or not, and the best model's test scores, if any."""
 
 
+def _mlflow(**about: Any) -> Logger:
+    from distrecvae.search.watchers.mlflow import MLflowLog
+
+    return MLflowLog(**about)
+
+
+def _wandb(**about: Any) -> Logger:
+    from distrecvae.search.watchers.wandb import WandbLog
+
+    return WandbLog(**about)
+
+
+class Tracker(NamedTuple):
+    """An experiment tracker that a search can tell.
+
+    Attributes:
+        package: what to install.
+        make: imports what speaks to it, and returns its logger.
+    """
+
+    package: str
+    make: Callable[..., Logger]
+
+
+MAKERS = {"mlflow": Tracker("mlflow-skinny", _mlflow), "wandb": Tracker("wandb", _wandb)}
+"""By the names of `SearchConfig.log_to`."""
+
+
 def require_loggers(config: SearchConfig) -> None:
     """Check that what the loggers need is there.
 
@@ -36,9 +64,8 @@ def require_loggers(config: SearchConfig) -> None:
     """
     name = config.log_to
     if name is not None and importlib.util.find_spec(name) is None:
-        raise ConfigError(
-            f"--log-to {name} needs {LOGGERS[name][0]}, which is not installed: pip install {LOGGERS[name][0]}"
-        )
+        package = MAKERS[name].package
+        raise ConfigError(f"--log-to {name} needs {package}, which is not installed: pip install {package}")
     require_storage(config.storage)
 
 
@@ -64,15 +91,10 @@ def make_loggers(
     search_id = hashlib.blake2b(f"{folder.resolve()} {started}".encode(), digest_size=8).hexdigest()
     loggers: list[Tolerant] = []
     if config.log_to is not None:
-        _, module, maker = LOGGERS[config.log_to]
-
-        def tracker() -> Logger:
-            logger: Logger = getattr(importlib.import_module(module), maker)(
-                folder=folder, space=space, config=config, search_id=search_id
-            )
-            return logger
-
-        loggers.append(Tolerant(tracker, config.log_to, tell))
+        make = partial(
+            MAKERS[config.log_to].make, folder=folder, space=space, config=config, search_id=search_id
+        )
+        loggers.append(Tolerant(make, config.log_to, tell))
     if (url := config.storage) is not None:
         about = {"name": folder.resolve().name, "search_id": search_id, "metric": f"valid/{config.metric}"}
         # Its URL, which may have a password, is not repeated.

@@ -16,10 +16,8 @@ import numpy as np
 import pytest
 
 from distrecvae.errors import ResultsError
-from distrecvae.search import course as conduct
-from distrecvae.search.report import figures as report_figures
-from distrecvae.search.report import parameter_figures as report_parameter_figures
-from distrecvae.search.report import words as report_words
+from distrecvae.search import course
+from distrecvae.search.report import figures, parameter_figures, prose
 from distrecvae.search.report.axes import Axis, axes
 from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.page import report_page, write_report
@@ -79,7 +77,7 @@ def words_of(page: str) -> str:
 def test_the_verdict_gives_the_gain_with_its_error_and_what_remains_of_it_on_test(
     results: SearchResults,
 ) -> None:
-    first, second = report_words.verdict(results)
+    first, second = prose.verdict(results)
     assert "Trial 3 is the best of 20: NDCG@100 0.3000 ± 0.0100 on 59 test users" in first
     assert "+0.0400 ± 0.0100 against the starting configuration" in first
     assert "users, more than twice" in first
@@ -104,13 +102,13 @@ def test_the_verdict_tells_luck_from_gain(
 ) -> None:
     make_search(tmp_path, space=RECVAE, trials=4, max_passes=12)
     publish(tmp_path, 3, gain_valid, gain_test, error=0.01)
-    assert expected in " ".join(report_words.verdict(read_results(tmp_path)))
+    assert expected in " ".join(prose.verdict(read_results(tmp_path)))
 
 
 def test_passes_not_spent_are_those_of_stopped_trials_to_the_end_of_their_budget(
     results: SearchResults,
 ) -> None:
-    unspent = report_words.unspent_passes(results)
+    unspent = prose.unspent_passes(results)
     stopped = 0
     for trial, saved in zip(results.trials, unspent, strict=True):
         cycle = trial.curve[0].passes if trial.curve else 0
@@ -122,18 +120,18 @@ def test_passes_not_spent_are_those_of_stopped_trials_to_the_end_of_their_budget
             assert saved == 0
     assert stopped >= 5
     share = sum(unspent) / (sum(unspent) + sum(t.passes for t in results.trials))
-    assert f"stopped {stopped} of 20 trials" in report_words.saving(results)
-    assert f"{sum(unspent)}, {100 * share:.0f}% of" in report_words.saving(results)
+    assert f"stopped {stopped} of 20 trials" in prose.saving(results)
+    assert f"{sum(unspent)}, {100 * share:.0f}% of" in prose.saving(results)
 
 
 def test_a_trial_ended_by_the_time_budget_is_no_saving_of_the_scheduler(results: SearchResults) -> None:
     trials = tuple(replace(trial, reason="time budget of 60 s") for trial in results.trials)
-    assert sum(report_words.unspent_passes(replace(results, trials=trials))) == 0
-    assert "No trial was stopped by a rule" in report_words.saving(replace(results, trials=trials))
+    assert sum(prose.unspent_passes(replace(results, trials=trials))) == 0
+    assert "No trial was stopped by a rule" in prose.saving(replace(results, trials=trials))
 
 
 def test_the_best_so_far_is_the_running_maximum_over_all_passes(results: SearchResults) -> None:
-    figure = report_figures.over_passes(results).to_dict()
+    figure = figures.over_passes(results).to_dict()
     line = figure["data"][0]
     counted = [t for t in results.trials if t.status not in ("diverged", "failed")]
     values = sorted((p.at_s, t.number, p.passes, p.value) for t in counted for p in t.curve)
@@ -145,7 +143,7 @@ def test_the_best_so_far_is_the_running_maximum_over_all_passes(results: SearchR
 
 def test_the_triangle_shows_the_weights_of_every_trial_with_a_score(results: SearchResults) -> None:
     columns = [f"mixture_weights.{name}" for name in ("standard", "previous", "wide")]
-    drawn = report_parameter_figures.triangle(results, columns).to_dict()["data"]
+    drawn = parameter_figures.triangle(results, columns).to_dict()["data"]
     points = {tuple(p) for trace in drawn for p in zip(trace["a"], trace["b"], trace["c"], strict=True)}
     assert points == {tuple(trial.values[column] for column in columns) for trial in results.scored}
     assert all(sum(p) == pytest.approx(1) for p in points)
@@ -153,7 +151,7 @@ def test_the_triangle_shows_the_weights_of_every_trial_with_a_score(results: Sea
 
 def test_each_parameter_has_a_scatter_of_score_by_value(results: SearchResults) -> None:
     for axis in axes(results.space):
-        drawn = report_parameter_figures.scatter(results, axis).to_dict()["data"]
+        drawn = parameter_figures.scatter(results, axis).to_dict()["data"]
         points = sorted((str(x), y) for trace in drawn for x, y in zip(trace["x"], trace["y"], strict=True))
         expected = [(t.values[axis.name], t.score) for t in results.scored if t.values[axis.name] is not None]
         assert points == sorted((str(x), y) for x, y in expected)
@@ -275,7 +273,7 @@ def test_a_report_that_cannot_be_written_does_not_lose_the_search(
         raise ValueError("no such colour\nmore")
 
     monkeypatch.setattr("distrecvae.search.report.page.write_report", broken)
-    line = conduct._report(tmp_path)
+    line = course._report(tmp_path)
     assert (
         line == f"The report was not written (ValueError: no such colour); try: distrecvae report {tmp_path}"
     )

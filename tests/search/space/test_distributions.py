@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from distrecvae.errors import SpaceError
-from distrecvae.search.space.distributions import Categorical, Distribution, Float, Int, parse
+from distrecvae.search.space.distributions import Categorical, Distribution, Float, Int
+from distrecvae.search.space.parsing import parse
 from distrecvae.search.space.simplex import Simplex
 
 EVERY_KIND: tuple[Distribution, ...] = (

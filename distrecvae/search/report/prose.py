@@ -11,11 +11,10 @@ from typing import Any
 
 from distrecvae.metrics import METRICS, TITLES
 from distrecvae.search.core.ledger import Status
-from distrecvae.search.folder.description import FINISHED, RUNNING
+from distrecvae.search.folder.search_json import FINISHED, RUNNING
 from distrecvae.search.folder.warm_start import WarmStart
 from distrecvae.search.report.axes import label_of
 from distrecvae.search.report.data import SearchResults, Trial
-from distrecvae.search.summary import START_WORDS
 from distrecvae.words import duration
 
 BAD = (Status.DIVERGED, Status.FAILED)
@@ -35,7 +34,7 @@ def headline(results: SearchResults) -> str:
 def verdict(results: SearchResults) -> list[str]:
     """Return the verdict: a sentence on the best trial, and one on validation against test."""
     title, metric, best = TITLES[results.metric], results.metric, results.best
-    start = START_WORDS[results.space.starts_as_published]
+    start = results.space.start_name
     if best is None:
         return ["No trial has a score yet." if _goes_on(results) else "No trial has a score."]
     scores = results.published
@@ -92,7 +91,7 @@ def scores_table(results: SearchResults) -> str:
     scores = results.published
     if scores is None:
         return ""
-    start = START_WORDS[results.space.starts_as_published]
+    start = results.space.start_name
     listed = [(f"best (trial {scores['trial']})", scores)]
     if "published" in scores:
         listed.append((f"{start} (trial {scores['published']['trial']})", scores["published"]))
@@ -114,7 +113,7 @@ def parameters_table(results: SearchResults) -> str:
     best = results.best
     if best is None or not best.values:
         return ""
-    first, start = results.trials[0], START_WORDS[results.space.starts_as_published]
+    first, start = results.trials[0], results.space.start_name
     both = best.number != first.number
     rows = [
         [name, _cell(value), *([_cell(first.values[name])] if both else [])]

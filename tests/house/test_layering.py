@@ -1,0 +1,186 @@
+"""Imports point one way and heavy libraries stay in their rooms: data, models and training work without Ray."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.house import MODULES, PACKAGE, place_of
+
+FLOORS = (
+    ("errors", "rng", "words", "layout", "signals", "precisions"),
+    ("checks", "files", "packaged", "job", "metrics"),
+    ("data",),
+    ("kernels",),
+    ("models",),
+    ("evaluation",),
+    ("recommendation", "training/trainer", "training/device"),
+    ("training/entry",),
+    ("training/schemes",),
+    ("training/registry",),
+    ("saved",),
+    ("runs",),
+    ("search/space",),
+    ("search/core",),
+    ("search/planning",),
+    ("search/on_ray", "search/folder"),
+    ("search/watchers", "search/summary", "search/commands"),
+    ("search/report", "search/doctor"),
+    ("search/course",),
+    ("search/launch",),
+    ("search/comparison",),
+    ("cli",),
+)
+"""From the ground up. A module imports from its own room and from lower floors: rooms on one floor do not know each
+other. Modules that stand alone on the ground, and those named one by one, are rooms of their own."""
+
+# library: the rooms it may be imported in
+LIBRARIES = {
+    "ray": ("search/on_ray",),
+    "optuna": ("search/space", "search/core", "search/watchers/study_copy", "search/report"),
+    "sqlalchemy": ("search/watchers/study_copy",),
+    "torch": (
+        "kernels", "models", "evaluation", "recommendation", "training", "saved", "runs/resumable", "runs/trial",
+        "search/doctor/machine",
+    ),
+    "safetensors": ("saved/tensors",),
+    "onnxscript": ("saved/export",),
+    "onnxruntime": ("saved/export",),
+    "pandas": ("data", "search/folder/tables", "search/comparison/files"),
+    "pyarrow": ("data",),
+    "tensorboard": ("search/watchers/tensorboard",),
+    "matplotlib": ("search/comparison/plot",),
+    "mlflow": ("search/watchers/mlflow",),
+    "wandb": ("search/watchers/wandb",),
+    "plotly": ("search/report",),
+    "click": ("cli",),
+}  # fmt: skip
+
+
+def imports(path: Path) -> set[str]:
+    """Return the dotted names that a module imports, those inside functions included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            pytest.fail(f"{path}: relative import; write the whole name, it is what this test reads")
+    return names
+
+
+def is_in(place: str, room: str) -> bool:
+    return place == room or place.startswith(f"{room}/")
+
+
+def room_of(place: str) -> tuple[int, str] | None:
+    """Return the floor and the room of a module, by its place without `.py`; None for entry points and faces."""
+    rooms = [(floor, room) for floor, rooms in enumerate(FLOORS) for room in rooms if is_in(place, room)]
+    return max(rooms, key=lambda found: len(found[1]), default=None)
+
+
+def stem(path: Path) -> str:
+    return place_of(path).removesuffix(".py").removesuffix("/__init__")
+
+
+def module_of(name: str) -> str | None:
+    """Return the place of the module that an imported name lies in; None for other packages."""
+    parts = name.split(".")
+    if parts[0] != "distrecvae":
+        return None
+    for length in range(len(parts), 1, -1):
+        place = "/".join(parts[1:length])
+        if (PACKAGE / f"{place}.py").is_file() or (PACKAGE / place).is_dir():
+            return place
+    return None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place_of)
+def test_a_module_imports_from_its_room_or_from_lower_floors(path: Path) -> None:
+    if path.name == "__main__.py" or path == PACKAGE / "__init__.py":
+        return  # `python -m ...` and the package's face stand above the house
+    own = room_of(stem(path))
+    if own is None:
+        assert path.name == "__init__.py", f"{place_of(path)} has no room: give it one in FLOORS"
+        assert not {name for name in imports(path) if name.startswith("distrecvae.")}
+        return
+    for name in imports(path):
+        other = room_of(module_of(name) or "")
+        assert other is None or other == own or other[0] < own[0], (
+            f"{place_of(path)} imports {name}: {other[1]} is on floor {other[0]}, {own[1]} only on {own[0]}"
+        )
+
+
+def test_the_house_has_no_room_that_is_not_there() -> None:
+    for floor in FLOORS:
+        for room in floor:
+            assert (PACKAGE / room).is_dir() or (PACKAGE / f"{room}.py").is_file(), room
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place_of)
+def test_a_library_stays_in_its_rooms(path: Path) -> None:
+    for name in imports(path):
+        rooms = LIBRARIES.get(name.split(".")[0])
+        assert rooms is None or any(is_in(stem(path), room) for room in rooms), (
+            f"{place_of(path)} imports {name}"
+        )
+
+
+def test_modules_of_one_room_do_not_import_each_other_in_a_circle() -> None:
+    arrows = {
+        stem(path): {module_of(name) for name in imports(path)} - {None, stem(path)} for path in MODULES
+    }
+    entered: list[str] = []
+    done: set[str] = set()
+
+    def follow(place: str) -> None:
+        assert place not in entered, f"a circle: {' -> '.join([*entered[entered.index(place) :], place])}"
+        if place in done:
+            return
+        entered.append(place)
+        for other in arrows.get(place, ()):
+            if other is not None and not (PACKAGE / other).is_dir():
+                follow(other)
+        entered.pop()
+        done.add(place)
+
+    for place in arrows:
+        if not place.endswith("__main__"):
+            follow(place)
+
+
+def test_no_module_is_named_in_a_string() -> None:
+    # An import written as a string is one that this test cannot see: a floor named the one above it by it.
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
+                place = module_of(node.value) if node.value.startswith("distrecvae.") else None
+                named = place if place is not None and (PACKAGE / f"{place}.py").is_file() else None
+                assert named is None or named == "search/report", f"{place_of(path)} names {node.value!r}"
+
+
+def test_the_picture_in_the_docs_is_the_house() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = page.split("```text\n", 1)[1].split("```", 1)[0]
+    drawn = [
+        set(line.split("  ", 1)[0].split(", ")) for line in reversed(picture.splitlines()) if line[:1].strip()
+    ]
+    assert drawn == [set(floor) for floor in FLOORS]
+
+
+def test_training_works_where_ray_is_not_installed() -> None:
+    # A bare GPU box has torch, NumPy and SciPy: importing what trains must not even look for the rest.
+    blocked = ["ray", "optuna", "pandas", "pyarrow", "tensorboard", "click", "rich"]
+    code = (
+        f"import sys\nfor name in {blocked}: sys.modules[name] = None\n"
+        "import distrecvae.training.registry, distrecvae.training.trainer, distrecvae.evaluation\n"
+        "import distrecvae.data.synthetic"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
