@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost, count_reports
-from tests.search.conftest import make_site, ray_folder
+from tests.sites import make_site, ray_folder
 
 TRIALS = ("--trials", "24")
 LOCAL = {

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 
 import pytest
 import torch
+
+from tests.sites import Site, make_site, ray_folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,3 +18,14 @@ def one_thread() -> None:
     threads that wait for each other make a second of work last a minute."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_ray_folder_left() -> Iterator[None]:
+    yield
+    shutil.rmtree(ray_folder(), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return make_site(tmp_path_factory.mktemp("site"))

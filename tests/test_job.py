@@ -15,8 +15,8 @@ import pytest
 
 from distrecvae.job import DONE, REFUSED, keep_going, main
 from distrecvae.signals import INTERRUPTED
-from tests.search.conftest import make_site
 from tests.search.on_ray.test_interruption import LOOPING
+from tests.sites import make_site
 
 
 def counting(folder: Path, then: str) -> list[str]:

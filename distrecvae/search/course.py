@@ -106,7 +106,7 @@ def carry_out(
     def write_state(status: str) -> None:
         tables.write()
         settings = {**described["settings"], **{name: getattr(config, name) for name in CHANGEABLE}}
-        state = {"status": status, "elapsed_s": round(conductor.elapsed_s, 1), "settings": settings}
+        state = {"status": status, "elapsed_s": conductor.elapsed_s, "settings": settings}
         write_description(folder, {**described, **state})
 
     def refresh() -> None:

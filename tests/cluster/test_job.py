@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from tests.cluster.hosts import listens
-from tests.search.conftest import make_site
+from tests.sites import make_site
 
 RAY = str(Path(sys.executable).with_name("ray"))
 PORTS = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")

@@ -19,7 +19,7 @@ import psutil
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from tests.search.conftest import Site, ray_folder
+from tests.sites import Site, ray_folder
 
 SEAM = Path(__file__).parent / "seam"
 TIMES = ["duration_s", "train_s", "evaluate_s"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
-from tests.search.conftest import Site, make_site
+from tests.sites import Site, make_site
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 TRIALS = ("--trials", "7")

@@ -168,9 +168,8 @@ def test_no_module_is_named_in_a_string() -> None:
 def test_the_picture_in_the_docs_is_the_house() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     picture = page.split("```text\n", 1)[1].split("```", 1)[0]
-    drawn = [
-        set(line.split("  ", 1)[0].split(", ")) for line in reversed(picture.splitlines()) if line[:1].strip()
-    ]
+    floors = (line.split("  ", 1)[0] for line in picture.splitlines() if not line.startswith(" "))
+    drawn = [set(floor.split(", ")) for floor in floors][::-1]
     assert drawn == [set(floor) for floor in FLOORS]
 
 

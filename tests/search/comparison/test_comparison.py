@@ -22,8 +22,8 @@ from distrecvae.saved.model import load_model
 from distrecvae.search.comparison.comparison import entrants
 from distrecvae.search.comparison.table import Row, ranked, table_csv, table_markdown, table_text
 from distrecvae.search.core.config import SearchConfig
-from tests.search.conftest import Site
-from tests.search.test_search import wait_for
+from tests.sites import Site
+from tests.whole.test_search import wait_for
 
 BUDGET = ("--trials", "3", "--max-passes", "12", "--min-passes", "4", "--concurrent", "1", "--seed", "5")
 TIMES = ["search_s", "best_trial_s"]

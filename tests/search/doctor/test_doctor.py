@@ -15,7 +15,7 @@ from distrecvae.search.on_ray import session
 from distrecvae.search.on_ray.session import on_every_node, ray_session
 from distrecvae.search.planning.resources import Cluster, Slots
 from distrecvae.training.device import DeviceFacts
-from tests.search.conftest import ray_folder
+from tests.sites import ray_folder
 
 VERSIONS = {"ray": "2.60.0", "torch": "2.13.0+cpu", "optuna": "5.0.0", "distrecvae": "0.1.0"}
 GOOD = Machine(

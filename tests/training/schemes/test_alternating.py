@@ -119,6 +119,7 @@ def test_a_new_process_goes_on_bit_for_bit(precision: Precision, tmp_path: Path)
     script = """
 import sys
 from pathlib import Path
+from distrecvae.saved.tensors import load_state, save_state
 from distrecvae.training.schemes.alternating import AlternatingTrainer
 from tests.training.schemes.test_alternating import SMALL, random_train
 precision, begun, *paths = sys.argv[1:]
@@ -130,14 +131,13 @@ for path in paths:
     trainer.step()
     save_state(Path(path), trainer.state_dict(), {})
 """
-    root = ROOT
     half, whole, resumed = (str(tmp_path / name) for name in ("half", "whole", "resumed"))
     for arguments in (["-", half, whole], [half, resumed]):
         subprocess.run(
             [sys.executable, "-c", script, precision, *arguments],
             check=True,
-            cwd=root,
-            env={"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
+            cwd=ROOT,
+            env={"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         )
     expected, found = (load_state(Path(path))[0] for path in (whole, resumed))
     assert int(found["cycle"]) == 4

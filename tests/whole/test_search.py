@@ -24,7 +24,7 @@ from distrecvae.data.io import load_dataset
 from distrecvae.evaluation import evaluate
 from distrecvae.saved.model import load_model
 from distrecvae.search.core.ledger import HISTORY_FILE
-from tests.search.conftest import Site
+from tests.sites import Site
 
 pytestmark = pytest.mark.ray
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.search.conftest import Site
+from tests.sites import Site
 
 # Ray's in-process cluster must be started by the main thread of a process that does nothing else.
 CLUSTER = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pytest
 
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
@@ -85,18 +82,7 @@ class Site:
             process.communicate()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_ray_folder_left() -> Iterator[None]:
-    yield
-    shutil.rmtree(ray_folder(), ignore_errors=True)
-
-
 def make_site(folder: Path) -> Site:
     save_dataset(synthetic_split(n_users=400, n_items=120, seed=1), folder / "data", {"source": "synthetic"})
     (folder / "space.yaml").write_text(SPACE, encoding="utf-8")
     return Site(folder)
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return make_site(tmp_path_factory.mktemp("site"))

@@ -16,7 +16,7 @@ from distrecvae.errors import ResourceError
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.on_ray.session import lend, ray_session
 from distrecvae.search.planning.resources import Cluster, Slots, slots_for
-from tests.search.conftest import ray_folder
+from tests.sites import ray_folder
 
 N_WORKERS = 3
 N_ITEMS, PER_USER = 20_000, 500

@@ -560,7 +560,7 @@ def test_a_command_that_is_terminated_ends_as_by_ctrl_c(
     monkeypatch.chdir(tmp_path / "here")
     before = _content(tmp_path / "here")
     without_ray(monkeypatch)
-    monkeypatch.setattr(session, "survey", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(launch, "survey", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as stopped:
         main(search(*OUT))
     assert stopped.value.code == 130

@@ -35,9 +35,9 @@ from distrecvae.search.planning.resources import Cluster
 from distrecvae.search.watchers.progress import PLAIN_EVERY_S, Progress
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
-from tests.search.conftest import Site, ray_folder
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
-from tests.search.test_sharing import memory
+from tests.sites import Site, ray_folder
+from tests.whole.test_sharing import memory
 
 SPLIT = synthetic_split(n_users=300, n_items=100, seed=1)
 WITH_COMMON = [model for model in registry.models() if registry.common_of(model) is not None]

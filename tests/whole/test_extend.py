@@ -18,7 +18,7 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.runs.trial import run_trial
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.on_ray import session, tuning
-from tests.cli.test_bad_input import RATE, without_ray
+from tests.whole.test_bad_input import RATE, without_ray
 
 TIMES = ["duration_s", "train_s", "evaluate_s"]
 
