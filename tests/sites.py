@@ -13,6 +13,7 @@ from pathlib import Path
 
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
+from tests import HANGS_AFTER_S
 
 SPACE = """
 model: recvae
@@ -52,7 +53,7 @@ class Site:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "RAY_TMPDIR": str(ray_folder()), "PYTHONWARNINGS": "ignore"}
 
-    def search(self, *options: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def search(self, *options: str, timeout: float = HANGS_AFTER_S) -> subprocess.CompletedProcess[str]:
         """Run a search to its end."""
         return subprocess.run(
             self.arguments(*options),

@@ -15,6 +15,7 @@ import pytest
 
 from distrecvae.job import DONE, REFUSED, keep_going, main
 from distrecvae.signals import INTERRUPTED
+from tests import HANGS_AFTER_S
 from tests.search.on_ray.test_interruption import LOOPING
 from tests.sites import make_site
 
@@ -29,7 +30,7 @@ def runs(folder: Path) -> int:
 
 
 def wait_for_runs(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANGS_AFTER_S
     while runs(folder) < count:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -63,7 +64,7 @@ def test_what_dies_each_time_is_given_up(tmp_path: Path, capsys: pytest.CaptureF
     assert last == "the search ended by signal 9 (Killed) again: after 2 new beginnings the job gives up"
 
 
-@pytest.mark.parametrize("then", ["exec sleep 30", "kill -9 $$"], ids=["while it runs", "in a pause"])
+@pytest.mark.parametrize("then", ["exec sleep 3600", "kill -9 $$"], ids=["while it runs", "in a pause"])
 def test_a_job_that_is_to_end_begins_nothing_again(then: str, tmp_path: Path) -> None:
     code = f"import sys; from distrecvae import job; sys.exit(job.keep_going({counting(tmp_path, then)}, [60.0]))"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
@@ -72,7 +73,7 @@ def test_a_job_that_is_to_end_begins_nothing_again(then: str, tmp_path: Path) ->
             assert process.stderr is not None
             assert "goes on in 60 s" in process.stderr.readline()
         process.terminate()  # this process alone: its child is told by it
-        assert process.wait(20) == (128 + signal.SIGTERM if "sleep" in then else INTERRUPTED)
+        assert process.wait(HANGS_AFTER_S) == (128 + signal.SIGTERM if "sleep" in then else INTERRUPTED)
     assert runs(tmp_path) == 1
 
 
@@ -91,7 +92,7 @@ def test_sigterm_to_the_whole_group_is_heard_once_by_the_search(tmp_path: Path) 
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=HANGS_AFTER_S)
         assert out == "stopped: interrupted by SIGTERM\n"
         assert err == "\nstopping; once more stops at once; to go on: the command\n"
         assert process.returncode == 0
@@ -130,7 +131,7 @@ def test_a_search_whose_driver_is_killed_goes_on_to_its_end(tmp_path: Path) -> N
         text=True,
     ) as job:
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + HANGS_AFTER_S
             while not history.exists() or history.read_bytes().count(b"\n") < 8:  # 6 reports a trial
                 assert time.monotonic() < deadline
                 assert job.poll() is None
@@ -138,7 +139,7 @@ def test_a_search_whose_driver_is_killed_goes_on_to_its_end(tmp_path: Path) -> N
             (driver,) = psutil.Process(job.pid).children()
             driver.kill()
             written = history.read_bytes()
-            said, _ = job.communicate(timeout=120)
+            said, _ = job.communicate(timeout=HANGS_AFTER_S)
         finally:
             job.terminate()
     assert job.returncode == 0, said

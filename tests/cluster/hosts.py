@@ -17,6 +17,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+from tests import HANGS_AFTER_S
+
 NETWORK = "10.77.31"
 PREFIX = "drh"
 NEEDED = ("ip", "sshd", "ssh-keygen", "rsync", "unshare")
@@ -104,7 +106,7 @@ class Hosts:
         for number in range(self.count):
             self._start(number)
         for number in range(self.count):
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + HANGS_AFTER_S
             while self.ssh(number, "true").returncode:
                 assert time.monotonic() < deadline, f"host {number} does not answer"
                 time.sleep(0.1)

@@ -18,6 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from tests import HANGS_AFTER_S
 from tests.cluster.hosts import listens
 from tests.sites import make_site
 
@@ -52,7 +53,7 @@ def head(environment: dict[str, str]) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + HANGS_AFTER_S
             while not listens(ports["dashboard-port"]):
                 assert process.poll() is None
                 assert time.monotonic() < deadline, "no job server"
@@ -93,13 +94,13 @@ def test_a_submitted_job_goes_on_after_its_driver_was_killed(tmp_path: Path) -> 
                 text=True,
             ) as submitted,
         ):
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + HANGS_AFTER_S
             while not history.exists() or history.read_bytes().count(b"\n") < 8:  # 6 reports a trial
                 assert time.monotonic() < deadline, "no trial reports"
                 time.sleep(0.02)
             driver_in(folder).kill()
             written = history.read_bytes()
-            said, _ = submitted.communicate(timeout=180)
+            said, _ = submitted.communicate(timeout=HANGS_AFTER_S)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     assert submitted.returncode == 0, said

@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from tests import ROOT
+from tests import HANGS_AFTER_S, ROOT
 from tests.cluster.hosts import Hosts, listens, why_not
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -65,7 +65,7 @@ def cluster_file(hosts: Hosts) -> Path:
     return path
 
 
-def wait(condition: Callable[[], bool], what: str, timeout_s: float = 400) -> None:
+def wait(condition: Callable[[], bool], what: str, timeout_s: float = HANGS_AFTER_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, what
@@ -80,7 +80,7 @@ def test_a_search_on_three_hosts_outlives_one_of_them(
     environment = {**os.environ, "HOME": str(home), "RAY_TMPDIR": str(hosts.base), "RAY_AUTH_MODE": "token"}
     environment["PATH"] = f"{Path(RAY).parent}:{environment['PATH']}"
 
-    def ray(*arguments: str, timeout_s: float = 400) -> str:
+    def ray(*arguments: str, timeout_s: float = HANGS_AFTER_S) -> str:
         done = subprocess.run(
             [RAY, *arguments],
             cwd=ROOT,

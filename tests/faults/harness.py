@@ -19,15 +19,13 @@ import psutil
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from tests import HANGS_AFTER_S
 from tests.sites import Site, ray_folder
 
 SEAM = Path(__file__).parent / "seam"
 TIMES = ["duration_s", "train_s", "evaluate_s"]
 # One worker: only then is the order of reports, and with it the whole course of the search, determined.
 SETTINGS = ("--max-passes", "24", "--min-passes", "4", "--concurrent", "1", "--checkpoint-every", "0.05")
-PATIENCE_S = 180.0
-ENDS_WITHIN_S = 45.0
-"""A search that must end does: 10 s of grace, Ray's own farewell, and a machine that others use too."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class Storm:
 
     def _reached(self, reports: int) -> bool:
         """Wait for so many reports; return False if the search is over before."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + HANGS_AFTER_S
         while count_reports(self.folder) < reports:
             if not self._alive():
                 if self._code() == 0:
@@ -145,7 +143,7 @@ class Storm:
         return self._alive()
 
     def _finish(self) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + HANGS_AFTER_S
         while True:
             while self._alive():
                 assert time.monotonic() < deadline, "the search does not end"
@@ -159,9 +157,9 @@ class Storm:
         """Wait for the driver's end; it must end so, soon, and say how to go on. It may have reached its own end."""
         assert self._process is not None
         try:
-            self._process.wait(ENDS_WITHIN_S)
+            self._process.wait(HANGS_AFTER_S)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"not over after {ENDS_WITHIN_S} s") from None
+            raise AssertionError(f"not over after {HANGS_AFTER_S} s") from None
         said = self.output.read_bytes()[self._said_before :].decode(errors="replace")
         assert self._code() in codes | {0}, f"exit status {self._code()}: {said}"
         assert self._code() == 0 or words in said or said.endswith("interrupted\n"), said
@@ -176,7 +174,7 @@ class Storm:
 
     def workers(self) -> list[psutil.Process]:
         """Wait for a worker and return all there are; on a cluster, dying ones of a dead driver among them."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANGS_AFTER_S
         while self._alive() and time.monotonic() < deadline:
             with suppress(psutil.Error):
                 found = [p for p in descendants_or_cluster(self.driver) if is_worker(p)]
@@ -193,7 +191,7 @@ class Storm:
     def _checkpointing(self) -> None:
         """Kill a worker while it writes a checkpoint; slow storage makes the moment long enough to hit."""
         with self._slow(0.3):
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + HANGS_AFTER_S
             while self._alive() and time.monotonic() < deadline:
                 if any(self.folder.glob("trials/*/.state.safetensors.*.part")):
                     break
@@ -383,7 +381,7 @@ def assert_nothing_lost(folder: Path, undisturbed: Path) -> None:
     assert here == there, f"half-written, superfluous or missing: {sorted(here ^ there)[:5]}"
 
 
-def assert_no_orphans(*, within_s: float = 30.0) -> None:
+def assert_no_orphans(*, within_s: float = HANGS_AFTER_S) -> None:
     """Wait for every process of the searches to go; what remains is an orphan."""
     deadline = time.monotonic() + within_s
     while left := our_processes():

@@ -20,14 +20,12 @@ import torch
 from distrecvae import files
 from distrecvae.cli import main
 from distrecvae.data.io import save_dataset
-from distrecvae.data.shared import shared_arrays
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.files import exclusive
 from distrecvae.saved import tensors
 from distrecvae.search import launch
 from distrecvae.search.comparison import comparison
-from distrecvae.search.core.ledger import HISTORY_FILE
-from distrecvae.search.on_ray import session, trainable, tuning
+from distrecvae.search.on_ray import session, tuning
 from distrecvae.search.planning.resources import Cluster
 
 Given = Callable[[Path, pytest.MonkeyPatch], object]
@@ -506,32 +504,6 @@ def test_a_folder_in_use_is_left_alone(
         main(resume())
     assert stopped.value.code == 2
     assert f"begun is in use by another run (process {os.getpid()})" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("error", [MemoryError("no room"), torch.OutOfMemoryError("no room")])
-def test_a_trial_without_memory_fails_alone_and_says_why(
-    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / HISTORY_FILE).touch()
-    reports: list[dict[str, Any]] = []
-
-    def raising(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(trainable, "run_trial", raising)
-    monkeypatch.setattr("distrecvae.search.on_ray.trainable.tune.report", reports.append)
-    split = synthetic_split(n_users=100, n_items=60, seed=1)
-    task = {
-        "number": 3,
-        "model": "recvae",
-        "config": {},
-        "seed": 0,
-        "max_passes": 4,
-        "metric": "valid/ndcg_100",
-        "folder": str(tmp_path / "trials/00003"),
-    }
-    trainable.trainable({"task": task}, shared_arrays(split), None, threads=1, gpus=0)
-    assert reports == [{"failure": "failed", "reason": "out of memory: no room"}]
 
 
 def _copied(place: Path, folder: Path) -> None:

@@ -24,6 +24,7 @@ from distrecvae.data.io import load_dataset
 from distrecvae.evaluation import evaluate
 from distrecvae.saved.model import load_model
 from distrecvae.search.core.ledger import HISTORY_FILE
+from tests import HANGS_AFTER_S
 from tests.sites import Site
 
 pytestmark = pytest.mark.ray
@@ -73,8 +74,8 @@ def reports(folder: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], timeout: float = 120) -> None:
-    deadline = time.monotonic() + timeout
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + HANGS_AFTER_S
     while not condition():
         assert process.poll() is None, f"the search ended too early: {process.communicate()[0]}"
         assert time.monotonic() < deadline, "the search does not get on"
@@ -248,7 +249,7 @@ def test_an_interrupted_search_says_how_to_go_on(
     with site.searching(*SETTINGS, "--out", name) as process:
         wait_for(lambda: reports(site.folder / name) >= 8, process)
         process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 130, output
     assert "Traceback" not in output
     assert f"--out {name} --resume" in output
@@ -269,7 +270,7 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whol
         workers = [p for p in psutil.Process(process.pid).children(recursive=True) if is_worker(p)]
         assert len(workers) == 1
         workers[0].kill()
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 0, output
     assert "trial 0 lost its process or its node; it goes on from its last checkpoint" in output
     assert "Traceback" not in output

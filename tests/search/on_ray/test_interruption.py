@@ -12,7 +12,7 @@ import time
 import pytest
 
 from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
-from tests import ROOT
+from tests import HANGS_AFTER_S, ROOT
 
 # Locking a mutex twice: no signal handler of Python's runs in there, as in a call into a Ray that is gone. Tests that
 # are run under nohup hand on that SIGHUP is ignored.
@@ -64,7 +64,7 @@ def started(code: str) -> subprocess.Popen[str]:
 def test_a_process_that_hangs_is_ended_after_its_last_words(number: signal.Signals) -> None:
     process = started(STUCK)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 130, err
     assert out == f"last words: interrupted by {number.name}\n"
 
@@ -72,7 +72,7 @@ def test_a_process_that_hangs_is_ended_after_its_last_words(number: signal.Signa
 def test_the_first_signal_asks() -> None:
     process = started(LOOPING.replace("CHECK", "stop.check()"))
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 0
     assert out == "stopped: interrupted by SIGTERM\n"
     assert err == "\nstopping; once more stops at once\n"
@@ -84,7 +84,7 @@ def test_the_second_signal_does_not_ask() -> None:
     assert process.stderr is not None
     process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=HANGS_AFTER_S)
     assert out == "at once\n"
 
 
@@ -96,7 +96,7 @@ def test_who_ignores_a_hangup_goes_on() -> None:
     time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[0] == "stopped: interrupted by SIGINT\n"
+    assert process.communicate(timeout=HANGS_AFTER_S)[0] == "stopped: interrupted by SIGINT\n"
 
 
 def test_a_part_of_ray_that_is_silent_for_too_long_ends_the_search() -> None:
@@ -107,7 +107,7 @@ def test_a_part_of_ray_that_is_silent_for_too_long_ends_the_search() -> None:
             assert part.answers()
             stop.check()
             server.close()
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + HANGS_AFTER_S
             while stop.reason is None and time.monotonic() < deadline:
                 time.sleep(0.02)
             with pytest.raises(StopSearch):

@@ -1,0 +1,109 @@
+"""Ray as a driver sees it: what is refused before it is asked, what it has, and data that is put there once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import ray
+
+from distrecvae.data.shared import dataset_bytes, shared_arrays
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.errors import ResourceError
+from distrecvae.search.on_ray.session import Session, living_nodes, on_every_node, ray_session, survey
+from distrecvae.search.planning.resources import Cluster, Slots
+from distrecvae.training import registry
+from distrecvae.training.device import device_facts
+
+SPLIT = synthetic_split(n_users=100, n_items=60, seed=1)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "where", [f"127.0.0.1:{free_port()}", "127.0.0.1:port", f"ray://127.0.0.1:{free_port()}"]
+)
+def test_an_address_where_nothing_listens_is_refused_at_once(where: str) -> None:
+    # Ray itself would try for minutes.
+    with pytest.raises(ResourceError, match="nothing listens there") as refused, ray_session(where):
+        pytest.fail("there is no such Ray")
+    assert f"--address {where}" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not ray.is_initialized()
+
+
+def test_a_trial_on_the_cpus_here_is_surveyed_without_ray() -> None:
+    here = Cluster(nodes=((2.0, 0.0),), object_store_bytes=10**9, memory_bytes=10**9)
+    told: list[str] = []
+    assert survey(Slots(2, 1, 0.0), here, told.append) == device_facts("cpu")
+    assert told == []
+    assert not ray.is_initialized()
+
+
+def test_what_is_common_is_lent_only_where_it_fits() -> None:
+    needed = dataset_bytes(SPLIT)
+    common = registry.common_of("ease")
+    assert common is not None
+    for room, lent in (
+        (needed + common.size(SPLIT.train), True),
+        (needed + common.size(SPLIT.train) - 1, False),
+    ):
+        session = Session(Cluster(nodes=((2.0, 0.0),), object_store_bytes=room, memory_bytes=10**9), SPLIT)
+        assert session.lends_common("ease") is lent
+        assert not session.lends_common("recvae"), "it has nothing in common"
+
+
+def this_process() -> int:
+    return os.getpid()
+
+
+def broken() -> None:
+    raise ValueError("this node\nis ill")
+
+
+@pytest.mark.ray
+def test_a_ray_of_ones_own_has_this_machine(cluster: Cluster) -> None:
+    assert living_nodes(joined=False) == cluster
+    assert len(cluster.nodes) == 1
+    assert 1 <= cluster.cpus <= (os.cpu_count() or 1)
+    assert 0 < cluster.memory_bytes < psutil.virtual_memory().total
+    assert cluster.object_store_bytes > 2**20
+    assert living_nodes(joined=True).joined
+
+
+@pytest.mark.ray
+def test_each_node_is_asked_in_a_process_of_its_own(cluster: Cluster) -> None:
+    (answer,) = on_every_node(this_process).values()
+    assert answer != os.getpid()
+    assert psutil.Process(answer).is_running()
+    (told,) = on_every_node(broken).values()
+    assert told.endswith("ValueError: this node is ill"), "the reason, in one line"
+
+
+@pytest.mark.ray
+def test_data_is_put_there_once_and_has_no_test_user(cluster: Cluster) -> None:
+    session = Session(cluster, SPLIT)
+    assert session.data is session.data
+    held: dict[str, Any] = ray.get(session.data)
+    expected = shared_arrays(SPLIT)
+    assert held.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(held[name], value)
+        assert isinstance(value, int) or not held[name].flags.writeable, "workers map it"
+
+
+@pytest.mark.ray
+def test_what_two_models_have_in_common_is_computed_once(cluster: Cluster) -> None:
+    session = Session(cluster, SPLIT)
+    assert session.common("recvae") is None
+    assert session.common("ease") is session.common("slim")
+    gram = SPLIT.train.to_scipy().T @ SPLIT.train.to_scipy()
+    (held,) = (a for a in ray.get(session.common("ease")).values() if np.asarray(a).ndim == 2)
+    np.testing.assert_array_equal(held, gram.toarray())
