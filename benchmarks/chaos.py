@@ -22,7 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost, count_reports
+from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
+from tests.results import n_reports
 from tests.sites import make_site, ray_folder
 
 TRIALS = ("--trials", "24")
@@ -130,7 +131,7 @@ def main() -> None:
     site = make_site(place)
     undisturbed = Storm(site, "undisturbed", TRIALS)
     undisturbed.run([])
-    reports = count_reports(undisturbed.folder)
+    reports = n_reports(undisturbed.folder)
     print(f"{reports} reports without faults", flush=True)
     shared_before = {path.name for path in Path("/dev/shm").iterdir()}  # noqa: S108
     rows: list[list[object]] = []

@@ -25,7 +25,7 @@ from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.search import course, launch
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Status, TrialRecord
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.watchers.progress import Progress
 
 SPACE = """

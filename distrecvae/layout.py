@@ -13,6 +13,9 @@ BEST_FOLDER = "best"
 CONFIG_FILE, METRICS_FILE = "config.json", "metrics.json"
 """In a model's folder: its settings and its scores. All seeds' scores together lie in one like the latter."""
 
+LEDGER_FILE, JOURNAL_FILE = "ledger.jsonl", "study.journal"
+"""In a search's folder: all that it goes on by; a view of it for Optuna's tools, which may be deleted."""
+
 STATE_FILE = "state.safetensors"
 """What a run, or a trial, goes on from."""
 

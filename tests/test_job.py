@@ -16,6 +16,7 @@ import pytest
 from distrecvae.job import DONE, REFUSED, keep_going, main
 from distrecvae.signals import INTERRUPTED
 from tests import HANGS_AFTER_S
+from tests.results import n_reports
 from tests.search.on_ray.test_interruption import LOOPING
 from tests.sites import make_site
 
@@ -108,7 +109,7 @@ def test_a_job_without_a_folder_of_its_own_is_refused(capsys: pytest.CaptureFixt
 @pytest.mark.slow
 def test_a_search_whose_driver_is_killed_goes_on_to_its_end(tmp_path: Path) -> None:
     site = make_site(tmp_path)
-    history = tmp_path / "out/history.jsonl"
+    ledger = tmp_path / "out/ledger.jsonl"
     options = [
         "--trials",
         "3",
@@ -132,13 +133,13 @@ def test_a_search_whose_driver_is_killed_goes_on_to_its_end(tmp_path: Path) -> N
     ) as job:
         try:
             deadline = time.monotonic() + HANGS_AFTER_S
-            while not history.exists() or history.read_bytes().count(b"\n") < 8:  # 6 reports a trial
+            while n_reports(tmp_path / "out") < 8:  # 6 reports a trial
                 assert time.monotonic() < deadline
                 assert job.poll() is None
                 time.sleep(0.01)
             (driver,) = psutil.Process(job.pid).children()
             driver.kill()
-            written = history.read_bytes()
+            written = ledger.read_bytes()
             said, _ = job.communicate(timeout=HANGS_AFTER_S)
         finally:
             job.terminate()
@@ -150,6 +151,6 @@ def test_a_search_whose_driver_is_killed_goes_on_to_its_end(tmp_path: Path) -> N
     assert set(table["status"]) == {"finished"}
     points = pd.read_parquet(tmp_path / "out/history.parquet")
     assert len(points) == 18
-    assert history.read_bytes().startswith(written[: written.rfind(b"\n")]), "what was reported was not kept"
+    assert ledger.read_bytes().startswith(written[: written.rfind(b"\n")]), "what was reported was not kept"
     assert not points.duplicated(["trial", "passes"]).any()
     assert (tmp_path / "out/best/model.safetensors").exists()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distrecvae.metrics import TITLES
+from distrecvae.pacing import Seldom
 from distrecvae.signals import handled
 
 if TYPE_CHECKING:
@@ -86,18 +86,6 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(seen)
 
 
-class _Seldom:
-    """Passes on what it is told, but not oftener than a log should have it."""
-
-    def __init__(self, tell: Callable[[float], None]) -> None:
-        self._tell, self._told_at = tell, time.monotonic()
-
-    def __call__(self, share: float) -> None:
-        if time.monotonic() - self._told_at >= SHARE_EVERY_S:
-            self._told_at = time.monotonic()
-            self._tell(share)
-
-
 @contextmanager
 def _shown(settings: RunSettings, run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yield what shows a report: a progress bar on a terminal, else a line each."""
@@ -110,7 +98,7 @@ def _shown(settings: RunSettings, run: Run) -> Iterator[Callable[[dict[str, Any]
         return (scores + loss).lstrip()
 
     if not sys.stdout.isatty():
-        run.progress = _Seldom(lambda share: click.echo(f"solved {share:.0%}"))
+        run.progress = Seldom(lambda share: click.echo(f"solved {share:.0%}"), SHARE_EVERY_S)
         yield lambda report: click.echo(
             f"passes {report['passes']:4d}  {line(report)}  {report['train_s']:.1f} s"
         )

@@ -34,6 +34,7 @@ class ResumableTraining:
         metric: key of the reports that is maximised, such as `valid/ndcg_100`.
         checkpoint_every_s: seconds between checkpoints, at least.
         must_save: whether a checkpoint that cannot be written ends the training; else it goes on without.
+        about: JSON-able; written into the state file for whoever reads it, and not looked at here.
 
     Attributes:
         trainer: as given.
@@ -51,12 +52,14 @@ class ResumableTraining:
         metric: str,
         checkpoint_every_s: float = 30.0,
         must_save: bool = True,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.trainer = trainer
         self.history: list[dict[str, Any]] = []
         self.best_state: dict[str, torch.Tensor] = {}
         self._path, self._valid, self._identity = path, valid, dict(identity)
         self._metric, self._every_s, self._must_save = metric, checkpoint_every_s, must_save
+        self._about = dict(about or {})
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -109,7 +112,7 @@ class ResumableTraining:
         """Write the state file."""
         tensors = {_TRAINER + name: value for name, value in self.trainer.state_dict().items()}
         tensors |= {_BEST + name: value for name, value in self.best_state.items()}
-        save_state(self._path, tensors, {"identity": self._identity, "history": self.history})
+        save_state(self._path, tensors, {**self._about, "identity": self._identity, "history": self.history})
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

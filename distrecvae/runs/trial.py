@@ -6,8 +6,8 @@ lies goes on from it; started again from nothing it repeats itself (all randomne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class TrialTask:
         device: a torch device.
         precision: of the matrix products.
         checkpoint_every_s: seconds between checkpoints, at least.
+        ledger: how long the search's ledger was when the trial was given out; kept in the state file, which so
+            vouches for the ledger. It is no part of what the trial is.
     """
 
     number: int
@@ -52,6 +54,7 @@ class TrialTask:
     device: str = "cpu"
     precision: Precision = "float32"
     checkpoint_every_s: float = 30.0
+    ledger: Mapping[str, Any] | None = field(default=None, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form."""
@@ -148,6 +151,7 @@ def _fresh(
         metric=task.metric,
         checkpoint_every_s=task.checkpoint_every_s,
         must_save=False,
+        about={"ledger": task.ledger},
     )
 
 

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,24 +49,46 @@ def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: the file is missing, damaged, or of another format.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_HEADER)
-            if header is None:
-                raise CheckpointError(f"{path} was not written by distrecvae; give a file that it wrote")
-            document = json.loads(header)
-            if document["format"] != FORMAT:
-                raise CheckpointError(
-                    f"{path} has format {document['format']}; {FORMAT} is read: use the version that wrote it"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with _reading(path) as file:
+        document = _document(file, path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if document.get("crc32", (found := _checksum(tensors))) != found:
             raise CheckpointError(f"{path} is damaged (its checksum is wrong); restore it or train again")
         return tensors, document["metadata"]
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return the metadata that `save_state` wrote, without reading the tensors.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another format.
+    """
+    with _reading(path) as file:
+        metadata: dict[str, Any] = _document(file, path)["metadata"]
+        return metadata
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist; give the path of a saved state or model") from None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged ({first_line(error)}); restore it or train again") from None
+
+
+def _document(file: Any, path: Path) -> dict[str, Any]:
+    header = (file.metadata() or {}).get(_HEADER)
+    if header is None:
+        raise CheckpointError(f"{path} was not written by distrecvae; give a file that it wrote")
+    document: dict[str, Any] = json.loads(header)
+    if document["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {document['format']}; {FORMAT} is read: use the version that wrote it"
+        )
+    return document
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:

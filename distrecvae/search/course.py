@@ -10,13 +10,17 @@ from rich.console import Console
 
 from distrecvae.errors import ResourceError
 from distrecvae.files import remove_leftovers, storage_error, write_text
-from distrecvae.layout import SUMMARY_FILE
+from distrecvae.layout import LEDGER_FILE, SUMMARY_FILE
+from distrecvae.pacing import Seldom
 from distrecvae.search.commands import resume_command
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import CHANGEABLE, SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status
 from distrecvae.search.folder.best import Scored, publish_best
+from distrecvae.search.folder.environment import changes, environment_of
 from distrecvae.search.folder.keeper import Keeper
+from distrecvae.search.folder.marks import LEDGER_KEY
 from distrecvae.search.folder.search_json import FINISHED, INTERRUPTED, RUNNING, write_description
 from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import warm_start_of
@@ -29,6 +33,9 @@ from distrecvae.search.watchers.progress import Progress
 from distrecvae.search.watchers.tensorboard import EventFiles
 from distrecvae.search.watchers.trackers import make_loggers
 from distrecvae.words import first_line
+
+LOOK_EVERY_S = 10.0
+"""How often the ledger on disk is held to the one that is written."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,8 @@ def carry_out(
     tuning.clear_away(folder)
     metric, elapsed_s = f"valid/{config.metric}", float(described["elapsed_s"])
     warm = warm_start_of(config, space, described)
-    ledger = Ledger(folder, metric)
+    now = environment_of(plan)
+    ledger = Ledger(folder, metric, {"fingerprint": session.split.fingerprint, "environment": now})
     tables, keeper = Tables(folder, ledger, space, metric), Keeper(folder, ledger)
     events = EventFiles(folder, space, config.metric)
     progress = Progress(console, ledger, config, concurrent=plan.slots.concurrent, elapsed_s=elapsed_s)
@@ -99,20 +107,31 @@ def carry_out(
         elapsed_s=elapsed_s,
         warm_starts=warm.points(space) if warm is not None else (),
     )
-    for line in (plan.headline(), plan.remark(), "" if warm is None else warm.text()):
-        if line:
-            say(line)
+    before = ledger.about.get("environment", now)
+    lines = [plan.headline(), plan.remark(), "" if warm is None else warm.text(), changes(before, now)]
+    if ledger.cut_bytes:
+        lines.append(
+            f"{LEDGER_FILE}: its last line was cut off ({ledger.cut_bytes} bytes); that report is made again."
+        )
+    for line in filter(None, lines):
+        say(line)
+    if before != now:
+        ledger.resumed({"environment": now})
+
+    in_place = Seldom(ledger.require_in_place, LOOK_EVERY_S)
 
     def write_state(status: str) -> None:
         tables.write()
         settings = {**described["settings"], **{name: getattr(config, name) for name in CHANGEABLE}}
-        state = {"status": status, "elapsed_s": conductor.elapsed_s, "settings": settings}
+        mark = {LEDGER_KEY: ledger.mark.to_dict()}
+        state = {"status": status, "elapsed_s": conductor.elapsed_s, "settings": settings, **mark}
         write_description(folder, {**described, **state})
 
     def refresh() -> None:
         if conductor.trouble:
             raise ResourceError(conductor.trouble)
         session.stop.check()
+        in_place()
         progress.refresh()
         if tables.due:
             write_state(RUNNING)
@@ -169,6 +188,7 @@ def carry_out(
         raise storage_error(error, folder, resume_command(command, folder)) from error
     scored = None
     if complete():
+        ledger.require_in_place()
         keeper.clean()
         facts = {"model": config.model, "metric": config.metric, "data": described["data"]}
         scored = publish_best(conductor, session.split, folder, **facts)

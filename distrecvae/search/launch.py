@@ -22,6 +22,7 @@ from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.folder.description import check_same, describe
 from distrecvae.search.folder.extension import nothing_left
+from distrecvae.search.folder.marks import require_whole_ledger
 from distrecvae.search.folder.search_json import read_description, write_description
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
@@ -89,6 +90,7 @@ def search(
         split = load_split(config, folder) if session is None else session.split
         if described is not None:
             check_same(described, config, space, split, folder)
+            require_whole_ledger(folder, described)
             if nothing_left(described, config, folder):
                 _copy_study(config, space, folder, described, console)
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()

@@ -13,7 +13,8 @@ from distrecvae.evaluation import Evaluation
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, REPORT_FILE
 from distrecvae.metrics import METRICS, TITLES
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status
 from distrecvae.search.folder.best import Scored, gain
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.words import duration, short

@@ -20,6 +20,7 @@ import pytest
 
 from tests import HANGS_AFTER_S
 from tests.cluster.hosts import listens
+from tests.results import n_reports
 from tests.sites import make_site
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -78,7 +79,7 @@ def test_a_submitted_job_goes_on_after_its_driver_was_killed(tmp_path: Path) -> 
     folder = tempfile.mkdtemp(prefix="drj")  # a socket's path is short
     environment = {**site.environment(), "RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled"}
     environment["PATH"] = f"{Path(RAY).parent}{os.pathsep}{environment['PATH']}"
-    out, history = tmp_path / "out", tmp_path / "out/history.jsonl"
+    out, ledger = tmp_path / "out", tmp_path / "out/ledger.jsonl"
     search = (
         f"python -m distrecvae.job --data {tmp_path}/data --space {tmp_path}/space.yaml --out {out} --trials 4"
         " --max-passes 24 --scheduler none --elastic --concurrent 1 --gpus-per-trial 0 --resume-or-start"
@@ -95,11 +96,11 @@ def test_a_submitted_job_goes_on_after_its_driver_was_killed(tmp_path: Path) -> 
             ) as submitted,
         ):
             deadline = time.monotonic() + HANGS_AFTER_S
-            while not history.exists() or history.read_bytes().count(b"\n") < 8:  # 6 reports a trial
+            while n_reports(out) < 8:  # 6 reports a trial
                 assert time.monotonic() < deadline, "no trial reports"
                 time.sleep(0.02)
             driver_in(folder).kill()
-            written = history.read_bytes()
+            written = ledger.read_bytes()
             said, _ = submitted.communicate(timeout=HANGS_AFTER_S)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -113,4 +114,4 @@ def test_a_submitted_job_goes_on_after_its_driver_was_killed(tmp_path: Path) -> 
     points = pd.read_parquet(out / "history.parquet")
     assert len(points) == 24
     assert not points.duplicated(["trial", "passes"]).any()
-    assert history.read_bytes().startswith(written[: written.rfind(b"\n")]), "what was reported was not kept"
+    assert ledger.read_bytes().startswith(written[: written.rfind(b"\n")]), "what was reported was not kept"

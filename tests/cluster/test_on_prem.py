@@ -21,6 +21,7 @@ from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from tests import HANGS_AFTER_S, ROOT
 from tests.cluster.hosts import Hosts, listens, why_not
+from tests.results import reports_of
 
 RAY = str(Path(sys.executable).with_name("ray"))
 TRIALS = 6
@@ -105,11 +106,9 @@ def test_a_search_on_three_hosts_outlives_one_of_them(
     up_s = time.monotonic() - begun
     ray("rsync-up", file, f"{hosts.base}/data", f"{hosts.shared}/data/")
     out = hosts.shared / "runs/search"
-    history = out / "history.jsonl"
 
     def reported() -> set[int]:
-        lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
-        return {json.loads(line)["trial"] for line in lines}
+        return {line["trial"] for line in reports_of(out)}
 
     before = [hosts.received_bytes(number) for number in range(3)]
     search = (

@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import optuna
 import pandas as pd
 import psutil
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
+from distrecvae.search.core.ledger import read_records
+from distrecvae.search.core.study import as_optuna_has_it
 from tests import HANGS_AFTER_S
+from tests.results import n_reports, scores
 from tests.sites import Site, ray_folder
 
 SEAM = Path(__file__).parent / "seam"
@@ -85,7 +85,7 @@ class Storm:
                 time.sleep(fault.delay_s)
                 self._note_memory()
                 inject = getattr(self, f"_{fault.kind.replace('-', '_')}", None)
-                before, started = count_reports(self.folder), time.monotonic()
+                before, started = n_reports(self.folder), time.monotonic()
                 if self._alive():
                     self.injected.append(fault)
                     if inject is not None:
@@ -131,14 +131,14 @@ class Storm:
     def _reached(self, reports: int) -> bool:
         """Wait for so many reports; return False if the search is over before."""
         deadline = time.monotonic() + HANGS_AFTER_S
-        while count_reports(self.folder) < reports:
+        while n_reports(self.folder) < reports:
             if not self._alive():
                 if self._code() == 0:
                     return False
                 # The reaction to the fault before may come late: the driver of a node that died.
                 self._expect({130})
                 self._start()
-            assert time.monotonic() < deadline, f"no progress beyond {count_reports(self.folder)} reports"
+            assert time.monotonic() < deadline, f"no progress beyond {n_reports(self.folder)} reports"
             time.sleep(0.01)
         return self._alive()
 
@@ -292,11 +292,6 @@ class Storm:
             (self.seam / "slow").unlink()
 
 
-def count_reports(folder: Path) -> int:
-    path = folder / "history.jsonl"
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
 def is_worker(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE and any(
@@ -351,13 +346,10 @@ def history(folder: Path) -> pd.DataFrame:
 
 def sampler_records(folder: Path) -> list[tuple[object, ...]]:
     """Return what the sampler and the stopping rules read: suggestions, running bests, outcomes."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.load_study(
-        study_name="search", storage=JournalStorage(JournalFileBackend(str(folder / "study.journal")))
-    )
+    trials = map(as_optuna_has_it, read_records(folder, "valid/ndcg_100").values())
     return [
         (t.number, t.state, t.value, t.params, t.intermediate_values, t.user_attrs, t.system_attrs)
-        for t in study.get_trials(deepcopy=False)
+        for t in trials
     ]
 
 
@@ -369,8 +361,9 @@ def assert_nothing_lost(folder: Path, undisturbed: Path) -> None:
     pd.testing.assert_frame_equal(table, trials(undisturbed))
     pd.testing.assert_frame_equal(points, history(undisturbed))
     assert sampler_records(folder) == sampler_records(undisturbed)
-    for name in ("best/metrics.json", "best/config.json"):
-        assert json.loads((folder / name).read_text()) == json.loads((undisturbed / name).read_text()), name
+    assert scores(folder) == scores(undisturbed)
+    config = "best/config.json"
+    assert json.loads((folder / config).read_text()) == json.loads((undisturbed / config).read_text())
     assert (folder / "best/model.safetensors").read_bytes() == (
         undisturbed / "best/model.safetensors"
     ).read_bytes()

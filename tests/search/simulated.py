@@ -10,7 +10,8 @@ from typing import Any
 
 from distrecvae.search.core.conductor import Conductor, Watcher
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status
 from distrecvae.search.core.rules import make_rule
 from distrecvae.search.space.space import SearchSpace
 

@@ -383,20 +383,36 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     ),
     "other data": (resume("--data", "other"), nothing, ["fingerprint", "resume with the same data"]),
     "fewer trials": (resume("--trials", "3"), nothing, ["--trials 3 is below the 4"]),
-    "a damaged journal": (
+    "a damaged ledger": (
         resume(),
-        changed("begun/study.journal", lambda content: b"{\n" + content),
-        ["study.journal: line 1 is damaged"],
+        changed("begun/ledger.jsonl", lambda content: b"{\n" + content),
+        ["begun/ledger.jsonl: line 1 is damaged", "restore it from a backup"],
     ),
-    "a damaged history": (
+    "an edited ledger": (
         resume(),
-        written("begun/history.jsonl", '{"trial": 7}\n'),
-        ["history.jsonl: line 1 is damaged"],
+        changed("begun/ledger.jsonl", lambda content: content.replace(b"begun", b"begum")),
+        ["begun/ledger.jsonl: line 1 is damaged"],
     ),
-    "a history that is binary": (
+    "a ledger that is binary": (
         resume(),
-        written("begun/history.jsonl", b"\xff\xfe\n"),
-        ["history.jsonl: line 1 is damaged"],
+        written("begun/ledger.jsonl", b"\xff\xfe\n"),
+        ["begun/ledger.jsonl: line 1 is damaged"],
+    ),
+    "a ledger that was emptied": (
+        resume(),
+        written("begun/ledger.jsonl", ""),
+        ["begun/ledger.jsonl has 0 lines, and had 1 when begun/search.json was written"],
+    ),
+    "a ledger that is gone": (resume(), gone("begun/ledger.jsonl"), ["begun/ledger.jsonl is missing"]),
+    "a search of the older format": (
+        resume(),
+        json_with("begun/search.json", format=1),
+        ["has format 1, this version reads 2"],
+    ),
+    "a mark that is none": (
+        resume(),
+        json_with("begun/search.json", ledger={"lines": 1, "check": "0"}),
+        ["begun/search.json", "is no mark of a ledger"],
     ),
     "an extension of nothing": (
         ["search", "--extend", "absent", "--trials", "50"],

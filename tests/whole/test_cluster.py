@@ -130,9 +130,9 @@ def wait(condition, what):
 def told(): return log.read_text()
 
 def reported():
-    path = Path("elastic/joined/history.jsonl")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {json.loads(line)["trial"] for line in lines}
+    path = Path("elastic/joined/ledger.jsonl")
+    lines = map(json.loads, path.read_text().split("\\n")[:-1] if path.exists() else [])
+    return {line["trial"] for line in lines if line["kind"] == "report"}
 
 log = Path("elastic.log")
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})

@@ -22,9 +22,10 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import evaluate
 from distrecvae.kernels import item_weights
 from distrecvae.kernels.item_weights import lent_gram
+from distrecvae.layout import LEDGER_FILE
 from distrecvae.metrics import METRICS
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import HISTORY_FILE, Ledger
+from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.launch import load_space, plan_search, search
 from distrecvae.search.on_ray.callbacks import ConductorScheduler
@@ -181,11 +182,11 @@ def test_the_share_of_a_long_step_is_shown_and_not_written_down(tmp_path: Path) 
     conductor = open_conductor(tmp_path, config)
     task = conductor.next_task()
     assert task is not None
-    written = (tmp_path / HISTORY_FILE).read_bytes()
+    written = (tmp_path / LEDGER_FILE).read_bytes()
     scheduler = ConductorScheduler(conductor)
     trial = SimpleNamespace(config={"task": task.to_dict()}, run_metadata=SimpleNamespace())
     assert scheduler.on_trial_result(None, trial, {SHARE: 0.42, "time_total_s": 1.0}) == "CONTINUE"
-    assert (tmp_path / HISTORY_FILE).read_bytes() == written
+    assert (tmp_path / LEDGER_FILE).read_bytes() == written
     shown = StringIO()
     progress = Progress(Console(file=shown), conductor.ledger, config, concurrent=1)
     monotonic = time.monotonic() + 2 * PLAIN_EVERY_S

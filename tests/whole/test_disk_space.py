@@ -10,7 +10,8 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.runs.trial import TrialTask, run_trial
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status
 from distrecvae.search.folder.keeper import Keeper
 from distrecvae.search.folder.tables import Tables
 from distrecvae.search.planning.plan import make_plan

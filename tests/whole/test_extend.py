@@ -18,6 +18,7 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.runs.trial import run_trial
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.on_ray import session, tuning
+from tests.results import scores
 from tests.whole.test_bad_input import RATE, without_ray
 
 TIMES = ["duration_s", "train_s", "evaluate_s"]
@@ -61,7 +62,7 @@ def tables(folder: str) -> list[Any]:
     """Return all that a search found, without its seconds."""
     read = [pd.read_parquet(Path(folder) / f"{name}.parquet") for name in ("trials", "history")]
     kept: list[Any] = [table.drop(columns=TIMES, errors="ignore").to_dict("list") for table in read]
-    return [*kept, json.loads(Path(folder, "best/metrics.json").read_text(encoding="utf-8"))]
+    return [*kept, scores(Path(folder))]
 
 
 def test_an_extended_search_ends_as_one_begun_with_as_many_trials(
@@ -77,10 +78,10 @@ def test_an_extended_search_ends_as_one_begun_with_as_many_trials(
     assert "6 of 6 trials" in capsys.readouterr().out
     assert repr(tables("moved")) == repr(tables("whole"))
     assert json.loads(Path("moved/search.json").read_text(encoding="utf-8"))["settings"]["trials"] == 6
-    before = Path("moved/history.jsonl").read_bytes()
+    before = Path("moved/ledger.jsonl").read_bytes()
     assert search("--extend", "moved") == 0
     assert "6 of 6 trials" in capsys.readouterr().out
-    assert Path("moved/history.jsonl").read_bytes() == before
+    assert Path("moved/ledger.jsonl").read_bytes() == before
 
 
 def test_a_search_that_ran_out_of_time_gets_more(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

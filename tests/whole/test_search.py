@@ -23,8 +23,8 @@ from tensorboard.plugins.scalar import metadata as scalar_metadata
 from distrecvae.data.io import load_dataset
 from distrecvae.evaluation import evaluate
 from distrecvae.saved.model import load_model
-from distrecvae.search.core.ledger import HISTORY_FILE
 from tests import HANGS_AFTER_S
+from tests.results import n_reports, scores
 from tests.sites import Site
 
 pytestmark = pytest.mark.ray
@@ -64,14 +64,7 @@ def history(folder: Path) -> pd.DataFrame:
 def same_search(folder: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(trials(folder), trials(other))
     pd.testing.assert_frame_equal(history(folder), history(other))
-    assert json.loads((folder / "best/metrics.json").read_text()) == json.loads(
-        (other / "best/metrics.json").read_text()
-    )
-
-
-def reports(folder: Path) -> int:
-    path = folder / HISTORY_FILE
-    return len(path.read_text().splitlines()) if path.exists() else 0
+    assert scores(folder) == scores(other)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -231,10 +224,10 @@ def test_a_search_killed_and_resumed_ends_as_the_undisturbed_one(
 ) -> None:
     name = f"killed-{after}"
     with site.searching(*SETTINGS, "--out", name) as process:
-        wait_for(lambda: reports(site.folder / name) >= after, process)
+        wait_for(lambda: n_reports(site.folder / name) >= after, process)
         process.kill()
         process.wait()
-    assert reports(site.folder / name) < reports(whole[0]), "it was over before it was killed"
+    assert n_reports(site.folder / name) < n_reports(whole[0]), "it was over before it was killed"
     resumed = site.search(*SETTINGS, "--out", name, "--resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     same_search(site.folder / name, whole[0])
@@ -247,7 +240,7 @@ def test_an_interrupted_search_says_how_to_go_on(
 ) -> None:
     name = f"interrupted-{number.name}"
     with site.searching(*SETTINGS, "--out", name) as process:
-        wait_for(lambda: reports(site.folder / name) >= 8, process)
+        wait_for(lambda: n_reports(site.folder / name) >= 8, process)
         process.send_signal(number)
         output, _ = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 130, output
@@ -255,7 +248,7 @@ def test_an_interrupted_search_says_how_to_go_on(
     assert f"--out {name} --resume" in output
     state = json.loads((site.folder / name / "search.json").read_text())
     assert state["status"] == "interrupted"
-    assert len(history(site.folder / name)) == reports(site.folder / name), (
+    assert len(history(site.folder / name)) == n_reports(site.folder / name), (
         "the tables have everything up to then"
     )
     resumed = site.search(*SETTINGS, "--out", name, "--resume")
@@ -266,7 +259,7 @@ def test_an_interrupted_search_says_how_to_go_on(
 @pytest.mark.slow
 def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whole: tuple[Path, Any]) -> None:
     with site.searching(*SETTINGS, "--out", "murdered") as process:
-        wait_for(lambda: reports(site.folder / "murdered") >= 3, process)
+        wait_for(lambda: n_reports(site.folder / "murdered") >= 3, process)
         workers = [p for p in psutil.Process(process.pid).children(recursive=True) if is_worker(p)]
         assert len(workers) == 1
         workers[0].kill()
@@ -311,7 +304,7 @@ def test_one_command_starts_a_search_goes_on_with_it_and_says_its_summary(
     # What a job that is begun again by itself types every time.
     settings = (*SETTINGS, "--out", "job/search", "--resume-or-start")
     with site.searching(*settings) as process:
-        wait_for(lambda: reports(site.folder / "job/search") >= 5, process)
+        wait_for(lambda: n_reports(site.folder / "job/search") >= 5, process)
         process.kill()
         process.wait()
     resumed = site.search(*settings)
@@ -374,12 +367,12 @@ def test_a_model_solved_at_once_is_searched_one_pass_a_trial(site: Site) -> None
 def test_a_folder_in_use_is_not_entered_and_the_search_in_it_goes_on(site: Site) -> None:
     settings = (*SETTINGS, "--trials", "500", "--out", "busy")  # more than it gets time for
     with site.searching(*settings) as process:
-        wait_for(lambda: reports(site.folder / "busy") >= 1, process)
+        wait_for(lambda: n_reports(site.folder / "busy") >= 1, process)
         second = site.search(*settings, "--resume")
         assert second.returncode == 2
         assert "in use" in second.stderr
-        before = reports(site.folder / "busy")
-        wait_for(lambda: reports(site.folder / "busy") > before, process)
+        before = n_reports(site.folder / "busy")
+        wait_for(lambda: n_reports(site.folder / "busy") > before, process)
 
 
 @pytest.mark.slow

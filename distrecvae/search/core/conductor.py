@@ -13,7 +13,8 @@ from distrecvae.layout import trial_folder
 from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import StoppingRule
 from distrecvae.search.core.samplers import make_sampler, starting_values
 from distrecvae.search.space.space import SearchSpace
@@ -176,6 +177,7 @@ class Conductor:
             device=self._device,
             precision=self._precision,
             checkpoint_every_s=self._config.checkpoint_every_s,
+            ledger=self.ledger.mark.to_dict(),
         )
 
     def _spent(self, record: TrialRecord) -> bool:

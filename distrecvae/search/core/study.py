@@ -1,69 +1,61 @@
-"""Owns how a search's Optuna study lies on disk, and reading it while another process writes it."""
+"""Shows trials to Optuna, whose samplers and tools read a study: one in memory, made from the ledger's records."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from datetime import datetime
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.distributions import json_to_distribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from distrecvae.errors import ResultsError
+from distrecvae.search.core.records import Status, TrialRecord
 
-STUDY_FILE = "study.journal"
-STUDY_NAME = "search"
 CONFIG_KEY = "config"
-"""User attribute of a study's trial: the model's configuration. It is written last when a trial is asked for."""
+"""User attribute of a study's trial: the model's configuration."""
 
 
-def read_study_trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
-    """Return the study's trials that have a configuration, without writing: another process may be at work in it.
-
-    Raises:
-        ResultsError: the study is missing or damaged.
-    """
-    path = folder / STUDY_FILE
-    try:
-        if not path.exists():  # opening it would make one
-            raise ResultsError(f"{path} is missing; restore it, or give another search's folder")
-        with quiet():
-            storage = JournalStorage(JournalFileBackend(str(path), lock_obj=NoLock()))
-            study = optuna.load_study(storage=storage, study_name=STUDY_NAME)
-            return [trial for trial in study.get_trials(deepcopy=False) if CONFIG_KEY in trial.user_attrs]
-    except (OSError, ValueError, KeyError) as error:
-        raise ResultsError(
-            f"{path} cannot be read ({error}); restore it, or give another search's folder"
-        ) from error
+def state_of(record: TrialRecord) -> TrialState:
+    """Return what Optuna calls it: its TPE ranks pruned trials by how far they got, then by value."""
+    if record.status is Status.RUNNING:
+        return TrialState.RUNNING
+    if record.score is None:
+        return TrialState.FAIL
+    return TrialState.PRUNED if record.status is Status.STOPPED else TrialState.COMPLETE
 
 
-def cut_torn_line(path: Path) -> None:
-    """Cut off a last line that was not written to its end; make the file where there is none."""
-    if not path.exists():
-        path.touch()
-        return
-    with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
+def as_optuna_has_it(record: TrialRecord) -> FrozenTrial:
+    """Return the trial as Optuna's own; the value of a report is the running best."""
+    state, suggestion = state_of(record), record.suggestion
+    values = {int(r["passes"]): best for r, best in zip(record.reports, record.best, strict=True)}
+    trial = create_trial(
+        state=state,
+        value=record.score if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+        params=dict(suggestion.params),
+        distributions={name: json_to_distribution(text) for name, text in suggestion.distributions.items()},
+        intermediate_values=values,
+        user_attrs={CONFIG_KEY: record.config},
+        system_attrs=dict(suggestion.attrs),
+    )
+    trial.number = record.number
+    trial.datetime_start = _local(suggestion.at)
+    trial.datetime_complete = None if record.ended_at is None else _local(record.ended_at)
+    return trial
 
 
-class NoLock(JournalFileOpenLock):
-    """No lock a write: one driver writes, under the lock of the folder; a lock file would outlive a killed driver."""
+def _local(at: datetime) -> datetime:
+    """Return a time as Optuna writes it: the clock's on the wall, without a zone."""
+    return at.astimezone().replace(tzinfo=None)
 
-    def __init__(self) -> None:
-        """Need no file."""
 
-    def acquire(self) -> bool:
-        """Say that it is held."""
-        return True
-
-    def release(self) -> None:
-        """Give nothing back."""
-        return
+def study_of(records: Iterable[TrialRecord], storage: optuna.storages.InMemoryStorage) -> optuna.Study:
+    """Return a study in memory with these trials, in the order of their numbers."""
+    with quiet():
+        study = optuna.create_study(storage=storage, direction="maximize")
+        study.add_trials(as_optuna_has_it(record) for record in records)
+    return study
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from distrecvae.metrics import METRICS
 from distrecvae.runs.trial import best_model
 from distrecvae.saved.model import save_model
 from distrecvae.search.core.conductor import Conductor
-from distrecvae.search.core.ledger import TrialRecord
+from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.folder.marks import LEDGER_KEY
 from distrecvae.training import registry
 from distrecvae.training.device import usable_device
 
@@ -80,6 +81,7 @@ def publish_best(
         "passes": report["passes"],
         "valid": best.valid.summary(),
         "test": best.test.summary(),
+        LEDGER_KEY: conductor.ledger.mark.to_dict(),
     }
     if published is not None:
         metrics["published"] = {

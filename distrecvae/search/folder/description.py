@@ -13,6 +13,7 @@ from typing import Any
 from distrecvae import __version__
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ResultsError
+from distrecvae.search.core.chain import Mark
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.folder.search_json import RUNNING
 from distrecvae.search.folder.warm_start import WarmStart
@@ -61,6 +62,7 @@ def describe(
             "train_interactions": split.train.n_interactions,
         },
         "plan": plan.to_dict(),
+        "ledger": Mark().to_dict(),
         "warm_start": None if warm is None else warm.to_dict(),
         "versions": {
             "python": platform.python_version(),

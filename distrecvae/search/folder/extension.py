@@ -9,8 +9,8 @@ from typing import Any
 from distrecvae.errors import ResultsError
 from distrecvae.layout import SEARCH_FILE
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import read_records
 from distrecvae.search.folder.search_json import FINISHED, read_description
-from distrecvae.search.folder.tables import read_trials
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -42,10 +42,7 @@ def nothing_left(described: Mapping[str, Any], config: SearchConfig, folder: Pat
         return False
     if spent(config, float(described["elapsed_s"])):
         return True
-    try:
-        return len(read_trials(folder)) >= config.trials
-    except (OSError, ValueError):
-        return True  # what is known of it is its summary
+    return len(read_records(folder, f"valid/{config.metric}")) >= config.trials
 
 
 def spent(config: SearchConfig, elapsed_s: float) -> bool:

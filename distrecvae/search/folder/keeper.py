@@ -6,7 +6,8 @@ from pathlib import Path
 
 from distrecvae.files import remove_leftovers
 from distrecvae.layout import STATE_FILE, trial_folder
-from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status, TrialRecord
 
 
 class Keeper:

@@ -11,11 +11,11 @@ from distrecvae.errors import ResultsError
 from distrecvae.files import write_json
 from distrecvae.layout import SEARCH_FILE
 
-FORMAT = 1
+FORMAT = 2
 """Of `search.json`."""
 RUNNING, INTERRUPTED, FINISHED = "running", "interrupted", "finished"
 """`status` of a search: the last one is said of a search that is over and has a model."""
-_REQUIRED = ("status", "elapsed_s", "settings", "data", "space", "dataset", "plan")
+_REQUIRED = ("status", "elapsed_s", "settings", "data", "space", "dataset", "plan", "ledger")
 
 
 def read_description(folder: Path, *, remedy: str = "leave out --resume to start one") -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from distrecvae.files import replacing
 from distrecvae.metrics import METRICS
-from distrecvae.search.core.ledger import Ledger, TrialRecord
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import TrialRecord
 from distrecvae.search.space.space import SearchSpace
 
 TABLES_EVERY_S = 10.0

@@ -9,9 +9,8 @@ from typing import Any
 
 from distrecvae.errors import ResultsError
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.study import CONFIG_KEY, read_study_trials
+from distrecvae.search.core.ledger import read_records
 from distrecvae.search.folder.search_json import read_description
-from distrecvae.search.folder.tables import read_rows
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -72,28 +71,24 @@ def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
         raise ResultsError(
             f"{source} is a search of {model}, this one is of {space.model}; --warm-start takes the same model's"
         )
-    try:
-        rows = [row for row in read_rows(folder) if row["score"]]
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{source}: its trials cannot be read ({error}); give another search") from None
-    if not rows:
+    records = read_records(folder, f"valid/{described['settings']['metric']}").values()
+    scored = [record for record in records if record.score]
+    if not scored:
         raise ResultsError(
             f"no trial of {source} has a score; leave out --warm-start, or give another search"
         )
-    configs = {trial.number: trial.user_attrs[CONFIG_KEY] for trial in read_study_trials(folder)}
     taken: dict[int, Mapping[str, Any]] = {}
     outside: list[int] = []
     seen = [space.default_config()]
-    for row in sorted(rows, key=lambda row: (-row["score"], row["trial"])):
-        number = int(row["trial"])
-        config = {**space.default_config(), **configs[number]}
+    for record in sorted(scored, key=lambda record: (-(record.score or 0.0), record.number)):
+        config = {**space.default_config(), **record.config}
         if len(seen) > most or config in seen:
             continue
         seen.append(config)
         if space.internal_point(config) is None:
-            outside.append(number)
+            outside.append(record.number)
         else:
-            taken[number] = config
+            taken[record.number] = config
     return WarmStart(source, tuple(taken), tuple(taken.values()), tuple(outside))
 
 

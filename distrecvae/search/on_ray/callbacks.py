@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 
 from distrecvae.layout import trial_folder
 from distrecvae.search.core.conductor import RETRIES, Conductor
-from distrecvae.search.core.ledger import Status
+from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.interruption import StopSearch
 from distrecvae.search.on_ray.ray_internals import forget, forgive
 from distrecvae.search.on_ray.trainable import FAILURE, SHARE, TROUBLE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +14,10 @@ from ray import tune
 from distrecvae.data.shared import SharedData, from_shared
 from distrecvae.errors import DistrecvaeError, DivergedError
 from distrecvae.files import write_text
+from distrecvae.layout import LEDGER_FILE
+from distrecvae.pacing import Seldom
 from distrecvae.runs.trial import TrialTask, memory_of, run_trial
-from distrecvae.search.core.ledger import HISTORY_FILE, Status
+from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.shared_folder import not_shared
 from distrecvae.training.device import (
     OUT_OF_MEMORY,
@@ -38,6 +39,7 @@ TROUBLE = "trouble"
 SHARE = "share"
 """Key of a report that only tells which share of a long step is done."""
 SHARE_EVERY_S = 2.0
+"""For each report the worker waits for the driver."""
 
 
 def trainable(
@@ -53,7 +55,7 @@ def trainable(
     set_aside_imports()
     task = TrialTask(**config["task"])
     results = Path(task.folder).parents[1]
-    if not (results / HISTORY_FILE).exists():
+    if not (results / LEDGER_FILE).exists():
         tune.report({TROUBLE: not_shared(results, ray.util.get_node_ip_address())})
         return
     use_threads(threads)
@@ -62,7 +64,7 @@ def trainable(
         if gpus:
             keep_to_share(gpus)
             require_room(memory_of(task, train, lent=common is not None), device_facts(task.device), gpus)
-        for metrics in run_trial(task, train, valid, common, _Told()):
+        for metrics in run_trial(task, train, valid, common, Seldom(_tell, SHARE_EVERY_S)):
             tune.report(metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
@@ -81,13 +83,5 @@ def trainable(
         give_back_memory()
 
 
-class _Told:
-    """Sends on the share of a long step that is done, now and then: for each report the worker waits for the driver."""
-
-    def __init__(self) -> None:
-        self._told_at = time.monotonic()
-
-    def __call__(self, share: float) -> None:
-        if time.monotonic() - self._told_at >= SHARE_EVERY_S:
-            self._told_at = time.monotonic()
-            tune.report({SHARE: share})
+def _tell(share: float) -> None:
+    tune.report({SHARE: share})

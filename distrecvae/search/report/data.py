@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +14,11 @@ from optuna.trial import FrozenTrial
 from distrecvae.checks import Scalar
 from distrecvae.errors import ResultsError
 from distrecvae.layout import BEST_FOLDER, COMPARISON_FILE, METRICS_FILE, SEARCH_FILE
-from distrecvae.search.core.ledger import Status
-from distrecvae.search.core.study import CONFIG_KEY, read_study_trials
+from distrecvae.metrics import METRICS
+from distrecvae.search.core.ledger import read_records
+from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.study import as_optuna_has_it
 from distrecvae.search.folder.search_json import FINISHED, read_description
-from distrecvae.search.folder.tables import read_history, read_rows
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -121,69 +122,47 @@ def read_results(folder: Path) -> SearchResults:
     description = read_description(folder, remedy="give the results folder of a search")
     space = SearchSpace.from_dict(description["space"])
     metric = description["settings"]["metric"]
-    try:
-        table, history = read_rows(folder), read_history(folder)
-    except FileNotFoundError:
-        raise ResultsError(f"{folder} has no trial yet; wait until a trial has reported") from None
-    except (OSError, ValueError) as error:
-        raise ResultsError(
-            f"{folder}: its tables cannot be read ({error}); --resume writes them again"
-        ) from None
-    suggested = {trial.number: trial for trial in read_study_trials(folder)}
-    rows = [row for row in table if row["trial"] in suggested]
-    begun = min((t.datetime_start for t in suggested.values() if t.datetime_start), default=None)
-    trials = tuple(
-        _trial(row, history.get(row["trial"], []), space, metric, suggested[row["trial"]], begun)
-        for row in rows
-    )
-    if not trials:
+    records = read_records(folder, f"valid/{metric}")
+    if not any(record.reports or record.reason for record in records.values()):
         raise ResultsError(f"{folder} has no trial yet; wait until a trial has reported")
+    begun = min(record.suggestion.at for record in records.values())
+    trials = tuple(_trial(record, space, metric, begun) for record in records.values())
     return SearchResults(folder, description, space, metric, trials, _published(folder, description))
 
 
-def _trial(
-    row: Mapping[str, Any],
-    reports: Sequence[Mapping[str, Any]],
-    space: SearchSpace,
-    metric: str,
-    suggested: FrozenTrial,
-    begun: datetime | None,
-) -> Trial:
+def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime) -> Trial:
+    best = record.best_report(f"valid/{metric}") or {}
     return Trial(
-        number=int(row["trial"]),
-        status=Status(row["status"]),
-        score=row["score"],
-        scores={name.removeprefix("valid/"): row[name] for name in row if name.startswith("valid/")},
-        best_passes=None if row["best_passes"] is None else int(row["best_passes"]),
-        passes=int(row["passes"]),
-        cycles=int(row["cycles"]),
-        duration_s=float(row["duration_s"]),
-        values=space.flatten(suggested.user_attrs[CONFIG_KEY]),
-        reason=row["reason"] or "",
+        number=record.number,
+        status=record.status,
+        score=record.score,
+        scores={name: best.get(f"valid/{name}") for name in METRICS},
+        best_passes=best.get("passes"),
+        passes=record.passes,
+        cycles=int(record.reports[-1]["cycle"]) if record.reports else 0,
+        duration_s=record.duration_s,
+        values=space.flatten(record.config),
+        reason=record.reason,
         curve=tuple(
             Point(int(report["passes"]), float(report[f"valid/{metric}"]), at_s)
-            for report, at_s in zip(reports, _clock(reports, suggested, begun), strict=True)
+            for report, at_s in zip(record.reports, _clock(record, begun), strict=True)
         ),
-        suggested=suggested,
+        suggested=as_optuna_has_it(record),
     )
 
 
-def _clock(
-    reports: Sequence[Mapping[str, Any]], suggested: FrozenTrial, begun: datetime | None
-) -> list[float]:
+def _clock(record: TrialRecord, begun: datetime) -> list[float]:
     """Return when each report was made, in seconds since the search began.
 
     Reports have durations, not times. Those of an ended trial are reckoned back from its end, which leaves out what it
     took to start its worker; those of a running one on from its start.
     """
     spent: list[float] = []
-    for report in reports:
+    for report in record.reports:
         spent.append((spent[-1] if spent else 0.0) + report["train_s"] + report["evaluate_s"])
-    if begun is None or suggested.datetime_start is None:
-        return spent
-    origin = (suggested.datetime_start - begun).total_seconds()
-    if suggested.datetime_complete is not None and spent:
-        origin = max(origin, (suggested.datetime_complete - begun).total_seconds() - spent[-1])
+    origin = (record.suggestion.at - begun).total_seconds()
+    if record.ended_at is not None and spent:
+        origin = max(origin, (record.ended_at - begun).total_seconds() - spent[-1])
     return [origin + seconds for seconds in spent]
 
 

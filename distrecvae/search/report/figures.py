@@ -8,7 +8,7 @@ from itertools import accumulate
 import plotly.graph_objects as go
 
 from distrecvae.metrics import TITLES
-from distrecvae.search.core.ledger import Status
+from distrecvae.search.core.records import Status
 from distrecvae.search.report.data import Point, SearchResults, Trial
 
 BEST, START = "#d9730d", "#111111"

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from distrecvae.metrics import TITLES
-from distrecvae.search.core.ledger import Status
+from distrecvae.search.core.records import Status
 from distrecvae.search.report.axes import Axis, label_of
 from distrecvae.search.report.data import SearchResults, Trial
 from distrecvae.search.report.figures import COLOURS, blank_figure, marked_trials

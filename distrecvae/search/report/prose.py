@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from distrecvae.metrics import METRICS, TITLES
-from distrecvae.search.core.ledger import Status
+from distrecvae.search.core.records import Status
 from distrecvae.search.folder.search_json import FINISHED, RUNNING
 from distrecvae.search.folder.warm_start import WarmStart
 from distrecvae.search.report.axes import label_of

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Status, TrialRecord
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 
 EXPERIMENT = "distrecvae"

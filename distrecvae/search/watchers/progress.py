@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.words import duration
 
 REFRESH_S = 0.5

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
 
 from distrecvae.errors import ConfigError
+from distrecvae.layout import JOURNAL_FILE
 from distrecvae.search.core.config import JOURNAL
-from distrecvae.search.core.ledger import Ledger, TrialRecord
-from distrecvae.search.core.study import CONFIG_KEY, STUDY_FILE, cut_torn_line, quiet
+from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.core.study import as_optuna_has_it, quiet
 from distrecvae.words import first_line
 
+STUDY_NAME = "search"
+"""Of the copy in the results folder; another one is named like the folder."""
 SEARCH_KEY, NUMBER_KEY = "distrecvae.search", "trial"
 """User attributes: of the study, whose copy it is; of a trial, its number in the search. Optuna counts as they end."""
 
@@ -29,10 +32,9 @@ class StudyCopy:
     Where another search has that name in this storage, the search's id is added to it.
     """
 
-    def __init__(self, url: str, *, name: str, search_id: str, metric: str, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, storage: str | BaseStorage, *, name: str, search_id: str, metric: str) -> None:
         with quiet():
-            self._storage = _opened(url)
+            self._storage = _opened(storage) if isinstance(storage, str) else storage
             self._study = _study(self._storage, name, search_id)
             self._study.set_metric_names([metric])
             trials = self._study.get_trials(deepcopy=False)
@@ -49,24 +51,13 @@ class StudyCopy:
         """Nothing to write."""
 
     def ended(self, record: TrialRecord) -> None:
-        """Add the trial: as Optuna has it in the ledger, its times included, and how it ended."""
+        """Add the trial: as Optuna has it, its times included, and how it ended."""
         if self.knows_end(record):
             return
-        asked = self._ledger.asked(record.number)
-        trial = optuna.trial.create_trial(
-            state=asked.state,
-            value=asked.value,
-            params=asked.params,
-            distributions=asked.distributions,
-            intermediate_values=asked.intermediate_values,
-            user_attrs={
-                NUMBER_KEY: record.number,
-                "status": str(record.status),
-                "reason": record.reason,
-                CONFIG_KEY: record.config,
-            },
-        )
-        trial.datetime_start, trial.datetime_complete = asked.datetime_start, asked.datetime_complete
+        trial = as_optuna_has_it(record)
+        about = {NUMBER_KEY: record.number, "status": str(record.status), "reason": record.reason}
+        trial.user_attrs = {**about, **trial.user_attrs}
+        trial.system_attrs = {}
         with quiet():
             self._study.add_trial(trial)
         self._has.add(record.number)
@@ -94,10 +85,8 @@ def require_storage(url: str | None) -> None:
         raise ConfigError(f"--storage {url}: there is no folder {file.parent}; make it, or choose another")
     if file.is_dir():
         raise ConfigError(f"--storage {url}: {path} is a folder; name a file in it")
-    if file.name == STUDY_FILE:
-        raise ConfigError(
-            f"--storage {url}: a file of that name is what a search goes on by; give another name"
-        )
+    if file.name == JOURNAL_FILE:
+        raise ConfigError(f"--storage {url}: a search keeps a file of that name itself; give another name")
 
 
 def _database_file(url: str) -> str | None:
@@ -134,10 +123,45 @@ def _opened(url: str) -> BaseStorage:
     lock = JournalFileSymlinkLock(str(path))
     lock.acquire()
     try:
-        cut_torn_line(path)  # else the next line would be joined to it
+        _cut_torn_line(path)  # else the next line would be joined to it
     finally:
         lock.release()
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut off a last line that was not written to its end; make the file where there is none."""
+    if not path.exists():
+        path.touch()
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+class NoLock(JournalFileOpenLock):
+    """No lock a write: one driver writes, under the lock of the folder; a lock file would outlive a killed driver."""
+
+    def __init__(self) -> None:
+        """There is no file."""
+
+    def acquire(self) -> bool:
+        """It is held."""
+        return True
+
+    def release(self) -> None:
+        """There is nothing to give back."""
+        return
+
+
+class Journal(StudyCopy):
+    """The copy in the results folder, for Optuna's tools; a logger. It is a view: each run writes it anew."""
+
+    def __init__(self, folder: Path, *, search_id: str, metric: str) -> None:
+        path = folder / JOURNAL_FILE
+        path.unlink(missing_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=NoLock()))
+        super().__init__(storage, name=STUDY_NAME, search_id=search_id, metric=metric)
 
 
 def _study(storage: BaseStorage, name: str, search_id: str) -> optuna.Study:

@@ -18,7 +18,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from distrecvae.checks import Scalar, is_number
 from distrecvae.layout import trial_folder
 from distrecvae.metrics import METRICS
-from distrecvae.search.core.ledger import Status, TrialRecord
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 
 PASSES, SECONDS = "cost/passes", "cost/duration_s"

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from distrecvae.errors import ConfigError
+from distrecvae.layout import JOURNAL_FILE
 from distrecvae.search.core.conductor import Watcher
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
-from distrecvae.search.watchers.study_copy import StudyCopy, require_storage
+from distrecvae.search.watchers.study_copy import Journal, StudyCopy, require_storage
 from distrecvae.words import first_line
 
 
@@ -89,16 +91,18 @@ def make_loggers(
         tell: is told in one line if a logger fails; the search goes on without it.
     """
     search_id = hashlib.blake2b(f"{folder.resolve()} {started}".encode(), digest_size=8).hexdigest()
-    loggers: list[Tolerant] = []
+    metric = f"valid/{config.metric}"
+    journal = partial(Journal, folder, search_id=search_id, metric=metric)
+    loggers = [Tolerant(journal, JOURNAL_FILE, tell)]
     if config.log_to is not None:
         make = partial(
             MAKERS[config.log_to].make, folder=folder, space=space, config=config, search_id=search_id
         )
         loggers.append(Tolerant(make, config.log_to, tell))
     if (url := config.storage) is not None:
-        about = {"name": folder.resolve().name, "search_id": search_id, "metric": f"valid/{config.metric}"}
         # Its URL, which may have a password, is not repeated.
-        loggers.append(Tolerant(lambda: StudyCopy(url, **about, ledger=ledger), "--storage", tell))
+        copy = partial(StudyCopy, url, name=folder.resolve().name, search_id=search_id, metric=metric)
+        loggers.append(Tolerant(copy, "--storage", tell))
     for logger in loggers:
         for record in ledger.records.values():
             if record.status is not Status.RUNNING:

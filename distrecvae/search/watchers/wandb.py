@@ -10,7 +10,7 @@ from typing import Any
 import wandb
 
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Status, TrialRecord
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 
 PROJECT = "distrecvae"

@@ -22,6 +22,7 @@ from distrecvae.saved.model import load_model
 from distrecvae.search.comparison.comparison import entrants
 from distrecvae.search.comparison.table import Row, ranked, table_csv, table_markdown, table_text
 from distrecvae.search.core.config import SearchConfig
+from tests.results import n_reports
 from tests.sites import Site
 from tests.whole.test_search import wait_for
 
@@ -83,9 +84,8 @@ def test_killed_and_resumed_it_ends_with_the_same_table(whole: tuple[Path, Any],
         arguments("--out", "killed"), cwd=site.folder, env=site.environment(), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    history = site.folder / "killed" / "space" / "history.jsonl"
     try:
-        wait_for(lambda: history.exists() and len(history.read_text().splitlines()) >= 2, process)
+        wait_for(lambda: n_reports(site.folder / "killed" / "space") >= 2, process)
     finally:
         process.kill()
         process.communicate()

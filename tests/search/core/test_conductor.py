@@ -8,12 +8,12 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.storages.journal import JournalFileBackend
 
-from distrecvae.search.core import ledger as ledger_module
+from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import RETRIES
-from distrecvae.search.core.ledger import HISTORY_FILE, Ledger, Status
-from distrecvae.search.core.study import STUDY_FILE
+from distrecvae.search.core.records import Status
+from distrecvae.search.core.study import as_optuna_has_it
+from tests.results import n_reports
 from tests.search.simulated import (
     METRIC,
     SPACE,
@@ -30,7 +30,7 @@ class Killed(BaseException):
 
 
 class Killer:
-    """Kills the search at its n-th write to either file, after half of that write's bytes."""
+    """Kills the search at its n-th write, after half of that write's bytes."""
 
     def __init__(self, at: int) -> None:
         self.writes, self.at = 0, at
@@ -41,29 +41,18 @@ class Killer:
 
 
 def arm(monkeypatch: pytest.MonkeyPatch, killer: Killer) -> None:
-    append_logs, write = JournalFileBackend.append_logs, Ledger.append
+    write = Chain.write
 
-    def dying_append(self: Any, logs: list[dict[str, Any]]) -> None:
+    def dying_write(self: Chain, line: bytes) -> None:
         if killer.due():
-            append_logs(self, logs)
-            path = Path(self._file_path)
-            content = path.read_bytes()
-            last = content[:-1].rfind(b"\n") + 1
-            path.write_bytes(content[: last + (len(content) - last) // 2])
-            raise Killed
-        append_logs(self, logs)
-
-    def dying_write(self: Ledger, line: str) -> None:
-        if killer.due():
-            write(self, line[: len(line) // 2].rstrip("\n"))
+            write(self, line[: len(line) // 2])
             raise Killed
         write(self, line)
 
-    monkeypatch.setattr(JournalFileBackend, "append_logs", dying_append)
-    monkeypatch.setattr(ledger_module.Ledger, "append", dying_write)
+    monkeypatch.setattr(Chain, "write", dying_write)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "cmaes", "gp"])
 def test_a_search_killed_at_any_write_ends_as_if_it_had_not_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
@@ -121,11 +110,7 @@ def test_optuna_hears_of_pruned_trials_as_pruned(tmp_path: Path) -> None:
     config = toy_search_config(trials=20)
     conductor = open_conductor(tmp_path, config)
     run_serially(conductor, config)
-    study = optuna.load_study(
-        study_name="search",
-        storage=optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / STUDY_FILE))),
-    )
-    for frozen in study.trials:
+    for frozen in map(as_optuna_has_it, conductor.ledger.records.values()):
         stopped = conductor.ledger.records[frozen.number].status is Status.STOPPED
         assert frozen.state == (
             optuna.trial.TrialState.PRUNED if stopped else optuna.trial.TrialState.COMPLETE
@@ -172,7 +157,7 @@ def test_a_repeated_report_is_not_written_twice(tmp_path: Path) -> None:
             task.number, {"passes": passes, "cycle": passes // 4, METRIC: passes / 100}
         )
     assert [r["passes"] for r in conductor.ledger.records[0].reports] == [4, 8, 12]
-    assert len((tmp_path / HISTORY_FILE).read_text().splitlines()) == 3
+    assert n_reports(tmp_path) == 3
 
 
 def test_the_running_best_is_what_is_judged(tmp_path: Path) -> None:

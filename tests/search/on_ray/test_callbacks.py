@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import RETRIES, Conductor
-from distrecvae.search.core.ledger import Status
+from distrecvae.search.core.records import Status
+from distrecvae.search.core.study import state_of
 from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler
 from distrecvae.search.on_ray.interruption import StopSearch
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
@@ -56,7 +58,7 @@ def test_a_trial_that_dies_at_one_place_fails_and_the_sampler_hears_of_it(conduc
     record = conductor.ledger.records[0]
     assert record.status is Status.FAILED
     assert "died 4 times at the same place (when memory runs out" in record.reason
-    assert conductor.ledger._study.trials[0].state.name == "FAIL"
+    assert state_of(record).name == "FAIL"
 
 
 def test_an_error_of_ours_ends_the_search_as_it_is(
@@ -64,10 +66,10 @@ def test_an_error_of_ours_ends_the_search_as_it_is(
 ) -> None:
     scheduler, trial = ConductorScheduler(conductor), tune_trial(conductor, deaths=0)
 
-    def full(line: str) -> None:
+    def full(chain: Chain, line: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(conductor.ledger, "append", full)
+    monkeypatch.setattr(Chain, "write", full)
     with pytest.raises(StopSearch) as stopped:
         scheduler.on_trial_result(None, trial, report(4))
     assert isinstance(stopped.value.cause, OSError)

@@ -14,8 +14,8 @@ import torch
 from distrecvae.data.shared import shared_arrays
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ConfigError
+from distrecvae.layout import LEDGER_FILE
 from distrecvae.runs.trial import TrialTask, run_trial
-from distrecvae.search.core.ledger import HISTORY_FILE
 from distrecvae.search.on_ray import trainable as worker
 from distrecvae.search.on_ray.trainable import FAILURE, SHARE, SHARE_EVERY_S, TROUBLE, trainable
 
@@ -33,7 +33,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> Reports:
 
 @pytest.fixture
 def task(tmp_path: Path) -> TrialTask:
-    (tmp_path / HISTORY_FILE).touch()  # a results folder that this node sees
+    (tmp_path / LEDGER_FILE).touch()  # a results folder that this node sees
     return TrialTask(
         number=3,
         model="recvae",
@@ -121,7 +121,7 @@ def test_a_bug_is_told_though_its_traceback_cannot_be_written(
 def test_a_node_without_the_results_folder_ends_the_search_and_not_the_trial(
     task: TrialTask, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / HISTORY_FILE).unlink()
+    (tmp_path / LEDGER_FILE).unlink()
     monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.7")
     run(task)
     (told,) = reports

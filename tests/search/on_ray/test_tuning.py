@@ -13,7 +13,8 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResourceError
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status
 from distrecvae.search.core.rules import Never
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session

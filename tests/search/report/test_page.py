@@ -17,6 +17,7 @@ import pytest
 
 from distrecvae.errors import ResultsError
 from distrecvae.search import course
+from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.report import figures, parameter_figures, prose
 from distrecvae.search.report.axes import Axis, axes
 from distrecvae.search.report.data import SearchResults, read_results
@@ -233,8 +234,8 @@ def test_a_search_whose_every_trial_failed_has_a_report(tmp_path: Path) -> None:
 
 def test_a_running_search_is_read_without_being_touched(tmp_path: Path) -> None:
     make_search(tmp_path, space=RECVAE, trials=9, max_passes=40, status="running", stop_after=25)
-    with (tmp_path / "study.journal").open("a", encoding="utf-8") as file:
-        file.write('{"op_code": 4, "trial_')  # a line that is just being written
+    with (tmp_path / "ledger.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"kind":"report","tri')  # a line that is just being written
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     results = read_results(tmp_path)
     words = words_of(report_page(results))
@@ -258,10 +259,10 @@ def test_folders_without_a_search_are_refused_in_one_line(tmp_path: Path) -> Non
         read_results(tmp_path)
     (tmp_path / "compare.json").unlink()
     make_search(tmp_path, space=RECVAE, trials=2, max_passes=8)
-    (tmp_path / "study.journal").unlink()
-    with pytest.raises(ResultsError, match=r"study\.journal is missing"):
+    (tmp_path / "ledger.jsonl").unlink()
+    with pytest.raises(ResultsError, match=r"ledger\.jsonl is missing"):
         read_results(tmp_path)
-    (tmp_path / "trials.parquet").unlink()
+    Ledger(tmp_path, "valid/ndcg_100")
     with pytest.raises(ResultsError, match="has no trial yet"):
         read_results(tmp_path)
 

@@ -14,7 +14,9 @@ from optuna.trial import TrialState
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.study import as_optuna_has_it
 from distrecvae.search.watchers.study_copy import StudyCopy, require_storage
 from distrecvae.search.watchers.trackers import Tolerant, make_loggers
 from tests.search.simulated import SPACE, open_conductor, run_serially, toy_curve, toy_search_config
@@ -33,10 +35,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def copying(folder: Path, config: SearchConfig, said: list[str]) -> tuple[Conductor, Tolerant]:
     """Return a search that is copied to its storage, and what copies it."""
     conductor = open_conductor(folder, config)
-    [copy] = make_loggers(
+    journal, copy = make_loggers(
         config, folder=folder, space=SPACE, ledger=conductor.ledger, started="2026", tell=said.append
     )
-    conductor._watchers = (copy,)
+    conductor._watchers = (journal, copy)
     return conductor, copy
 
 
@@ -82,7 +84,7 @@ def test_every_trial_is_there_as_optuna_has_it_in_the_ledger(tmp_path: Path, url
     assert {t.state for t in trials} == {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
     for trial in trials:
         record = conductor.ledger.records[trial.user_attrs["trial"]]
-        asked = conductor.ledger.asked(record.number)
+        asked = as_optuna_has_it(record)
         assert (trial.params, trial.distributions) == (asked.params, asked.distributions)
         assert (trial.state, trial.value) == (asked.state, record.score)
         assert trial.intermediate_values == dict(
@@ -175,7 +177,7 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         ("sqlite:///absent/study.db", "there is no folder absent; make it"),
         ("journal:absent/copy", "there is no folder absent; make it"),
         ("journal:folder", "folder is a folder; name a file in it"),
-        ("journal:folder/study.journal", "what a search goes on by; give another name"),
+        ("journal:folder/study.journal", "a search keeps a file of that name itself; give another name"),
         ("sqlite://", "names no file; write sqlite:///study.db"),
         ("sqlite+nothing:///study.db", "is no database's URL"),
         ("oracle+oracledb://me:secret@host/x", "needs the module oracledb, which is not installed"),

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing import data_provider, plugin_event_mul
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
-from distrecvae.search.core.ledger import Status, TrialRecord
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.watchers.tensorboard import EventFiles
 

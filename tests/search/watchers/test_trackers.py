@@ -12,7 +12,8 @@ import pytest
 
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import Ledger, Status, TrialRecord
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.watchers.trackers import Tolerant, make_loggers, require_loggers
 from tests.search.reported import make_search

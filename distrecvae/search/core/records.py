@@ -1,0 +1,96 @@
+"""Says what is known of a trial: its configuration, everything it reported, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Where a trial stands."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    """Spent its whole budget."""
+    STOPPED = "stopped"
+    """Ended early: by the stopping rule or the time budget."""
+    DIVERGED = "diverged"
+    """Its loss was not finite: score 0."""
+    FAILED = "failed"
+    """Its process died again and again, or raised: no score."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """How a trial came to its configuration, as Optuna has it.
+
+    Attributes:
+        params: values by Optuna's names.
+        distributions: what they were drawn from, in Optuna's JSON.
+        attrs: what the sampler remembers of it, JSON-able.
+        at: when it was asked for, UTC.
+    """
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass
+class TrialRecord:
+    """One trial.
+
+    Attributes:
+        number: 0-based, in the order of suggestion.
+        config: the model's configuration, JSON-able.
+        status: where it stands.
+        reports: flat metrics by report, passes increasing.
+        best: for each report the best value of the selection metric so far.
+        reason: why it ended, for people.
+        ended_at: when it ended, UTC; None while it has not.
+        share: of its step that is done, where its model tells; what has been reported is not part of it.
+        suggestion: how it was proposed.
+    """
+
+    number: int
+    config: dict[str, Any]
+    status: Status = Status.RUNNING
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    best: list[float] = field(default_factory=list)
+    reason: str = ""
+    ended_at: datetime | None = None
+    share: float = 0.0
+    suggestion: Suggestion = field(default_factory=Suggestion)
+
+    @property
+    def score(self) -> float | None:
+        """Best value of the selection metric; 0 for a diverged trial; None before the first report or if it failed."""
+        if self.status is Status.DIVERGED:
+            return 0.0
+        if self.status is Status.FAILED or not self.best:
+            return None
+        return self.best[-1]
+
+    @property
+    def passes(self) -> int:
+        """Data passes reported."""
+        return int(self.reports[-1]["passes"]) if self.reports else 0
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of training and evaluation reported."""
+        return float(sum(r.get("train_s", 0.0) + r.get("evaluate_s", 0.0) for r in self.reports))
+
+    def best_report(self, metric: str) -> dict[str, Any] | None:
+        """Return the first report with the best value of `metric`, or None before the first report."""
+        return max(self.reports, key=lambda r: float(r[metric]), default=None)
+
+    def take(self, report: dict[str, Any], metric: str) -> None:
+        """Take in a further report."""
+        value = float(report[metric])
+        self.best.append(max(value, self.best[-1]) if self.best else value)
+        self.reports.append(report)

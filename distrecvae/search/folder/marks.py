@@ -1,0 +1,63 @@
+"""Holds a search's ledger to what other files of its folder say of it: how long it was when they were written.
+
+A chain vouches for all of its lines but not for those that are missing at its end. `search.json`, the chosen model's
+`metrics.json` and the trials' state files are written after the ledger, and each says how long it was then.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from distrecvae.errors import CheckpointError, ResultsError
+from distrecvae.layout import BEST_FOLDER, LEDGER_FILE, METRICS_FILE, SEARCH_FILE, STATE_FILE
+from distrecvae.saved.tensors import read_metadata
+from distrecvae.search.core.chain import REMEDY, Mark, read_chain, require_reaches
+
+LEDGER_KEY = "ledger"
+"""Where a file has its mark."""
+
+
+def require_whole_ledger(folder: Path, described: Mapping[str, Any]) -> None:
+    """Refuse a ledger that is damaged or edited, or shorter than some file of the folder says; nothing is written.
+
+    A search that was killed before its ledger was begun has none, and its `search.json` says so.
+
+    Args:
+        folder: the results folder.
+        described: what `search.json` says.
+
+    Raises:
+        ResultsError: as it says.
+    """
+    path = folder / LEDGER_FILE
+    marks = dict(_marks(folder, described))
+    if not path.exists() and not any(mark.lines for mark in marks.values()):
+        return
+    content = read_chain(path)
+    for said_by, mark in marks.items():
+        require_reaches(content, mark, path, said_by)
+
+
+def _marks(folder: Path, described: Mapping[str, Any]) -> Iterator[tuple[Path, Mark]]:
+    path = folder / SEARCH_FILE
+    try:
+        yield path, Mark.from_dict(described.get(LEDGER_KEY))
+    except ValueError as error:
+        raise ResultsError(f"{path}: {error}; {REMEDY}") from None
+    published = folder / BEST_FOLDER / METRICS_FILE
+    if published.exists():
+        try:
+            yield published, Mark.from_dict(json.loads(published.read_text(encoding="utf-8"))[LEDGER_KEY])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            raise ResultsError(
+                f"{published} is damaged, or not of the search in {folder}; restore it, or remove {published.parent}:"
+                " the end of the search writes it anew"
+            ) from None
+    for state in sorted((folder / "trials").glob(f"*/{STATE_FILE}")):
+        try:
+            yield state, Mark.from_dict(read_metadata(state).get(LEDGER_KEY))
+        except (CheckpointError, ValueError):
+            continue  # its trial begins again, and repeats itself
