@@ -38,7 +38,7 @@ def copying(folder: Path, config: SearchConfig, said: list[str]) -> tuple[Conduc
     journal, copy = make_loggers(
         config, folder=folder, space=SPACE, ledger=conductor.ledger, started="2026", tell=said.append
     )
-    conductor._watchers = (journal, copy)
+    conductor._watchers = (copy, journal)
     return conductor, copy
 
 

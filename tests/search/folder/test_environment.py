@@ -1,0 +1,43 @@
+"""What has changed between two runs of a search is said in a line, with what it can do to the results."""
+
+from __future__ import annotations
+
+from distrecvae import __version__
+from distrecvae.search.folder.environment import changes, environment_of
+from distrecvae.training.device import DeviceFacts
+from tests.search.planning.test_plan import plan
+
+BEFORE = {
+    "distrecvae": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "ray": "2.60.0", "optuna": "5.0.0",
+    "device": "the CPU", "precision": "float32",
+}  # fmt: skip
+
+
+def test_nothing_is_said_where_nothing_changed() -> None:
+    assert changes(BEFORE, BEFORE) == ""
+    assert changes({}, BEFORE) == "", "a record that does not know is not held against anyone"
+
+
+def test_another_torch_or_device_touches_scores_and_another_optuna_proposals() -> None:
+    assert changes(BEFORE, {**BEFORE, "torch": "2.14.1"}) == (
+        "Goes on with torch 2.14.1 (was 2.13.0): a trial's scores may differ from what the search would have had"
+        " without a break."
+    )
+    assert "a trial's scores may differ" in changes(BEFORE, {**BEFORE, "device": "NVIDIA H100"})
+    assert ": proposals may differ" in changes(BEFORE, {**BEFORE, "optuna": "4.1"})
+    assert ": a trial's scores and proposals may differ" in changes(BEFORE, {**BEFORE, "distrecvae": "0.2"})
+
+
+def test_another_ray_or_python_is_said_and_harms_nothing() -> None:
+    said = changes(BEFORE, {**BEFORE, "ray": "2.61", "python": "3.12.1"})
+    assert (
+        said
+        == "Goes on with python 3.12.1 (was 3.11.7), ray 2.61 (was 2.60.0): results are not touched by that."
+    )
+
+
+def test_the_environment_is_this_ones() -> None:
+    found = environment_of(plan(DeviceFacts("a CPU", "float32", 0), 0))
+    assert found.keys() == BEFORE.keys()
+    assert found["distrecvae"] == __version__
+    assert (found["device"], found["precision"]) == ("a CPU", "float32")
