@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -20,8 +19,14 @@ from distrecvae.search.core.records import Status
 from distrecvae.search.folder.best import Scored, publish_best
 from distrecvae.search.folder.environment import changes, environment_of
 from distrecvae.search.folder.keeper import Keeper
-from distrecvae.search.folder.marks import LEDGER_KEY
-from distrecvae.search.folder.search_json import FINISHED, INTERRUPTED, RUNNING, write_description
+from distrecvae.search.folder.search_json import (
+    FINISHED,
+    INTERRUPTED,
+    RUNNING,
+    Description,
+    write_description,
+)
+from distrecvae.search.folder.search_json import Status as SearchStatus
 from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import tuning
@@ -59,7 +64,7 @@ def carry_out(
     session: Session,
     plan: Plan,
     folder: Path,
-    described: dict[str, Any],
+    described: Description,
     console: Console,
     command: str,
 ) -> Outcome:
@@ -81,7 +86,7 @@ def carry_out(
     """
     remove_leftovers(folder)
     tuning.clear_away(folder)
-    metric, elapsed_s = f"valid/{config.metric}", float(described["elapsed_s"])
+    metric, elapsed_s = f"valid/{config.metric}", described.elapsed_s
     warm = warm_start_of(config, space, described)
     now = environment_of(plan)
     ledger = Ledger(folder, metric, {"fingerprint": session.split.fingerprint, "environment": now})
@@ -92,7 +97,7 @@ def carry_out(
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    begun = described["started"]
+    begun = described.started
     loggers = make_loggers(config, folder=folder, space=space, ledger=ledger, started=begun, tell=say)
     conductor = Conductor(
         ledger=ledger,
@@ -120,12 +125,13 @@ def carry_out(
 
     in_place = Seldom(ledger.require_in_place, LOOK_EVERY_S)
 
-    def write_state(status: str) -> None:
+    def write_state(status: SearchStatus) -> None:
         tables.write()
-        settings = {**described["settings"], **{name: getattr(config, name) for name in CHANGEABLE}}
-        mark = {LEDGER_KEY: ledger.mark.to_dict()}
-        state = {"status": status, "elapsed_s": conductor.elapsed_s, "settings": settings, **mark}
-        write_description(folder, {**described, **state})
+        settings = replace(described.settings, **{name: getattr(config, name) for name in CHANGEABLE})
+        now_s, mark = conductor.elapsed_s, ledger.mark
+        write_description(
+            folder, replace(described, status=status, elapsed_s=now_s, settings=settings, ledger=mark)
+        )
 
     def refresh() -> None:
         if conductor.trouble:
@@ -142,7 +148,7 @@ def carry_out(
             ledger=ledger,
             space=space,
             folder=folder,
-            data=described["data"],
+            data=described.data,
             elapsed_s=conductor.elapsed_s,
             scored=scored,
             resume_command=resume_command(command, folder),
@@ -190,7 +196,7 @@ def carry_out(
     if complete():
         ledger.require_in_place()
         keeper.clean()
-        facts = {"model": config.model, "metric": config.metric, "data": described["data"]}
+        facts = {"model": config.model, "metric": config.metric, "data": described.data}
         scored = publish_best(conductor, session.split, folder, **facts)
     text = summary(scored, None if complete() else session.stop.reason or "interrupted")
     write_text(folder / SUMMARY_FILE, text + "\n")

@@ -23,7 +23,7 @@ from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.folder.description import check_same, describe
 from distrecvae.search.folder.extension import nothing_left
 from distrecvae.search.folder.marks import require_whole_ledger
-from distrecvae.search.folder.search_json import read_description, write_description
+from distrecvae.search.folder.search_json import Description, read_description, write_description
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
@@ -100,7 +100,7 @@ def search(
             held.callback(stop.over)
             cluster = held.enter_context(ray_session(config.address, verbose=verbose))
             session = Session(cluster, split, stop)
-        begun_in = None if described is None else described["plan"]["precision"]
+        begun_in = None if described is None else described.plan.precision
         plan = plan_search(config, space, session, begun_in, tell=console.print)
         # The plan may have waited for a node.
         cluster = living_nodes(joined=True) if config.elastic else session.cluster
@@ -182,12 +182,12 @@ def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> None:
 
 
 def _copy_study(
-    config: SearchConfig, space: SearchSpace, folder: Path, described: dict[str, Any], console: Console
+    config: SearchConfig, space: SearchSpace, folder: Path, described: Description, console: Console
 ) -> None:
     """Copy the trials of a search that is over to its storage; trackers have heard of its end."""
     copied = replace(config, log_to=None)
     if copied.storage is not None:
-        ledger, begun = Ledger(folder, f"valid/{config.metric}"), described["started"]
+        ledger, begun = Ledger(folder, f"valid/{config.metric}"), described.started
         about: dict[str, Any] = {"folder": folder, "space": space, "ledger": ledger, "started": begun}
         for logger in make_loggers(copied, **about, tell=console.print):
             logger.finish(complete=True, scores={})

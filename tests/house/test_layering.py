@@ -14,7 +14,7 @@ from tests.house import MODULES, PACKAGE, place_of
 
 FLOORS = (
     ("errors", "rng", "words", "layout", "signals", "precisions", "pacing"),
-    ("checks", "files", "packaged", "job", "metrics"),
+    ("checks", "files", "packaged", "job", "metrics", "typed"),
     ("data",),
     ("kernels",),
     ("models",),
@@ -49,6 +49,7 @@ LIBRARIES = {
         "search/doctor/machine",
     ),
     "safetensors": ("saved/tensors",),
+    "pydantic": ("typed",),
     "onnxscript": ("saved/export",),
     "onnxruntime": ("saved/export",),
     "pandas": ("data", "search/folder/tables", "search/comparison/files"),

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status
+from distrecvae.search.core.records import Status as TrialStatus
 from distrecvae.search.core.rules import make_rule
-from distrecvae.search.folder.search_json import write_description
+from distrecvae.search.folder.search_json import (
+    DatasetFacts,
+    Description,
+    PlanFacts,
+    Status,
+    WarmStart,
+    write_description,
+)
 from distrecvae.search.folder.tables import Tables
-from distrecvae.search.folder.warm_start import WarmStart
 from distrecvae.search.space.space import SearchSpace
 
 Curve = Callable[[dict[str, Any], int], float]
@@ -31,8 +36,8 @@ def rising(config: dict[str, Any], passes: int) -> float:
 
 
 def make_search(
-    folder: Path, *, space: SearchSpace, curve: Curve = rising, status: str = "finished", stop_after: int | None = None,
-    warm: WarmStart | None = None, **settings: Any,
+    folder: Path, *, space: SearchSpace, curve: Curve = rising, status: Status = "finished",
+    stop_after: int | None = None, warm: WarmStart | None = None, **settings: Any,
 ) -> Ledger:  # fmt: skip
     """Write a search's folder as `run.search` leaves it, TensorBoard files and models aside; return its ledger.
 
@@ -55,28 +60,28 @@ def make_search(
     )
     _run(conductor, curve, stop_after)
     Tables(folder, ledger, space, f"valid/{config.metric}").write()
-    write_description(
-        folder,
-        {
-            "status": status,
-            "distrecvae": "0.1.0",
-            "command": "distrecvae search --data data/toy",
-            "started": "2026-11-25T10:00:00+00:00",
-            "elapsed_s": 75.0,
-            "settings": asdict(config),
-            "data": "data/toy",
-            "space": space.to_dict(),
-            "warm_start": None if warm is None else warm.to_dict(),
-            "dataset": {
-                "fingerprint": "abc", "n_items": 50, "train_users": 900, "valid_users": 60, "test_users": 60,
-                "train_interactions": 12345,
-            },
-            "plan": {"rungs": list(rule.rungs(0)), "device_name": "CPU", "precision": "float32"},
-            "versions": {"python": "3.11", "optuna": "5.0.0"},
-            "platform": "Linux",
-            "ledger": ledger.mark.to_dict(),
-        },
+    description = Description(
+        status=status,
+        distrecvae="0.1.0",
+        command="distrecvae search --data data/toy",
+        started="2026-11-25T10:00:00+00:00",
+        elapsed_s=75.0,
+        settings=config,
+        data="data/toy",
+        space=space.to_dict(),
+        warm_start=warm,
+        dataset=DatasetFacts(
+            fingerprint="abc", n_items=50, train_users=900, valid_users=60, test_users=60, train_interactions=12345
+        ),
+        plan=PlanFacts(
+            concurrent=1, cpus=1, gpus=0.0, device="cpu", device_name="CPU", precision="float32", rungs=rule.rungs(0),
+            shared_bytes=1, common_bytes=0, common_lent=False, trial_bytes=1, storage_bytes=1,
+        ),
+        versions={"python": "3.11", "optuna": "5.0.0"},
+        platform="Linux",
+        ledger=ledger.mark,
     )  # fmt: skip
+    write_description(folder, description)
     return ledger
 
 
@@ -114,10 +119,10 @@ def _run(conductor: Conductor, curve: Curve, stop_after: int | None) -> None:
             try:
                 value = curve(task.config, passes)
             except RuntimeError as error:
-                conductor.failed(task.number, Status.FAILED, str(error))
+                conductor.failed(task.number, TrialStatus.FAILED, str(error))
                 break
             if math.isnan(value):
-                conductor.failed(task.number, Status.DIVERGED, "loss is nan")
+                conductor.failed(task.number, TrialStatus.DIVERGED, "loss is nan")
                 break
             scores = {"valid/ndcg_100": value, "valid/recall_20": value / 2, "valid/recall_50": value / 3}
             over = conductor.heard(

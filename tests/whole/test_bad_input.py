@@ -373,7 +373,58 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "results are a file": (search("--out", "space.yaml"), nothing, ["space.yaml", "not a folder"]),
     "results below a file": (search("--out", "space.yaml/x"), nothing, ["space.yaml"]),
     "results with too long a name": (search("--out", "x" * 300), nothing, ["too long"]),
-    "search.json lacks its plan": (resume(), json_without("begun/search.json", "plan"), ["lacks plan"]),
+    "search.json lacks its plan": (
+        resume(),
+        json_without("begun/search.json", "plan"),
+        ["begun/search.json", "plan: field required", "restore it, or start anew"],
+    ),
+    "search.json with a status that is none": (
+        resume(),
+        json_with("begun/search.json", status="banana"),
+        ["status is 'banana'", "'finished'"],
+    ),
+    "search.json with text for seconds": (
+        resume(),
+        json_with("begun/search.json", elapsed_s="abc"),
+        ["elapsed_s is 'abc'", "number"],
+    ),
+    "search.json of seconds below none": (
+        resume(),
+        json_with("begun/search.json", elapsed_s=-3),
+        ["elapsed_s is -3", "at least 0"],
+    ),
+    "search.json without a start": (
+        resume(),
+        json_without("begun/search.json", "started"),
+        ["started: field"],
+    ),
+    "search.json with an empty plan": (
+        resume(),
+        json_with("begun/search.json", plan={}),
+        ["plan.concurrent"],
+    ),
+    "search.json with a space that is none": (
+        resume(),
+        json_with("begun/search.json", space={"model": "recvae"}),
+        ["not a stored search space"],
+    ),
+    "search.json with a setting that breaks its rule": (
+        resume(),
+        changed("begun/search.json", lambda content: content.replace(b'"seed": 0', b'"seed": -1')),
+        ["seed=-1 must be a whole number"],
+    ),
+    "search.json with a setting that nobody knows": (
+        resume(),
+        changed("begun/search.json", lambda content: content.replace(b'"seed": 0', b'"sead": 0')),
+        ["settings.sead: unexpected"],
+    ),
+    "search.json that is nested without end": (
+        resume(),
+        written("begun/search.json", "[" * 100_000),
+        ["begun/search.json cannot be read", "restore it"],
+    ),
+    "search.json that is a list": (resume(), written("begun/search.json", "[]"), ["cannot be read"]),
+    "search.json that is binary": (resume(), written("begun/search.json", b"\xff\xfe"), ["cannot be read"]),
     "another seed": (resume("--seed", "9"), nothing, ["seed=0, now it is 9", "anew"]),
     "another metric": (resume("--metric", "recall_20"), nothing, ["metric='ndcg_100'", "'recall_20'"]),
     "another space": (
@@ -412,7 +463,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "a mark that is none": (
         resume(),
         json_with("begun/search.json", ledger={"lines": 1, "check": "0"}),
-        ["begun/search.json", "is no mark of a ledger"],
+        ["begun/search.json", "no mark of a ledger"],
     ),
     "an extension of nothing": (
         ["search", "--extend", "absent", "--trials", "50"],

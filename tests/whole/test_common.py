@@ -98,8 +98,8 @@ def test_searches_of_two_models_compute_it_once_and_their_trials_use_it(
     monkeypatch.undo()
     doubled = {"gram": 2 * item_weights.gram_arrays(shared.split.train)["gram"]}
     for model in ("ease", "slim"):
-        plan = read_description(tmp_path / model)["plan"]
-        assert (plan["common_lent"], plan["common_bytes"]) == (True, doubled["gram"].nbytes)
+        plan = read_description(tmp_path / model).plan
+        assert (plan.common_lent, plan.common_bytes) == (True, doubled["gram"].nbytes)
         records = Ledger(tmp_path / model, "valid/ndcg_100").records.values()
         assert len(records) == 3
         for record in records:

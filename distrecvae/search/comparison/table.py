@@ -63,7 +63,7 @@ def read_row(name: str, folder: Path, split: Split) -> Row:
         valid=evaluate(loaded.recommender, split.valid),
         test=evaluate(loaded.recommender, split.test),
         trials=len(trials),
-        search_s=float(read_description(folder)["elapsed_s"]),
+        search_s=read_description(folder).elapsed_s,
         train_s=float(trials.loc[chosen, "duration_s"].iloc[0]),
         n_parameters=loaded.n_parameters,
     )

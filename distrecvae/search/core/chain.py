@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from distrecvae.checks import is_whole
 from distrecvae.errors import ResultsError
 
 _ROOT = b"distrecvae"
@@ -38,6 +39,10 @@ class Mark:
     lines: int = 0
     check: str = ""
 
+    def __post_init__(self) -> None:
+        if self.lines < 0 or not re.fullmatch("[0-9a-f]{32}" if self.lines else "", self.check):
+            raise ValueError(f"{self.lines!r} lines with the check {self.check!r} are no mark of a ledger")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form."""
         return asdict(self)
@@ -51,8 +56,7 @@ class Mark:
         """
         if isinstance(form, Mapping) and form.keys() == {"lines", "check"}:
             lines, check = form["lines"], form["check"]
-            whole = isinstance(lines, int) and not isinstance(lines, bool) and lines >= 0
-            if whole and isinstance(check, str) and re.fullmatch(r"[0-9a-f]{32}" if lines else "", check):
+            if is_whole(lines) and isinstance(check, str):
                 return cls(lines, check)
         raise ValueError(f"{form!r} is no mark of a ledger")
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from distrecvae import __version__
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ResultsError
 from distrecvae.search.core.chain import Mark
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.folder.search_json import RUNNING
-from distrecvae.search.folder.warm_start import WarmStart
+from distrecvae.search.folder.search_json import RUNNING, DatasetFacts, Description, PlanFacts, WarmStart
 from distrecvae.search.planning.plan import Plan
 from distrecvae.search.space.space import SearchSpace
 
@@ -32,8 +29,8 @@ def describe(
     data: str,
     command: str,
     warm: WarmStart | None,
-) -> dict[str, Any]:
-    """Return the description of a search that begins now, JSON-able.
+) -> Description:
+    """Return the description of a search that begins now.
 
     Args:
         config: its settings.
@@ -44,61 +41,76 @@ def describe(
         command: what was typed.
         warm: what it takes over from another search.
     """
-    return {
-        "status": RUNNING,
-        "distrecvae": __version__,
-        "command": command,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "elapsed_s": 0.0,
-        "settings": asdict(config),
-        "data": data,
-        "space": space.to_dict(),
-        "dataset": {
-            "fingerprint": split.fingerprint,
-            "n_items": split.n_items,
-            "train_users": split.train.n_users,
-            "valid_users": split.valid.n_users,
-            "test_users": split.test.n_users,
-            "train_interactions": split.train.n_interactions,
-        },
-        "plan": plan.to_dict(),
-        "ledger": Mark().to_dict(),
-        "warm_start": None if warm is None else warm.to_dict(),
-        "versions": {
+    return Description(
+        status=RUNNING,
+        distrecvae=__version__,
+        command=command,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        elapsed_s=0.0,
+        settings=config,
+        data=data,
+        space=space.to_dict(),
+        dataset=DatasetFacts(
+            fingerprint=split.fingerprint,
+            n_items=split.n_items,
+            train_users=split.train.n_users,
+            valid_users=split.valid.n_users,
+            test_users=split.test.n_users,
+            train_interactions=split.train.n_interactions,
+        ),
+        plan=_facts(plan),
+        warm_start=warm,
+        versions={
             "python": platform.python_version(),
             **{name: version(name) for name in _REPORTED_VERSIONS},
         },
-        "platform": platform.platform(),
-    }
+        platform=platform.platform(),
+        ledger=Mark(),
+    )
+
+
+def _facts(plan: Plan) -> PlanFacts:
+    return PlanFacts(
+        **asdict(plan.slots),
+        device=plan.slots.device,
+        device_name=plan.facts.name,
+        precision=plan.precision,
+        rungs=plan.rule.rungs(0),
+        shared_bytes=plan.shared_bytes,
+        common_bytes=plan.common_bytes,
+        common_lent=plan.lent,
+        trial_bytes=plan.trial_bytes,
+        storage_bytes=plan.storage_bytes,
+    )
 
 
 def check_same(
-    described: Mapping[str, Any], config: SearchConfig, space: SearchSpace, split: Split, folder: Path
+    described: Description, config: SearchConfig, space: SearchSpace, split: Split, folder: Path
 ) -> None:
     """Refuse to go on with another search than the one that was begun.
 
     Raises:
         ResultsError: a setting that must not change, the space or the data set differs.
     """
-    begun = described["settings"]
+    begun = described.settings.fixed_part()
     for name, value in config.fixed_part().items():
-        if value != begun.get(name):
+        if value != begun[name]:
             raise ResultsError(
-                f"{folder} was begun with {name}={begun.get(name)!r}, now it is {value!r};"
+                f"{folder} was begun with {name}={begun[name]!r}, now it is {value!r};"
                 " resume with the same settings or start anew in another folder"
             )
     searched = space.to_dict()
-    if any(described["space"].get(part) != searched[part] for part in ("model", "parameters", "base")):
+    if any(described.space.get(part) != searched[part] for part in ("model", "parameters", "base")):
         raise ResultsError(
             f"{folder} was begun with another search space; resume with the same one, or start anew"
         )
-    if described["dataset"]["fingerprint"] != split.fingerprint:
+    if described.dataset.fingerprint != split.fingerprint:
         raise ResultsError(
-            f"{folder} was begun on a data set with fingerprint {described['dataset']['fingerprint']}, this one has"
+            f"{folder} was begun on a data set with fingerprint {described.dataset.fingerprint}, this one has"
             f" {split.fingerprint}; resume with the same data, or start anew"
         )
-    if config.trials < int(described["settings"]["trials"]):
+    if config.trials < described.settings.trials:
         raise ResultsError(
-            f"--trials {config.trials} is below the {described['settings']['trials']} that {folder} was begun with;"
+            f"--trials {config.trials} is below the {described.settings.trials} that {folder} was begun with;"
             " a resumed search may only grow"
         )

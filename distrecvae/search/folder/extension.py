@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from distrecvae.errors import ResultsError
 from distrecvae.layout import SEARCH_FILE
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
-from distrecvae.search.folder.search_json import FINISHED, read_description
+from distrecvae.search.folder.search_json import FINISHED, Description, read_description
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -25,22 +26,21 @@ def begun_search(folder: Path, given: Mapping[str, Any]) -> tuple[SearchConfig, 
         ConfigError: a setting breaks its rule.
     """
     described = read_description(folder, remedy="give --extend the results folder of a search")
-    begun = described["settings"]
-    source = str(folder / SEARCH_FILE)
-    config = SearchConfig.from_mapping({**begun, **given}, source=source)
-    finished, elapsed_s = described["status"] == FINISHED, float(described["elapsed_s"])
-    if finished and config.trials > begun["trials"] and spent(config, elapsed_s):
+    begun = described.settings
+    config = SearchConfig.from_mapping({**asdict(begun), **given}, source=str(folder / SEARCH_FILE))
+    grows = described.status == FINISHED and config.trials > begun.trials
+    if grows and spent(config, described.elapsed_s):
         raise ResultsError(
             f"{folder} has used up its time budget of {config.time_budget_s:g} s; give a longer --time-budget, too"
         )
-    return config, None if "space" in given else SearchSpace.from_dict(described["space"])
+    return config, None if "space" in given else described.searched()
 
 
-def nothing_left(described: Mapping[str, Any], config: SearchConfig, folder: Path) -> bool:
+def nothing_left(described: Description, config: SearchConfig, folder: Path) -> bool:
     """Tell whether a search that goes on is over already: it has a model, and all of its trials or no time for more."""
-    if described["status"] != FINISHED or config.trials != described["settings"]["trials"]:
+    if described.status != FINISHED or config.trials != described.settings.trials:
         return False
-    if spent(config, float(described["elapsed_s"])):
+    if spent(config, described.elapsed_s):
         return True
     return len(read_records(folder, f"valid/{config.metric}")) >= config.trials
 

@@ -7,20 +7,20 @@ A chain vouches for all of its lines but not for those that are missing at its e
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.layout import BEST_FOLDER, LEDGER_FILE, METRICS_FILE, SEARCH_FILE, STATE_FILE
 from distrecvae.saved.tensors import read_metadata
-from distrecvae.search.core.chain import REMEDY, Mark, read_chain, require_reaches
+from distrecvae.search.core.chain import Mark, read_chain, require_reaches
+from distrecvae.search.folder.search_json import Description
 
 LEDGER_KEY = "ledger"
 """Where a file has its mark."""
 
 
-def require_whole_ledger(folder: Path, described: Mapping[str, Any]) -> None:
+def require_whole_ledger(folder: Path, described: Description) -> None:
     """Refuse a ledger that is damaged or edited, or shorter than some file of the folder says; nothing is written.
 
     A search that was killed before its ledger was begun has none, and its `search.json` says so.
@@ -41,12 +41,8 @@ def require_whole_ledger(folder: Path, described: Mapping[str, Any]) -> None:
         require_reaches(content, mark, path, said_by)
 
 
-def _marks(folder: Path, described: Mapping[str, Any]) -> Iterator[tuple[Path, Mark]]:
-    path = folder / SEARCH_FILE
-    try:
-        yield path, Mark.from_dict(described.get(LEDGER_KEY))
-    except ValueError as error:
-        raise ResultsError(f"{path}: {error}; {REMEDY}") from None
+def _marks(folder: Path, described: Description) -> Iterator[tuple[Path, Mark]]:
+    yield folder / SEARCH_FILE, described.ledger
     published = folder / BEST_FOLDER / METRICS_FILE
     if published.exists():
         try:

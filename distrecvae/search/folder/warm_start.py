@@ -2,56 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from distrecvae.errors import ResultsError
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
-from distrecvae.search.folder.search_json import read_description
+from distrecvae.search.folder.search_json import Description, WarmStart, read_description
 from distrecvae.search.space.space import SearchSpace
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """What is taken over from an earlier search; written into `search.json`, so that a resumed search repeats it.
-
-    Attributes:
-        source: the earlier search's folder.
-        trials: its trials that are taken over, the best first.
-        configs: their configurations, every field of the model's config.
-        outside: those of its best trials that this search's space cannot have.
-    """
-
-    source: str
-    trials: tuple[int, ...]
-    configs: tuple[Mapping[str, Any], ...]
-    outside: tuple[int, ...]
-
-    def points(self, space: SearchSpace) -> list[dict[str, Any]]:
-        """Return the Optuna parameters of the configurations, in order."""
-        points = [space.internal_point(config) for config in self.configs]
-        return [point for point in points if point is not None]
-
-    def text(self) -> str:
-        """Return one line on what is taken over and what is not."""
-        taken = f"trials {', '.join(map(str, self.trials))}" if self.trials else "none"
-        text = f"Warm start from {self.source}: {taken}"
-        if self.outside:
-            text += f"; outside of this search's space and left out: {', '.join(map(str, self.outside))}"
-        return f"{text}."
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, form: Mapping[str, Any]) -> WarmStart:
-        """Return what `to_dict` gave."""
-        configs = tuple(dict(config) for config in form["configs"])
-        return cls(form["source"], tuple(form["trials"]), configs, tuple(form["outside"]))
 
 
 def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
@@ -66,18 +24,18 @@ def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
     """
     folder = Path(source)
     described = read_description(folder, remedy="give --warm-start the results folder of a search")
-    model = described["settings"]["model"]
+    model = described.settings.model
     if model != space.model:
         raise ResultsError(
             f"{source} is a search of {model}, this one is of {space.model}; --warm-start takes the same model's"
         )
-    records = read_records(folder, f"valid/{described['settings']['metric']}").values()
+    records = read_records(folder, f"valid/{described.settings.metric}").values()
     scored = [record for record in records if record.score]
     if not scored:
         raise ResultsError(
             f"no trial of {source} has a score; leave out --warm-start, or give another search"
         )
-    taken: dict[int, Mapping[str, Any]] = {}
+    taken: dict[int, dict[str, Any]] = {}
     outside: list[int] = []
     seen = [space.default_config()]
     for record in sorted(scored, key=lambda record: (-(record.score or 0.0), record.number)):
@@ -93,7 +51,7 @@ def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
 
 
 def warm_start_of(
-    config: SearchConfig, space: SearchSpace, described: Mapping[str, Any] | None
+    config: SearchConfig, space: SearchSpace, described: Description | None
 ) -> WarmStart | None:
     """Return what a search takes over: by the description if it goes on, else by its settings; None for nothing.
 
@@ -101,6 +59,5 @@ def warm_start_of(
         ResultsError: as `read_warm_start`.
     """
     if described is not None:
-        form = described.get("warm_start")
-        return WarmStart.from_dict(form) if form else None
+        return described.warm_start
     return read_warm_start(config.warm_start, space, config.most_warm_starts) if config.warm_start else None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.shared import dataset_bytes
@@ -113,21 +112,6 @@ class Plan:
                 " Ray's object store, so that each computes its own"
             )
         return f"{mib(self.shared_bytes)} of data shared a node"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON-able part for `search.json`."""
-        return {
-            **asdict(self.slots),
-            "device": self.slots.device,
-            "device_name": self.facts.name,
-            "precision": self.precision,
-            "rungs": list(self.rule.rungs(0)),
-            "shared_bytes": self.shared_bytes,
-            "common_bytes": self.common_bytes,
-            "common_lent": self.lent,
-            "trial_bytes": self.trial_bytes,
-            "storage_bytes": self.storage_bytes,
-        }
 
 
 def make_plan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -119,9 +119,8 @@ def read_results(folder: Path) -> SearchResults:
         raise ResultsError(
             f"{folder} holds a comparison; give the folder of one of its searches, {folder}/MODEL"
         )
-    description = read_description(folder, remedy="give the results folder of a search")
-    space = SearchSpace.from_dict(description["space"])
-    metric = description["settings"]["metric"]
+    described = read_description(folder, remedy="give the results folder of a search")
+    description, space, metric = asdict(described), described.searched(), described.settings.metric
     records = read_records(folder, f"valid/{metric}")
     if not any(record.reports or record.reason for record in records.values()):
         raise ResultsError(f"{folder} has no trial yet; wait until a trial has reported")

@@ -11,8 +11,7 @@ from typing import Any
 
 from distrecvae.metrics import METRICS, TITLES
 from distrecvae.search.core.records import Status
-from distrecvae.search.folder.search_json import FINISHED, RUNNING
-from distrecvae.search.folder.warm_start import WarmStart
+from distrecvae.search.folder.search_json import FINISHED, RUNNING, WarmStart
 from distrecvae.search.report.axes import label_of
 from distrecvae.search.report.data import SearchResults, Trial
 from distrecvae.words import duration
@@ -182,7 +181,7 @@ def provenance(results: SearchResults) -> str:
         ["space", settings["space"] or f"{settings['model']}'s own: {results.space.description}"],
         ["search", f"sampler {settings['sampler']}, scheduler {settings['scheduler']}, seed {settings['seed']},"
                    f" chosen by valid/{settings['metric']}, at most {settings['max_passes']} passes a trial"],
-        *([["warm start", WarmStart.from_dict(described["warm_start"]).text()]] if described.get("warm_start") else []),
+        *([["warm start", WarmStart(**described["warm_start"]).text()]] if described.get("warm_start") else []),
         ["machine", f"{described['platform']}; {plan['device_name']}, {plan['precision']}"],
         ["distrecvae", described["distrecvae"]],
         *([name, number] for name, number in described["versions"].items()),

@@ -197,7 +197,7 @@ def test_a_file_that_is_changed_under_the_writer_is_noticed_and_what_was_written
      {"lines": 1, "check": ""}, {"lines": 0, "check": "0" * 32}, {"lines": 1, "check": "0" * 31 + "g"}],
 )  # fmt: skip
 def test_what_is_no_mark_is_refused(form: object) -> None:
-    with pytest.raises(ValueError, match="is no mark of a ledger"):
+    with pytest.raises(ValueError, match="no mark of a ledger"):
         Mark.from_dict(form)
 
 

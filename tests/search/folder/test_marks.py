@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from distrecvae.saved.tensors import save_state
 from distrecvae.search.core.chain import Mark
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.folder.marks import require_whole_ledger
+from distrecvae.search.folder.search_json import Description
 from tests.search.simulated import METRIC, open_conductor, run_serially, toy_search_config
 
 
@@ -31,8 +33,13 @@ def shorten(folder: Path, lines: int) -> None:
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-lines]))
 
 
-def described(mark: Mark) -> dict[str, Any]:
-    return {"ledger": mark.to_dict()}
+def described(mark: Mark) -> Description:
+    """What `search.json` says; nothing but its mark counts here."""
+    return cast(Description, SimpleNamespace(ledger=mark))
+
+
+def scores(mark: Mark) -> str:
+    return json.dumps({"ledger": mark.to_dict()})
 
 
 def state(folder: Path, mark: object) -> None:
@@ -45,7 +52,7 @@ def published(folder: Path, content: str) -> None:
 
 
 def test_a_ledger_that_is_as_long_as_everybody_says_is_taken(ledger: Ledger, tmp_path: Path) -> None:
-    published(tmp_path, json.dumps(described(ledger.mark)))
+    published(tmp_path, scores(ledger.mark))
     state(tmp_path, ledger.mark.to_dict())
     require_whole_ledger(tmp_path, described(ledger.mark))
 
@@ -64,7 +71,7 @@ def test_a_ledger_that_was_longer_is_refused_by_whatever_knows(
 ) -> None:
     mark, early = ledger.mark, Mark()
     if said_by.startswith("best"):
-        published(tmp_path, json.dumps(described(mark)))
+        published(tmp_path, scores(mark))
     elif said_by.startswith("trials"):
         state(tmp_path, mark.to_dict())
     shorten(tmp_path, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import pytest
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.folder.tables import read_rows
-from distrecvae.search.folder.warm_start import WarmStart, read_warm_start, warm_start_of
+from distrecvae.search.folder.warm_start import read_warm_start, warm_start_of
 from distrecvae.search.space.space import SearchSpace
 from tests.search.reported import make_search
 
@@ -88,11 +88,11 @@ def test_the_start_and_repeated_configurations_do_not_count(tmp_path: Path) -> N
 
 def test_it_comes_back_from_search_json_without_the_earlier_search(tmp_path: Path, earlier: Ledger) -> None:
     warm = read_warm_start(str(tmp_path / "earlier"), SPACE, 3)
-    form = json.loads(json.dumps(warm.to_dict()))
-    assert WarmStart.from_dict(form) == warm
     config = SearchConfig(warm_start="/gone", warm_start_trials=3)
-    assert warm_start_of(config, SPACE, {"warm_start": form}) == warm
-    assert warm_start_of(SearchConfig(), SPACE, {}) is None  # begun before there were warm starts
+    make_search(tmp_path / "new", space=SPACE, trials=1, max_passes=12, warm=warm)
+    assert warm_start_of(config, SPACE, read_description(tmp_path / "new")) == warm
+    make_search(tmp_path / "cold", space=SPACE, trials=1, max_passes=12)
+    assert warm_start_of(SearchConfig(), SPACE, read_description(tmp_path / "cold")) is None
     whole = make_search(tmp_path / "whole", space=SPACE, trials=6, max_passes=12, warm=warm)
     parts = make_search(tmp_path / "parts", space=SPACE, trials=6, max_passes=12, warm=warm, stop_after=4)
     assert len(parts.records) < 6

@@ -1,0 +1,40 @@
+"""Reads JSON as dataclasses, and refuses what does not fit them: which field, what it is, what it must be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from distrecvae.words import LONGEST
+
+Read = TypeVar("Read")
+
+
+class MisfitError(ValueError):
+    """A file's JSON does not fit its type; the text names the field, the value and the rule, in a line."""
+
+
+def read_typed(path: Path, wanted: type[Read]) -> Read:
+    """Return the dataclass that a JSON file describes.
+
+    Nothing is converted: text is no number, 1 is not true, 1.5 is no whole number. Every field without a default must
+    be there, and none that the dataclass does not have. Its own rules (`__post_init__`) hold, too.
+
+    Raises:
+        MisfitError: the file is not JSON, or does not fit.
+        OSError: it cannot be read.
+    """
+    try:
+        return TypeAdapter(wanted).validate_json(path.read_bytes(), strict=True, extra="forbid")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    field, rule = ".".join(map(str, first["loc"])), first["msg"]
+    if first["type"] == "json_invalid":
+        raise MisfitError(rule[:LONGEST])
+    if first["type"] in ("missing", "unexpected_keyword_argument"):
+        raise MisfitError(f"{field}: {rule.lower()}")
+    if first["type"] == "value_error":  # a rule of the dataclass itself says what was met
+        raise MisfitError(f"{field + ': ' if field else ''}{first['ctx']['error']}"[:LONGEST])
+    raise MisfitError(f"{field + ' is ' if field else ''}{first['input']!r:.60}: {rule}")
