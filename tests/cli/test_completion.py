@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from distrecvae.cli import COMMANDS, main
-from distrecvae.cli.names import model_names
-from distrecvae.packaged import packaged_names
+from distrecvae.cli.completion import PROGRAM, SHELLS, VARIABLE
 from distrecvae.training import registry
 
 # what has been typed; what the last word may become, all of it
@@ -91,9 +90,19 @@ def test_fish_completes_a_command(program: Path) -> None:
     assert [line.split("\t")[0] for line in lines] == ["search"]
 
 
-def test_names_are_the_registrys() -> None:
-    assert set(model_names()) == set(registry.models())
-    assert "recvae-demo" in packaged_names("search_spaces")
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shells_script_asks_this_program(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # Click reads the variable that it makes of the program's name: under another one it would run the command.
+    if shell == "bash" and shutil.which(shell) is None:
+        pytest.skip("click asks bash for its version")
+    with pytest.raises(SystemExit) as stopped:
+        main(["completion", shell])
+    assert stopped.value.code == 0
+    script = capsys.readouterr().out
+    assert PROGRAM == "distrecvae"
+    assert f"_{PROGRAM}_complete".upper() == VARIABLE
+    assert f"{VARIABLE}={shell}_complete" in script
+    assert PROGRAM in script.replace(VARIABLE, "")
 
 
 def test_a_shell_that_is_not_supported_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,5 +111,5 @@ def test_a_shell_that_is_not_supported_is_one_clear_line(capsys: pytest.CaptureF
     assert stopped.value.code == 2
     line = capsys.readouterr().err.rstrip().splitlines()[-1]
     assert line.startswith("Error: ")
-    for word in ("tcsh", "bash", "zsh", "fish"):
+    for word in ("tcsh", *SHELLS):
         assert word in line

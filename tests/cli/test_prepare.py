@@ -18,7 +18,7 @@ from distrecvae.cli import main
 from distrecvae.cli import prepare as prepare_module
 from distrecvae.data import io
 from distrecvae.data.io import load_dataset, read_protocol
-from distrecvae.data.presets import PRESETS, split_options
+from distrecvae.data.presets import PRESETS
 from distrecvae.data.synthetic import synthetic_split
 
 
@@ -144,15 +144,6 @@ def test_presets_with_options_over_them(shell: Shell, name: str) -> None:
     assert protocol["preset"] == name
     assert protocol["options"]["held_out_users"] == 3
     assert protocol["options"]["min_rating"] == (None if name == "msd" else 3.5)
-
-
-def test_published_protocols() -> None:
-    ml_20m, netflix, msd = (split_options(name) for name in ("ml-20m", "netflix", "msd"))
-    assert (ml_20m.min_rating, ml_20m.min_user_interactions, ml_20m.held_out_users) == (3.5, 5, 10_000)
-    assert (netflix.min_rating, netflix.min_user_interactions, netflix.held_out_users) == (3.5, 5, 40_000)
-    assert (msd.min_rating, msd.min_user_interactions, msd.held_out_users) == (None, 20, 50_000)
-    assert [o.min_item_interactions for o in (ml_20m, netflix, msd)] == [0, 0, 200]
-    assert {o.seed for o in (ml_20m, netflix, msd)} == {98765}
 
 
 def test_download_implies_its_preset(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

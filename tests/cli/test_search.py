@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from distrecvae.cli import main
+from distrecvae.cli.search import DEMO_SETTINGS
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
+from distrecvae.search import launch
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.course import Outcome
+from tests import HANGS_AFTER_S
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +154,91 @@ def test_help_teaches_and_needs_neither_ray_nor_torch() -> None:
     assert max(len(line) for line in done.stdout.splitlines()) <= 100
 
 
-def test_results_at_a_uri_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@dataclass
+class Heard:
+    """What a search was asked for, and how it ends."""
+
+    ends: Outcome = field(default_factory=lambda: Outcome("the summary", complete=True, has_score=True))
+    config: SearchConfig | None = None
+    folder: Path | None = None
+    resumed: list[bool] = field(default_factory=list)
+
+
+@pytest.fixture
+def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heard:
+    """Return what a search that runs nothing hears; the working directory is an empty one."""
+    heard = Heard()
+
+    def hear(config: SearchConfig, folder: Path, *, resume: bool, **_: object) -> Outcome:
+        heard.config, heard.folder = config, folder
+        heard.resumed.append(resume)
+        return heard.ends
+
+    monkeypatch.setattr(launch, "search", hear)
+    monkeypatch.chdir(tmp_path)
+    return heard
+
+
+def run(*options: str) -> Any:
     with pytest.raises(SystemExit) as stopped:
-        main(["search", "--data", str(data), "--out", "s3://bucket/results"])
-    assert stopped.value.code == 2
-    assert (
-        "object storage cannot do; give a folder on storage that all nodes mount" in capsys.readouterr().err
-    )
+        main(["search", *options])
+    return stopped.value.code
+
+
+@pytest.mark.parametrize(
+    ("options", "trials", "max_passes"),
+    [
+        ([], DEMO_SETTINGS["trials"], DEMO_SETTINGS["max_passes"]),
+        (["--trials", "3"], 3, DEMO_SETTINGS["max_passes"]),
+        (["--data", "data/mine"], SearchConfig().trials, SearchConfig().max_passes),
+        (["--config", "mine.yaml"], SearchConfig().trials, 7),
+        (["--config", "none.yaml"], 5, DEMO_SETTINGS["max_passes"]),
+        (["--config", "none.yaml", "--trials", "3"], 3, DEMO_SETTINGS["max_passes"]),
+    ],
+    ids=["nothing", "trials", "data", "data in a file", "no data in a file", "typed over the file"],
+)
+def test_a_search_without_data_is_a_small_one_unless_told_otherwise(
+    options: list[str], trials: int, max_passes: int, heard: Heard
+) -> None:
+    Path("mine.yaml").write_text("data: data/mine\nmax-passes: 7\n", encoding="utf-8")
+    Path("none.yaml").write_text("data:\ntrials: 5\n", encoding="utf-8")
+    assert run(*options) == 0
+    assert heard.config is not None
+    assert (heard.config.trials, heard.config.max_passes) == (trials, max_passes)
+
+
+def test_results_are_named_by_model_and_data(heard: Heard) -> None:
+    assert run("--model", "ease") == 0
+    assert heard.folder == Path("runs/ease-synthetic")
+    assert run("--data", "data/ml-1m/") == 0
+    assert heard.folder == Path("runs/recvae-ml-1m")
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        (Outcome("the summary", complete=True, has_score=True), 0),
+        (Outcome("the summary", complete=True, has_score=False), 1),
+        (Outcome("the summary", complete=False, has_score=False), 130),
+    ],
+    ids=["a model", "no score", "interrupted"],
+)
+def test_the_summary_is_printed_and_the_status_says_how_it_ended(
+    ends: Outcome, expected: int, heard: Heard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard.ends = ends
+    assert run() == expected
+    assert capsys.readouterr().out == "\nthe summary\n"
+
+
+def test_resume_or_start_is_decided_by_what_lies_there(heard: Heard) -> None:
+    assert run("--resume-or-start", "--out", "out") == 0
+    Path("out").mkdir()
+    Path("out/search.json").touch()
+    assert run("--resume-or-start", "--out", "out") == 0
+    # Without being asked a search does not go on with what lies there: it is refused.
+    assert run("--out", "out") == 0
+    assert heard.resumed == [False, True, False]
 
 
 @pytest.mark.ray
@@ -200,4 +284,6 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(data: Path, tmp_path: Path
 
 def _search(folder: Path, *arguments: str) -> Any:
     command = [sys.executable, "-W", "ignore", "-m", "distrecvae.search", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=HANGS_AFTER_S
+    )

@@ -192,8 +192,3 @@ def test_what_is_wrong_at_a_uri_is_said_of_the_uri(
     assert str(refused.value).startswith(uri)
     assert words in str(refused.value)
     assert "distrecvae-" not in str(refused.value)
-
-
-def test_a_uri_of_no_known_kind_is_refused() -> None:
-    with pytest.raises(DataError, match=r"ftp://host/x cannot be read .*; give a URI of s3, gs"):
-        load_dataset("ftp://host/x")

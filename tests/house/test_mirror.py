@@ -32,7 +32,7 @@ def test_every_test_file_is_a_modules_or_lies_where_tests_span_rooms() -> None:
 
 
 def test_a_modules_tests_import_it() -> None:
-    # A file of the right name that tests something else would satisfy the two above.
+    # A file of the right name that tests something else would satisfy the two above. Commands may be run as typed.
     for place, wanted in mirrored().items():
         module = "distrecvae." + place.removesuffix(".py").replace("/", ".")
         text = (TESTS / wanted).read_text(encoding="utf-8")
@@ -42,7 +42,8 @@ def test_a_modules_tests_import_it() -> None:
             if isinstance(node, ast.ImportFrom) and node.module
             for alias in node.names
         }
-        assert any(name == module or name.startswith(f"{module}.") for name in names), f"{wanted}: {module}"
+        typed = place.startswith("cli/") and "distrecvae.cli.main" in names
+        assert typed or any(name == module or name.startswith(f"{module}.") for name in names), wanted
 
 
 def test_every_test_file_has_tests() -> None:

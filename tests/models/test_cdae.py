@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.errors import ConfigError
-from distrecvae.kernels.pointwise import Pointwise, chance_of_a_zero, logistic, square
-from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.cdae import CDAE, LOSSES, CDAEConfig
-from tests.kernels.random_users import dense, random_users
 from tests.kernels.test_layers import MATRIX, N_ITEMS, N_USERS, ROWS, Fixed, X
-from tests.kernels.test_multinomial import random_parts
-from tests.kernels.test_sparse import random_matrix
 
 
 def zero_weights(negatives: float | None) -> torch.Tensor:
@@ -57,53 +51,6 @@ def test_it_minimizes_the_papers_equation(loss: str, dropout: float, negatives: 
         strict=True,
     ):
         torch.testing.assert_close(mine, true)
-
-
-def test_weighted_zeros_are_what_a_sample_of_them_gives_in_the_mean() -> None:
-    # Negatives drawn one by one without replacement, as in the paper's objective, against their expectation.
-    matrix, negatives, n_draws = random_users(n_users=8, n_items=30), 2, 4000
-    rows, x = SparseRows.from_matrix(matrix), dense(matrix)
-    parts = random_parts(1, 8, 30, 3, scale=0.5)
-    losses = Pointwise(square, negatives=negatives).loss_and_gradients(rows, *parts).numpy()
-    y = (parts[0] @ parts[1].T + parts[2]).numpy()
-    generator = np.random.default_rng(0)
-    for user in range(8):
-        ones, zeros = np.flatnonzero(x[user]), np.flatnonzero(x[user] == 0)
-        size = min(negatives * ones.size, zeros.size)
-        drawn = [generator.choice(zeros, size, replace=False) for _ in range(n_draws)]
-        sampled = np.array([((1 - y[user, ones]) ** 2).sum() + (y[user, d] ** 2).sum() for d in drawn])
-        error = 4 * sampled.std() / np.sqrt(n_draws) + 1e-9
-        assert abs(losses[user] - sampled.mean()) <= error
-
-
-def test_the_chance_of_a_zero_is_at_most_one_and_none_without_interactions() -> None:
-    found = chance_of_a_zero(torch.tensor([0.0, 1.0, 4.0, 9.0, 10.0]), 10, 3)
-    torch.testing.assert_close(found, torch.tensor([0.0, 1 / 3, 1.0, 1.0, 1.0]))
-
-
-def test_the_logistic_loss_does_not_overflow() -> None:
-    logits = torch.tensor([-200.0, -80.0, 0.0, 80.0, 200.0])
-    torch.testing.assert_close(logistic(logits, torch.ones(5)), torch.tensor([200.0, 80.0, 0.6931472, 0, 0]))
-    torch.testing.assert_close(logistic(logits, torch.zeros(5)), torch.tensor([0, 0, 0.6931472, 80.0, 200.0]))
-
-
-@pytest.mark.parametrize("items_a_block", [1, 7, 64])
-def test_weights_of_zeros_do_not_depend_on_blocks(items_a_block: int) -> None:
-    matrix, parts = random_matrix(5, 9, 40), random_parts(5, 9, 40, 3)
-    results = []
-    for items in (items_a_block, None):
-        gradients = [torch.full_like(part, float("nan")) for part in parts]
-        rows = SparseRows.from_matrix(matrix).take(torch.arange(9), matrix.n_interactions + 3, padded=True)
-        losses = Pointwise(logistic, negatives=2, items_a_block=items).loss_and_gradients(
-            rows,
-            *parts,
-            code_gradient=gradients[0],
-            weight_gradient=gradients[1],
-            bias_gradient=gradients[2],
-        )
-        results.append([losses, *gradients])
-    for found, true in zip(results[0], results[1], strict=True):
-        torch.testing.assert_close(found, true)
 
 
 def test_a_user_without_a_vector_is_scored_with_the_mean_of_the_others() -> None:

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import CheckpointError, ConfigError
-from distrecvae.kernels.item_weights import gram_matrix
-from distrecvae.models.ease import EASEConfig, load_ease, solve_ease
+from distrecvae.errors import ConfigError
+from distrecvae.models.ease import EASEConfig, solve_ease
 from tests.kernels.random_users import dense, random_users
 
 
@@ -36,21 +35,6 @@ def test_weights_minimize_the_papers_loss() -> None:
     np.testing.assert_allclose(gradient - np.diag(np.diag(gradient)), 0, atol=1e-3)
 
 
-def test_scores_are_sums_of_weights() -> None:
-    train = random_users(n_users=100, n_items=20)
-    state = solve_ease(EASEConfig(), train)
-    users = random_users(n_users=9, n_items=20, seed=1)
-    scores = load_ease(EASEConfig(), 20, state).score(users)
-    np.testing.assert_allclose(scores.numpy(), dense(users) @ state["weight"].double().numpy(), atol=1e-6)
-
-
-def test_the_gram_matrix_counts_users_who_have_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    train = random_users(n_users=100, n_items=20)
-    monkeypatch.setattr("distrecvae.kernels.item_weights.BLOCK_ITEMS", 7)
-    gram = gram_matrix(train, torch.float64, "cpu")
-    np.testing.assert_array_equal(gram.numpy(), dense(train).T @ dense(train))
-
-
 def test_items_of_nobody_score_nothing() -> None:
     train = InteractionMatrix.from_pairs([0, 0, 1], [0, 1, 1], n_users=2, n_items=4)
     weight = solve_ease(EASEConfig(), train)["weight"]
@@ -61,5 +45,3 @@ def test_items_of_nobody_score_nothing() -> None:
 def test_what_breaks_a_rule_is_refused() -> None:
     with pytest.raises(ConfigError, match="regularization is 0; it must be a finite number above 0"):
         EASEConfig(regularization=0)
-    with pytest.raises(CheckpointError, match="weights of 4 x 4 items"):
-        load_ease(EASEConfig(), 4, {"weight": torch.zeros(5, 5)})

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError
-from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.multvae import MultVAE
 from distrecvae.models.ract import CRITIC_PENALTY, NORMALIZER_EPS, RaCT, RaCTConfig
 from distrecvae.training.schemes.withheld import withheld_ndcg
@@ -60,36 +58,6 @@ def plain_critic(model: RaCT, h: torch.Tensor, mean: torch.Tensor, variance: tor
 
 def batch_statistics(h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return h.detach().mean(dim=0), h.detach().var(dim=0, correction=0)
-
-
-def test_the_target_of_a_ranking_by_hand() -> None:
-    matrix = InteractionMatrix.from_pairs([0, 0, 0, 1, 1], [0, 1, 4, 2, 3], n_users=3, n_items=5)
-    rows = SparseRows.from_matrix(matrix)
-    kept = torch.tensor([True, False, False, True, True])
-    logits = torch.tensor([[9.0, 3, 8, 4, 7], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]])
-    # User 0 saw item 0; items 2, 4, 3, 1 follow, and 4 and 1 were withheld: ranks 2 and 4 of what could be 1 and 2.
-    expected = (1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3))
-    found = withheld_ndcg(lambda code: code.clone(), logits, rows, kept)
-    torch.testing.assert_close(found, torch.tensor([expected, 0.0, 0.0]))
-
-
-def test_targets_of_many_users_are_those_of_each() -> None:
-    generator = torch.Generator().manual_seed(0)
-    n_users = 450  # several batches of logits
-    cells = torch.rand(n_users, 30, generator=generator) < 0.3
-    users, items = cells.nonzero(as_tuple=True)
-    rows = SparseRows.from_matrix(InteractionMatrix.from_pairs(users, items, n_users=n_users, n_items=30))
-    kept = torch.rand(users.numel(), generator=generator) < 0.5
-    logits = torch.randn(n_users, 30, generator=generator, dtype=torch.float64)
-    together = withheld_ndcg(lambda code: code.clone(), logits, rows, kept)
-    for user in (0, 199, 200, 449):
-        alone = withheld_ndcg(
-            lambda code: code.clone(),
-            logits[user : user + 1],
-            rows.slice(user, user + 1),
-            kept[users == user],
-        )
-        torch.testing.assert_close(together[user : user + 1], alone)
 
 
 def test_features_and_targets_are_the_papers() -> None:

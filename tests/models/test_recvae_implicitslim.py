@@ -13,10 +13,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, DivergedError
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models import recvae_implicitslim
-from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig, refined
-from distrecvae.training import registry
-from distrecvae.training.schemes.alternating import AlternatingTrainer
 
 Matrix = npt.NDArray[np.float64]
 
@@ -140,41 +137,3 @@ def test_a_threshold_that_no_item_reaches_is_refused() -> None:
 def test_settings_keep_their_rules(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         RecVAEImplicitSLIMConfig(**settings)
-
-
-SMALL = {"hidden_dim": 12, "latent_dim": 4, "batch_size": 16}
-
-
-def trainers(**settings: Any) -> tuple[AlternatingTrainer, AlternatingTrainer, SparseRows, Matrix]:
-    """Return the trainer with ImplicitSLIM, RecVAE's, and the training users."""
-    X = random_cells(8)
-    train = InteractionMatrix.from_pairs(*np.nonzero(X), n_users=X.shape[0], n_items=X.shape[1])
-    made = []
-    for name, extra in (("recvae-implicitslim", settings), ("recvae", {})):
-        config = registry.config_from_dict(name, SMALL | extra)
-        trainer = registry.make_trainer(name, config, train, seed=3, dtype=torch.float64)
-        assert isinstance(trainer, AlternatingTrainer)
-        made.append(trainer)
-    return made[0], made[1], sparse(X), X
-
-
-def test_until_the_first_refinement_it_is_recvae_and_then_it_is_refined_first() -> None:
-    with_slim, plain, _, X = trainers(refine_every=3, regularization=4.0, alpha=2.0)
-    for _ in range(2):
-        assert with_slim.step() == plain.step()
-    state = plain.state_dict()
-    # The third cycle begins with the refinement of both layers that see items; moments and q_old stay.
-    for name in ("encoder/fc1.weight", "decoder/weight"):
-        state[name] = torch.from_numpy(dense_step(state[name].numpy(), X, 4.0, 2.0, 0))
-    plain.load_state_dict(state)
-    assert with_slim.step() == pytest.approx(plain.step(), rel=1e-9)
-    for name, value in plain.state_dict().items():
-        torch.testing.assert_close(with_slim.state_dict()[name], value, rtol=1e-6, atol=1e-8, msg=name)
-
-
-def test_a_configuration_is_not_taken_for_recvaes() -> None:
-    train = InteractionMatrix.from_pairs([0], [0], n_users=1, n_items=1)
-    with pytest.raises(ConfigError, match="RecVAEImplicitSLIMConfig does not fit recvae"):
-        registry.make_trainer("recvae", RecVAEImplicitSLIMConfig(), train, seed=0)
-    with pytest.raises(ConfigError, match="RecVAEConfig does not fit recvae-implicitslim"):
-        registry.make_trainer("recvae-implicitslim", RecVAEConfig(), train, seed=0)

@@ -1,4 +1,4 @@
-"""SLIM: against scikit-learn's elastic net, column by column, and against the conditions of a minimum."""
+"""SLIM: all stages against scikit-learn's elastic net, and against the conditions of a minimum."""
 
 from __future__ import annotations
 
@@ -7,32 +7,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import ElasticNet
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, DivergedError
 from distrecvae.kernels import active_sets
-from distrecvae.kernels.active_sets import Solved, solve_active_sets
 from distrecvae.kernels.item_weights import gram_matrix
 from distrecvae.models import slim
 from distrecvae.models.slim import SLIMConfig, descend, elastic_nets, load_slim, solve_slim
+from tests.kernels.elastic_nets import as_matrix, assert_minimum, scikit_learns, twins
 from tests.kernels.random_users import dense, random_users
 
 CONFIGS = [SLIMConfig(l1=1.0, l2=5.0), SLIMConfig(l1=0.2, l2=0.5), SLIMConfig(l1=8.0, l2=40.0)]
 Solver = Callable[[torch.Tensor, SLIMConfig, float], torch.Tensor]
-
-
-def as_matrix(solved: Solved, n_items: int) -> torch.Tensor:
-    weight = torch.zeros(n_items, n_items, dtype=solved.values.dtype)
-    weight[solved.features.long(), solved.items.long()] = solved.values
-    return weight
-
-
-def by_active_sets(gram: torch.Tensor, config: SLIMConfig, tolerance: float) -> torch.Tensor:
-    items = torch.arange(len(gram))
-    solved = solve_active_sets(gram, items, config.l1, config.l2, tolerance, limit=len(gram))
-    assert not solved.left.numel()
-    return as_matrix(solved, len(gram))
 
 
 def by_all_stages(gram: torch.Tensor, config: SLIMConfig, tolerance: float) -> torch.Tensor:
@@ -49,38 +35,15 @@ def weights_of(config: SLIMConfig, train: InteractionMatrix) -> torch.Tensor:
     return load_slim(config, train.n_items, solve_slim(config, train)).score(unit_rows(train.n_items))
 
 
-SOLVERS: list[Solver] = [descend, by_active_sets, by_all_stages]
+SOLVERS: list[Solver] = [descend, by_all_stages]
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_weights_are_scikit_learns(config: SLIMConfig, solver: Solver) -> None:
     train = random_users(n_users=150, n_items=30)
-    x = dense(train)
-    # scikit-learn divides the squared error by the number of users, and so must the penalties be.
-    oracle = ElasticNet(
-        alpha=(config.l1 + config.l2) / len(x),
-        l1_ratio=config.l1 / (config.l1 + config.l2),
-        positive=True,
-        fit_intercept=False,
-        tol=1e-12,
-        max_iter=100_000,
-    )
-    weight = solver(gram_matrix(train, torch.float64, "cpu"), config, 1e-10).numpy()
-    for j in range(30):
-        others = x.copy()
-        others[:, j] = 0
-        np.testing.assert_allclose(weight[:, j], oracle.fit(others, x[:, j]).coef_, atol=1e-6)
-
-
-def assert_minimum(weight: torch.Tensor, gram: torch.Tensor, config: SLIMConfig) -> None:
-    gradient = gram @ weight - gram + config.l2 * weight + config.l1
-    gradient.fill_diagonal_(0.0)
-    assert not weight.diagonal().any()
-    assert (weight >= 0).all()
-    assert (weight > 0).any()
-    assert gradient[weight > 0].abs().max() < 1e-5, "a positive weight has no slope"
-    assert gradient.min() > -1e-5, "a zero weight does not want to grow"
+    weight = solver(gram_matrix(train, torch.float64, "cpu"), config, 1e-10)
+    np.testing.assert_allclose(weight.numpy(), scikit_learns(dense(train), config.l1, config.l2), atol=1e-6)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -89,7 +52,7 @@ def assert_minimum(weight: torch.Tensor, gram: torch.Tensor, config: SLIMConfig)
 def test_weights_fulfil_the_conditions_of_a_minimum(config: SLIMConfig, n_items: int, solver: Solver) -> None:
     train = random_users(n_users=200, n_items=n_items)
     gram = gram_matrix(train, torch.float64, "cpu")
-    assert_minimum(solver(gram, config, 1e-9), gram, config)
+    assert_minimum(solver(gram, config, 1e-9), gram, config.l1, config.l2)
 
 
 @pytest.mark.parametrize(
@@ -119,25 +82,15 @@ def test_what_active_sets_leave_is_solved_all_the_same(
     gram = gram_matrix(random_users(n_users=200, n_items=150), torch.float64, "cpu")
     shares: list[float] = []
     weight = as_matrix(elastic_nets(gram, CONFIGS[0], 1e-9, shares.append), 150)
-    assert_minimum(weight, gram, CONFIGS[0])
+    assert_minimum(weight, gram, CONFIGS[0].l1, CONFIGS[0].l2)
     assert bool(sweeps) == swept
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
 
-def test_systems_that_are_singular_are_left_to_coordinate_descent() -> None:
-    # Twins: without l2 their weights are not unique, and no factorization exists.
-    train = random_users(n_users=200, n_items=20)
-    twins = InteractionMatrix.from_pairs(
-        np.repeat(np.arange(200), 2 * train.counts()),
-        np.stack([2 * train.indices, 2 * train.indices + 1], axis=1).ravel(),
-        n_users=200,
-        n_items=40,
-    )
-    gram, config = gram_matrix(twins, torch.float64, "cpu"), SLIMConfig(l1=0.5, l2=0)
-    solved = solve_active_sets(gram, torch.arange(40), config.l1, config.l2, 1e-9, 40)
-    assert solved.left.numel()
-    assert_minimum(as_matrix(elastic_nets(gram, config, 1e-9), 40), gram, config)
+def test_systems_that_are_singular_are_solved_by_coordinate_descent() -> None:
+    gram, config = gram_matrix(twins(), torch.float64, "cpu"), SLIMConfig(l1=0.5, l2=0)
+    assert_minimum(as_matrix(elastic_nets(gram, config, 1e-9), 40), gram, config.l1, config.l2)
 
 
 def test_the_number_of_threads_changes_no_bit() -> None:

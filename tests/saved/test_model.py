@@ -1,4 +1,4 @@
-"""Files of tensors and model folders: what comes back is what went in, and damage is told, not trusted."""
+"""Model folders: what comes back is what went in, and damage is told, not trusted."""
 
 from __future__ import annotations
 
@@ -9,61 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from distrecvae.data.summary import facts
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.models.popularity import PopularityConfig
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
-from distrecvae.saved.model import FORMAT, load_model, save_model
-from distrecvae.saved.tensors import load_state, save_state
-
-TENSORS = {"a/b": torch.arange(6.0).view(2, 3).T, "step": torch.tensor(3), "half": torch.ones(2).double()}
-
-
-def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
-    save_state(tmp_path / "state", TENSORS, {"passes": 4, "history": [{"x": 0.1}]})
-    tensors, metadata = load_state(tmp_path / "state")
-    assert metadata == {"passes": 4, "history": [{"x": 0.1}]}
-    assert tensors.keys() == TENSORS.keys()
-    for name, value in TENSORS.items():
-        assert tensors[name].dtype == value.dtype
-        assert torch.equal(tensors[name], value)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "state"
-    save_state(path, TENSORS, {"passes": 1})
-    with pytest.raises(ValueError, match="JSON"):
-        save_state(path, TENSORS, {"passes": float("nan")})
-    assert load_state(path)[1] == {"passes": 1}
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="does not exist"):
-        load_state(tmp_path / "nothing")
-
-
-@pytest.mark.parametrize("keep", [0, 7, 60, -20, -1])
-def test_a_cut_file_is_damaged(tmp_path: Path, keep: int) -> None:
-    path = tmp_path / "state"
-    save_state(path, TENSORS, {})
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match="is damaged") as caught:
-        load_state(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_foreign_and_newer_files_are_refused(tmp_path: Path) -> None:
-    save_file({"a": torch.zeros(1)}, tmp_path / "foreign")
-    with pytest.raises(CheckpointError, match="not written by distrecvae"):
-        load_state(tmp_path / "foreign")
-    header = {"distrecvae": json.dumps({"format": FORMAT + 1, "metadata": {}})}
-    save_file({"a": torch.zeros(1)}, tmp_path / "newer", metadata=header)
-    with pytest.raises(CheckpointError, match=f"has format {FORMAT + 1}; {FORMAT} is read"):
-        load_state(tmp_path / "newer")
+from distrecvae.saved.model import load_model, save_model
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which space a search takes where none is named."""
+"""Command lines that a search shows can be pasted: what was typed, and what goes on with it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,6 @@ from pathlib import Path
 import pytest
 
 from distrecvae.search.commands import command_line, resume_command
-from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.launch import load_space
-from distrecvae.search.space.space import SearchSpace
-from distrecvae.training.registry import models
-
-
-@pytest.mark.parametrize("model", models())
-def test_every_model_can_be_searched_with_and_without_data(model: str) -> None:
-    for data in (None, "data/mine"):
-        assert load_space(SearchConfig(model=model, data=data)).model == model
-
-
-def test_without_data_the_demos_space_comes_first() -> None:
-    assert load_space(SearchConfig()) == SearchSpace.load("recvae-demo")
-    assert load_space(SearchConfig(data="data/mine")) == SearchSpace.load("recvae")
-    assert load_space(SearchConfig(model="ease")) == SearchSpace.load("ease")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, ConfigError, DataError, ResourceError
 from distrecvae.evaluation import evaluate, rank
 from distrecvae.models.recvae import RecVAEConfig
+from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig
 from distrecvae.training import registry
 from distrecvae.training.trainer import Trainer, fit
 from tests.training.checkerboard import checkerboard, withheld_diagonal
@@ -236,15 +237,16 @@ def test_another_models_configuration_is_refused() -> None:
         registry.make_trainer("popularity", RecVAEConfig(), checkerboard()[0], seed=0)
 
 
+def test_a_configuration_that_extends_another_models_is_not_taken_for_it() -> None:
+    train = InteractionMatrix.from_pairs([0], [0], n_users=1, n_items=1)
+    with pytest.raises(ConfigError, match="RecVAEImplicitSLIMConfig does not fit recvae"):
+        registry.make_trainer("recvae", RecVAEImplicitSLIMConfig(), train, seed=0)
+    with pytest.raises(ConfigError, match="RecVAEConfig does not fit recvae-implicitslim"):
+        registry.make_trainer("recvae-implicitslim", RecVAEConfig(), train, seed=0)
+
+
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     with pytest.raises(ResourceError, match=device) as caught:
         registry.make_trainer("recvae", RecVAEConfig(), checkerboard()[0], seed=0, device=device)
     assert "\n" not in str(caught.value)
-
-
-def test_a_closed_form_model_is_nothing_before_its_first_step() -> None:
-    config = registry.config_from_dict("popularity", {})
-    trainer = registry.make_trainer("popularity", config, checkerboard()[0], seed=0)
-    with pytest.raises(CheckpointError, match="take a step first"):
-        _ = trainer.model

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from distrecvae.data.io import load_dataset
 from distrecvae.errors import ConfigError, SpaceError
-from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.evaluation import evaluate
 from distrecvae.metrics import METRICS
 from distrecvae.saved.model import load_model
 from distrecvae.search.comparison.comparison import entrants
-from distrecvae.search.comparison.table import Row, ranked, table_csv, table_markdown, table_text
 from distrecvae.search.core.config import SearchConfig
+from tests import HANGS_AFTER_S
 from tests.results import n_reports
 from tests.sites import Site
 from tests.whole.test_search import wait_for
@@ -40,7 +37,7 @@ def arguments(*options: str) -> list[str]:
 def compare(site: Site, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         arguments(*options), cwd=site.folder, env=site.environment(), capture_output=True, text=True, check=False,
-        timeout=240,
+        timeout=HANGS_AFTER_S,
     )  # fmt: skip
 
 
@@ -139,45 +136,3 @@ def test_a_named_configuration_is_one_trial_of_it() -> None:
     assert (entrant.name, entrant.config.model, entrant.config.trials) == ("recvae-mlp", "recvae", 1)
     assert entrant.space.default_config()["architecture"] == "mlp"
     assert entrant.space.default_config()["latent_dim"] == 200
-
-
-def scored(values: np.ndarray[Any, Any]) -> Evaluation:
-    return Evaluation(dict.fromkeys(METRICS, values), np.arange(values.size), 0)
-
-
-def row(name: str, valid: float, test: np.ndarray[Any, Any]) -> Row:
-    return Row(
-        name=name, model=name, config={"x": 0.5, "w": [0.25, 0.75]}, valid=scored(np.full(5, valid)),
-        test=scored(test), trials=3, search_s=61.0, train_s=2.0, n_parameters=1234,
-    )  # fmt: skip
-
-
-def test_the_best_is_chosen_on_validation_users_not_on_test_users() -> None:
-    generator = np.random.default_rng(0)
-    test = generator.random(200)
-    rows = [row("lucky", 0.3, test + 0.1), row("chosen", 0.4, test), row("weak", 0.1, test - 0.2)]
-    order = ranked(rows, "ndcg_100")
-    assert [each.name for each, _ in order] == ["chosen", "lucky", "weak"]
-    gains = {each.name: gain for each, gain in order}
-    assert gains["chosen"] is None
-    assert gains["lucky"] is not None
-    assert gains["lucky"].mean == pytest.approx(-0.1)
-    assert gains["weak"] is not None
-    assert gains["weak"].mean == pytest.approx(0.2)
-
-
-def test_text_markdown_and_csv_say_the_same() -> None:
-    test = np.linspace(0, 1, 50)
-    rows = [row("first", 0.4, test), row("other", 0.3, test - 0.1 + 0.05 * np.sin(np.arange(50)))]
-    text = table_text(rows, "ndcg_100", 50)
-    assert max(len(line) for line in text.splitlines()) <= 100
-    markdown = table_markdown(rows, "ndcg_100", 50)
-    table = list(csv.DictReader(io.StringIO(table_csv(rows, "ndcg_100"))))
-    for value in ("0.4000", "0.5000", "1,234", "1 min 01 s"):
-        assert value in text
-        assert value in markdown
-    assert float(table[0]["test_recall_20"]) == pytest.approx(0.5)
-    assert json.loads(table[1]["config"]) == {"x": 0.5, "w": [0.25, 0.75]}
-    assert float(table[1]["p_value_holm"]) < 0.05
-    assert table[0]["p_value_holm"] == ""
-    assert "*" in text.splitlines()[2]

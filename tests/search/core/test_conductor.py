@@ -6,14 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 
 from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import RETRIES
 from distrecvae.search.core.records import Status
-from distrecvae.search.core.study import as_optuna_has_it
-from tests.results import n_reports
 from tests.search.simulated import (
     METRIC,
     SPACE,
@@ -105,18 +102,6 @@ def test_asha_stops_weak_trials_and_never_the_best(tmp_path: Path) -> None:
     )
 
 
-def test_optuna_hears_of_pruned_trials_as_pruned(tmp_path: Path) -> None:
-    # Ray's own OptunaSearch tells a stopped trial as complete with its last, low-fidelity value.
-    config = toy_search_config(trials=20)
-    conductor = open_conductor(tmp_path, config)
-    run_serially(conductor, config)
-    for frozen in map(as_optuna_has_it, conductor.ledger.records.values()):
-        stopped = conductor.ledger.records[frozen.number].status is Status.STOPPED
-        assert frozen.state == (
-            optuna.trial.TrialState.PRUNED if stopped else optuna.trial.TrialState.COMPLETE
-        )
-
-
 def test_a_diverged_trial_scores_zero_and_the_search_goes_on(tmp_path: Path) -> None:
     config = toy_search_config(trials=6, scheduler="none")
 
@@ -145,31 +130,6 @@ def test_a_failed_trial_has_no_score_and_is_not_the_best(tmp_path: Path) -> None
     best = conductor.ledger.best()
     assert best is not None
     assert best.number == 1
-
-
-def test_a_repeated_report_is_not_written_twice(tmp_path: Path) -> None:
-    # A trial that restarts from a checkpoint passes by what it reported before.
-    conductor = open_conductor(tmp_path, toy_search_config(scheduler="none"))
-    task = conductor.next_task()
-    assert task is not None
-    for passes in (4, 8, 4, 8, 12):
-        assert not conductor.heard(
-            task.number, {"passes": passes, "cycle": passes // 4, METRIC: passes / 100}
-        )
-    assert [r["passes"] for r in conductor.ledger.records[0].reports] == [4, 8, 12]
-    assert n_reports(tmp_path) == 3
-
-
-def test_the_running_best_is_what_is_judged(tmp_path: Path) -> None:
-    conductor = open_conductor(tmp_path, toy_search_config(scheduler="none"))
-    task = conductor.next_task()
-    assert task is not None
-    for passes, value in ((4, 0.3), (8, 0.5), (12, 0.4)):
-        conductor.heard(task.number, {"passes": passes, "cycle": passes // 4, METRIC: value})
-    record = conductor.ledger.records[0]
-    assert record.best == [0.3, 0.5, 0.5]
-    assert record.score == 0.5
-    assert record.best_report(METRIC) == {"passes": 8, "cycle": 2, METRIC: 0.5}
 
 
 def test_a_spent_time_budget_stops_what_runs_and_starts_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -21,7 +20,6 @@ from optuna.trial import TrialState
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.config import SAMPLERS
 from distrecvae.search.core.samplers import STARTUP_TRIALS, make_sampler, starting_values
-from distrecvae.search.core.sobol import at_quantile
 from tests import ROOT
 
 SEED = 11
@@ -170,58 +168,6 @@ def test_the_gaussian_process_sees_stopped_trials() -> None:
 
 def gp() -> optuna.samplers.BaseSampler:
     return make_sampler("gp", seed=SEED, trial_number=6, n_startup_trials=5)
-
-
-class TestSobol:
-    def test_points_fill_the_square_evenly(self) -> None:
-        """The first 16 points put one into each cell of a 4 x 4 grid: what random points do once in a
-        million."""
-        study = optuna.create_study()
-        cells = set()
-        for number in range(16):
-            study.sampler = make_sampler("qmc", seed=SEED, trial_number=number)
-            trial = study.ask()
-            cells.add((int(trial.suggest_float("x", 0, 4)), int(trial.suggest_float("y", 0, 4))))
-        assert len(cells) == 16
-
-    def test_a_suggestion_cut_short_and_taken_up_again_is_the_same(self) -> None:
-        study = optuna.create_study(sampler=make_sampler("qmc", seed=SEED, trial_number=0))
-        whole = suggest(study.ask())
-        study = optuna.create_study(sampler=make_sampler("qmc", seed=SEED, trial_number=0))
-        cut = study.ask()
-        cut.suggest_float("x", 0, 1)
-        study.sampler = make_sampler("qmc", seed=SEED, trial_number=0)
-        assert suggest(optuna.trial.Trial(study, cut._trial_id)) == whole
-
-    def test_any_number_of_parameters(self) -> None:
-        study = optuna.create_study(sampler=make_sampler("qmc", seed=SEED, trial_number=0))
-        trial = study.ask()
-        values = [trial.suggest_float(f"p{i}", 0, 1) for i in range(140)]
-        assert len(set(values)) == 140
-
-    @pytest.mark.parametrize(
-        ("distribution", "quantiles"),
-        [
-            (FloatDistribution(2, 4), {0.0: 2.0, 0.5: 3.0}),
-            (FloatDistribution(1e-4, 1, log=True), {0.0: 1e-4, 0.5: 1e-2}),
-            (FloatDistribution(0, 1, step=0.25), {0.0: 0.0, 0.19: 0.0, 0.21: 0.25, 0.99: 1.0}),
-            (IntDistribution(1, 5), {0.0: 1, 0.19: 1, 0.21: 2, 0.999: 5}),
-            (IntDistribution(50, 400, step=50), {0.0: 50, 0.13: 100, 0.999: 400}),
-            (IntDistribution(1, 1000, log=True), {0.0: 1, 0.09: 1, 0.1: 1, 0.9999: 1000}),
-            (CategoricalDistribution(("a", "b", "c")), {0.0: "a", 0.34: "b", 0.999: "c"}),
-        ],
-    )
-    def test_quantiles(self, distribution: Any, quantiles: dict[float, Any]) -> None:
-        for u, value in quantiles.items():
-            got = at_quantile(distribution, u)
-            assert type(got) is type(value)
-            assert got == (pytest.approx(value) if isinstance(value, float) else value)
-
-    def test_never_leaves_the_range(self) -> None:
-        for distribution in (FloatDistribution(1e-4, 2e-3, log=True), IntDistribution(3, 700, log=True)):
-            values = [at_quantile(distribution, u) for u in np.nextafter([0.0, 1.0], [1.0, 0.0]).tolist()]
-            assert values == [pytest.approx(distribution.low), pytest.approx(distribution.high)]
-            assert all(distribution.low <= value <= distribution.high for value in values)
 
 
 def test_an_unknown_sampler_is_refused() -> None:

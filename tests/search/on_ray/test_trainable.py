@@ -134,7 +134,7 @@ def test_the_share_of_a_long_step_is_told_now_and_then(
 ) -> None:
     # For each report the worker waits for the driver.
     clock = [0.0]
-    monkeypatch.setattr("distrecvae.search.on_ray.trainable.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("distrecvae.pacing.time.monotonic", lambda: clock[0])
 
     def solving(*arguments: Any) -> Reports:
         progress = arguments[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,12 +10,12 @@ import pytest
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
-from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.launch import load_space, plan_search
-from distrecvae.search.on_ray.session import Session
+from distrecvae.search.launch import load_space
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
 from distrecvae.search.planning.resources import Cluster, Slots
+from distrecvae.search.space.space import SearchSpace
+from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts
 
 SPLIT = synthetic_split(n_users=300, n_items=100, seed=1)
@@ -56,13 +57,68 @@ def test_trials_that_together_exceed_the_memory_are_refused() -> None:
         check_memory(plan(DeviceFacts("a CPU", "float32", 0), 0), little)
 
 
-def test_a_search_goes_on_in_the_precision_that_it_was_begun_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Resumed on another kind of machine, its trials must stay comparable.
-    config = SearchConfig(data="data", gpus_per_trial=0)
-    offers = DeviceFacts("a CPU", "bfloat16", 0)
-    monkeypatch.setattr(launch, "survey", lambda *_: offers)
-    assert plan_search(config, load_space(config), Session(CLUSTER, SPLIT)).precision == "bfloat16"
-    assert plan_search(config, load_space(config), Session(CLUSTER, SPLIT), "float32").precision == "float32"
+def test_every_node_holds_the_data_and_each_trial_its_own_beside_it() -> None:
+    made = plan(DeviceFacts("a CPU", "float32", 0), 0)  # four at once
+    for nodes in (1, 2, 3):
+        needed = nodes * made.shared_bytes + 4 * made.trial_bytes
+        cluster = Cluster(((8.0, 0.0),) * nodes, object_store_bytes=10**9, memory_bytes=needed)
+        check_memory(made, cluster)
+        with pytest.raises(ResourceError, match="4 trials of about"):
+            check_memory(made, replace(cluster, memory_bytes=needed - 1))
+
+
+def test_trials_that_nodes_have_no_room_for_yet_need_no_memory_yet() -> None:
+    # An elastic search has more slots than the nodes that are there: those that come bring their memory.
+    made = plan(DeviceFacts("a CPU", "float32", 0), 0)
+    for cores, at_once in ((3.0, 3), (1.0, 1), (0.0, 1)):
+        needed = made.shared_bytes + at_once * made.trial_bytes
+        cluster = Cluster(((cores, 0.0),), object_store_bytes=10**9, memory_bytes=needed)
+        check_memory(made, cluster)
+        with pytest.raises(ResourceError, match=f"{at_once} trials of about"):
+            check_memory(made, replace(cluster, memory_bytes=needed - 1))
+
+
+def test_data_that_the_object_store_does_not_take_is_refused() -> None:
+    made = plan(DeviceFacts("a CPU", "float32", 0), 0)
+    check_memory(made, replace(CLUSTER, object_store_bytes=made.shared_bytes))
+    with pytest.raises(ResourceError, match="Ray's object store has"):
+        check_memory(made, replace(CLUSTER, object_store_bytes=made.shared_bytes - 1))
+
+
+def test_a_gpus_trials_are_measured_by_its_memory_and_not_by_the_nodes() -> None:
+    made = plan(DeviceFacts("a GPU", "bfloat16", 80 << 30), 1)
+    check_memory(made, replace(CLUSTER, memory_bytes=1))
+
+
+@pytest.mark.parametrize(("model", "passes"), [("recvae", 30), ("ease", 1)])
+def test_a_search_may_keep_two_files_a_running_trial_and_three_more(model: str, passes: int) -> None:
+    # A running trial's lies there twice while it is replaced; the best's and the first's stay; `best/` has the model.
+    # And a report takes at most 4 KiB: trials give one a pass and a row for their end.
+    config = SearchConfig(data="data", model=model, trials=7, max_passes=30)
+    facts = DeviceFacts("a CPU", "float32", 0)
+    space = load_space(config)
+    one, two, nine = (
+        make_plan(config, space, SPLIT, Slots(at_once, 1, 0), facts).storage_bytes for at_once in (1, 2, 9)
+    )
+    file_bytes = (two - one) // 2
+    reports = 4096 * 7 * (passes + 1)
+    assert one - reports == 5 * file_bytes
+    assert nine - reports == 21 * file_bytes
+    first = registry.config_from_dict(model, space.default_config())
+    assert file_bytes >= registry.memory_bytes(model, first, SPLIT.train)[1] > 0
+
+
+def test_room_is_kept_for_the_largest_model_of_the_space() -> None:
+    def storage(space: dict[str, Any]) -> int:
+        config = SearchConfig(data="data", trials=4)
+        read = SearchSpace.from_mapping({"model": "recvae", **space})
+        facts = DeviceFacts("a CPU", "float32", 0)
+        return make_plan(config, read, SPLIT, Slots(2, 1, 0), facts).storage_bytes
+
+    width = {"hidden_dim": {"type": "int", "low": 16, "high": 512}}
+    searched = storage({"parameters": width, "default": {"hidden_dim": 16}})
+    assert searched == storage({"parameters": {}, "fixed": {"hidden_dim": 512}})
+    assert searched > storage({"parameters": {}, "fixed": {"hidden_dim": 16}})
 
 
 def test_a_model_that_one_pass_solves_has_no_rungs() -> None:

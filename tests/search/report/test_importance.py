@@ -73,6 +73,42 @@ def test_noise_stands_out_as_often_as_chance_has_it() -> None:
     assert sum(clear) < 14
 
 
+def halved(order: list[int], low: set[int]) -> list[float]:
+    """Return values in 0..1 for trials, the best first: those in the groups `low` are below a half, the others above.
+
+    Trials are grouped by eighths of `order`; within a group values are spread evenly.
+    """
+    size = len(order) // 8
+    spread = [(place % size + 0.5) / size / 2 for place in range(len(order))]
+    return [value if place // size in low else value + 0.5 for place, value in enumerate(spread)]
+
+
+def test_it_is_the_best_quarter_that_counts() -> None:
+    n = 80
+    order = list(range(n))
+    # Whose values are low, by eighths of the trials, the best first. Over all trials each is low in one half.
+    columns = {
+        "quarter": halved(order, {0, 1, 4, 5}),  # high in the second quarter: the best half is as all are
+        "eighth": halved(order, {0, 2, 4, 6}),  # high in the second eighth: the best quarter is as all are
+    }
+    distribution = optuna.distributions.FloatDistribution(0.0, 1.0)
+    trials = [
+        optuna.trial.create_trial(
+            params={name: values[place] for name, values in columns.items()},
+            distributions=dict.fromkeys(columns, distribution),
+            value=0.0,
+        )
+        for place in order
+    ]
+    parameters = {name: parse_parameter(name, {"type": "float", "low": 0.0, "high": 1.0}) for name in columns}
+    scores = [float(n - place) for place in order]
+    configs = [trial.params for trial in trials]
+    ranked = {each.name: each for each in importances(parameters, trials, scores, configs)}
+    assert ranked["quarter"].share > 0.9
+    assert ranked["quarter"].stands_out
+    assert not ranked["eighth"].stands_out
+
+
 def test_few_trials_or_equal_scores_say_nothing() -> None:
     assert found(FEWEST_TRIALS - 1, lambda config: config["width"], seed=0) == {}
     assert importances(PARAMETERS, [], [], []) == []

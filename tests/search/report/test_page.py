@@ -7,35 +7,22 @@ import math
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from distrecvae.errors import ResultsError
 from distrecvae.search import course
-from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.report import figures, parameter_figures, prose
-from distrecvae.search.report.axes import Axis, axes
+from distrecvae.search.report.axes import axes
 from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.page import report_page, write_report
-from distrecvae.search.report.parameter_figures import log_ticks
 from distrecvae.search.space.space import SearchSpace
-from tests.search.reported import make_search, publish, rising
+from tests import HANGS_AFTER_S
+from tests.search.report.made import RECVAE
+from tests.search.reported import make_search, publish
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-RECVAE = SearchSpace.load("recvae-demo")
-
-
-def troubled(config: dict[str, Any], passes: int) -> float:
-    if config["learning_rate"] > 2.2e-3:
-        return math.nan
-    if config["dropout"] > 0.6:
-        raise RuntimeError("no memory </script><b>left</b>")
-    return rising(config, passes)
 
 
 def level(_config: dict[str, Any], _passes: int) -> float:
@@ -44,20 +31,6 @@ def level(_config: dict[str, Any], _passes: int) -> float:
 
 def lost(_config: dict[str, Any], _passes: int) -> float:
     return math.nan
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished search of 20 trials, some stopped, one diverged or failed at least."""
-    folder = tmp_path_factory.mktemp("searches") / "toy"
-    make_search(folder, space=RECVAE, curve=troubled, trials=20, max_passes=40, sampler="random")
-    publish(folder, 3, gain_valid=0.05, gain_test=0.04, error=0.01)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def results(folder: Path) -> SearchResults:
-    return read_results(folder)
 
 
 def figures_of(page: str) -> dict[str, Any]:
@@ -73,99 +46,6 @@ def words_of(page: str) -> str:
     """Return a page's text without plotly.js, tags and entities."""
     body = page[page.index("<body>") :]
     return unescape(re.sub(r"<script>.*?</script>|<[^>]+>", " ", body, flags=re.S))
-
-
-def test_the_verdict_gives_the_gain_with_its_error_and_what_remains_of_it_on_test(
-    results: SearchResults,
-) -> None:
-    first, second = prose.verdict(results)
-    assert "Trial 3 is the best of 20: NDCG@100 0.3000 ± 0.0100 on 59 test users" in first
-    assert "+0.0400 ± 0.0100 against the starting configuration" in first
-    assert "users, more than twice" in first
-    assert "+0.0500 ± 0.0100; on the test users it is the same within two standard errors" in second
-
-
-@pytest.mark.parametrize(
-    ("gain_valid", "gain_test", "expected"),
-    [
-        (
-            0.06,
-            0.015,
-            "not more than twice the standard error. The starting configuration is as good a choice.",
-        ),
-        (0.06, 0.015, "clearly less: part of the gain on validation was luck of the choice"),
-        (0.03, 0.03, "the same within two standard errors"),
-        (0.03, 0.08, "clearly more"),
-    ],
-)
-def test_the_verdict_tells_luck_from_gain(
-    tmp_path: Path, gain_valid: float, gain_test: float, expected: str
-) -> None:
-    make_search(tmp_path, space=RECVAE, trials=4, max_passes=12)
-    publish(tmp_path, 3, gain_valid, gain_test, error=0.01)
-    assert expected in " ".join(prose.verdict(read_results(tmp_path)))
-
-
-def test_passes_not_spent_are_those_of_stopped_trials_to_the_end_of_their_budget(
-    results: SearchResults,
-) -> None:
-    unspent = prose.unspent_passes(results)
-    stopped = 0
-    for trial, saved in zip(results.trials, unspent, strict=True):
-        cycle = trial.curve[0].passes if trial.curve else 0
-        if trial.status == "stopped":
-            whole = max(n for n in range(0, 41) if n % cycle == 0)
-            assert saved == whole - trial.curve[-1].passes
-            stopped += 1
-        else:
-            assert saved == 0
-    assert stopped >= 5
-    share = sum(unspent) / (sum(unspent) + sum(t.passes for t in results.trials))
-    assert f"stopped {stopped} of 20 trials" in prose.saving(results)
-    assert f"{sum(unspent)}, {100 * share:.0f}% of" in prose.saving(results)
-
-
-def test_a_trial_ended_by_the_time_budget_is_no_saving_of_the_scheduler(results: SearchResults) -> None:
-    trials = tuple(replace(trial, reason="time budget of 60 s") for trial in results.trials)
-    assert sum(prose.unspent_passes(replace(results, trials=trials))) == 0
-    assert "No trial was stopped by a rule" in prose.saving(replace(results, trials=trials))
-
-
-def test_the_best_so_far_is_the_running_maximum_over_all_passes(results: SearchResults) -> None:
-    figure = figures.over_passes(results).to_dict()
-    line = figure["data"][0]
-    counted = [t for t in results.trials if t.status not in ("diverged", "failed")]
-    values = sorted((p.at_s, t.number, p.passes, p.value) for t in counted for p in t.curve)
-    np.testing.assert_allclose(line["y"], np.maximum.accumulate([value for *_, value in values]))
-    assert line["x"][-1] == sum(t.passes for t in counted)
-    assert (np.diff(line["x"]) > 0).all()
-    assert np.diff([p.at_s for p in results.trials[0].curve]) == pytest.approx(1.5)
-
-
-def test_the_triangle_shows_the_weights_of_every_trial_with_a_score(results: SearchResults) -> None:
-    columns = [f"mixture_weights.{name}" for name in ("standard", "previous", "wide")]
-    drawn = parameter_figures.triangle(results, columns).to_dict()["data"]
-    points = {tuple(p) for trace in drawn for p in zip(trace["a"], trace["b"], trace["c"], strict=True)}
-    assert points == {tuple(trial.values[column] for column in columns) for trial in results.scored}
-    assert all(sum(p) == pytest.approx(1) for p in points)
-
-
-def test_each_parameter_has_a_scatter_of_score_by_value(results: SearchResults) -> None:
-    for axis in axes(results.space):
-        drawn = parameter_figures.scatter(results, axis).to_dict()["data"]
-        points = sorted((str(x), y) for trace in drawn for x, y in zip(trace["x"], trace["y"], strict=True))
-        expected = [(t.values[axis.name], t.score) for t in results.scored if t.values[axis.name] is not None]
-        assert points == sorted((str(x), y) for x, y in expected)
-
-
-def test_values_lie_on_their_axis_as_they_are_searched() -> None:
-    log = Axis("rate", "rate", 1e-4, 1e-2, log=True)
-    assert [log.place(v) for v in (1e-4, 1e-3, 1e-2, None)] == pytest.approx([0, 0.5, 1, None])
-    kinds = Axis("kind", "kind", 0, 2, choices=("a", "none", "true"))
-    assert [kinds.place(v) for v in ("a", None, True, "other")] == [0, 0.5, 1, None]
-    assert Axis("fixed", "fixed", 3, 3).place(3) == 0.5
-    assert log_ticks(2e-4, 2e-3) == [2e-4, 5e-4, 1e-3, 2e-3]
-    assert log_ticks(1e-3, 10) == [1e-3, 1e-2, 0.1, 1, 10]
 
 
 def test_the_page_has_every_section_and_its_figures(folder: Path, results: SearchResults) -> None:
@@ -245,28 +125,6 @@ def test_a_running_search_is_read_without_being_touched(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_scores_of_an_earlier_end_are_not_taken_for_a_search_that_goes_on(tmp_path: Path) -> None:
-    make_search(tmp_path, space=RECVAE, trials=6, max_passes=12, status="running", stop_after=10)
-    publish(tmp_path, 2, 0.1, 0.1, 0.01)
-    assert read_results(tmp_path).published is None
-
-
-def test_folders_without_a_search_are_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match=r"holds no search .* give the results folder of a search"):
-        read_results(tmp_path)
-    (tmp_path / "compare.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ResultsError, match="holds a comparison; give the folder of one of its searches"):
-        read_results(tmp_path)
-    (tmp_path / "compare.json").unlink()
-    make_search(tmp_path, space=RECVAE, trials=2, max_passes=8)
-    (tmp_path / "ledger.jsonl").unlink()
-    with pytest.raises(ResultsError, match=r"ledger\.jsonl is missing"):
-        read_results(tmp_path)
-    Ledger(tmp_path, "valid/ndcg_100")
-    with pytest.raises(ResultsError, match="has no trial yet"):
-        read_results(tmp_path)
-
-
 def test_a_report_that_cannot_be_written_does_not_lose_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,7 +163,7 @@ def test_a_browser_draws_every_figure_without_a_complaint(folder: Path, browser:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=HANGS_AFTER_S,
     )
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert complaints == []

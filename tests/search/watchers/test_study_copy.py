@@ -12,6 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from distrecvae.errors import ConfigError
+from distrecvae.layout import JOURNAL_FILE
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
@@ -195,3 +196,28 @@ def test_a_storage_that_cannot_be_is_refused_in_a_line(url: str, words: str) -> 
 def test_a_storage_that_can_be_is_not_refused() -> None:
     for url in ("sqlite:///study.db", "sqlite:///folder/study.db", "journal:copy.journal"):
         require_storage(SearchConfig(storage=url).storage)
+
+
+def journal(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials in the folder's journal, as docs/search.md reads them."""
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL_FILE))
+    storage = optuna.storages.JournalStorage(backend)
+    return optuna.load_study(study_name="search", storage=storage).trials
+
+
+@pytest.mark.parametrize("fate", ["kept", "deleted", "garbled", "locked"])
+def test_the_folders_own_journal_is_a_view_that_each_run_writes_anew(tmp_path: Path, fate: str) -> None:
+    url = f"sqlite:///{tmp_path}/study.db"
+    run(tmp_path / "mine", toy_search_config(trials=3, storage=url))
+    path = tmp_path / "mine" / JOURNAL_FILE
+    assert numbers(journal(tmp_path / "mine")) == [0, 1, 2]
+    if fate == "deleted":
+        path.unlink()
+    elif fate == "garbled":
+        path.write_bytes(b"{\n" + path.read_bytes()[7:])
+    elif fate == "locked":  # by a driver that was killed, or somebody's Optuna
+        path.with_name(f"{path.name}.lock").touch()
+    run(tmp_path / "mine", toy_search_config(trials=5, storage=url))
+    if fate == "locked":
+        path.with_name(f"{path.name}.lock").unlink()
+    assert numbers(journal(tmp_path / "mine")) == [0, 1, 2, 3, 4]

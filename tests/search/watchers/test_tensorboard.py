@@ -108,6 +108,20 @@ def test_the_metric_that_trials_are_chosen_by_comes_first(tmp_path: Path) -> Non
     assert experiment.metric_infos[0].name.tag == "best/recall_50"
 
 
+def test_columns_that_only_some_trials_have_are_not_among_those_shown_at_first(tmp_path: Path) -> None:
+    # Of gamma and beta a trial has one; the tab's plots leave out every trial that lacks a column that is shown.
+    write(tmp_path, record(0, 0.2))
+    differs = {info.name: info.differs for info in shown(tmp_path)[0].hparam_infos}
+    conditional = {
+        field
+        for parameter in SPACE.parameters.values()
+        for branch in parameter.to_dict().get("branches", {}).values()
+        for field in branch
+    }
+    assert conditional == {"gamma", "beta"}
+    assert differs == {name: name not in conditional for name in SPACE.names()}
+
+
 def test_a_file_written_anew_after_an_interruption_still_describes_the_columns(tmp_path: Path) -> None:
     write(tmp_path, record(0, 0.2))
     write(tmp_path, end(record(0, 0.2, 0.3), Status.FINISHED))

@@ -1,10 +1,9 @@
-"""What a tracker is told, read back by the tracker's own client, without a network; and that it is never in the way."""
+"""A tracker is told of every trial once, and is never in the way; what each one makes of it is its own file's."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,9 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
-from distrecvae.search.watchers.trackers import Tolerant, make_loggers, require_loggers
-from tests.search.reported import make_search
+from distrecvae.search.watchers.trackers import MAKERS, Tolerant, Tracker, make_loggers, require_loggers
 
 SPACE = SearchSpace.load("recvae-demo")
-
-
-def config(name: str) -> SearchConfig:
-    return SearchConfig(data="data/toy", trials=6, max_passes=20, log_to=name)
-
-
-def open_logger(name: str, folder: Path, ledger: Ledger, said: list[str]) -> Tolerant:
-    [logger] = make_loggers(
-        config(name), folder=folder, space=SPACE, ledger=ledger, started="2026", tell=said.append
-    )
-    return logger
-
-
-def cut(record: TrialRecord, n_reports: int) -> TrialRecord:
-    """Return the trial as it was after so many reports."""
-    return replace(
-        record, status=Status.RUNNING, reports=record.reports[:n_reports], best=record.best[:n_reports]
-    )
 
 
 class Noted:
@@ -95,6 +75,41 @@ def test_trials_of_an_earlier_run_are_told_once() -> None:
     assert noted.told == [("started", 1), ("ended", 1)]
 
 
+def test_the_tracker_that_is_named_is_told_of_every_trial_that_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[Noted, dict[str, Any]]] = []
+
+    def make(**about: Any) -> Noted:
+        made.append((Noted(), about))
+        return made[-1][0]
+
+    monkeypatch.setitem(MAKERS, "mlflow", Tracker("mlflow-skinny", make))
+    ledger = Ledger(tmp_path, "valid/ndcg_100")
+    for number, status in enumerate((Status.FINISHED, Status.FAILED, Status.RUNNING, Status.STOPPED)):
+        ledger.records[number] = TrialRecord(number, {}, status)
+    config = SearchConfig(log_to="mlflow")
+
+    def loggers(
+        folder: Path = tmp_path, started: str = "2026", config: SearchConfig = config
+    ) -> list[Tolerant]:
+        return make_loggers(config, folder=folder, space=SPACE, ledger=ledger, started=started, tell=print)
+
+    assert len(loggers()) == 2, "it and the journal in the folder"
+    noted, about = made[0]
+    # `Noted` says that it knows how trial 0 ended; trial 2 is still under way.
+    assert noted.told == [("started", 1), ("ended", 1), ("started", 3), ("ended", 3)]
+    assert (about["folder"], about["space"], about["config"]) == (tmp_path, SPACE, config)
+    assert len(loggers(config=SearchConfig())) == 1, "the journal alone"
+    # A search that is resumed is the same one; another folder, or one begun anew in the same, is another.
+    loggers()
+    loggers(started="2027")
+    loggers(folder=tmp_path / "other")
+    ids = [about["search_id"] for _, about in made]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+
+
 def test_a_missing_package_is_said_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(
@@ -106,66 +121,3 @@ def test_a_missing_package_is_said_before_anything_starts(monkeypatch: pytest.Mo
         ConfigError, match="log_to='mlflw' is not one of mlflow, wandb; did you mean 'mlflow'"
     ):
         SearchConfig(log_to="mlflw")
-
-
-@pytest.mark.filterwarnings("default")  # MLflow's own
-def test_mlflow_has_every_report_once_and_each_trial_under_the_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mlflow = pytest.importorskip("mlflow")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
-    ledger, said = make_search(tmp_path, space=SPACE, trials=6, max_passes=20), list[str]()
-    records, empty = ledger.records, Ledger(_made(tmp_path / "empty"), "valid/ndcg_100")
-    # Trial 0 is interrupted after two reports; a later run goes on with it and is told of all others.
-    first = open_logger("mlflow", tmp_path, empty, said)
-    first.started(cut(records[0], 1))
-    first.reported(cut(records[0], 2))
-    first.finish(complete=False, scores={})
-    again = open_logger("mlflow", tmp_path, ledger, said)
-    open_logger("mlflow", tmp_path, ledger, said)  # a third run has nothing to add
-    again.finish(complete=True, scores={"test/ndcg_100": 0.25})
-    assert said == []
-
-    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("distrecvae").experiment_id
-    runs = {run.info.run_name: run for run in client.search_runs([experiment])}
-    assert set(runs) == {tmp_path.name, *(f"trial {n}" for n in range(6))}
-    parent = runs.pop(tmp_path.name)
-    assert parent.info.status == "FINISHED"
-    assert parent.data.metrics == {"test/ndcg_100": 0.25}
-    for name, run in runs.items():
-        record = records[int(name.split()[1])]
-        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert run.data.tags["status"] == str(record.status)
-        assert run.info.status == "FINISHED"
-        history = client.get_metric_history(run.info.run_id, "valid/ndcg_100")
-        assert [(m.step, m.value) for m in history] == [
-            (report["passes"], report["valid/ndcg_100"]) for report in record.reports
-        ]
-        assert run.data.metrics["score"] == record.score
-        values = SPACE.flatten(record.config)
-        assert run.data.params == {key: str(value) for key, value in values.items() if value is not None}
-
-
-@pytest.mark.filterwarnings("default")  # wandb's own
-def test_wandb_writes_a_run_a_trial_into_the_results_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    ledger, said = make_search(tmp_path, space=SPACE, trials=2, max_passes=8), list[str]()
-    open_logger("wandb", tmp_path, ledger, said).finish(complete=True, scores={"test/ndcg_100": 0.25})
-    assert said == []
-    written = sorted(path.name for path in (tmp_path / "wandb").glob("offline-run-*"))
-    assert len(written) == 3, "two trials and the best model"
-    files = b"".join(path.read_bytes() for path in (tmp_path / "wandb").glob("offline-run-*/*.wandb"))
-    for word in (b"valid/ndcg_100", b"learning_rate", b"test/ndcg_100"):
-        assert word in files
-    open_logger("wandb", tmp_path, ledger, said)
-    assert sorted(path.name for path in (tmp_path / "wandb").glob("offline-run-*")) == written
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder

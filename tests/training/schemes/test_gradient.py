@@ -1,21 +1,46 @@
-"""Gradient training: its optimizer does what it says; what holds for each network is in `test_passes.py`."""
+"""Gradient training: a step is Adam's along the network's own loss; what holds for each is in `test_passes.py`."""
 
 from __future__ import annotations
 
 import torch
 
-from distrecvae.training.schemes.state import adam
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.kernels.layers import Draws
+from distrecvae.kernels.sparse import SparseRows
+from distrecvae.models.cdae import CDAE, CDAEConfig
+from distrecvae.training import registry
+from distrecvae.training.schemes.gradient import GradientTrainer, UserNetwork
+from tests.training.schemes.test_alternating import random_train
 
 
-def test_weights_decay_and_biases_do_not() -> None:
-    # Adam's first step is the sign of what it is given: of a parameter without a gradient, that is its decay.
-    layer = torch.nn.Linear(3, 2)
-    before = {name: p.detach().clone() for name, p in layer.named_parameters()}
-    optimizer = adam(layer, 0.1, weight_decay=0.5)
-    for parameter in layer.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
-    torch.testing.assert_close(
-        layer.weight.detach(), before["weight"] - 0.1 * before["weight"].sign(), atol=1e-4, rtol=0
+class Slope(torch.nn.Module):
+    """A network whose loss falls with its weight, and that knows how many updates came before."""
+
+    weight_decay, n_items = 0.0, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1, 1))
+        self.counted: list[int] = []
+
+    def loss(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:  # noqa: ARG002
+        self.counted.append(updates)
+        return {"loss": -self.weight.sum(), "users": torch.tensor(float(rows.n_rows))}
+
+
+def test_a_batch_is_an_update_of_adam_and_updates_are_counted_over_passes() -> None:
+    network, train = Slope(), InteractionMatrix.from_pairs(range(5), [0] * 5, n_users=5, n_items=3)
+    trainer = GradientTrainer(lambda: network, train, batch_size=2, learning_rate=0.1, seed=0)
+    reports = [trainer.step() for _ in range(2)]
+    assert network.counted == [0, 1, 2, 3, 4, 5]
+    # The gradient is always -1, so each of six steps is the rate.
+    torch.testing.assert_close(network.weight.detach(), torch.full((1, 1), 0.6))
+    assert reports[0]["users"] == (2 * 2 + 2 * 2 + 1 * 1) / 5, "a mean over users, not over batches"
+
+
+def test_networks_say_whether_they_have_vectors() -> None:
+    assert isinstance(CDAE(CDAEConfig(hidden_dim=4), 3), UserNetwork)
+    trainer = registry.make_trainer(
+        "multdae", registry.config_from_dict("multdae", {"hidden_dim": 4}), random_train(), seed=0
     )
-    assert torch.equal(layer.bias.detach(), before["bias"])
+    assert not any(name.startswith("users/") for name in trainer.state_dict())

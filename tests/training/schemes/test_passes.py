@@ -14,9 +14,12 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError, DivergedError
 from distrecvae.evaluation import evaluate
+from distrecvae.kernels.sparse import SparseRows
 from distrecvae.precisions import PRECISIONS, Precision
 from distrecvae.saved.tensors import load_state, save_state
 from distrecvae.training import registry
+from distrecvae.training.schemes.noise import PlacedNoise
+from distrecvae.training.schemes.passes import Passes, fresh_module
 from distrecvae.training.trainer import Trainer
 from tests import ROOT
 from tests.training.checkerboard import checkerboard
@@ -40,6 +43,61 @@ RESUMED: dict[str, dict[str, Any]] = {
 }
 """Settings under which the four passes of a resumed training have a change of phase, a loss that is no default."""
 every_network = pytest.mark.parametrize("model", NETWORKS)
+
+
+def test_a_pass_goes_over_every_user_once_in_an_order_of_its_own() -> None:
+    train = random_train()
+    passes = Passes(train, 7, seed=3, device=torch.device("cpu"))
+    orders: list[list[int]] = []
+    for number in (0, 1, 0):
+        seen: list[torch.Tensor] = []
+        places: list[int] = []
+
+        def update(
+            users: torch.Tensor, rows: SparseRows, draws: PlacedNoise, batch: int,
+            seen: list[torch.Tensor] = seen, places: list[int] = places,
+        ) -> dict[str, torch.Tensor]:  # fmt: skip
+            assert rows.counts.tolist() == train.counts()[users.numpy()].tolist(), "the batch's own rows"
+            assert draws.normal((1, 1), torch.float64).shape == (1, 1)
+            seen.append(users)
+            places.append(batch)
+            return {"users": users.double().mean(), "one": torch.tensor(1.0)}
+
+        losses = passes.train(number, update)
+        order = torch.cat(seen).tolist()
+        assert sorted(order) == list(range(train.n_users))
+        assert places == list(range(passes.n_batches))
+        assert losses["users"] == pytest.approx((train.n_users - 1) / 2), "means a user, not a batch"
+        assert losses["one"] == 1.0
+        orders.append(order)
+    assert orders[0] == orders[2] != orders[1], "an order is a function of the pass's number"
+
+
+def test_a_loss_that_is_not_finite_ends_the_pass_by_name() -> None:
+    passes = Passes(random_train(), 7, seed=3, device=torch.device("cpu"))
+    with pytest.raises(DivergedError, match=r"^kl is inf in pass 5; lower learning_rate$"):
+        passes.train(4, lambda *_: {"kl": torch.tensor(torch.inf)})
+
+
+@pytest.mark.parametrize(("n_users", "n_items"), [(0, 3), (3, 0)])
+def test_a_pass_over_nothing_is_refused(n_users: int, n_items: int) -> None:
+    nothing = InteractionMatrix.from_pairs([], [], n_users=n_users, n_items=n_items)
+    with pytest.raises(DataError, match=f"training data is {n_users} users x {n_items} items"):
+        Passes(nothing, 7, seed=3, device=torch.device("cpu"))
+
+
+def test_fresh_parameters_are_the_seeds_and_leave_the_global_generator() -> None:
+    def make() -> torch.nn.Module:
+        return torch.nn.Linear(3, 2)
+
+    about: dict[str, Any] = {"device": torch.device("cpu"), "dtype": torch.float64}
+    before = torch.random.get_rng_state()
+    first, same, other = (fresh_module(make, seed=seed, **about) for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    weights = [dict(module.named_parameters())["weight"] for module in (first, same, other)]
+    assert weights[0].dtype == torch.float64
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 def new_trainer(

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from distrecvae.errors import CheckpointError
-from distrecvae.models.cdae import CDAE, CDAEConfig
+from distrecvae.models.cdae import CDAEConfig
 from distrecvae.training import registry
-from distrecvae.training.schemes.gradient import GradientTrainer, UserNetwork
+from distrecvae.training.schemes.gradient import GradientTrainer
 from distrecvae.training.schemes.user_vectors import UserVectors
 from tests.training.checkerboard import checkerboard
 from tests.training.schemes.test_alternating import equal_states, random_train
@@ -108,11 +108,3 @@ def test_vectors_are_counted_in_memory() -> None:
     vectors = 3 * 4 * 500 * 64
     assert on_many - on_few == vectors
     assert in_many - in_few >= vectors
-
-
-def test_networks_say_whether_they_have_vectors() -> None:
-    assert isinstance(CDAE(CONFIG, 3), UserNetwork)
-    trainer = registry.make_trainer(
-        "multdae", registry.config_from_dict("multdae", {"hidden_dim": 4}), random_train(), seed=0
-    )
-    assert not any(name.startswith("users/") for name in trainer.state_dict())

@@ -1,0 +1,188 @@
+"""Files of tensors: what comes back is what went in, and damage is told, not trusted."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from distrecvae.errors import CheckpointError
+from distrecvae.saved import tensors as module
+from distrecvae.saved.tensors import FORMAT, load_state, read_json, save_state
+
+TENSORS = {"a/b": torch.arange(6.0).view(2, 3).T, "step": torch.tensor(3), "half": torch.ones(2).double()}
+
+
+def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
+    save_state(tmp_path / "state", TENSORS, {"passes": 4, "history": [{"x": 0.1}]})
+    tensors, metadata = load_state(tmp_path / "state")
+    assert metadata == {"passes": 4, "history": [{"x": 0.1}]}
+    assert tensors.keys() == TENSORS.keys()
+    for name, value in TENSORS.items():
+        assert tensors[name].dtype == value.dtype
+        assert torch.equal(tensors[name], value)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    save_state(path, TENSORS, {"passes": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        save_state(path, TENSORS, {"passes": float("nan")})
+    assert load_state(path)[1] == {"passes": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_state(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("keep", [0, 7, 60, -20, -1])
+def test_a_cut_file_is_damaged(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "state"
+    save_state(path, TENSORS, {})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match="is damaged") as caught:
+        load_state(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_foreign_and_newer_files_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign")
+    with pytest.raises(CheckpointError, match="not written by distrecvae"):
+        load_state(tmp_path / "foreign")
+    header = {"distrecvae": json.dumps({"format": FORMAT + 1, "metadata": {}})}
+    save_file({"a": torch.zeros(1)}, tmp_path / "newer", metadata=header)
+    with pytest.raises(CheckpointError, match=f"has format {FORMAT + 1}; {FORMAT} is read"):
+        load_state(tmp_path / "newer")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.tensor([True, False]),
+        torch.ones(3, dtype=torch.bfloat16),
+        torch.zeros(0, 4),
+        torch.tensor([float("nan"), float("inf"), -0.0]),
+        torch.arange(5, dtype=torch.int32),
+    ],
+    ids=["bool", "bfloat16", "empty", "no numbers", "int32"],
+)
+def test_every_bit_of_every_type_comes_back(value: torch.Tensor, tmp_path: Path) -> None:
+    save_state(tmp_path / "state", {"x": value}, {})
+    found = load_state(tmp_path / "state")[0]["x"]
+    assert (found.dtype, found.shape) == (value.dtype, value.shape)
+    assert torch.equal(found.reshape(-1).view(torch.uint8), value.reshape(-1).view(torch.uint8))
+
+
+def test_nothing_at_all_can_be_saved(tmp_path: Path) -> None:
+    save_state(tmp_path / "state", {}, {})
+    assert load_state(tmp_path / "state") == ({}, {})
+
+
+def test_a_flipped_bit_anywhere_in_the_tensors_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    save_state(path, TENSORS, {})
+    whole = path.read_bytes()
+    n_bytes = sum(value.nbytes for value in TENSORS.values())
+    for place in range(len(whole) - n_bytes, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(
+            CheckpointError, match=r"is damaged \(its checksum is wrong\); restore it or train"
+        ):
+            load_state(path)
+
+
+def header_of(document: Any) -> dict[str, str]:
+    return {"distrecvae": document if isinstance(document, str) else json.dumps(document)}
+
+
+def test_tensors_under_other_names_are_damage(tmp_path: Path) -> None:
+    # Every byte of the values is right, and in its place.
+    save_state(tmp_path / "state", {"a": torch.zeros(2), "b": torch.ones(2)}, {})
+    whole = (tmp_path / "state").read_bytes()
+    assert whole.count(b'"b":{') == 1
+    (tmp_path / "state").write_bytes(whole.replace(b'"b":{', b'"c":{'))
+    with pytest.raises(CheckpointError, match="checksum is wrong"):
+        load_state(tmp_path / "state")
+
+
+def test_a_file_from_before_there_were_checksums_is_read(tmp_path: Path) -> None:
+    save_file(
+        {"a": torch.ones(1)}, tmp_path / "old", metadata=header_of({"format": FORMAT, "metadata": {"x": 1}})
+    )
+    tensors, metadata = load_state(tmp_path / "old")
+    assert (tensors["a"].tolist(), metadata) == ([1.0], {"x": 1})
+
+
+@pytest.mark.parametrize("document", ["{", "[]", "3", {"metadata": {}}, {"format": FORMAT}])
+def test_a_header_that_is_not_ours_is_damage_in_one_line(document: Any, tmp_path: Path) -> None:
+    save_file({"a": torch.ones(1)}, tmp_path / "state", metadata=header_of(document))
+    with pytest.raises(CheckpointError, match="is damaged") as caught:
+        load_state(tmp_path / "state")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_state(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_state(tmp_path)
+
+
+def test_a_full_disk_is_the_systems_own_error_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state"
+    save_state(path, TENSORS, {"passes": 1})
+
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("Error while serializing: IoError(No space left on device (os error 28))")
+
+    monkeypatch.setattr(module, "save_file", full)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
+        save_state(path, TENSORS, {"passes": 2})
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert load_state(path)[1] == {"passes": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_another_error_of_the_library_stays_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(_tensors: Mapping[str, torch.Tensor], *_: Any, **__: Any) -> None:
+        raise SafetensorError("something else")
+
+    monkeypatch.setattr(module, "save_file", odd)
+    with pytest.raises(SafetensorError, match="something else"):
+        save_state(tmp_path / "state", TENSORS, {})
+
+
+def test_a_json_object_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"name": "Jürgen"}', encoding="utf-8")
+    assert read_json(tmp_path / "x.json") == {"name": "Jürgen"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "x.json does not exist; give a folder that `distrecvae train` or a search wrote"),
+        (b"", r"x.json is damaged \(.*\); restore it or train again"),
+        (b'{"a": 1', r"x.json is damaged \(.*\); restore it or train again"),
+        (b"\xff\xfe{}", r"x.json is damaged \(.*\); restore it or train again"),
+        (b"[1]", r"x.json is damaged \(not a JSON object\); restore it or train again"),
+        (b"null", r"x.json is damaged \(not a JSON object\); restore it or train again"),
+    ],
+)
+def test_what_is_no_json_object_is_told(content: bytes | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read_json(tmp_path / "x.json")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,218 @@
+"""The chosen trial's model on the test users: as it was at its best, beside the first trial's, with a paired gain."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from distrecvae import rng
+from distrecvae.data.dataset import Split
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.runs.trial import run_trial
+from distrecvae.saved.model import load_model
+from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status
+from distrecvae.search.core.rules import Never
+from distrecvae.search.folder.best import gain, publish_best
+from distrecvae.search.space.space import SearchSpace
+from distrecvae.training import registry
+
+SPACE = SearchSpace.from_mapping(
+    {
+        "model": "recvae",
+        "parameters": {"learning_rate": {"type": "float", "low": 1e-3, "high": 0.3, "log": True}},
+        "fixed": {"hidden_dim": 8, "latent_dim": 3, "batch_size": 40, "encoder_passes": 1},
+        "default": {"learning_rate": 1e-3},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return synthetic_split(n_users=120, n_items=150, seed=2)
+
+
+def conductor_in(folder: Path, *, metric: str = "ndcg_100", trials: int = 3) -> Conductor:
+    folder.mkdir()
+    config = SearchConfig(trials=trials, max_passes=24, seed=5, metric=metric, sampler="random")
+    ledger = Ledger(folder, f"valid/{metric}")
+    return Conductor(ledger=ledger, space=SPACE, config=config, rule=Never(), folder=folder)
+
+
+def search(conductor: Conductor, split: Split) -> None:
+    """Train every trial to its end, as one worker would."""
+    while (task := conductor.next_task()) is not None:
+        for report in run_trial(task, split.train, split.valid):
+            conductor.heard(task.number, report)
+        conductor.finished(task.number)
+
+
+def publish(conductor: Conductor, split: Split, folder: Path, metric: str = "ndcg_100") -> Any:
+    return publish_best(conductor, split, folder, model="recvae", metric=metric, data="data/gone")
+
+
+def written(folder: Path) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads((folder / "best" / "metrics.json").read_text(encoding="utf-8"))
+    return metrics
+
+
+def trained_again(
+    conductor: Conductor, number: int, cycle: int, split: Split
+) -> tuple[Evaluation, Evaluation]:
+    """Return the scores of a trial after that many cycles, trained anew: no state file is read."""
+    config = conductor.ledger.records[number].config
+    parsed = registry.config_from_dict("recvae", config)
+    trainer = registry.make_trainer("recvae", parsed, split.train, seed=rng.trial_seed(5, config))
+    for _ in range(cycle):
+        trainer.step()
+    model = registry.load_recommender("recvae", parsed, split.n_items, trainer.model_state())
+    return evaluate(model, split.valid), evaluate(model, split.test)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, split: Split) -> tuple[Path, Conductor, Any]:
+    folder = tmp_path_factory.mktemp("best") / "search"
+    conductor = conductor_in(folder)
+    search(conductor, split)
+    return folder, conductor, publish(conductor, split, folder)
+
+
+def test_the_published_scores_are_those_of_the_best_trial_at_its_best_cycle(
+    finished: tuple[Path, Conductor, Any], split: Split
+) -> None:
+    folder, conductor, _ = finished
+    metrics, records = written(folder), conductor.ledger.records
+    scores = {n: [report["valid/ndcg_100"] for report in record.reports] for n, record in records.items()}
+    best = max(scores, key=lambda n: max(scores[n]))
+    cycle = int(np.argmax(scores[best])) + 1
+    assert best != 0, "else nothing is compared here"
+    assert cycle < len(scores[best]), "else the last model would do as well"
+    assert (metrics["trial"], metrics["cycle"], metrics["selected_by"]) == (best, cycle, "valid/ndcg_100")
+    assert metrics["passes"] == records[best].reports[cycle - 1]["passes"]
+    valid, test = trained_again(conductor, best, cycle, split)
+    assert metrics["valid"] == valid.summary()
+    assert metrics["test"] == test.summary()
+    assert metrics["valid"]["mean"]["ndcg_100"] == pytest.approx(max(scores[best]))
+
+
+def test_the_published_model_gives_these_scores_and_says_what_it_was_made_of(
+    finished: tuple[Path, Conductor, Any], split: Split
+) -> None:
+    folder, _, (best, _) = finished
+    loaded = load_model(folder / "best")
+    assert evaluate(loaded.recommender, split.test).summary() == written(folder)["test"]
+    assert loaded.config == registry.config_from_dict("recvae", best.record.config)
+    assert loaded.item_ids.tolist() == split.item_ids.tolist()
+    assert loaded.data["fingerprint"] == split.fingerprint  # though the data's folder is gone
+
+
+def test_the_first_trial_is_scored_beside_it_with_the_paired_gain(
+    finished: tuple[Path, Conductor, Any], split: Split
+) -> None:
+    folder, conductor, (best, first) = finished
+    other = written(folder)["published"]
+    reports = conductor.ledger.records[0].reports
+    cycle = max(range(len(reports)), key=lambda i: reports[i]["valid/ndcg_100"]) + 1
+    valid, test = trained_again(conductor, 0, cycle, split)
+    assert (other["trial"], first.record.number) == (0, 0)
+    assert (other["valid"], other["test"]) == (valid.summary(), test.summary())
+    for group, ours, theirs in (("valid", best.valid, valid), ("test", best.test, test)):
+        for name, values in other[f"gain_{group}"].items():
+            assert values["mean"] == pytest.approx(ours.mean(name) - theirs.mean(name))
+            assert values["standard_error"] == pytest.approx(
+                stats.sem(ours.per_user[name] - theirs.per_user[name])
+            )
+
+
+def test_the_metric_of_the_search_chooses_the_trial_and_the_cycle(tmp_path: Path, split: Split) -> None:
+    conductor = conductor_in(tmp_path / "search", metric="recall_20")
+    search(conductor, split)
+    publish(conductor, split, tmp_path / "search", "recall_20")
+    metrics = written(tmp_path / "search")
+    recalls = [
+        (report["valid/recall_20"], -number, -report["cycle"])  # the earliest of equals
+        for number, record in conductor.ledger.records.items()
+        for report in record.reports
+    ]
+    assert metrics["selected_by"] == "valid/recall_20"
+    assert (metrics["valid"]["mean"]["recall_20"], -metrics["trial"], -metrics["cycle"]) == max(recalls)
+
+
+def test_a_first_trial_that_is_the_best_is_not_compared_with_itself(tmp_path: Path, split: Split) -> None:
+    conductor = conductor_in(tmp_path / "search", trials=1)
+    search(conductor, split)
+    scored, published = publish(conductor, split, tmp_path / "search")
+    assert (scored.record.number, published) == (0, None)
+    assert "published" not in written(tmp_path / "search")
+
+
+def test_a_first_trial_without_a_score_is_left_out(tmp_path: Path, split: Split) -> None:
+    conductor = conductor_in(tmp_path / "search", trials=2)
+    first = conductor.next_task()
+    assert first is not None
+    for report in run_trial(first, split.train, split.valid):
+        conductor.heard(0, report)
+    conductor.failed(0, Status.FAILED, "its process died")  # with reports, and yet without a score
+    search(conductor, split)
+    scored, published = publish(conductor, split, tmp_path / "search")
+    assert (scored.record.number, published) == (1, None)
+    assert "published" not in written(tmp_path / "search")
+
+
+def test_a_first_trial_that_diverged_at_once_is_left_out(tmp_path: Path, split: Split) -> None:
+    # Its score is 0, and there is no model to score.
+    conductor = conductor_in(tmp_path / "search", trials=2)
+    conductor.next_task()
+    conductor.failed(0, Status.DIVERGED, "loss is nan")
+    search(conductor, split)
+    scored, published = publish(conductor, split, tmp_path / "search")
+    assert (scored.record.number, published) == (1, None)
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.DIVERGED])
+def test_without_a_score_nothing_is_published(tmp_path: Path, split: Split, status: Status) -> None:
+    conductor = conductor_in(tmp_path / "search", trials=1)
+    conductor.next_task()
+    conductor.failed(0, status, "loss is nan")
+    assert publish(conductor, split, tmp_path / "search") is None
+    assert not (tmp_path / "search" / "best").exists()
+
+
+def evaluation(values: list[float]) -> Evaluation:
+    per_user = {
+        "ndcg_100": np.array(values),
+        "recall_20": np.array(values) / 2,
+        "recall_50": np.zeros(len(values)),
+    }
+    return Evaluation(per_user, np.arange(len(values)), 0)
+
+
+def test_the_gain_is_the_first_less_the_second_with_the_error_of_a_sample() -> None:
+    random = np.random.default_rng(0)
+    one, other = random.random(7).tolist(), random.random(7).tolist()
+    found = gain(evaluation(one), evaluation(other))
+    differences = np.array(one) - np.array(other)
+    assert found["ndcg_100"]["mean"] == pytest.approx(sum(differences) / 7)
+    assert found["ndcg_100"]["standard_error"] == pytest.approx(stats.sem(differences, ddof=1))
+    assert found["recall_20"]["mean"] == pytest.approx(sum(differences) / 14)
+    assert found["recall_50"] == {"mean": 0.0, "standard_error": 0.0}
+
+
+def test_the_gain_over_one_user_has_no_error_and_two_users_have_one() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a deviation of one value would be a warning and NaN
+        assert gain(evaluation([0.75]), evaluation([0.5]))["ndcg_100"] == {
+            "mean": 0.25,
+            "standard_error": 0.0,
+        }
+    two = gain(evaluation([0.75, 0.5]), evaluation([0.25, 0.5]))["ndcg_100"]
+    assert two == {"mean": 0.25, "standard_error": 0.25}

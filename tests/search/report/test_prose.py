@@ -1,0 +1,352 @@
+"""The words say what the numbers say: gain or luck, what stopping early saved. All is text, never markup."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distrecvae.search.core.records import Status
+from distrecvae.search.report import prose
+from distrecvae.search.report.data import SearchResults, read_results
+from tests.search.report.made import RECVAE, made_results, made_trial
+from tests.search.reported import make_search, publish
+
+NAMES = ("ndcg_100", "recall_20", "recall_50")
+
+
+def scores(value: float, *, n: int = 59, skipped: int = 0) -> dict[str, Any]:
+    mean, error = dict.fromkeys(NAMES, value), dict.fromkeys(NAMES, 0.01)
+    return {"mean": mean, "standard_error": error, "n_evaluated": n, "n_skipped": skipped}
+
+
+def gains(mean: float, error: float) -> dict[str, Any]:
+    return {name: {"mean": mean, "standard_error": error} for name in NAMES}
+
+
+def compared(valid: tuple[float, float], test: tuple[float, float]) -> list[str]:
+    """Return the verdict on a best trial with these gains over the first one: (mean, standard error)."""
+    other = {"trial": 0, "valid": scores(0.3), "test": scores(0.2)}
+    published = {
+        "trial": 1, "valid": scores(0.4), "test": scores(0.3),
+        "published": {**other, "gain_valid": gains(*valid), "gain_test": gains(*test)},
+    }  # fmt: skip
+    return prose.verdict(made_results(made_trial(0, 0.3), made_trial(1, 0.4), published=published))
+
+
+def cells(html: str) -> list[list[str]]:
+    """Return a table's rows as plain text, the head first where there is one."""
+    rows = re.findall(r"<tr>(.*?)</tr>", html)
+    return [[unescape(cell) for cell in re.findall(r"<t[dh]>(.*?)</t[dh]>", row)] for row in rows]
+
+
+def test_the_verdict_gives_the_gain_with_its_error_and_what_remains_of_it_on_test(
+    results: SearchResults,
+) -> None:
+    first, second = prose.verdict(results)
+    assert "Trial 3 is the best of 20: NDCG@100 0.3000 ± 0.0100 on 59 test users" in first
+    assert "+0.0400 ± 0.0100 against the starting configuration" in first
+    assert "users, more than twice" in first
+    assert "+0.0500 ± 0.0100; on the test users it is the same within two standard errors" in second
+
+
+@pytest.mark.parametrize(
+    ("gain_valid", "gain_test", "expected"),
+    [
+        (
+            0.06,
+            0.015,
+            "not more than twice the standard error. The starting configuration is as good a choice.",
+        ),
+        (0.06, 0.015, "clearly less: part of the gain on validation was luck of the choice"),
+        (0.03, 0.03, "the same within two standard errors"),
+        (0.03, 0.08, "clearly more"),
+    ],
+)
+def test_the_verdict_tells_luck_from_gain(
+    tmp_path: Path, gain_valid: float, gain_test: float, expected: str
+) -> None:
+    make_search(tmp_path, space=RECVAE, trials=4, max_passes=12)
+    publish(tmp_path, 3, gain_valid, gain_test, error=0.01)
+    assert expected in " ".join(prose.verdict(read_results(tmp_path)))
+
+
+@pytest.mark.parametrize(("valid_error", "test_error"), [(0.03, 0.04), (0.0, 0.05), (0.05, 0.0)])
+def test_luck_is_more_than_two_standard_errors_of_the_difference_of_both_gains(
+    valid_error: float, test_error: float
+) -> None:
+    # The users are other ones, so the variances add up: the error of the difference is 0.05 for all three.
+    assert math.sqrt(valid_error**2 + test_error**2) == pytest.approx(0.05)
+    for difference, words in (
+        (0.101, "it is clearly less: part of the gain on validation was luck of the choice."),
+        (0.099, "it is the same within two standard errors."),
+        (0.051, "it is the same within two standard errors."),
+        (-0.099, "it is the same within two standard errors."),
+        (-0.101, "it is clearly more."),
+    ):
+        _, said = compared((0.5 + difference, valid_error), (0.5, test_error))
+        assert said.endswith(words), difference
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_gain_counts_beyond_twice_its_standard_error_whatever_its_sign(sign: int) -> None:
+    first, _ = compared((0.1, 0.01), (sign * 0.021, 0.01))
+    assert first.endswith("on the same users, more than twice the standard error.")
+    first, _ = compared((0.1, 0.01), (sign * 0.019, 0.01))
+    assert first.endswith(
+        "not more than twice the standard error. The starting configuration is as good a choice."
+    )
+
+
+def test_a_best_first_trial_was_not_beaten() -> None:
+    published = {"trial": 0, "valid": scores(0.4), "test": scores(0.3, n=1234)}
+    one = made_results(made_trial(0, 0.4), space=RECVAE, published=published)
+    assert prose.verdict(one) == [
+        "The starting configuration (trial 0) was not beaten in 1 trial: NDCG@100 0.3000 ± 0.0100 on 1,234 test users.",
+        "On the validation users that chose it: 0.4000 ± 0.0100.",
+    ]
+    two = made_results(made_trial(0, 0.4), made_trial(1, 0.3), space=RECVAE, published=published)
+    assert "was not beaten in 2 trials" in prose.verdict(two)[0]
+
+
+def test_a_first_trial_without_a_score_is_said_not_to_be_compared() -> None:
+    published = {"trial": 1, "valid": scores(0.4), "test": scores(0.3)}
+    trials = made_trial(0, None, status=Status.FAILED), made_trial(1, 0.4)
+    first, _ = prose.verdict(made_results(*trials, space=RECVAE, published=published))
+    assert first == (
+        "Trial 1 is the best of 2: NDCG@100 0.3000 ± 0.0100 on 59 test users; the starting configuration has no score"
+        " to compare with."
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "trials", "over"),
+    [
+        ("running", 9, "The search is running"),
+        ("interrupted", 9, "The search was interrupted"),
+        # All trials ended, or it says that it is finished: there is nothing to wait for.
+        ("interrupted", 2, "The search is over, its chosen model is not published"),
+        ("running", 2, "The search is over, its chosen model is not published"),
+        ("finished", 9, "The search is over, its chosen model is not published"),
+    ],
+)
+def test_before_the_end_test_users_have_not_been_looked_at(status: str, trials: int, over: str) -> None:
+    results = made_results(
+        made_trial(0, 0.25), made_trial(1, 0.3), space=RECVAE, status=status, trials=trials
+    )
+    assert prose.verdict(results) == [
+        "Best so far is trial 1 with validation NDCG@100 0.3000, the starting configuration has 0.2500.",
+        f"{over}: test users have not been looked at.",
+    ]
+
+
+def test_a_search_with_a_running_trial_goes_on_though_all_trials_are_given_out() -> None:
+    running = made_trial(1, 0.1, status=Status.RUNNING)
+    results = made_results(made_trial(0, 0.25), running, status="running", trials=2)
+    assert prose.verdict(results) == [
+        "Best so far is trial 0 with validation NDCG@100 0.2500.",
+        "The search is running: test users have not been looked at.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("running", "No trial has a score yet."), ("interrupted", "No trial has a score.")]
+)
+def test_without_a_score_there_is_one_sentence(status: str, said: str) -> None:
+    ended = made_trial(0, None, status=Status.FAILED)
+    trials = [ended, made_trial(1, None, status=Status.RUNNING)] if status == "running" else [ended]
+    assert prose.verdict(made_results(*trials, status=status, trials=len(trials))) == [said]
+
+
+def test_the_headline_counts_what_was_searched_on_what_and_for_how_long() -> None:
+    results = made_results(
+        made_trial(0, 0.1),
+        made_trial(1, 0.1, status=Status.STOPPED),
+        made_trial(2, 0.1),
+        made_trial(3, None, status=Status.FAILED),
+        trials=8,
+    )
+    assert prose.headline(results) == (
+        "recvae on 2,900 training users x 1,200 items (123,456 interactions): 4 of 8 trials (2 finished, 1 stopped,"
+        " 1 failed) in 1 min 15 s."
+    )
+
+
+def test_the_scores_are_listed_for_both_trials_on_both_groups() -> None:
+    other = {"trial": 0, "valid": scores(0.2), "test": scores(0.1)}
+    published = {
+        "trial": 3, "valid": scores(0.4, n=60), "test": scores(0.3, n=1059, skipped=2), "published": other,
+    }  # fmt: skip
+    html = prose.scores_table(made_results(made_trial(0, 0.2), space=RECVAE, published=published))
+    assert cells(html) == [
+        ["", "NDCG@100", "Recall@20", "Recall@50"],
+        ["best (trial 3), validation", *["0.4000 ± 0.0100"] * 3],
+        ["best (trial 3), test", *["0.3000 ± 0.0100"] * 3],
+        ["starting (trial 0), validation", *["0.2000 ± 0.0100"] * 3],
+        ["starting (trial 0), test", *["0.1000 ± 0.0100"] * 3],
+    ]
+    assert (
+        "over 1,059 test and 60 validation users. Left out: 2 with nothing to fold in or nothing to find."
+        in html
+    )
+    del published["published"]
+    published["test"] = scores(0.3)
+    html = prose.scores_table(made_results(made_trial(0, 0.2), published=published))
+    assert len(cells(html)) == 3
+    assert "Left out" not in html
+
+
+def test_without_published_scores_there_is_no_table_of_them() -> None:
+    assert prose.scores_table(made_results(made_trial(0, 0.2))) == ""
+
+
+def test_the_best_configuration_stands_beside_the_first_unless_it_is_that() -> None:
+    first, second = made_trial(0, 0.1, rate=1e-3, kind=None), made_trial(1, 0.2, rate=0.00123456, kind=True)
+    assert cells(prose.parameters_table(made_results(first, second, space=RECVAE))) == [
+        ["parameter", "best (trial 1)", "starting"],
+        ["rate", "0.001235", "0.001"],
+        ["width", "2", "2"],
+        ["kind", "true", "-"],
+    ]
+    assert [len(row) for row in cells(prose.parameters_table(made_results(first)))] == [2, 2, 2, 2]
+    assert prose.parameters_table(made_results(made_trial(0, None))) == ""
+    assert prose.parameters_table(made_results(replace(first, values={}))) == ""
+
+
+def test_a_trials_row_has_its_rank_among_all_with_a_score() -> None:
+    trials = (
+        made_trial(0, 0.1, curve=[(4, 0.1, 1.0)]),
+        made_trial(1, None, status=Status.FAILED),
+        made_trial(2, 0.2, status=Status.STOPPED, width=5),
+    )
+    assert cells(prose.trials_table(made_results(*trials), trials[:2])) == [
+        ["rank", "trial", "status", "NDCG@100", "passes", "time", "rate", "width", "kind"],
+        ["2", "0", "finished", "0.1000", "4", "2 s", "0.001", "2", "a"],
+        ["-", "1", "failed", "-", "0", "0 s", "0.001", "2", "a"],
+    ]
+
+
+def test_trouble_is_listed_with_its_reason_as_text() -> None:
+    trials = (
+        made_trial(0, 0.1),
+        made_trial(1, 0.0, status=Status.DIVERGED, reason="loss is <b>nan</b>", curve=[(4, 0.1, 1.0)]),
+        made_trial(2, None, status=Status.FAILED, reason="no memory"),
+        made_trial(3, 0.1, status=Status.STOPPED, reason="asha at 4 passes"),
+    )
+    html = prose.trouble_table(made_results(*trials))
+    assert "<b>" not in html
+    assert [row[:4] for row in cells(html)[1:]] == [
+        ["1", "diverged", "4", "loss is <b>nan</b>"],
+        ["2", "failed", "0", "no memory"],
+    ]
+    assert prose.trouble_table(made_results(trials[0], trials[3])) == ""
+
+
+def test_passes_not_spent_are_those_of_stopped_trials_to_the_end_of_their_budget(
+    results: SearchResults,
+) -> None:
+    unspent = prose.unspent_passes(results)
+    stopped = 0
+    for trial, saved in zip(results.trials, unspent, strict=True):
+        cycle = trial.curve[0].passes if trial.curve else 0
+        if trial.status == "stopped":
+            whole = max(n for n in range(0, 41) if n % cycle == 0)
+            assert saved == whole - trial.curve[-1].passes
+            stopped += 1
+        else:
+            assert saved == 0
+    assert stopped >= 5
+    share = sum(unspent) / (sum(unspent) + sum(t.passes for t in results.trials))
+    assert f"stopped {stopped} of 20 trials" in prose.saving(results)
+    assert f"{sum(unspent)}, {100 * share:.0f}% of" in prose.saving(results)
+
+
+def test_a_trial_ended_by_the_time_budget_is_no_saving_of_the_scheduler(results: SearchResults) -> None:
+    trials = tuple(replace(trial, reason="time budget of 60 s") for trial in results.trials)
+    assert sum(prose.unspent_passes(replace(results, trials=trials))) == 0
+    assert "No trial was stopped by a rule" in prose.saving(replace(results, trials=trials))
+
+
+def test_a_saving_is_told_in_passes_and_as_a_share() -> None:
+    # 40 passes at most: the stopped trial, of 3 passes a cycle, would have had 39.
+    stopped = made_trial(1, 0.1, curve=[(3, 0.1, 1.0)], status=Status.STOPPED, reason="median at 3 passes")
+    whole = made_trial(0, 0.2, curve=[(4, 0.1, 1.0), (40, 0.2, 9.0)])
+    assert prose.unspent_passes(made_results(whole, stopped, scheduler="median")) == [0, 36]
+    assert prose.saving(made_results(whole, stopped, scheduler="median")) == (
+        "median stopped 1 of 2 trials: 43 passes were spent; 36, 46% of what training all of them to the end costs,"
+        " were not."
+    )
+    assert prose.saving(made_results(whole)) == "No trial was stopped by a rule: 40 passes were spent."
+
+
+def test_the_command_that_trains_the_best_again_can_be_typed_as_it_stands() -> None:
+    html = prose.provenance(made_results(made_trial(0, 0.1)))
+    (command,) = re.findall(r"<pre>(.*?)</pre>", html)
+    assert shlex.split(unescape(command)) == [
+        "distrecvae", "train", "--data", "my data", "--config", "runs/it's/best/config.json", "--out", "runs/again",
+    ]  # fmt: skip
+
+
+def test_what_made_the_search_is_listed() -> None:
+    results = made_results(made_trial(0, 0.1), space=RECVAE, seed=7, sampler="random")
+    rows = dict(cells(prose.provenance(results)))
+    assert rows == {
+        "command": "distrecvae search --data 'my data'",
+        "started": "2026-11-25T10:00:00+00:00",
+        "data": "my data (fingerprint abc)",
+        "space": f"recvae's own: {RECVAE.description}",
+        "search": "sampler random, scheduler asha, seed 7, chosen by valid/ndcg_100, at most 40 passes a trial",
+        "machine": "Linux; a CPU, float32",
+        "distrecvae": "0.1.0",
+        "python": "3.11",
+        "optuna": "5.0.0",
+    }
+    named = made_results(made_trial(0, 0.1), space=RECVAE)
+    named.description["settings"]["space"] = "mine.yaml"
+    assert dict(cells(prose.provenance(named)))["space"] == "mine.yaml"
+
+
+def test_a_warm_start_is_part_of_what_made_the_search() -> None:
+    results = made_results(made_trial(0, 0.1))
+    form = {"source": "runs/earlier", "trials": [4, 2], "configs": [{}, {}], "outside": [7]}
+    described = {**results.description, "warm_start": form}
+    said = dict(cells(prose.provenance(replace(results, description=described))))["warm start"]
+    assert said == (
+        "Warm start from runs/earlier: trials 4, 2; outside of this search's space and left out: 7."
+    )
+
+
+def test_tables_and_paragraphs_hold_text_and_never_markup() -> None:
+    html = (
+        prose.table(["<h>", "b"], [["<i>&", "2"]], "many")
+        + prose.paragraph("<p>&", "note")
+        + prose.paragraph("<")
+    )
+    assert re.sub(r'</?(div|table|thead|tbody|tr|th|td|p)( class="[a-z ]*")?>', "", html) == (
+        "&lt;h&gt;b&lt;i&gt;&amp;2&lt;p&gt;&amp;&lt;"
+    )
+    assert html.startswith('<div class="wide many"><table><thead>')
+    assert '<p class="note">' in html
+    assert "thead" not in prose.table(None, [["1"]])
+
+
+def test_text_of_others_is_escaped_wherever_it_stands() -> None:
+    evil = "</script><b>x</b>"
+    results = made_results(made_trial(0, 0.1, kind=evil, reason=evil, status=Status.FAILED), trials=1)
+    for part in ("command", "platform", "data"):
+        results.description[part] = evil  # type: ignore[index]
+    named = {**results.description, "settings": {**results.settings, "model": evil}}
+    for html in (
+        prose.headline(replace(results, description=named)),
+        prose.trials_table(results, results.trials),
+        prose.trouble_table(results),
+        prose.provenance(results),
+    ):
+        assert "<b>" not in html
+        assert "&lt;b&gt;" in html

@@ -1,0 +1,260 @@
+"""The summary says what was found, what it is worth and what to type next, in lines that a terminal has room for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from distrecvae.evaluation import Evaluation
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.folder.best import Scored
+from distrecvae.search.space.space import SearchSpace
+from distrecvae.search.summary import WIDTH, search_summary
+
+DEMO, PUBLISHED = SearchSpace.load("recvae-demo"), SearchSpace.load("recvae")
+FOLDER = Path("runs/my search")
+
+
+class Records(Ledger):
+    """A ledger of given trials that is not on disk."""
+
+    def __init__(self, *records: TrialRecord) -> None:
+        self.records = {record.number: record for record in records}
+
+
+def record(
+    number: int, *scores: float, status: Status = Status.FINISHED, reason: str = "", **config: Any
+) -> TrialRecord:
+    reports = [{"passes": 4 * n, "cycle": n, "valid/ndcg_100": score} for n, score in enumerate(scores, 1)]
+    best = [max(scores[:n]) for n in range(1, len(scores) + 1)]
+    return TrialRecord(number, {**DEMO.default_config(), **config}, status, reports, best, reason)
+
+
+def evaluation(values: list[float], *, skipped: int = 0) -> Evaluation:
+    """These values of NDCG@100 by user; Recall@20 is their half, Recall@50 their third."""
+    ndcg = np.array(values)
+    per_user = {"ndcg_100": ndcg, "recall_20": ndcg / 2, "recall_50": ndcg / 3}
+    return Evaluation(per_user, np.arange(ndcg.size), skipped)
+
+
+def scored(trial: TrialRecord, valid: list[float], test: list[float], *, skipped: int = 0) -> Scored:
+    return Scored(trial, evaluation(valid), evaluation(test, skipped=skipped))
+
+
+def summary(
+    *records: TrialRecord,
+    found: tuple[Scored, Scored | None] | None = None,
+    space: SearchSpace = DEMO,
+    interrupted: str | None = None,
+    **settings: Any,
+) -> str:
+    return search_summary(
+        config=SearchConfig(**{"trials": 9, **settings}),
+        ledger=Records(*records),
+        space=space,
+        folder=FOLDER,
+        data="my data",
+        elapsed_s=185.0,
+        scored=found,
+        resume_command="distrecvae search --resume",
+        interrupted=interrupted,
+    )
+
+
+def flat(text: str) -> str:
+    """Return a text without its line breaks."""
+    return " ".join(text.split())
+
+
+def rows(text: str) -> dict[str, str]:
+    """Return the last part of a summary: what lies where and what to type."""
+    pairs = (line.partition("  ") for line in text.rsplit("\n\n", 1)[1].splitlines())
+    return {name: value.strip() for name, _, value in pairs}
+
+
+VALID, TEST = [0.1, 0.5, 0.3, 0.7], [0.2, 0.4, 0.9]
+START_VALID, START_TEST = [0.2, 0.3, 0.2, 0.6], [0.1, 0.4, 0.3]
+
+
+def compared(test: list[float] | None = None, start: list[float] | None = None, **named: Any) -> str:
+    """Return the summary of a search whose trial 1 is the best, with these scores of the test users."""
+    first, best = record(0, 0.3), record(1, 0.4)
+    skipped = named.pop("skipped", 0)
+    found = (
+        scored(best, VALID, test or TEST, skipped=skipped),
+        scored(first, START_VALID, start or START_TEST),
+    )
+    return summary(first, best, found=found, **named)
+
+
+def test_the_first_line_counts_the_trials_by_their_end_and_the_time() -> None:
+    stopped, running = record(1, 0.2, status=Status.STOPPED), record(3, status=Status.RUNNING)
+    text = summary(record(0, 0.3), stopped, record(2, 0.1), running)
+    assert text.splitlines()[0] == (
+        "Searched recvae for 3 min 05 s: 4 of 9 trials (1 running, 2 finished, 1 stopped)."
+    )
+
+
+def test_the_scores_are_means_with_standard_errors_of_both_trials_on_both_groups() -> None:
+    lines = compared(trials=2).splitlines()
+    assert lines[2].split() == ["NDCG@100", "Recall@20", "Recall@50"]
+    expected = {
+        "best (trial 1), validation": VALID,
+        "best (trial 1), test": TEST,
+        "starting (trial 0), validation": START_VALID,
+        "starting (trial 0), test": START_TEST,
+    }
+    for line, (label, values) in zip(lines[3:7], expected.items(), strict=True):
+        assert line.startswith(f"{label}  ")
+        error = stats.sem(values, ddof=0)  # as published: the deviation over sqrt(n)
+        cells = [f"{np.mean(values) / part:.4f} ± {error / part:.4f}" for part in (1, 2, 3)]
+        assert [cell.strip() for cell in re.findall(r"[\d.]+ ± [\d.]+", line)] == cells
+
+
+def test_the_verdict_has_the_paired_gain_on_both_groups() -> None:
+    text = flat(compared())
+    differences = np.array(TEST) - np.array(START_TEST)
+    valid = np.mean(VALID) - np.mean(START_VALID)
+    assert f"NDCG@100 {valid:+.4f} on validation, {differences.mean():+.4f} on test" in text
+    assert f"(standard error {stats.sem(differences):.4f}, paired over 3 test users)" in text
+    assert "Against the starting configuration:" in text
+    assert "Trials were chosen on validation users only." in text
+
+
+def test_the_verdict_is_on_the_metric_of_the_search() -> None:
+    valid = (np.mean(VALID) - np.mean(START_VALID)) / 2
+    assert f"Recall@20 {valid:+.4f} on validation" in flat(compared(metric="recall_20"))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("times", "words"), [(2.1, "more than twice"), (1.9, "not more than twice")])
+def test_a_gain_counts_beyond_twice_its_standard_error_whatever_its_sign(
+    sign: int, times: float, words: str
+) -> None:
+    spread = np.array([-0.1, -0.1, 0.1, 0.1])
+    differences = sign * (spread + times * stats.sem(spread))
+    start = [0.5, 0.4, 0.5, 0.4]
+    text = flat(compared((start + differences).tolist(), start))
+    assert f"test users): {words} its standard error." in text
+
+
+def test_a_start_that_is_published_is_called_so() -> None:
+    assert "Against the published configuration" in flat(compared(space=PUBLISHED))
+
+
+def test_a_first_trial_that_was_not_beaten_and_one_without_a_score_are_said() -> None:
+    first = record(0, 0.3)
+    text = flat(summary(first, record(1, 0.2), found=(scored(first, VALID, TEST), None)))
+    assert "The first trial, the starting configuration, was not beaten (test scores: 3 users)." in text
+    failed, second = record(0, status=Status.FAILED, reason="no memory"), record(1, 0.2)
+    text = flat(summary(failed, second, found=(scored(second, VALID, TEST), None)))
+    assert "The starting configuration has no score to compare with. Test scores: means of 3 users." in text
+
+
+def test_users_that_are_left_out_are_counted() -> None:
+    assert "Left out of them: 2 with nothing to fold in or nothing to find." in flat(compared(skipped=2))
+    assert "Left out" not in compared()
+
+
+def test_the_best_configuration_stands_beside_the_start() -> None:
+    first, best = (
+        record(0, 0.3),
+        record(1, 0.4, latent_dim=48, learning_rate=0.00123456, gamma=None, beta=0.25),
+    )
+    text = summary(first, best, found=(scored(best, VALID, TEST), scored(first, START_VALID, START_TEST)))
+    cells = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line}
+    assert cells["parameter"] == ["best", "starting"]
+    assert cells["latent_dim"] == ["48", "32"]
+    assert cells["learning_rate"] == ["0.001235", "0.0005"]
+    assert (cells["kl_weight"], cells["gamma"], cells["beta"]) == (
+        ["beta", "gamma"],
+        ["-", "0.005"],
+        ["0.25", "-"],
+    )
+    assert set(DEMO.names()) < set(cells)
+    alone = summary(best, found=(scored(best, VALID, TEST), None))
+    cells = {line.split()[0]: line.split()[1:] for line in alone.splitlines() if line}
+    assert (cells["parameter"], cells["latent_dim"]) == (["best"], ["48"])
+
+
+def test_without_a_published_model_the_best_so_far_is_named() -> None:
+    text = summary(record(0, 0.3), record(1, 0.123456, 0.4), record(2, status=Status.RUNNING))
+    assert "Best so far: trial 1, validation NDCG@100 0.4000." in text.splitlines()
+    assert "the model" not in rows(text)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [record(0, status=Status.RUNNING)],
+        [record(0, status=Status.FAILED, reason="no memory")],
+        [record(0, 0.3, status=Status.FAILED, reason="no memory")],
+        [record(0, 0.3, status=Status.DIVERGED, reason="loss is nan")],
+    ],
+)
+def test_a_search_without_a_score_says_so(records: list[TrialRecord]) -> None:
+    assert "No trial has a score." in summary(*records).splitlines()
+
+
+def test_what_can_be_typed_next_is_one_command_each_whatever_the_names() -> None:
+    text = compared()
+    found = rows(text)
+    best = f"{FOLDER}/best"
+    assert list(found) == [
+        "results", "the report", "compare the trials", "the model", "score it again", "train it again",
+    ]  # fmt: skip
+    assert found["results"] == str(FOLDER)
+    assert found["the report"] == f"{FOLDER}/report.html (open it in a browser)"
+    assert found["the model"] == best
+    assert shlex.split(found["compare the trials"]) == ["tensorboard", "--logdir", str(FOLDER)]
+    assert shlex.split(found["score it again"]) == [
+        "distrecvae",
+        "evaluate",
+        "--model",
+        best,
+        "--data",
+        "my data",
+    ]
+    assert shlex.split(found["train it again"]) == [
+        "distrecvae", "train", "--data", "my data", "--config", f"{best}/config.json", "--out", f"{FOLDER}-train",
+    ]  # fmt: skip
+
+
+def test_an_interrupted_search_says_why_and_how_to_go_on() -> None:
+    text = summary(record(0, 0.3), interrupted="SIGTERM")
+    assert text.splitlines()[1] == "The search is not over: SIGTERM."
+    assert rows(text)["go on"] == "distrecvae search --resume"
+    assert "go on" not in rows(summary(record(0, 0.3)))
+
+
+def test_trouble_is_told_by_reason_the_three_most_frequent() -> None:
+    bad = [("a", 1), ("b", 4), ("c", 2), ("d", 3)]
+    reasons = [reason for reason, count in bad for _ in range(count)]
+    failed = [record(n, status=Status.FAILED, reason=reason) for n, reason in enumerate(reasons)]
+    stopped = record(20, 0.1, status=Status.STOPPED, reason="asha at 4 passes")
+    lines = summary(*failed, stopped).splitlines()
+    assert lines[1:4] == ["  4 failed: b", "  3 failed: d", "  2 failed: c"]
+    assert not any("asha" in line or "failed: a" in line for line in lines)
+
+
+def test_the_same_reason_of_two_ends_is_told_apart() -> None:
+    lines = summary(
+        record(0, status=Status.FAILED, reason="no luck"),
+        record(1, 0.1, status=Status.DIVERGED, reason="no luck"),
+    ).splitlines()
+    assert {"  1 failed: no luck", "  1 diverged: no luck"} < set(lines)
+
+
+def test_no_line_of_words_is_longer_than_a_hundred_columns() -> None:
+    text = compared(space=PUBLISHED, skipped=123456)
+    assert WIDTH == 100
+    assert max(len(line) for line in text.rsplit("\n\n", 1)[0].splitlines()) <= 100
