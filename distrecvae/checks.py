@@ -17,8 +17,13 @@ def is_whole(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether `value` is a finite int or float, and not a bool."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Tell whether `value` is a finite int or float that a float can hold, and not a bool."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int of hundreds of digits
+        return False
 
 
 def require_whole(name: str, value: object, *, at_least: int) -> None:
@@ -32,10 +37,11 @@ def require_number(
 ) -> None:
     """Refuse anything but a finite number of `at_least` or more, or greater than `above`."""
     rule = f"at least {at_least}" if at_least is not None else f"above {above}"
-    low = at_least is not None and isinstance(value, int | float) and value < at_least
-    low = low or (above is not None and isinstance(value, int | float) and value <= above)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or low:
-        raise ConfigError(f"{name} is {value!r}; it must be a finite number {rule}")
+    if isinstance(value, int | float) and is_number(value):
+        low = (at_least is not None and value < at_least) or (above is not None and value <= above)
+        if not low:
+            return
+    raise ConfigError(f"{name} is {value!r}; it must be a finite number {rule}")
 
 
 def require_fraction(name: str, value: object) -> None:

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,27 @@ def exclusive(folder: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold `folder` as `exclusive` does; on an error, a folder that was made for it and got nothing is gone again.
+
+    Raises:
+        ResultsError: as `exclusive`.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    with exclusive(folder):
+        try:
+            yield
+        except BaseException:
+            # Still held: whoever has the lock's file open by now is refused, not let in by a file that is gone.
+            if made and [path.name for path in folder.iterdir()] == [".lock"]:
+                (folder / ".lock").unlink()
+                with suppress(OSError):
+                    for path in made:
+                        path.rmdir()
+            raise
 
 
 def write_text(path: Path, text: str) -> None:

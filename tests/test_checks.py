@@ -108,3 +108,11 @@ def test_a_choice_is_one_of_those_that_are_listed_and_a_near_one_is_named() -> N
 def test_what_is_near_nothing_is_refused_without_a_guess(value: object) -> None:
     said = refusal(lambda: require_choice("architecture", value, ("dense", "mlp")))
     assert said == f"architecture is {value!r}; it must be one of dense, mlp"
+
+
+@pytest.mark.parametrize("huge", [10**400, -(10**400)])
+def test_an_int_beyond_every_float_is_no_number(huge: int) -> None:
+    # A search space's YAML may hold one: it was an OverflowError.
+    assert not is_number(huge)
+    with pytest.raises(ConfigError, match="must be a finite number"):
+        require_number("x", huge, at_least=0)

@@ -15,6 +15,7 @@ import pytest
 
 from distrecvae.errors import ResultsError
 from distrecvae.files import (
+    claimed,
     exclusive,
     new_folder,
     remove_leftovers,
@@ -291,3 +292,35 @@ def test_a_storage_error_says_the_reason_what_is_safe_and_the_command_that_goes_
 
 def test_a_storage_error_without_a_number_says_its_text() -> None:
     assert "(the mount is gone)" in str(storage_error(OSError("the mount is gone"), Path("out"), "x"))
+
+
+def fail_in(folder: Path, *, writes: bool = False) -> None:
+    def failing() -> None:
+        with claimed(folder):
+            if writes:
+                (folder / "results").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing()
+
+
+def test_a_claim_that_fails_leaves_nothing_that_was_not_there(tmp_path: Path) -> None:
+    fail_in(tmp_path / "runs" / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_that_fails_keeps_what_was_there_or_has_come(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for folder in (tmp_path / "there", tmp_path / "new"):
+        fail_in(folder, writes=True)
+        assert (folder / "results").exists()
+    (tmp_path / "empty").mkdir()
+    fail_in(tmp_path / "empty")
+    assert (tmp_path / "empty").is_dir(), "somebody made it"
+
+
+def test_a_claim_that_succeeds_stays_and_another_is_refused_meanwhile(tmp_path: Path) -> None:
+    with claimed(tmp_path / "mine"), pytest.raises(ResultsError, match="in use"), claimed(tmp_path / "mine"):
+        pytest.fail("it is held")
+    assert (tmp_path / "mine" / ".lock").exists()

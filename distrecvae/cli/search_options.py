@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Callable, Collection
 from dataclasses import fields
@@ -101,7 +102,7 @@ def results_folder(
         return RUNS / name
     pattern = re.compile(re.escape(default) + r"(?:-(\d+))?")
     taken = {}
-    for path in RUNS.glob(f"{default}*"):
+    for path in RUNS.glob(f"{glob.escape(default)}*"):
         match = pattern.fullmatch(path.name)
         if match and path.is_dir() and any(path.iterdir()):
             taken[int(match[1] or 1)] = path

@@ -171,6 +171,14 @@ def test_a_name_is_no_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert results_folder(None, None, "ease-c++", resume=True) == Path("runs/ease-c++")
 
 
+def test_a_name_with_a_bracket_is_no_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # --data "data/ml[1]" could be searched once and never again, nor resumed.
+    monkeypatch.chdir(tmp_path)
+    used("ease-ml[1]")
+    assert results_folder(None, None, "ease-ml[1]", resume=False) == Path("runs/ease-ml[1]-2")
+    assert results_folder(None, None, "ease-ml[1]", resume=True) == Path("runs/ease-ml[1]")
+
+
 def test_an_empty_folder_and_a_file_are_no_run(place: Place) -> None:
     Path("runs/ease-mine").mkdir(parents=True)
     Path("runs/ease-mine-2").touch()
