@@ -19,7 +19,7 @@ from distrecvae.errors import CheckpointError
 from distrecvae.files import remove_leftovers
 from distrecvae.layout import STATE_FILE
 from distrecvae.precisions import Precision
-from distrecvae.runs.ending import room_for_a_cycle
+from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
@@ -117,8 +117,7 @@ def best_model(
 
 
 def _over(training: ResumableTraining, task: TrialTask) -> bool:
-    trainer = training.trainer
-    return trainer.solved or not room_for_a_cycle(trainer.passes, trainer.passes_per_cycle, task.max_passes)
+    return why_over(training.trainer, task.max_passes) is not None
 
 
 def _fresh(
