@@ -15,7 +15,7 @@ import torch
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import CheckpointError
-from distrecvae.saved.tensors import load_state, save_state
+from distrecvae.saved.tensors import load_state, read_metadata, save_state
 from distrecvae.training.trainer import Trainer, fit
 
 CHECKPOINT_SHARE = 0.02
@@ -81,8 +81,7 @@ class ResumableTraining:
         if not self._path.exists():
             return
         tensors, metadata = load_state(self._path)
-        if metadata.get("identity") != self._identity:
-            raise CheckpointError(f"{self._path} is of another run; start anew in another folder")
+        _require_identity(self._path, metadata, self._identity)
         self.trainer.load_state_dict(_under(_TRAINER, tensors))
         self._best_state, self.history = _under(_BEST, tensors), list(metadata["history"])
 
@@ -126,6 +125,29 @@ def best_report(history: Sequence[dict[str, Any]], metric: str | None) -> dict[s
     if metric is None:
         return history[-1] if history else None
     return max(history, key=lambda report: float(report[metric]), default=None)
+
+
+def read_best(
+    path: Path, *, identity: Mapping[str, Any], metric: str, cycle: int
+) -> dict[str, torch.Tensor] | None:
+    """Return the parameters of the best model in a state file, on the CPU, if they are those after `cycle` cycles.
+
+    No trainer is made for it. Returns None where the best report so far is of another cycle.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or of another identity.
+    """
+    metadata = read_metadata(path)
+    _require_identity(path, metadata, identity)
+    best = best_report(metadata["history"], metric)
+    if best is None or best["cycle"] != cycle:
+        return None
+    return _under(_BEST, load_state(path)[0])
+
+
+def _require_identity(path: Path, metadata: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    if metadata.get("identity") != identity:
+        raise CheckpointError(f"{path} is of another run; start anew in another folder")
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
