@@ -60,7 +60,8 @@ class Asha:
     Floor is the rule of ASHA's Algorithm 2, applied once, on arrival, because a stopped trial is not revived.
     Of 24 equally good trials 34 % pass at factor 3; rounding up would pass 40 %, and for the same cost find
     no better model (docs/spaces.md). Ray compares with an interpolated percentile of the earlier values,
-    close to rounding up.
+    close to rounding up. Optuna's SuccessiveHalvingPruner decides the same where both can be asked: a test
+    holds it.
     """
 
     min_passes: int

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,6 +142,61 @@ class TestAsha:
         started = time.perf_counter()
         assert rule.should_stop(5, seen)
         assert time.perf_counter() - started < 0.1
+
+
+class TestAgainstOptuna:
+    """ASHA and `optuna.pruners.SuccessiveHalvingPruner` are one rule where both are defined.
+
+    Alike: rungs min * factor^k; a value counts at a rung as it was at the trial's first report there; stopped trials
+    go on counting; of n values, the trial's own included, the best max(1, n // factor) go on, equals sharing the better
+    rank. Not alike, and so kept out of the comparison: Optuna looks at the last value (here both are given the running
+    best), judges a report that crossed several rungs at each of them (here no cycle is longer than the way between
+    two rungs) and at the end of the budget, too (it is not asked there).
+    """
+
+    @pytest.mark.parametrize("cycles", [(1,), (4,), tuple(range(1, 9))], ids=["1", "4", "1 to 8"])
+    @pytest.mark.parametrize(("least", "factor"), [(8, 2), (4, 3), (5, 4)])
+    def test_they_decide_the_same(self, cycles: tuple[int, ...], least: int, factor: int) -> None:
+        draw = random.Random(f"{cycles} {least} {factor}")  # noqa: S311  (no secret)
+        decisions = stops = 0
+        while decisions < 5_000:
+            asked, stopped = one_search_of_both(draw, cycles, least, factor)
+            decisions, stops = decisions + asked, stops + stopped
+        assert stops > 100, "or they only agreed on letting trials go on"
+
+
+def one_search_of_both(
+    draw: random.Random, cycles: Sequence[int], least: int, factor: int
+) -> tuple[int, int]:
+    """Let both rules judge every report of a search of 40 trials, 6 at a time; return how many, and their stops."""
+    budget = least * factor**3
+    rule = Asha(least, budget, factor)
+    study = optuna.create_study(
+        direction="maximize", pruner=optuna.pruners.SuccessiveHalvingPruner(least, factor, 0)
+    )
+    seen: dict[int, Curve] = {}
+    running: list[tuple[optuna.Trial, int]] = []
+    decisions = stops = 0
+    while len(seen) < 40 or running:
+        if len(seen) < 40 and len(running) < 6:
+            trial = study.ask()
+            seen[trial.number] = Curve(trial.number, ())
+            running.append((trial, draw.choice(cycles)))
+        trial, cycle = draw.choice(running)
+        points = seen[trial.number].points
+        passes, best = points[-1] if points else (0, 0.0)
+        passes, best = passes + cycle, max(best, round(draw.random(), 2))  # rounded: some are equal
+        if passes >= budget:
+            running.remove((trial, cycle))
+            continue
+        seen[trial.number] = Curve(trial.number, (*points, (passes, best)))
+        trial.report(best, passes)
+        stop = rule.should_stop(trial.number, seen)
+        assert stop is trial.should_prune(), (trial.number, seen)
+        decisions, stops = decisions + 1, stops + stop
+        if stop:
+            running.remove((trial, cycle))
+    return decisions, stops
 
 
 increasing_curve = st.lists(st.tuples(st.integers(1, 12), st.floats(0, 1)), min_size=0, max_size=8).map(
