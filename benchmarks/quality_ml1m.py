@@ -51,7 +51,7 @@ def main() -> None:
         for report in islice(fit(trainer, split.valid), arguments.cycles):
             history.append({"seed": seed, **report.metrics()})
             print(
-                f"seed {seed} cycle {report.cycle} valid ndcg@100 {report.valid.mean('ndcg_100'):.4f}",
+                f"seed {seed} cycle {report.cycle} valid ndcg@100 {report.metrics()['valid/ndcg_100']:.4f}",
                 flush=True,
             )
         duration_s = time.perf_counter() - started

@@ -23,11 +23,6 @@ def available_configs() -> tuple[str, ...]:
     return packaged_names(FOLDER)
 
 
-def named_configs() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return the packaged configurations: by name, what `read_config` returns for it."""
-    return {name: read_config(None, name, ()) for name in available_configs()}
-
-
 def read_config(
     model: str | None, source: str | Path | None, words: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:

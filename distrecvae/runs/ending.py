@@ -1,8 +1,36 @@
-"""Owns when one training run ends: budget and patience, pure rules over what was reported."""
+"""Says when a training ends: solved, out of budget or out of patience; pure rules over what was reported."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from distrecvae.training.trainer import Trainer
+
+
+def why_over(
+    trainer: Trainer,
+    max_passes: int,
+    *,
+    scores: Sequence[tuple[int, float]] = (),
+    patience: int | None = None,
+    title: str = "score",
+) -> str | None:
+    """Return why a training is over, in words, or None where it is not.
+
+    Args:
+        trainer: where it stands.
+        max_passes: its budget of data passes.
+        scores: (passes, score) of each report, in order; none where nothing is scored.
+        patience: passes to wait for a better score; None waits for ever.
+        title: what the scores are called.
+    """
+    if trainer.solved:
+        return "solved, there is nothing to train further"
+    if out_of_patience(scores, patience):
+        return f"no better {title} for {patience} passes"
+    if not room_for_a_cycle(trainer.passes, trainer.passes_per_cycle, max_passes):
+        return f"{trainer.passes} of {max_passes} passes are done"
+    return None
 
 
 def room_for_a_cycle(passes: int, passes_per_cycle: int, max_passes: int) -> bool:

@@ -7,7 +7,7 @@ the reports and the model that it would have had.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import CheckpointError
-from distrecvae.saved.tensors import load_state, save_state
+from distrecvae.saved.tensors import load_state, read_metadata, save_state
 from distrecvae.training.trainer import Trainer, fit
 
 CHECKPOINT_SHARE = 0.02
@@ -29,9 +29,9 @@ class ResumableTraining:
     Args:
         path: the state file.
         trainer: a fresh trainer.
-        valid: the users that choose the best model.
+        valid: the users that choose the best model; None where nothing is left to choose by, and the last is kept.
         identity: JSON-able; a state file of another identity is refused.
-        metric: key of the reports that is maximised, such as `valid/ndcg_100`.
+        metric: key of the reports that is maximised, such as `valid/ndcg_100`; None without `valid`.
         checkpoint_every_s: seconds between checkpoints, at least.
         must_save: whether a checkpoint that cannot be written ends the training; else it goes on without.
         about: JSON-able; written into the state file for whoever reads it, and not looked at here.
@@ -39,32 +39,38 @@ class ResumableTraining:
     Attributes:
         trainer: as given.
         history: the reports so far, flat metrics, in order.
-        best_state: the parameters of the best model so far, on the CPU; empty before the first report.
     """
 
     def __init__(
         self,
         path: Path,
         trainer: Trainer,
-        valid: HeldOutUsers,
+        valid: HeldOutUsers | None,
         *,
         identity: Mapping[str, Any],
-        metric: str,
+        metric: str | None,
         checkpoint_every_s: float = 30.0,
         must_save: bool = True,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self.trainer = trainer
         self.history: list[dict[str, Any]] = []
-        self.best_state: dict[str, torch.Tensor] = {}
+        self._best_state: dict[str, torch.Tensor] = {}
         self._path, self._valid, self._identity = path, valid, dict(identity)
         self._metric, self._every_s, self._must_save = metric, checkpoint_every_s, must_save
         self._about = dict(about or {})
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The report with the best score, the first of equals; None before the first report."""
-        return max(self.history, key=lambda report: float(report[self._metric]), default=None)
+        """The report of the model that is kept; None before the first report."""
+        return best_report(self.history, self._metric)
+
+    @property
+    def best_state(self) -> dict[str, torch.Tensor]:
+        """The parameters of the model that is kept, on the CPU; empty before the first report."""
+        if self._metric is None and self.history:
+            return self.trainer.model_state()
+        return self._best_state
 
     def restore(self) -> None:
         """Take up what the state file holds; where there is none, nothing changes.
@@ -75,10 +81,9 @@ class ResumableTraining:
         if not self._path.exists():
             return
         tensors, metadata = load_state(self._path)
-        if metadata.get("identity") != self._identity:
-            raise CheckpointError(f"{self._path} is of another run; start anew in another folder")
+        _require_identity(self._path, metadata, self._identity)
         self.trainer.load_state_dict(_under(_TRAINER, tensors))
-        self.best_state, self.history = _under(_BEST, tensors), list(metadata["history"])
+        self._best_state, self.history = _under(_BEST, tensors), list(metadata["history"])
 
     def cycles(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
         """Train and yield each cycle's report until `over()`; state is saved as time passes, and before the last one.
@@ -91,8 +96,8 @@ class ResumableTraining:
         reports = fit(self.trainer, self._valid)
         while not over():
             report, best = next(reports).metrics(), self.best
-            if best is None or report[self._metric] > best[self._metric]:
-                self.best_state = self.trainer.model_state()
+            if self._metric and (best is None or report[self._metric] > best[self._metric]):
+                self._best_state = self.trainer.model_state()
             self.history.append(report)
             started = time.monotonic()
             if started - saved_at >= every_s or over():
@@ -111,8 +116,38 @@ class ResumableTraining:
     def save(self) -> None:
         """Write the state file."""
         tensors = {_TRAINER + name: value for name, value in self.trainer.state_dict().items()}
-        tensors |= {_BEST + name: value for name, value in self.best_state.items()}
+        tensors |= {_BEST + name: value for name, value in self._best_state.items()}
         save_state(self._path, tensors, {**self._about, "identity": self._identity, "history": self.history})
+
+
+def best_report(history: Sequence[dict[str, Any]], metric: str | None) -> dict[str, Any] | None:
+    """Return the report with the best `metric`, the first of equals, or without one the last; None of no reports."""
+    if metric is None:
+        return history[-1] if history else None
+    return max(history, key=lambda report: float(report[metric]), default=None)
+
+
+def read_best(
+    path: Path, *, identity: Mapping[str, Any], metric: str, cycle: int
+) -> dict[str, torch.Tensor] | None:
+    """Return the parameters of the best model in a state file, on the CPU, if they are those after `cycle` cycles.
+
+    No trainer is made for it. Returns None where the best report so far is of another cycle.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or of another identity.
+    """
+    metadata = read_metadata(path)
+    _require_identity(path, metadata, identity)
+    best = best_report(metadata["history"], metric)
+    if best is None or best["cycle"] != cycle:
+        return None
+    return _under(_BEST, load_state(path)[0])
+
+
+def _require_identity(path: Path, metadata: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    if metadata.get("identity") != identity:
+        raise CheckpointError(f"{path} is of another run; start anew in another folder")
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

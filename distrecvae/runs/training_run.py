@@ -12,10 +12,11 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from distrecvae import __version__
-from distrecvae.data.dataset import Split
+from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import data_facts
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
@@ -23,7 +24,7 @@ from distrecvae.files import write_json, write_text
 from distrecvae.layout import BEST_FOLDER, RUN_FILE, STATE_FILE
 from distrecvae.metrics import METRICS, TITLES
 from distrecvae.precisions import Precision
-from distrecvae.runs.ending import out_of_patience, room_for_a_cycle
+from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining
 from distrecvae.saved.model import save_model
 from distrecvae.saved.tensors import read_json
@@ -60,33 +61,6 @@ class RunSettings:
     metric: str = next(iter(METRICS))
     precision: Precision = "float32"
     refit: bool = False
-
-
-class Run(Protocol):
-    """A training in its folder, as the command line drives it."""
-
-    progress: Callable[[float], None]
-
-    @property
-    def passes(self) -> int:
-        """Data passes completed."""
-
-    @property
-    def best(self) -> dict[str, Any] | None:
-        """The report of the model that is kept; None before the first cycle."""
-
-    @property
-    def ended(self) -> str | None:
-        """Why the run is over, or None where it is not."""
-
-    def cycles(self) -> Iterator[dict[str, Any]]:
-        """Train and yield a report a cycle until the run is over."""
-
-    def save(self) -> None:
-        """Write the state file."""
-
-    def finish(self) -> dict[str, Evaluation]:
-        """Score the model that is kept, write it, and return its scores by group of users."""
 
 
 def write_settings(folder: Path, settings: RunSettings) -> None:
@@ -129,13 +103,17 @@ def require_same_data(folder: Path, settings: RunSettings, split: Split) -> None
         )
 
 
-class TrainingRun:
-    """A run in its folder: iterate over `cycles`, then `finish`.
+class Run:
+    """A training in its folder: iterate over `cycles`, then `finish`. `TrainingRun` and `RefitRun` are the two kinds.
 
     Args:
         folder: the run's folder; what lies there of this run is taken up.
         settings: what to do.
         split: the data.
+        train: the users to train on.
+        valid: the users that choose the model; None keeps the last one.
+        chosen: how the model was chosen, as `metrics.json` says it.
+        identity: JSON-able; what sets the run's state apart, beside its settings.
         device: where to train.
         checkpoint_every_s: seconds between checkpoints, at least.
 
@@ -145,6 +123,123 @@ class TrainingRun:
 
     Raises:
         ResultsError: the data is not what the run began with.
+        CheckpointError: the state in the folder is of another run, or damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: RunSettings,
+        split: Split,
+        *,
+        train: InteractionMatrix,
+        valid: HeldOutUsers | None,
+        chosen: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        device: str,
+        checkpoint_every_s: float,
+    ) -> None:
+        require_same_data(folder, settings, split)
+        self.progress: Callable[[float], None] = lambda _share: None
+        self._folder, self._settings, self._split, self._device = folder, settings, split, device
+        self._config = registry.config_from_dict(settings.model, settings.config)
+        self._chosen = dict(chosen)
+        self._metric = None if valid is None else f"valid/{settings.metric}"
+        self._scored = {"test": split.test} if valid is None else {"valid": valid, "test": split.test}
+        self._training = ResumableTraining(
+            folder / STATE_FILE,
+            registry.make_trainer(
+                settings.model,
+                self._config,
+                train,
+                seed=settings.seed,
+                device=device,
+                precision=settings.precision,
+                progress=lambda share: self.progress(share),
+            ),
+            valid,
+            identity={
+                "model": settings.model, "config": settings.config, "seed": settings.seed,
+                "fingerprint": settings.fingerprint, "precision": settings.precision, **identity,
+            },
+            metric=self._metric,
+            checkpoint_every_s=checkpoint_every_s,
+        )  # fmt: skip
+        self._training.restore()
+        write_history(folder, self._training.history)
+
+    @property
+    def passes(self) -> int:
+        """Data passes completed."""
+        return self._training.trainer.passes
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The report of the model that is kept; None before the first cycle."""
+        return self._training.best
+
+    @property
+    def ended(self) -> str | None:
+        """Why the run is over, or None where it is not."""
+        settings, metric, history = self._settings, self._metric, self._training.history
+        return why_over(
+            self._training.trainer,
+            settings.max_passes,
+            scores=[(report["passes"], report[metric]) for report in history] if metric else (),
+            patience=settings.patience,
+            title=TITLES[settings.metric],
+        )
+
+    def cycles(self) -> Iterator[dict[str, Any]]:
+        """Train and yield a report a cycle until the run is over; checkpoints are written as time passes.
+
+        Whoever iterates may stop at any report and call `save`.
+
+        Raises:
+            DivergedError: training stopped making sense.
+        """
+        for report in self._training.cycles(lambda: self.ended is not None):
+            write_history(self._folder, self._training.history)
+            yield report
+
+    def save(self) -> None:
+        """Write the state file."""
+        self._training.save()
+
+    def finish(self) -> dict[str, Evaluation]:
+        """Score the model that is kept, write ``best/``, and return its scores by group of users.
+
+        Raises:
+            ResultsError: no cycle was completed.
+        """
+        best, settings, state = self.best, self._settings, self._training.best_state
+        if best is None:
+            raise ResultsError(f"{self._folder} has no model yet; train at least one cycle")
+        model = registry.load_recommender(
+            settings.model, self._config, self._split.n_items, state, self._device
+        )
+        scores = {group: evaluate(model, users) for group, users in self._scored.items()}
+        save_model(
+            self._folder / BEST_FOLDER,
+            model=settings.model,
+            config=self._config,
+            state=state,
+            item_ids=self._split.item_ids,
+            metrics={
+                **self._chosen,
+                "cycle": best["cycle"],
+                "passes": best["passes"],
+                **{group: scored.summary() for group, scored in scores.items()},
+            },
+            data=data_facts(settings.data, self._split),
+        )
+        return scores
+
+
+class TrainingRun(Run):
+    """A run that keeps the model that validation users chose, and ends early where they see no better one.
+
+    Arguments and errors as for `Run`.
     """
 
     def __init__(
@@ -156,102 +251,17 @@ class TrainingRun:
         device: str = "cpu",
         checkpoint_every_s: float = 30.0,
     ) -> None:
-        require_same_data(folder, settings, split)
-        self.progress: Callable[[float], None] = lambda _share: None
-        self._folder, self._settings, self._split, self._device = folder, settings, split, device
-        self._config = registry.config_from_dict(settings.model, settings.config)
-        identity = {"model": settings.model, "config": settings.config, "seed": settings.seed}
-        self._training = ResumableTraining(
-            folder / STATE_FILE,
-            registry.make_trainer(
-                settings.model,
-                self._config,
-                split.train,
-                seed=settings.seed,
-                device=device,
-                precision=settings.precision,
-                progress=lambda share: self.progress(share),
-            ),
-            split.valid,
-            identity={**identity, "fingerprint": settings.fingerprint, "precision": settings.precision},
-            metric=f"valid/{settings.metric}",
+        super().__init__(
+            folder,
+            settings,
+            split,
+            train=split.train,
+            valid=split.valid,
+            chosen={"selected_by": f"valid/{settings.metric}"},
+            identity={},
+            device=device,
             checkpoint_every_s=checkpoint_every_s,
         )
-        self._training.restore()
-        self._write_history()
-
-    @property
-    def passes(self) -> int:
-        """Data passes completed."""
-        return self._training.trainer.passes
-
-    @property
-    def best(self) -> dict[str, Any] | None:
-        """The report with the best validation score, the first of equals; None before the first cycle."""
-        return self._training.best
-
-    @property
-    def ended(self) -> str | None:
-        """Why the run is over, or None where it is not."""
-        trainer, settings = self._training.trainer, self._settings
-        key = f"valid/{settings.metric}"
-        if trainer.solved:
-            return "solved, there is nothing to train further"
-        scores = [(report["passes"], report[key]) for report in self._training.history]
-        if out_of_patience(scores, settings.patience):
-            return f"no better {TITLES[settings.metric]} for {settings.patience} passes"
-        if not room_for_a_cycle(trainer.passes, trainer.passes_per_cycle, settings.max_passes):
-            return f"{trainer.passes} of {settings.max_passes} passes are done"
-        return None
-
-    def cycles(self) -> Iterator[dict[str, Any]]:
-        """Train and yield a report a cycle until the run is over; checkpoints are written as time passes.
-
-        Whoever iterates may stop at any report and call `save`.
-
-        Raises:
-            DivergedError: training stopped making sense.
-        """
-        for report in self._training.cycles(lambda: self.ended is not None):
-            self._write_history()
-            yield report
-
-    def save(self) -> None:
-        """Write the state file."""
-        self._training.save()
-
-    def finish(self) -> dict[str, Evaluation]:
-        """Score the best model on validation and test users, write ``best/``, and return the scores by group.
-
-        Raises:
-            ResultsError: no cycle was completed.
-        """
-        best, settings = self.best, self._settings
-        if best is None:
-            raise ResultsError(f"{self._folder} has no model yet; train at least one cycle")
-        model = registry.load_recommender(
-            settings.model, self._config, self._split.n_items, self._training.best_state, self._device
-        )
-        scores = {"valid": evaluate(model, self._split.valid), "test": evaluate(model, self._split.test)}
-        metrics = {
-            "selected_by": f"valid/{settings.metric}",
-            "cycle": best["cycle"],
-            "passes": best["passes"],
-            **{group: scored.summary() for group, scored in scores.items()},
-        }
-        save_model(
-            self._folder / BEST_FOLDER,
-            model=settings.model,
-            config=self._config,
-            state=self._training.best_state,
-            item_ids=self._split.item_ids,
-            metrics=metrics,
-            data=data_facts(settings.data, self._split),
-        )
-        return scores
-
-    def _write_history(self) -> None:
-        write_history(self._folder, self._training.history)
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:

@@ -7,6 +7,7 @@ lies goes on from it; started again from nothing it repeats itself (all randomne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from distrecvae.errors import CheckpointError
 from distrecvae.files import remove_leftovers
 from distrecvae.layout import STATE_FILE
 from distrecvae.precisions import Precision
-from distrecvae.runs.ending import room_for_a_cycle
-from distrecvae.runs.resumable import ResumableTraining
+from distrecvae.runs.ending import why_over
+from distrecvae.runs.resumable import ResumableTraining, read_best
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
 
@@ -104,9 +105,14 @@ def best_model(
 ) -> dict[str, torch.Tensor]:
     """Return the parameters that the trial had after `cycle` cycles, when it was at its best.
 
-    They are read from the trial's state; where that does not reach so far, or is gone, the trial is repeated up to
-    that cycle: it is a function of its task.
+    They are read from the trial's state, and no trainer is made: the driver's device may be too small for one. Only
+    where that state does not reach so far, or is gone, the trial is repeated up to that cycle: it is a function of its
+    task.
     """
+    with suppress(CheckpointError):
+        kept = read_best(task.state_file, identity=_identity(task), metric=task.metric, cycle=cycle)
+        if kept is not None:
+            return kept
     training = _restored(task, train, valid)
     if training.best is None or training.best["cycle"] != cycle:
         if training.trainer.cycle > cycle:
@@ -117,8 +123,7 @@ def best_model(
 
 
 def _over(training: ResumableTraining, task: TrialTask) -> bool:
-    trainer = training.trainer
-    return trainer.solved or not room_for_a_cycle(trainer.passes, trainer.passes_per_cycle, task.max_passes)
+    return why_over(training.trainer, task.max_passes) is not None
 
 
 def _fresh(
@@ -142,17 +147,16 @@ def _fresh(
             progress=progress,
         ),
         valid,
-        identity={
-            "model": task.model,
-            "config": task.config,
-            "seed": task.seed,
-            "precision": task.precision,
-        },
+        identity=_identity(task),
         metric=task.metric,
         checkpoint_every_s=task.checkpoint_every_s,
         must_save=False,
         about={"ledger": task.ledger},
     )
+
+
+def _identity(task: TrialTask) -> dict[str, Any]:
+    return {"model": task.model, "config": task.config, "seed": task.seed, "precision": task.precision}
 
 
 def _restored(

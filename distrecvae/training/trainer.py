@@ -75,7 +75,7 @@ class Report:
         cycle: cycles completed.
         passes: data passes completed.
         losses: mean training losses of the cycle, by name.
-        valid: scores on the validation users.
+        valid: scores on the validation users; None where there are none to choose by.
         train_s: seconds of training in this cycle.
         evaluate_s: seconds of evaluation after it.
     """
@@ -83,20 +83,23 @@ class Report:
     cycle: int
     passes: int
     losses: Mapping[str, float]
-    valid: Evaluation
+    valid: Evaluation | None
     train_s: float
     evaluate_s: float
 
     def metrics(self) -> dict[str, Any]:
         """Return the flat form that trials report: `valid/ndcg_100`, `train/loss`, `passes`, ..."""
         flat: dict[str, Any] = {"cycle": self.cycle, "passes": self.passes}
-        flat |= {f"valid/{name}": value for name, value in self.valid.means().items()}
-        flat |= {f"train/{name}": value for name, value in self.losses.items()}
-        return flat | {"train_s": self.train_s, "evaluate_s": self.evaluate_s}
+        if self.valid is not None:
+            flat |= {f"valid/{name}": value for name, value in self.valid.means().items()}
+        flat |= {f"train/{name}": value for name, value in self.losses.items()} | {"train_s": self.train_s}
+        return flat if self.valid is None else flat | {"evaluate_s": self.evaluate_s}
 
 
-def fit(trainer: Trainer, valid: HeldOutUsers) -> Iterator[Report]:
+def fit(trainer: Trainer, valid: HeldOutUsers | None) -> Iterator[Report]:
     """Yield a report after each further cycle of `trainer`, for ever; whoever iterates decides when to stop.
+
+    Without `valid` nothing is scored.
 
     Raises:
         DivergedError: a loss or a validation score is not finite.
@@ -105,7 +108,7 @@ def fit(trainer: Trainer, valid: HeldOutUsers) -> Iterator[Report]:
         started = time.perf_counter()
         losses = trainer.step()
         trained = time.perf_counter()
-        scores = evaluate(trainer.model, valid)
+        scores = None if valid is None else evaluate(trainer.model, valid)
         evaluated = time.perf_counter()
         report = Report(trainer.cycle, trainer.passes, losses, scores, trained - started, evaluated - trained)
         for name, value in report.metrics().items():

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.progress import Progress
@@ -19,7 +19,7 @@ from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import Evaluation
 from distrecvae.models import slim
-from distrecvae.runs.training_run import RunSettings, write_history
+from distrecvae.runs.training_run import Run, RunSettings, write_history
 from distrecvae.search.planning.resources import Slots
 from distrecvae.signals import handled
 
@@ -44,6 +44,10 @@ def settings(model: str = "recvae", **changes: Any) -> RunSettings:
 def report(passes: int, score: float | None, **losses: float) -> dict[str, Any]:
     scores = {} if score is None else {"valid/ndcg_100": score}
     return {"passes": passes, "cycle": passes // 4, "train_s": 1.25, **scores, **losses}
+
+
+def train(told: Told, settings: RunSettings) -> bool:
+    return train_to_end(cast(Run, told), settings)
 
 
 class Told:
@@ -93,7 +97,7 @@ def plain(shown: str) -> str:
 
 def test_a_log_has_a_line_a_report_with_the_best_so_far(capsys: pytest.CaptureFixture[str]) -> None:
     run = Told(report(4, 0.25), report(8, 0.5, **{"train/loss": 123.456}), report(12, 0.125))
-    assert train_to_end(run, settings()) is False
+    assert train(run, settings()) is False
     assert capsys.readouterr().out.splitlines() == [
         "passes    4  NDCG@100 0.2500  best 0.2500  1.2 s",
         "passes    8  NDCG@100 0.5000  best 0.5000  loss 123.46  1.2 s",
@@ -103,13 +107,13 @@ def test_a_log_has_a_line_a_report_with_the_best_so_far(capsys: pytest.CaptureFi
 
 def test_a_line_shows_the_score_that_chooses(capsys: pytest.CaptureFixture[str]) -> None:
     reports = [{**report(4, 0.25), "valid/recall_20": 0.75}, {**report(8, 0.5), "valid/recall_20": 0.625}]
-    train_to_end(Told(*reports, metric="recall_20"), settings(metric="recall_20"))
+    train(Told(*reports, metric="recall_20"), settings(metric="recall_20"))
     assert "Recall@20 0.6250  best 0.7500" in capsys.readouterr().out.splitlines()[1]
 
 
 def test_a_refits_line_has_a_loss_only(capsys: pytest.CaptureFixture[str]) -> None:
     # It has no validation users, so no scores.
-    train_to_end(Told(report(4, None, **{"train/loss": 2.0}), report(8, None)), settings())
+    train(Told(report(4, None, **{"train/loss": 2.0}), report(8, None)), settings())
     assert capsys.readouterr().out.splitlines() == ["passes    4  loss 2.00  1.2 s", "passes    8    1.2 s"]
 
 
@@ -125,7 +129,7 @@ def test_a_log_hears_of_a_long_step_now_and_then(
             clock[0] = 100.0 + 4 * tenth
             run.progress(tenth / 10)
 
-    train_to_end(Told(report(1, 0.5), during=solve), settings("slim"))
+    train(Told(report(1, 0.5), during=solve), settings("slim"))
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("solved")] == ["solved 30%", "solved 60%"]
 
@@ -149,7 +153,7 @@ def test_a_long_step_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
 def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     at_a_terminal(monkeypatch)
     run = Told(report(4, 0.25), report(8, 0.5))
-    assert train_to_end(run, settings(max_passes=20)) is False
+    assert train(run, settings(max_passes=20)) is False
     shown = plain(capsys.readouterr().out)
     assert "8/20 passes" in shown
     assert "NDCG@100 0.5000  best 0.5000" in shown
@@ -163,7 +167,7 @@ def test_the_bar_of_a_model_that_one_pass_solves_fills_with_its_share(
     filled: list[float] = []
     monkeypatch.setattr(Progress, "update", lambda *_, completed, **__: filled.append(completed))
     run = Told(report(1, 0.5), during=lambda run, _: run.progress(0.5))
-    train_to_end(run, settings("ease", max_passes=200))
+    train(run, settings("ease", max_passes=200))
     assert filled == [0.5, 1]
     shown = plain(capsys.readouterr().out)
     assert "0/1 passes" in shown
@@ -176,7 +180,7 @@ def test_the_bar_of_a_run_that_goes_on_begins_where_it_stood(
     at_a_terminal(monkeypatch)
     run = Told()
     run.passes = 12
-    train_to_end(run, settings(max_passes=20))
+    train(run, settings(max_passes=20))
     assert "12/20 passes" in plain(capsys.readouterr().out)
 
 
@@ -189,7 +193,7 @@ def test_a_first_signal_ends_training_after_the_cycle_that_it_met(
             signal.raise_signal(number)
 
     run = Told(*(report(4 * cycle, 0.25) for cycle in range(1, 5)), during=interrupt)
-    assert train_to_end(run, settings()) is True
+    assert train(run, settings()) is True
     assert run.given == 2
     out, err = capsys.readouterr()
     assert out.count("\n") == 2, "the cycle that it met is shown"
@@ -199,7 +203,7 @@ def test_a_first_signal_ends_training_after_the_cycle_that_it_met(
 def test_a_signal_in_the_last_cycle_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     # There is nothing left to go on with: the model is scored, as without the signal.
     run = Told(report(4, 0.25), during=lambda *_: signal.raise_signal(signal.SIGINT))
-    assert train_to_end(run, settings()) is False
+    assert train(run, settings()) is False
     assert run.ended == "over"
 
 
@@ -210,7 +214,7 @@ def test_a_second_signal_stops_at_once(capsys: pytest.CaptureFixture[str]) -> No
 
     run = Told(report(4, 0.25), report(8, 0.25), during=interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train_to_end(run, settings())
+        train(run, settings())
     assert run.given == 0
     assert capsys.readouterr().err.count("stopping") == 1
 
@@ -221,9 +225,9 @@ def test_signals_do_afterwards_what_they_did_before(capsys: pytest.CaptureFixtur
     def fail(run: Told, place: int) -> None:
         raise ValueError("diverged")
 
-    train_to_end(Told(report(4, 0.25)), settings())
+    train(Told(report(4, 0.25)), settings())
     with pytest.raises(ValueError, match="diverged"):
-        train_to_end(Told(report(4, 0.25), during=fail), settings())
+        train(Told(report(4, 0.25), during=fail), settings())
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 

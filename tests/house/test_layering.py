@@ -18,7 +18,7 @@ FLOORS = (
     ("data",),
     ("kernels",),
     ("models",),
-    ("evaluation",),
+    ("evaluation", "paired"),
     ("recommendation", "training/trainer", "training/device"),
     ("training/entry",),
     ("training/schemes",),

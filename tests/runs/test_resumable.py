@@ -9,7 +9,7 @@ import torch
 
 from distrecvae.errors import CheckpointError
 from distrecvae.models.recvae import RecVAEConfig
-from distrecvae.runs.resumable import ResumableTraining
+from distrecvae.runs.resumable import ResumableTraining, best_report
 from distrecvae.training import registry
 from tests.training.checkerboard import checkerboard
 
@@ -87,3 +87,11 @@ def test_another_runs_state_is_refused_untouched(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is of another run"):
         other.restore()
     assert other.trainer.cycle == 0
+
+
+def test_the_best_report_is_the_first_of_equals_and_without_a_metric_the_last() -> None:
+    history = [{"cycle": 1, "score": 0.1}, {"cycle": 2, "score": 0.3}, {"cycle": 3, "score": 0.3}]
+    assert best_report(history, "score") == history[1]
+    assert best_report(history, None) == history[2]
+    assert best_report([], "score") is None
+    assert best_report([], None) is None

@@ -12,6 +12,7 @@ import torch
 from distrecvae.data.dataset import Split
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.runs.trial import TrialTask, best_model, run_trial
+from distrecvae.training import registry
 
 METRIC = "valid/ndcg_100"
 
@@ -86,6 +87,51 @@ def test_the_best_model_is_had_from_the_state_or_made_again(split: Split, tmp_pa
     again = best_model(done, best, split.train, split.valid)
     assert kept.keys() == again.keys()
     assert all(torch.equal(kept[name], again[name]) for name in kept)
+
+
+def test_the_best_model_is_read_without_a_trainer_where_the_state_has_it(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = task(tmp_path)
+    reports = list(run_trial(done, split.train, split.valid))
+    best = max(reports, key=lambda report: report[METRIC])["cycle"]
+    trainer = registry.make_trainer(
+        "recvae", registry.config_from_dict("recvae", done.config), split.train, seed=done.seed
+    )
+    while trainer.cycle < best:
+        trainer.step()
+    expected, makings = trainer.model_state(), []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        makings.append(arguments)
+        return make_trainer(*arguments, **named)
+
+    make_trainer = registry.make_trainer
+    monkeypatch.setattr(registry, "make_trainer", counted)
+    kept = best_model(done, best, split.train, split.valid)
+    assert makings == []
+    assert kept.keys() == expected.keys()
+    assert all(torch.equal(kept[name], expected[name]) for name in kept)
+    # Another trial's state, a damaged one, and one whose best is of another cycle are not believed.
+    cut = done.state_file.read_bytes()
+    best_model(task(tmp_path, seed=8), 1, split.train, split.valid)
+    assert len(makings) == 2, "one that cannot be restored, one that begins anew"
+    done.state_file.write_bytes(cut[:-1] + bytes([cut[-1] ^ 1]))
+    again = best_model(done, best, split.train, split.valid)
+    assert all(torch.equal(again[name], expected[name]) for name in kept)
+    assert len(makings) == 4
+
+
+def test_a_state_whose_best_is_of_another_cycle_is_not_taken(split: Split, tmp_path: Path) -> None:
+    done = task(tmp_path)
+    reports = list(run_trial(done, split.train, split.valid))
+    best = max(reports, key=lambda report: report[METRIC])["cycle"]
+    assert best > 1, "or the test says nothing"
+    first = best_model(done, 1, split.train, split.valid)
+    short = task(tmp_path / "short", max_passes=1)
+    list(run_trial(short, split.train, split.valid))
+    expected = best_model(short, 1, split.train, split.valid)
+    assert all(torch.equal(first[name], expected[name]) for name in first)
 
 
 def test_a_long_step_tells_how_far_it_is(split: Split, tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_a_report_has_what_the_cycle_gave_and_the_scores_after_it() -> None:
     assert (first.cycle, first.passes, first.losses) == (1, 3, {"loss": 2.0, "kl": 0.5})
     assert (second.cycle, second.passes, second.losses) == (2, 6, {"loss": 1.0})
     # The model of the report is the one after its cycle: the first one ranks backwards.
+    assert first.valid is not None
+    assert second.valid is not None
     assert second.valid.means() == evaluate(trainer.model, USERS).means()
     assert first.valid.means() != second.valid.means()
     assert first.train_s >= 0

@@ -6,28 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from distrecvae.metrics import Float64Array
+from distrecvae.paired import Gain, paired_gain
 
 LEVEL = 0.05
 """Chance of calling any difference of a table real where none is."""
 
 
 @dataclass(frozen=True)
-class Difference:
-    """What a model's users gain over another's, user by user.
+class Difference(Gain):
+    """What a model's users gain over another's, one comparison of several.
 
     Attributes:
-        mean: mean of the differences.
-        standard_error: of that mean.
-        p_value: two-sided, of a paired t-test.
-        adjusted: the same after Holm's correction for all comparisons made with it; at most 1.
+        adjusted: the p-value after Holm's correction for all comparisons made with it; at most 1.
     """
 
-    mean: float
-    standard_error: float
-    p_value: float
     adjusted: float
 
     @property
@@ -47,11 +41,11 @@ def differences(best: Float64Array, others: Mapping[str, Float64Array]) -> dict[
         best: a metric of each user, float64, (n_users,).
         others: the same users' values under other models.
     """
-    found = {name: _paired(best - values) for name, values in others.items()}
-    adjusted = holm([p_value for _, _, p_value in found.values()])
+    found = {name: paired_gain(best, values) for name, values in others.items()}
+    adjusted = holm([gain.p_value for gain in found.values()])
     return {
-        name: Difference(mean, error, p_value, corrected)
-        for (name, (mean, error, p_value)), corrected in zip(found.items(), adjusted, strict=True)
+        name: Difference(gain.mean, gain.standard_error, gain.p_value, corrected)
+        for (name, gain), corrected in zip(found.items(), adjusted, strict=True)
     }
 
 
@@ -63,13 +57,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, (len(p_values) - rank) * p_values[position])
         adjusted[int(position)] = min(1.0, running)
     return adjusted
-
-
-def _paired(difference: Float64Array) -> tuple[float, float, float]:
-    """Return mean, standard error and p-value; equal values for every user are no difference."""
-    if difference.size < 2:
-        return float(difference.sum()), 0.0, 1.0
-    mean, error = float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(difference.size))
-    if error == 0.0:
-        return mean, 0.0, 1.0 if mean == 0.0 else 0.0
-    return mean, error, float(2 * stats.t.sf(abs(mean) / error, difference.size - 1))

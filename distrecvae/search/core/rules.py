@@ -10,7 +10,6 @@ Li et al., Hyperband (JMLR 2018); the median rule is Golovin et al., Google Vizi
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ class StoppingRule(Protocol):
 class Asha:
     """Asynchronous successive halving: at each rung the best 1 / `reduction_factor` of the trials go on.
 
-    Rungs are min_passes * reduction_factor^k, rounded up, not beyond `max_passes`. A trial's value at a rung
+    Rungs are min_passes * reduction_factor^k, not beyond `max_passes`. A trial's value at a rung
     is its running best at its first report with at least that many passes. It is judged at that report only;
     if a cycle crossed several rungs, at the highest. It goes on if its rank among the values at the rung is
     at most max(1, floor(n / reduction_factor)), n being the number of values, its own included, and equal
@@ -61,14 +60,13 @@ class Asha:
     Floor is the rule of ASHA's Algorithm 2, applied once, on arrival, because a stopped trial is not revived.
     Of 24 equally good trials 34 % pass at factor 3; rounding up would pass 40 %, and for the same cost find
     no better model (docs/spaces.md). Ray compares with an interpolated percentile of the earlier values,
-    close to rounding up.
-
-    A value that is not a number ranks below every number.
+    close to rounding up. Optuna's SuccessiveHalvingPruner decides the same where both can be asked: a test
+    holds it.
     """
 
     min_passes: int
     max_passes: int
-    reduction_factor: float = 3
+    reduction_factor: int = 3
 
     def __post_init__(self) -> None:
         _check(self.min_passes, self.max_passes, self.reduction_factor)
@@ -96,7 +94,7 @@ class Hyperband:
 
     min_passes: int
     max_passes: int
-    reduction_factor: float = 3
+    reduction_factor: int = 3
 
     def __post_init__(self) -> None:
         _check(self.min_passes, self.max_passes, self.reduction_factor)
@@ -123,7 +121,7 @@ class MedianRule:
 
     The others are the trials that got at least that far; what counts is their running best at their last
     report not beyond the trial's passes. Nothing ends before `min_passes`, at `max_passes`, or while there
-    are fewer than `min_trials` others. A value that is not a number ranks below every number.
+    are fewer than `min_trials` others.
     """
 
     min_passes: int
@@ -149,7 +147,7 @@ class MedianRule:
             for curve in curves.values()
             if curve.number != number and curve.points and curve.points[0][0] <= passes <= curve.points[-1][0]
         ]
-        return len(others) >= self.min_trials and _rankable(value) < median(map(_rankable, others))
+        return len(others) >= self.min_trials and value < median(others)
 
 
 @dataclass(frozen=True)
@@ -165,11 +163,11 @@ class Never:
         return False
 
 
-def make_rule(name: str, min_passes: int, max_passes: int, reduction_factor: float = 3) -> StoppingRule:
+def make_rule(name: str, min_passes: int, max_passes: int, reduction_factor: int = 3) -> StoppingRule:
     """Return the rule called `name`, one of `RULES`.
 
     Raises:
-        ConfigError: an unknown name, passes that are not 1 <= min <= max, or a factor not above 1.
+        ConfigError: an unknown name, passes that are not 1 <= min <= max, or a factor below 2.
     """
     _check(min_passes, max_passes, reduction_factor)
     if name == "asha":
@@ -184,24 +182,21 @@ def make_rule(name: str, min_passes: int, max_passes: int, reduction_factor: flo
 
 
 @lru_cache(maxsize=64)
-def rung_passes(min_passes: int, max_passes: int, reduction_factor: float) -> tuple[int, ...]:
-    """Return min_passes * reduction_factor^k, rounded up, for every k that stays within `max_passes`.
+def rung_passes(min_passes: int, max_passes: int, reduction_factor: int) -> tuple[int, ...]:
+    """Return min_passes * reduction_factor^k for every k that stays within `max_passes`.
 
-    The arithmetic is exact, and no logarithm is taken: its rounding is why Ray's scheduler lacks rung 243 of
-    1..243 at factor 3.
+    No logarithm is taken: its rounding is why Ray's scheduler lacks rung 243 of 1..243 at factor 3.
     """
-    factor = _exact(reduction_factor)
-    rungs: list[int] = []
-    rung = Fraction(min_passes)
-    while math.ceil(rung) <= max_passes:
-        if not rungs or math.ceil(rung) > rungs[-1]:
-            rungs.append(math.ceil(rung))
-        rung *= factor
+    rungs = []
+    rung = min_passes
+    while rung <= max_passes:
+        rungs.append(rung)
+        rung *= reduction_factor
     return tuple(rungs)
 
 
 def _halve(
-    curve: Curve, rivals: Iterable[Curve], rungs: tuple[int, ...], max_passes: int, factor: float
+    curve: Curve, rivals: Iterable[Curve], rungs: tuple[int, ...], max_passes: int, factor: int
 ) -> bool:
     if not curve.points or curve.points[-1][0] >= max_passes:
         return False
@@ -211,24 +206,19 @@ def _halve(
         return False
     rung = rungs[reached - 1]
     values = [value for rival in rivals if (value := _value_at(rival, rung)) is not None]
-    own = _rankable(curve.points[-1][1])
+    own = curve.points[-1][1]
     rank = 1 + sum(value > own for value in values)
-    return rank > max(1, math.floor(len(values) / _exact(factor)))
+    return rank > max(1, len(values) // factor)
 
 
 def _value_at(curve: Curve, rung: int) -> float | None:
     first = bisect_left(curve.points, rung, key=itemgetter(0))
-    return _rankable(curve.points[first][1]) if first < len(curve.points) else None
-
-
-def _rankable(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
+    return curve.points[first][1] if first < len(curve.points) else None
 
 
 @lru_cache(maxsize=4096)
-def _bracket(number: int, n_rungs: int, factor: float) -> int:
-    exact = _exact(factor)
-    sizes = [math.ceil(Fraction(n_rungs, s + 1) * exact**s) for s in reversed(range(n_rungs))]
+def _bracket(number: int, n_rungs: int, factor: int) -> int:
+    sizes = [-(-n_rungs * factor**s // (s + 1)) for s in reversed(range(n_rungs))]  # rounded up
     # Van der Corput in base 2: the bits of the number, mirrored at the binary point.
     bits = max(number.bit_length(), 1)
     position = Fraction(int(f"{number:0{bits}b}"[::-1], 2), 2**bits) * sum(sizes)
@@ -239,19 +229,16 @@ def _bracket(number: int, n_rungs: int, factor: float) -> int:
     return bracket
 
 
-def _exact(factor: float) -> Fraction:
-    return Fraction(str(factor))  # 2.2 is meant as 22/10, not as the float nearest to it
-
-
-def _check(min_passes: int, max_passes: int, reduction_factor: float) -> None:
-    passes: tuple[tuple[str, object], ...] = (("min_passes", min_passes), ("max_passes", max_passes))
-    for name, value in passes:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"{name}={value!r} must be a whole number, at least 1")
+def _check(min_passes: int, max_passes: int, reduction_factor: int) -> None:
+    settings: tuple[tuple[str, object, int], ...] = (
+        ("min_passes", min_passes, 1),
+        ("max_passes", max_passes, 1),
+        ("reduction_factor", reduction_factor, 2),
+    )
+    for name, value, least in settings:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"{name}={value!r} must be a whole number, at least {least}")
     if min_passes > max_passes:
         raise ConfigError(
             f"min_passes={min_passes} is above max_passes={max_passes}; the first rung must be within it"
         )
-    factor: object = reduction_factor
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1 < factor < math.inf:
-        raise ConfigError(f"reduction_factor={factor!r} must be a number above 1; the usual ones are 3 and 4")

@@ -26,14 +26,12 @@ from distrecvae.search.core.config import SAMPLERS
 from distrecvae.search.core.sobol import SobolSampler
 
 STARTUP_TRIALS = 10
-"""Trials before `tpe` and `gp` propose by what they know."""
+"""Ended trials before `tpe` and `gp` propose by what they know."""
 
 _PACKAGES = {"cmaes": ("cmaes",), "gp": ("scipy", "torch"), "qmc": ("scipy",)}
 
 
-def make_sampler(
-    name: str, *, seed: int, trial_number: int, n_startup_trials: int = STARTUP_TRIALS, concurrent: int = 1
-) -> BaseSampler:
+def make_sampler(name: str, *, seed: int, trial_number: int, concurrent: int = 1) -> BaseSampler:
     """Return the sampler for the suggestion of trial `trial_number`.
 
     - `tpe`: multivariate tree-structured Parzen estimator; running trials count as bad ones if `concurrent` >
@@ -49,7 +47,6 @@ def make_sampler(
         name: one of `SAMPLERS`.
         seed: the search's seed.
         trial_number: the number that the study gives to the trial.
-        n_startup_trials: ended trials before `tpe` and `gp` stop drawing at random.
         concurrent: trials at once.
 
     Raises:
@@ -77,12 +74,12 @@ def make_sampler(
                 seed=trial_seed,
                 multivariate=True,
                 constant_liar=concurrent > 1,
-                n_startup_trials=n_startup_trials,
+                n_startup_trials=STARTUP_TRIALS,
             )
         if name == "cmaes":
             # Most trials of a search with early stopping end as pruned: without them, no generation fills.
             return CmaEsSampler(seed=trial_seed, consider_pruned_trials=True, warn_independent_sampling=False)
-    return StoppedAwareGP(trial_seed, n_startup_trials)
+    return StoppedAwareGP(trial_seed)
 
 
 def starting_values(name: str, start: Mapping[str, Any], *, seed: int, trial_number: int) -> dict[str, Any]:
@@ -118,8 +115,8 @@ class StoppedAwareGP(BaseSampler):
     their like.
     """
 
-    def __init__(self, seed: int, n_startup_trials: int) -> None:
-        self._gp = GPSampler(seed=seed, n_startup_trials=n_startup_trials, warn_independent_sampling=False)
+    def __init__(self, seed: int) -> None:
+        self._gp = GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False)
         self._space = IntersectionSearchSpace(include_pruned=True)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

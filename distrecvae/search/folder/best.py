@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import data_facts
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.metrics import METRICS
+from distrecvae.paired import paired_gain
 from distrecvae.runs.trial import best_model
 from distrecvae.saved.model import save_model
 from distrecvae.search.core.conductor import Conductor
@@ -47,12 +46,8 @@ def score_trial(
 
 def gain(best: Evaluation, other: Evaluation) -> dict[str, dict[str, float]]:
     """Return the mean paired difference and its standard error by metric, over the same users."""
-    gains = {}
-    for name in METRICS:
-        difference = best.per_user[name] - other.per_user[name]
-        error = float(np.std(difference, ddof=1) / np.sqrt(difference.size)) if difference.size > 1 else 0.0
-        gains[name] = {"mean": float(difference.mean()), "standard_error": error}
-    return gains
+    found = {name: paired_gain(best.per_user[name], other.per_user[name]) for name in METRICS}
+    return {name: {"mean": gain.mean, "standard_error": gain.standard_error} for name, gain in found.items()}
 
 
 def publish_best(

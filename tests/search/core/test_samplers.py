@@ -59,9 +59,7 @@ def step(study: optuna.Study, name: str, *, concurrent: int = 1) -> dict[str, An
     number = len(study.trials)
     if number == 0:
         study.enqueue_trial({"x": 0.5, "rate": 1e-3, "size": 64, "branch": "gamma"})
-    study.sampler = make_sampler(
-        name, seed=SEED, trial_number=number, n_startup_trials=5, concurrent=concurrent
-    )
+    study.sampler = make_sampler(name, seed=SEED, trial_number=number, concurrent=concurrent)
     trial = study.ask()
     assert trial.number == number
     point = suggest(trial)
@@ -85,10 +83,10 @@ class TestEverySampler:
         Optuna itself keeps in the journal.
         """
         uninterrupted = open_study(tmp_path / "whole")
-        points = [step(uninterrupted, name) for _ in range(14)]
+        points = [step(uninterrupted, name) for _ in range(18)]
 
         first_half = open_study(tmp_path / "halves")
-        assert [step(first_half, name) for _ in range(10)] == points[:10]
+        assert [step(first_half, name) for _ in range(14)] == points[:14]
         code = (
             "import sys, json, pathlib, warnings; warnings.simplefilter('error')\n"
             "from tests.search.core.test_samplers import open_study, step\n"
@@ -102,18 +100,17 @@ class TestEverySampler:
             text=True,
             check=True,
         )
-        assert json.loads(run.stdout) == points[10:]
+        assert json.loads(run.stdout) == points[14:]
 
     def test_trials_differ_and_seeds_differ(self, name: str) -> None:
         study = optuna.create_study(direction="maximize")
         points = [step(study, name) for _ in range(12)]
         assert len({tuple(point.values()) for point in points}) == 12
-        another = make_sampler(name, seed=SEED + 1, trial_number=12, n_startup_trials=99)
-        same = make_sampler(name, seed=SEED, trial_number=12, n_startup_trials=99)
-        study.sampler = another
-        first = study.ask().suggest_float("x", 0, 1)
-        study.sampler = same
-        assert study.ask().suggest_float("x", 0, 1) != first
+        first, other = (
+            optuna.create_study(sampler=make_sampler(name, seed=seed, trial_number=0)).ask()
+            for seed in (SEED, SEED + 1)
+        )
+        assert first.suggest_float("x", 0, 1) != other.suggest_float("x", 0, 1)
 
     def test_says_nothing(self, name: str, capfd: pytest.CaptureFixture[str]) -> None:
         """No warning (they are errors here) and no line of Optuna's log, which a user would take for a
@@ -122,7 +119,7 @@ class TestEverySampler:
         study = optuna.create_study(direction="maximize")
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            for _ in range(9):
+            for _ in range(STARTUP_TRIALS + 4):
                 step(study, name, concurrent=2)
         said = [line for line in capfd.readouterr().err.splitlines() if "greenlet" not in line]
         assert said == []
@@ -130,13 +127,11 @@ class TestEverySampler:
     def test_proposes_for_many_workers_at_once(self, name: str) -> None:
         """Trials asked for before any of them ends are different ones."""
         study = optuna.create_study(direction="maximize")
-        for _ in range(8):
+        for _ in range(STARTUP_TRIALS + 2):
             step(study, name)
         asked = []
         for _ in range(4):
-            study.sampler = make_sampler(
-                name, seed=SEED, trial_number=len(study.trials), n_startup_trials=5, concurrent=8
-            )
+            study.sampler = make_sampler(name, seed=SEED, trial_number=len(study.trials), concurrent=8)
             asked.append(tuple(suggest(study.ask()).values()))
         assert len(set(asked)) == 4
 
@@ -155,19 +150,20 @@ def test_learns_from_finished_and_stopped_trials(name: str) -> None:
 def test_the_gaussian_process_sees_stopped_trials() -> None:
     """Optuna's own does not: as long as all trials were stopped, it draws at random."""
     study = optuna.create_study(direction="maximize")
-    for number in range(6):
+    for number in range(STARTUP_TRIALS + 1):
         study.sampler = make_sampler("random", seed=SEED, trial_number=number)
         trial = study.ask()
         trial.report(objective(suggest(trial)), 20)
         study.tell(trial, state=TrialState.PRUNED)
     frozen = study.get_trials()[-1]
-    for sampler, learns in ((optuna.samplers.GPSampler(n_startup_trials=5), False), (gp(), True)):
+    blind = optuna.samplers.GPSampler(n_startup_trials=STARTUP_TRIALS)
+    for sampler, learns in ((blind, False), (gp(), True)):
         space = sampler.infer_relative_search_space(study, frozen)
         assert bool(sampler.sample_relative(study, frozen, space)) is learns
 
 
 def gp() -> optuna.samplers.BaseSampler:
-    return make_sampler("gp", seed=SEED, trial_number=6, n_startup_trials=5)
+    return make_sampler("gp", seed=SEED, trial_number=STARTUP_TRIALS + 1)
 
 
 def test_an_unknown_sampler_is_refused() -> None:
