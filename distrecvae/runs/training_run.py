@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from distrecvae import __version__
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import data_facts
-from distrecvae.errors import CheckpointError, ResultsError
+from distrecvae.errors import ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.files import write_json, write_text
 from distrecvae.layout import BEST_FOLDER, RUN_FILE, STATE_FILE
@@ -27,8 +27,9 @@ from distrecvae.precisions import Precision
 from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining
 from distrecvae.saved.model import save_model
-from distrecvae.saved.tensors import read_json
 from distrecvae.training import registry
+from distrecvae.typed import MisfitError, read_typed
+from distrecvae.words import first_line
 
 FORMAT = 1
 HISTORY_FILE = "history.csv"
@@ -63,6 +64,14 @@ class RunSettings:
     refit: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class _RunFile(RunSettings):
+    """What lies in `run.json`."""
+
+    format: int
+    distrecvae: str
+
+
 def write_settings(folder: Path, settings: RunSettings) -> None:
     """Write the settings into the run's folder."""
     write_json(folder / RUN_FILE, {"format": FORMAT, "distrecvae": __version__, **asdict(settings)})
@@ -72,22 +81,20 @@ def read_settings(folder: Path) -> RunSettings:
     """Return the settings of the run in `folder`.
 
     Raises:
-        ResultsError: there is no run, or it is of another format.
+        ResultsError: there is no run, its settings do not fit, or it is of another format.
     """
+    path = folder / RUN_FILE
     try:
-        document = read_json(folder / RUN_FILE)
-    except CheckpointError:
+        found = read_typed(path, _RunFile)
+    except FileNotFoundError:
         raise ResultsError(f"{folder} holds no training run; start one without --resume") from None
-    version = document.pop("format", None)
-    document.pop("distrecvae", None)
-    try:
-        if version != FORMAT:
-            raise TypeError
-        return RunSettings(**document)
-    except TypeError:
+    except (MisfitError, OSError) as error:
         raise ResultsError(
-            f"{folder / RUN_FILE} is of format {version}; {FORMAT} is read here: start anew"
+            f"{path} cannot be read ({first_line(error)}); restore it, or start anew"
         ) from None
+    if found.format != FORMAT:
+        raise ResultsError(f"{path} is of format {found.format}; {FORMAT} is read here: start anew")
+    return RunSettings(**{field.name: getattr(found, field.name) for field in fields(RunSettings)})
 
 
 def require_same_data(folder: Path, settings: RunSettings, split: Split) -> None:

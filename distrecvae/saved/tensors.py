@@ -112,7 +112,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} does not exist; give a folder that `distrecvae train` or a search wrote"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged ({first_line(error)}); restore it or train again") from None
     if not isinstance(document, dict):
         raise CheckpointError(f"{path} is damaged (not a JSON object); restore it or train again")

@@ -73,17 +73,24 @@ def test_settings_that_an_older_version_did_not_know_are_as_they_were_then(tmp_p
     assert (found.refit, found.precision) == (False, "float32")
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]"])
-def test_a_folder_without_a_run_is_told(content: str | None, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / RUN_FILE).write_text(content)
+def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="holds no training run; start one without --resume") as caught:
         read_settings(tmp_path)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("version", [2, None])
-def test_settings_of_another_format_are_told(version: int | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 99_999, '{"format": 1, "model": 3}'])
+def test_settings_that_cannot_be_read_are_told(content: str, tmp_path: Path) -> None:
+    (tmp_path / RUN_FILE).write_text(content)
+    with pytest.raises(
+        ResultsError, match=r"run\.json cannot be read \(.*; restore it, or start anew"
+    ) as caught:
+        read_settings(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_settings_of_another_format_are_told(version: int, tmp_path: Path) -> None:
     write_settings(tmp_path, settings())
     document = json.loads((tmp_path / RUN_FILE).read_text())
     (tmp_path / RUN_FILE).write_text(json.dumps(document | {"format": version}))

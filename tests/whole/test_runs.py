@@ -124,6 +124,3 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read_settings(tmp_path) == settings(seed=3)
     with pytest.raises(ResultsError, match="holds no training run"):
         read_settings(tmp_path / "nowhere")
-    (tmp_path / "run.json").write_text('{"format": 9}', encoding="utf-8")
-    with pytest.raises(ResultsError, match="is of format 9; 1 is read here: start anew"):
-        read_settings(tmp_path)

@@ -22,7 +22,6 @@ from distrecvae.runs.configuration import available_configs, read_config
 from distrecvae.search.comparison import files
 from distrecvae.search.comparison.table import Row, read_row, table_text
 from distrecvae.search.core.config import ALL, SearchConfig
-from distrecvae.search.folder.search_json import FINISHED
 from distrecvae.search.launch import (
     in_use,
     load_space,
@@ -167,8 +166,8 @@ def compare(
         if described is None:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(folder))
-            described = files.describe(_shared_settings(config), split, command)
-        described["entrants"] = [entrant.name for entrant in listed]
+            described = files.describe(_shared_settings(config), split, command, ())
+        described = replace(described, entrants=tuple(entrant.name for entrant in listed))
         files.write_description(folder, described)
         rows: list[Row] = []
         without_score: list[str] = []
@@ -197,7 +196,7 @@ def compare(
             files.write_tables(folder, rows, split, config)
         text = _ending(rows, without_score, folder, config, split)
         write_text(folder / SUMMARY_FILE, text + "\n")
-        files.write_description(folder, {**described, "status": FINISHED})
+        files.write_description(folder, replace(described, status="finished"))
     return Comparison(text, complete=True, without_score=tuple(without_score))
 
 

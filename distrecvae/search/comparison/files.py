@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -18,7 +18,8 @@ from distrecvae.layout import COMPARISON_FILE
 from distrecvae.search.comparison.plot import save_plot
 from distrecvae.search.comparison.table import Row, table_csv, table_markdown
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.words import duration
+from distrecvae.typed import MisfitError, read_typed
+from distrecvae.words import duration, first_line
 
 CSV_FILE = "comparison.csv"
 MARKDOWN_FILE = "comparison.md"
@@ -26,58 +27,80 @@ PLOT_FILE = "comparison.png"
 PER_USER_FILE = "test_per_user.parquet"
 
 
-def describe(settings: Mapping[str, Any], split: Split, command: str) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What `compare.json` says of a comparison.
+
+    Attributes:
+        status: where it stands.
+        distrecvae: the version that began it.
+        command: what was typed.
+        started: when, UTC.
+        settings: those that its searches have in common, as in `SearchConfig`.
+        fingerprint: the data set's.
+        entrants: names of its searches.
+    """
+
+    status: Literal["running", "finished"]
+    distrecvae: str
+    command: str
+    started: str
+    settings: dict[str, Any]
+    fingerprint: str
+    entrants: tuple[str, ...]
+
+
+def describe(settings: Mapping[str, Any], split: Split, command: str, entrants: Sequence[str]) -> Description:
     """Return the description of a comparison that begins now."""
-    return {
-        "status": "running",
-        "distrecvae": __version__,
-        "command": command,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": dict(settings),
-        "fingerprint": split.fingerprint,
-    }
+    return Description(
+        status="running",
+        distrecvae=__version__,
+        command=command,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=dict(settings),
+        fingerprint=split.fingerprint,
+        entrants=tuple(entrants),
+    )
 
 
-def read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> Description:
     """Return `compare.json` of a comparison's folder.
 
     Raises:
-        ResultsError: there is none, or it cannot be read.
+        ResultsError: there is none, or it cannot be read or does not fit.
     """
     path = folder / COMPARISON_FILE
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        if {"settings", "fingerprint"} <= description.keys():
-            return dict(description)
+        return read_typed(path, Description)
     except FileNotFoundError:
         raise ResultsError(
             f"{folder} holds no comparison ({COMPARISON_FILE} is missing); leave out --resume to start one"
         ) from None
-    except (OSError, ValueError, AttributeError):
-        pass
-    raise ResultsError(f"{path} cannot be read; restore it, or start anew in another folder")
+    except (OSError, MisfitError) as error:
+        reason = first_line(error)
+    raise ResultsError(f"{path} cannot be read ({reason}); restore it, or start anew in another folder")
 
 
-def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+def write_description(folder: Path, description: Description) -> None:
     """Write `compare.json`."""
-    write_json(folder / COMPARISON_FILE, dict(description))
+    write_json(folder / COMPARISON_FILE, asdict(description))
 
 
-def check_same(described: Mapping[str, Any], settings: Mapping[str, Any], split: Split, folder: Path) -> None:
+def check_same(described: Description, settings: Mapping[str, Any], split: Split, folder: Path) -> None:
     """Refuse to go on under another budget or with other data than the comparison was begun with.
 
     Raises:
         ResultsError: a setting or the data set differs.
     """
     for name, value in settings.items():
-        if value != described["settings"].get(name):
+        if value != described.settings.get(name):
             raise ResultsError(
-                f"{folder} was begun with {name}={described['settings'].get(name)!r}, now it is {value!r};"
+                f"{folder} was begun with {name}={described.settings.get(name)!r}, now it is {value!r};"
                 " resume with the same settings or start anew in another folder"
             )
-    if described["fingerprint"] != split.fingerprint:
+    if described.fingerprint != split.fingerprint:
         raise ResultsError(
-            f"{folder} was begun on a data set with fingerprint {described['fingerprint']}, this one has"
+            f"{folder} was begun on a data set with fingerprint {described.fingerprint}, this one has"
             f" {split.fingerprint}; resume with the same data, or start anew"
         )
 
