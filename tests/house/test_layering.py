@@ -59,6 +59,7 @@ LIBRARIES = {
     "mlflow": ("search/watchers/mlflow",),
     "wandb": ("search/watchers/wandb",),
     "plotly": ("search/report",),
+    "jinja2": ("search/report",),
     "click": ("cli",),
 }  # fmt: skip
 

@@ -1,12 +1,12 @@
-"""Owns the words of a report: the verdict, what stopping early saved, and the tables; HTML, everything escaped."""
+"""Owns the words of a report: the verdict, what stopping early saved, and the tables; plain text, no HTML."""
 
 from __future__ import annotations
 
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from distrecvae.metrics import METRICS, TITLES
@@ -14,16 +14,26 @@ from distrecvae.search.core.records import Status
 from distrecvae.search.folder.search_json import FINISHED, RUNNING, WarmStart
 from distrecvae.search.report.axes import label_of
 from distrecvae.search.report.data import SearchResults, Trial
+from distrecvae.search.report.importance import FEWEST_TRIALS, N_SHUFFLES, Importance
+from distrecvae.training import registry
 from distrecvae.words import duration
 
 BAD = (Status.DIVERGED, Status.FAILED)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells, under a head where it is not empty."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 def headline(results: SearchResults) -> str:
     """Return the first line: what was searched, on what, for how long."""
     data, counts = results.description["dataset"], Counter(str(trial.status) for trial in results.trials)
     ended = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
-    return escape(
+    return (
         f"{results.settings['model']} on {data['train_users']:,} training users x {data['n_items']:,} items"
         f" ({data['train_interactions']:,} interactions): {len(results.trials)} of {results.settings['trials']} trials"
         f" ({ended}) in {duration(results.description['elapsed_s'])}."
@@ -85,11 +95,11 @@ def verdict(results: SearchResults) -> list[str]:
     ]
 
 
-def scores_table(results: SearchResults) -> str:
-    """Return the table of the best and the first trial on both groups; empty for a search without them."""
+def scores_table(results: SearchResults) -> Table | None:
+    """Return the table of the best and the first trial on both groups; None for a search without them."""
     scores = results.published
     if scores is None:
-        return ""
+        return None
     start = results.space.start_name
     listed = [(f"best (trial {scores['trial']})", scores)]
     if "published" in scores:
@@ -99,29 +109,37 @@ def scores_table(results: SearchResults) -> str:
         for label, each in listed
         for group, key in (("validation", "valid"), ("test", "test"))
     ]
+    return Table(["", *(TITLES[name] for name in METRICS)], rows)
+
+
+def scores_note(results: SearchResults) -> str:
+    """Return over which users the scores of `scores_table` are; empty without them."""
+    scores = results.published
+    if scores is None:
+        return ""
     skipped = scores["test"]["n_skipped"]
     note = f" Left out: {skipped} with nothing to fold in or nothing to find." if skipped else ""
-    return table(["", *(TITLES[name] for name in METRICS)], rows) + paragraph(
+    return (
         f"Mean ± standard error over {scores['test']['n_evaluated']:,} test and"
-        f" {scores['valid']['n_evaluated']:,} validation users.{note}", "note"
-    )  # fmt: skip
+        f" {scores['valid']['n_evaluated']:,} validation users.{note}"
+    )
 
 
-def parameters_table(results: SearchResults) -> str:
-    """Return the best configuration beside the first one; empty without a best trial or parameters."""
+def parameters_table(results: SearchResults) -> Table | None:
+    """Return the best configuration beside the first one; None without a best trial or parameters."""
     best = results.best
     if best is None or not best.values:
-        return ""
+        return None
     first, start = results.trials[0], results.space.start_name
     both = best.number != first.number
     rows = [
         [name, _cell(value), *([_cell(first.values[name])] if both else [])]
         for name, value in best.values.items()
     ]
-    return table(["parameter", f"best (trial {best.number})", *([start] if both else [])], rows)
+    return Table(["parameter", f"best (trial {best.number})", *([start] if both else [])], rows)
 
 
-def trials_table(results: SearchResults, trials: Sequence[Trial]) -> str:
+def trials_table(results: SearchResults, trials: Sequence[Trial]) -> Table:
     """Return a row a trial: rank, outcome, cost, values."""
     ranks = {trial.number: rank for rank, trial in enumerate(results.scored, 1)}
     names = list(results.space.names())
@@ -133,18 +151,18 @@ def trials_table(results: SearchResults, trials: Sequence[Trial]) -> str:
         ]
         for t in trials
     ]  # fmt: skip
-    return table(["rank", "trial", "status", TITLES[results.metric], "passes", "time", *names], rows, "many")
+    return Table(["rank", "trial", "status", TITLES[results.metric], "passes", "time", *names], rows)
 
 
-def trouble_table(results: SearchResults) -> str:
-    """Return a row a trial that diverged or failed, with its reason; empty where there is none."""
+def trouble_table(results: SearchResults) -> Table | None:
+    """Return a row a trial that diverged or failed, with its reason; None where there is none."""
     bad = [trial for trial in results.trials if trial.status in BAD]
     names = list(results.space.names())
     rows = [
         [str(t.number), str(t.status), str(t.passes), t.reason, *(_cell(t.values[n]) for n in names)]
         for t in bad
     ]
-    return table(["trial", "status", "passes", "reason", *names], rows, "many") if rows else ""
+    return Table(["trial", "status", "passes", "reason", *names], rows) if rows else None
 
 
 def unspent_passes(results: SearchResults) -> list[int]:
@@ -158,8 +176,21 @@ def unspent_passes(results: SearchResults) -> list[int]:
     return saved
 
 
+def curves_about(results: SearchResults) -> str:
+    """Return what the learning curves show."""
+    if registry.solved_at_once(results.settings["model"]):
+        return "The model is solved in one pass: there are no curves, and nothing to stop early."
+    about = "A line is a trial, its validation score after each cycle."
+    if not results.description["plan"]["rungs"]:
+        return about
+    scheduler, factor = results.settings["scheduler"], results.settings["reduction_factor"]
+    return f"{about} At a rung {scheduler} lets the best 1 in {factor} go on."
+
+
 def saving(results: SearchResults) -> str:
-    """Return what stopping early saved, in a sentence."""
+    """Return what stopping early saved, in a sentence; empty for a model that is solved in one pass."""
+    if registry.solved_at_once(results.settings["model"]):
+        return ""
     unspent, spent = sum(unspent_passes(results)), sum(trial.passes for trial in results.trials)
     stopped = sum(passes > 0 for passes in unspent_passes(results))
     if not unspent:
@@ -170,7 +201,20 @@ def saving(results: SearchResults) -> str:
     )
 
 
-def provenance(results: SearchResults) -> str:
+def importance_words(found: Sequence[Importance], n_scored: int) -> str:
+    """Return how the figure of importances is to be read, and which parameters stand out in it."""
+    if not found:
+        return f"Too early to say: it takes {FEWEST_TRIALS} trials with a score that differ, and there are {n_scored}."
+    clear = ", ".join(each.name for each in found if each.stands_out)
+    return (
+        "How far the best quarter of the trials (at least five) has other values than all of them: PED-ANOVA, from"
+        f" {n_scored} trials. Blue: more than each of {N_SHUFFLES} random shuffles of the scores gave, which chance"
+        f" does once in {N_SHUFFLES + 1} times; grey: no more than chance."
+        f" Blue here: {clear or 'none'}."
+    )
+
+
+def provenance(results: SearchResults) -> Table:
     """Return the command and the versions that made the search."""
     described, settings = results.description, results.settings
     plan = described["plan"]
@@ -186,23 +230,15 @@ def provenance(results: SearchResults) -> str:
         ["distrecvae", described["distrecvae"]],
         *([name, number] for name, number in described["versions"].items()),
     ]  # fmt: skip
+    return Table([], rows)
+
+
+def train_again(results: SearchResults) -> str:
+    """Return the command that trains the best configuration again."""
     best = shlex.quote(str(results.folder / "best" / "config.json"))
-    again = f"distrecvae train --data {shlex.quote(described['data'])} --config {best} --out runs/again"
     return (
-        table(None, rows) + paragraph("Train the best configuration again:") + f"<pre>{escape(again)}</pre>"
+        f"distrecvae train --data {shlex.quote(results.description['data'])} --config {best} --out runs/again"
     )
-
-
-def table(head: Sequence[str] | None, rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """Return an HTML table; it scrolls sideways where it does not fit. Of `many` columns paper shows the first six."""
-    top = f"<thead><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr></thead>" if head else ""
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide {kind}"><table>{top}<tbody>{body}</tbody></table></div>'
-
-
-def paragraph(text: str, kind: str = "") -> str:
-    """Return a paragraph of plain text."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
 def _goes_on(results: SearchResults) -> bool:

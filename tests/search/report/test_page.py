@@ -7,13 +7,16 @@ import math
 import re
 import shutil
 import subprocess
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 
 from distrecvae.search import course
+from distrecvae.search.report import prose
 from distrecvae.search.report.axes import axes
 from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.page import report_page, write_report
@@ -75,6 +78,38 @@ def test_what_others_wrote_is_text_in_the_page_and_never_markup(results: SearchR
     body = page[page.index("<body>") :]
     assert "no memory &lt;/script&gt;&lt;b&gt;left&lt;/b&gt;" in body
     assert "<b>left" not in body
+
+
+def test_what_looks_like_a_template_or_like_markup_is_text_wherever_it_stands(tmp_path: Path) -> None:
+    odd = "{{ 7 * 7 }}{% if %}${x} <b>'&amp;\""
+    folder = tmp_path / odd
+    make_search(folder, space=RECVAE, trials=4, max_passes=12)
+    described = json.loads((folder / "search.json").read_text(encoding="utf-8"))
+    hostile = described | {"command": f"distrecvae {odd}", "data": f"data/{odd}</script>"}
+    (folder / "search.json").write_text(json.dumps(hostile), encoding="utf-8")
+    page = report_page(read_results(folder))
+    words = words_of(page)
+    assert f"recvae: search in {odd}" in words
+    assert f"distrecvae {odd}" in words
+    assert f"data/{odd}</script> (fingerprint abc)" in words
+    assert "<b>" not in page[page.index("<body>") :]
+    assert page.count("</script>") == 2
+    assert f"<title>{escape(f'recvae: search in {odd}', quote=False)}</title>" in unquoted(page)
+
+
+def unquoted(page: str) -> str:
+    """Return a page with its quotes as they are: inside text they need no entity, and may have one."""
+    return page.replace("&#39;", "'").replace("&#34;", '"')
+
+
+def test_no_name_of_the_template_is_left_to_chance(
+    results: SearchResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prose, "scores_table", lambda _: SimpleNamespace(head=[], rows=[["<i>"]]))
+    assert "<td>&lt;i&gt;</td>" in report_page(results)
+    monkeypatch.setattr(prose, "scores_table", lambda _: SimpleNamespace(head=[]))
+    with pytest.raises(UndefinedError, match="rows"):
+        report_page(results)
 
 
 @pytest.mark.parametrize(
