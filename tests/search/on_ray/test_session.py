@@ -27,10 +27,9 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-@pytest.mark.parametrize(
-    "where", [f"127.0.0.1:{free_port()}", "127.0.0.1:port", f"ray://127.0.0.1:{free_port()}"]
-)
+@pytest.mark.parametrize("where", ["127.0.0.1:{}", "127.0.0.1:port", "ray://127.0.0.1:{}"])
 def test_an_address_where_nothing_listens_is_refused_at_once(where: str) -> None:
+    where = where.format(free_port())
     # Ray itself would try for minutes.
     with pytest.raises(ResourceError, match="nothing listens there") as refused, ray_session(where):
         pytest.fail("there is no such Ray")
