@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -31,3 +32,14 @@ def handled(handler: Handler, numbers: Iterable[signal.Signals]) -> Iterator[Non
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+@contextmanager
+def unchanged(number: signal.Signals) -> Iterator[None]:
+    """Leave a signal's handler, at the block's end, as it was at its start, whoever has set another one in it."""
+    before = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(number, before)

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from types import FrameType
 
 import pytest
 
-from distrecvae.signals import INTERRUPTED, STOPPING, Handler, handled, to_hear
+from distrecvae.signals import INTERRUPTED, STOPPING, Handler, handled, to_hear, unchanged
 from tests import ROOT
 
 
@@ -149,7 +150,7 @@ def test_only_the_main_thread_may() -> None:
 
 HUNG_UP = """
 import os, signal
-from distrecvae.signals import handled, to_hear
+from distrecvae.signals import handled, to_hear, unchanged
 heard = []
 with handled(lambda number, frame: heard.append(number), to_hear()):
     os.kill(os.getpid(), signal.SIGHUP)
@@ -174,3 +175,27 @@ def test_under_nohup_a_closed_terminal_goes_unheard_and_the_process_lives_on() -
 def test_an_interrupted_commands_status_is_a_shells() -> None:
     done = subprocess.run(["sh", "-c", "sh -c 'kill -INT $$'; exit $?"], check=False)
     assert done.returncode == INTERRUPTED
+
+
+def test_whatever_a_block_does_to_a_handler_is_undone_at_its_end() -> None:
+    first, second = Ear(), Ear()
+    with handled(first, [signal.SIGTERM]):
+        with suppress(RuntimeError), unchanged(signal.SIGTERM):
+            signal.signal(signal.SIGTERM, second)
+            raise RuntimeError
+        tell_ourselves(signal.SIGTERM)
+    assert (first.heard, second.heard) == ([signal.SIGTERM], [])
+
+
+def test_a_thread_that_may_not_set_handlers_leaves_them_to_the_main_one() -> None:
+    ended = []
+
+    def elsewhere() -> None:
+        with unchanged(signal.SIGTERM):
+            pass
+        ended.append(True)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert ended == [True]

@@ -69,16 +69,15 @@ folder = Path("later/results")
 shared_folder.require_shared(folder)  # alone
 cluster.add_node(num_cpus=1)
 shared_folder.require_shared(folder)
-nodes.SEEN_WITHIN_S = 0.5
-real = nodes.answer
+shared_folder.SEEN_WITHIN_S = 0.5
 for name, fake in {"blind": lambda marker, path: False, "elsewhere": lambda marker, path: True}.items():
-    nodes.answer = fake
+    shared_folder.answer = fake
     try:
         shared_folder.require_shared(folder)
     except ResourceError as error:
         print(name, error, flush=True)
 def broken(marker, path): raise ModuleNotFoundError("No module named 'distrecvae'")
-nodes.answer = broken
+shared_folder.answer = broken
 try:
     shared_folder.require_shared(folder)
 except ResourceError as error:

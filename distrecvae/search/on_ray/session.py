@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from distrecvae.errors import ResourceError
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.ray_internals import process_groups_of_their_own
 from distrecvae.search.planning.resources import Cluster, Slots, fitting, require_store
+from distrecvae.signals import unchanged
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, device_facts
 from distrecvae.training.entry import Common
@@ -108,7 +110,8 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     # A local Ray must not be found by, nor find, another one on this machine.
     extra = {"include_dashboard": False} if where == "local" else {}
     try:
-        with process_groups_of_their_own():
+        # Ray's own handler would end this process with status 15, and stay when Ray is gone.
+        with unchanged(signal.SIGTERM), process_groups_of_their_own():
             ray.init(
                 address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
             )

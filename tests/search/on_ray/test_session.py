@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from typing import Any
 
@@ -65,6 +66,13 @@ def this_process() -> int:
 
 def broken() -> None:
     raise ValueError("this node\nis ill")
+
+
+@pytest.mark.ray
+def test_ray_leaves_the_wish_to_end_to_those_who_heard_it_before(cluster: Cluster) -> None:
+    # Ray's own handler ends the process with status 15, where the command line says 130 and tidies up.
+    assert cluster.nodes
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 @pytest.mark.ray
