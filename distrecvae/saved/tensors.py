@@ -24,13 +24,18 @@ _HEADER = "distrecvae"
 
 
 def save_state(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write named tensors and JSON-able `metadata` to one file, atomically, with a checksum of the tensors.
+    """Write named tensors and JSON-able `metadata` to one file, atomically, with a checksum of each.
 
     Raises:
         OSError: the file cannot be written.
     """
     flat = {name: value.contiguous() for name, value in tensors.items()}
-    document = {"format": FORMAT, "crc32": _checksum(flat), "metadata": dict(metadata)}
+    document = {
+        "format": FORMAT,
+        "crc32": _checksum(flat),
+        "metadata_crc32": _checksum_of_json(metadata),
+        "metadata": dict(metadata),
+    }
     header = {_HEADER: json.dumps(document, allow_nan=False)}
     with replacing(path) as temporary:
         try:
@@ -88,6 +93,9 @@ def _document(file: Any, path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has format {document['format']}; {FORMAT} is read: use the version that wrote it"
         )
+    # A file of an earlier version has none.
+    if document.get("metadata_crc32", (found := _checksum_of_json(document["metadata"]))) != found:
+        raise CheckpointError(f"{path} is damaged (its checksum is wrong); restore it or train again")
     return document
 
 
@@ -98,6 +106,11 @@ def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
         value = tensors[name].detach().cpu().reshape(-1)
         crc = zlib.crc32(value.view(torch.uint8).numpy().data, zlib.crc32(name.encode(), crc))
     return crc
+
+
+def _checksum_of_json(value: Any) -> int:
+    """Return the CRC-32 of a value's JSON, which reading and writing leave as it is."""
+    return zlib.crc32(json.dumps(value).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

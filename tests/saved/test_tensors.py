@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from distrecvae.errors import CheckpointError
 from distrecvae.saved import tensors as module
-from distrecvae.saved.tensors import FORMAT, load_state, read_json, save_state
+from distrecvae.saved.tensors import FORMAT, load_state, read_json, read_metadata, save_state
 
 TENSORS = {"a/b": torch.arange(6.0).view(2, 3).T, "step": torch.tensor(3), "half": torch.ones(2).double()}
 
@@ -103,6 +103,24 @@ def test_a_flipped_bit_anywhere_in_the_tensors_is_damage(tmp_path: Path) -> None
 
 def header_of(document: Any) -> dict[str, str]:
     return {"distrecvae": document if isinstance(document, str) else json.dumps(document)}
+
+
+def test_a_flipped_bit_in_the_metadata_is_damage_or_changes_nothing(tmp_path: Path) -> None:
+    # A state's history and identity are metadata: a digit that flips would be another history, in silence.
+    path = tmp_path / "state"
+    wrote = {"identity": {"width": 41, "name": "é"}, "history": [{"x": 0.125, "y": -1e-7, "z": None}, True]}
+    save_state(path, {"a": torch.ones(1)}, wrote)
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(8, whole.rindex(b"}") + 1):
+        for bit in range(8):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << bit)]) + whole[at + 1 :])
+            for read in (lambda: load_state(path)[1], lambda: read_metadata(path)):
+                try:
+                    assert read() == wrote, f"bit {bit} of byte {at}"
+                except CheckpointError:
+                    refused += 1
+    assert refused > 1000
 
 
 def test_tensors_under_other_names_are_damage(tmp_path: Path) -> None:
