@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from distrecvae.cli import main, training
+from distrecvae.api import train_loop
+from distrecvae.cli import main
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
@@ -168,7 +169,7 @@ def test_a_run_goes_through_phases_whose_losses_differ(data: Path, tmp_path: Pat
 
 
 def test_a_long_step_is_shown(data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SHARE_EVERY_S", 0.0)
+    monkeypatch.setattr(train_loop, "SHARE_EVERY_S", 0.0)
     monkeypatch.setattr(slim, "BATCH_ITEMS", 40)
     code, text, _ = run("train", "--data", data, "--out", tmp_path / "out", "--model", "slim")
     assert code == 0
