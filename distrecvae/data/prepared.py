@@ -176,5 +176,6 @@ def _split(
         "counts": asdict(counts),
     }
     path = table.source.get("path")
-    name = Path(str(path)).name.split(".")[0] if path else None
-    return Data(split, protocol, name=name or str(table.source.get("format", "data")))
+    if path is not None:
+        return Data(split, protocol, name=Path(str(path)).name.split(".")[0] or "data")
+    return Data(split, protocol, name="synthetic" if table.source.get("format") == "synthetic" else "data")
