@@ -7,11 +7,9 @@ is imported when it is first asked for, so that `import distrecvae` costs nothin
 from __future__ import annotations
 
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from distrecvae.api.comparing import compare
     from distrecvae.api.preparing import prepare
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
@@ -56,25 +54,26 @@ def load(path: str | PathLike[str], *, device: str | None = None) -> LoadedModel
     return load_model(Path(path), usable_device(device))
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'distrecvae' has no attribute {name!r}")
-    if name == "search":
-        # The package of that name, which can be called: whoever imports something of it puts it here anyway.
-        import distrecvae.search
+if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
 
-        return distrecvae.search
-    module: ModuleType
-    if name in ("Data", "prepare"):
-        from distrecvae.api import preparing as module
-    elif name == "compare":
-        from distrecvae.api import comparing as module
-    elif name in ("evaluate", "train"):
-        from distrecvae.api import training as module
-    else:
-        from distrecvae.api import results as module
-    value = globals()[name] = module.__dict__[name]
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'distrecvae' has no attribute {name!r}")
+        if name == "search":
+            # The package of that name, which can be called: whoever imports something of it puts it here anyway.
+            import distrecvae.search
+
+            return distrecvae.search
+        if name in ("Data", "prepare"):
+            from distrecvae.api import preparing as module
+        elif name == "compare":
+            from distrecvae.api import comparing as module
+        elif name in ("evaluate", "train"):
+            from distrecvae.api import training as module
+        else:
+            from distrecvae.api import results as module
+        value = globals()[name] = module.__dict__[name]
+        return value
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,7 @@ from distrecvae.data.prepared import Data, prepare_data, read_data
 from distrecvae.data.pro_sg import write_pro_sg
 from distrecvae.data.sources.columns import ColumnNames
 from distrecvae.data.split import SplitOptions
+from distrecvae.data.synthetic import N_ITEMS, N_USERS
 from distrecvae.errors import ConfigError, DataError, ResultsError
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def prepare(
     download: str | None = None,
     download_to: str | PathLike[str] | None = None,
     synthetic: bool = False,
-    users: int | None = None,
-    items: int | None = None,
+    users: int = N_USERS,
+    items: int = N_ITEMS,
     export_pro_sg: str | PathLike[str] | None = None,
 ) -> Data:
     """Split a table of user-item interactions by users; nothing is written unless `out` says where.

@@ -58,7 +58,11 @@ def test_what_was_read_is_written_down() -> None:
         (FRAME.drop(columns="movieId"), None, ["the item", "when, userId, rating"]),
         (FRAME, ColumnNames(user="buyer"), ["buyer", "userId"]),
         (FRAME.head(0), None, ["the DataFrame", "no rows"]),
-        (FRAME.assign(userId=["a", None, "b", "c"]), None, ["user id is missing", "userId", "row 1"]),
+        (
+            FRAME.assign(userId=pd.Series(["a", None, "b", "c"], index=FRAME.index)),
+            None,
+            ["user id is missing", "userId", "row 3"],
+        ),
         (FRAME.assign(rating=["good", "bad", "bad", "good"]), None, ["the DataFrame", "good"]),
         (FRAME.assign(userId=[1.5, 2.0, 3.0, 4.0]), None, ["user", "1.5"]),
         (FRAME.assign(userId=[1, "a", 3, 4]), None, ["the DataFrame"]),
