@@ -12,6 +12,7 @@ from distrecvae.api.asking import asked_comparison, data_name
 from distrecvae.api.folders import results_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
+from distrecvae.api.quiet import quiet_imports
 from distrecvae.api.results import Comparison, SearchResult
 from distrecvae.api.searching import path_in, settings_in
 from distrecvae.layout import BEST_FOLDER, DATA_FOLDER, SUMMARY_FILE
@@ -36,8 +37,9 @@ def _compare(given: dict[str, Any]) -> Comparison:
         config = replace(config, data=str(folder / DATA_FOLDER))
 
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
-    from distrecvae.search.commands import python_call
-    from distrecvae.search.comparison import comparison
+    with quiet_imports():
+        from distrecvae.search.commands import python_call
+        from distrecvae.search.comparison import comparison
 
     listed = models.split(",") if isinstance(models, str) else [str(each) for each in models]
     entrants = comparison.entrants([part.strip() for part in listed if part.strip()], config)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from distrecvae.api.asking import asked_search
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
+from distrecvae.api.quiet import quiet_imports
 from distrecvae.api.results import SearchResult
 from distrecvae.errors import ConfigError
 from distrecvae.layout import DATA_FOLDER
@@ -66,7 +67,8 @@ def _search(given: dict[str, Any]) -> SearchResult:
         config = replace(config, data=str(asked.folder / DATA_FOLDER))
 
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
-    from distrecvae.search import launch
+    with quiet_imports():
+        from distrecvae.search import launch
 
     outcome = launch.search(
         config,
@@ -83,7 +85,7 @@ def _space(space: object, model: str) -> SearchSpace:
     from distrecvae.search.space.space import SearchSpace
 
     if isinstance(space, Mapping):
-        return SearchSpace.from_mapping({"model": model, **space})
+        space = SearchSpace.from_mapping({"model": model, **space})
     if not isinstance(space, SearchSpace):
         raise ConfigError(
             f"space is a {type(space).__name__}; give a name, a YAML file, a dict or a SearchSpace"

@@ -185,8 +185,12 @@ def store(data: Data, folder: Path) -> None:
 
 
 def plain_console() -> Console:
-    """Return where a search that Python called shows itself: in a notebook its lines are text, as a script's are."""
-    return Console(force_jupyter=False)
+    """Return where a search that Python called shows itself: as a command's, but as plain lines in a notebook.
+
+    A live table there would need a widget, and leave a page of control characters in the notebook.
+    """
+    console = Console()
+    return Console(force_jupyter=False, force_terminal=False) if console.is_jupyter else console
 
 
 def _copy_study(

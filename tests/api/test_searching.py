@@ -115,6 +115,8 @@ def test_what_is_wrong_is_refused_before_anything_is_written() -> None:
     ease = SearchSpace.from_mapping({"model": "ease", **TINY["space"]})
     with pytest.raises(ConfigError, match="the space is of ease and model is recvae"):
         search(DATA, space=ease)
+    with pytest.raises(ConfigError, match="the space is of ease and model is recvae"):
+        search(DATA, space={"model": "ease", **TINY["space"]})
     with pytest.raises(ConfigError, match="space is a list"):
         search(DATA, space=[ease])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="trials=0"):
