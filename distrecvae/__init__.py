@@ -1,4 +1,8 @@
-"""distrecvae: distributed hyperparameter search for RecVAE and the models it was published against."""
+"""distrecvae: distributed hyperparameter search for RecVAE and the models it was published against.
+
+In Python: `prepare` a table, `search` it, `compare` models, `train` and `evaluate` one, `load` it and recommend. Each
+is imported when it is first asked for, so that `import distrecvae` costs nothing. docs/python.md has examples.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,28 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from distrecvae.api.comparing import compare
+    from distrecvae.api.preparing import prepare
+    from distrecvae.api.results import Comparison, SearchResult, TrainResult
+    from distrecvae.api.searching import search
+    from distrecvae.api.training import evaluate, train
+    from distrecvae.data.prepared import Data
     from distrecvae.saved.model import LoadedModel
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Comparison",
+    "Data",
+    "SearchResult",
+    "TrainResult",
+    "compare",
+    "evaluate",
+    "load",
+    "prepare",
+    "search",
+    "train",
+]
 
 
 def load(path: str | PathLike[str], *, device: str | None = None) -> LoadedModel:
@@ -29,3 +52,29 @@ def load(path: str | PathLike[str], *, device: str | None = None) -> LoadedModel
     from distrecvae.training.device import usable_device
 
     return load_model(Path(path), usable_device(device))
+
+
+if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'distrecvae' has no attribute {name!r}")
+        if name == "search":
+            # The package of that name, which can be called: whoever imports something of it puts it here anyway.
+            import distrecvae.search
+
+            return distrecvae.search
+        if name in ("Data", "prepare"):
+            from distrecvae.api import preparing as module
+        elif name == "compare":
+            from distrecvae.api import comparing as module
+        elif name in ("evaluate", "train"):
+            from distrecvae.api import training as module
+        else:
+            from distrecvae.api import results as module
+        value = globals()[name] = module.__dict__[name]
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -94,7 +94,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold `folder` as `exclusive` does; on an error, a folder that was made for it and got nothing is gone again.
+    """Hold `folder` as `exclusive` does; on an error, what was made for it is gone again if it got nothing.
 
     Raises:
         ResultsError: as `exclusive`.
@@ -105,7 +105,7 @@ def claimed(folder: Path) -> Iterator[None]:
             yield
         except BaseException:
             # Still held: whoever has the lock's file open by now is refused, not let in by a file that is gone.
-            if made and [path.name for path in folder.iterdir()] == [".lock"]:
+            if [path.name for path in folder.iterdir()] == [".lock"]:
                 (folder / ".lock").unlink()
                 with suppress(OSError):
                     for path in made:

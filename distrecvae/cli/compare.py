@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 
+from distrecvae.api.asking import asked_comparison, data_name
+from distrecvae.api.folders import results_folder
 from distrecvae.cli.names import complete_entrants
-from distrecvae.cli.search_options import results_folder, settings_options
-from distrecvae.search.core.config import ALL, DEMO, SearchConfig, read_settings
-
-UNCOUNTED = 100_000
-"""Trials where only the time is bounded."""
+from distrecvae.cli.search_options import settings_options
+from distrecvae.search.core.config import ALL
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,12 +55,8 @@ def command(
       distrecvae compare --data data/ml-1m --trials 24 --resume
     """
     given = {key: value for key, value in options.items() if value is not None}
-    settings = {**(read_settings(config_file) if config_file else {}), **given}
-    if "time_budget_s" in settings:
-        settings.setdefault("trials", UNCOUNTED)
-    config = SearchConfig.from_mapping(settings, source=config_file or "command line")
-    data = DEMO if config.data is None else Path(config.data).resolve().name
-    folder = results_folder(out, name, f"compare-{data}", resume=resume)
+    config = asked_comparison(given, config_file=config_file)
+    folder = results_folder(out, name, f"compare-{data_name(config)}", resume=resume)
 
     from rich.console import Console
 

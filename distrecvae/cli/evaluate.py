@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from distrecvae.cli.output import print_scores
-from distrecvae.errors import DataError
 
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,17 +25,11 @@ def command(folder: Path, data: str, group: str, device: str | None, threads: in
     Example:
       distrecvae evaluate --model runs/published/best --data data/mine
     """
+    from distrecvae.api.training import scores_of
     from distrecvae.data.io import load_dataset
-    from distrecvae.evaluation import evaluate
     from distrecvae.saved.model import load_model
     from distrecvae.training.device import usable_device, use_threads
 
     use_threads(threads)
     loaded = load_model(folder, usable_device(device))
-    split = load_dataset(data)
-    if loaded.item_ids.tolist() != split.item_ids.tolist():
-        raise DataError(
-            f"{folder} knows {len(loaded.item_ids)} items and {data} has {len(split.item_ids)}, not the same"
-            " ones in the same order; score it on the data set it was trained on"
-        )
-    print_scores({group: evaluate(loaded.recommender, split.test if group == "test" else split.valid)})
+    print_scores({group: scores_of(loaded, load_dataset(data), group, names=(str(folder), data))})

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,15 @@ from rich.markup import escape
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.download import DOWNLOADS, default_folder, download
-from distrecvae.data.io import is_dataset, load_dataset, read_protocol, save_dataset
-from distrecvae.data.presets import PRESETS, split_options
-from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg, write_pro_sg
-from distrecvae.data.sources import FORMATS, read_table
+from distrecvae.data.io import is_dataset, save_dataset
+from distrecvae.data.prepared import prepare_data
+from distrecvae.data.presets import PRESETS
+from distrecvae.data.pro_sg import write_pro_sg
+from distrecvae.data.sources import FORMATS
 from distrecvae.data.sources.columns import ColumnNames
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import SplitOptions
 from distrecvae.data.summary import describe
-from distrecvae.data.synthetic import N_ITEMS, N_USERS, synthetic_table
-from distrecvae.data.table import InteractionTable
+from distrecvae.data.synthetic import N_ITEMS, N_USERS
 from distrecvae.errors import ConfigError, ResultsError
 
 _DEFAULTS = {field.name: field.default for field in fields(SplitOptions)}
@@ -171,32 +170,28 @@ def command(
         user=user_column, item=item_column, rating=rating_column, timestamp=timestamp_column
     )
     stage = _Stages()
-    if source is not None and (is_dataset(source) or pro_sg_folder(source)):
-        given = [
-            n
-            for n, v in (split | asdict(columns) | {"preset": preset, "seed": seed}).items()
-            if v is not None
-        ]
-        if given:
+    if out is not None and source is not None and is_dataset(source):
+        given = any(value is not None for value in (preset, seed, *asdict(columns).values(), *split.values()))
+        if not given:
             raise ConfigError(
-                f"{source} is already split; --{given[0].replace('_', '-')} has no effect on it: leave it out"
+                f"{source} is a prepared dataset already; --out has nothing to do: use it as --data {source}"
             )
-        result, protocol = _already_split(source, out, stage)
-    else:
-        if name is not None:
-            source = _downloaded(name, download_to or default_folder())
-            preset = preset or name
-        options = split_options(preset, seed=None if synthetic else seed, **split)
-        if source is None:
-            sizes = {
-                "n_users": N_USERS if users is None else users,
-                "n_items": N_ITEMS if items is None else items,
-            }
-            what, read = "synthetic data", partial(synthetic_table, **sizes, seed=0 if seed is None else seed)
-        else:
-            what = str(source)
-            read = partial(read_table, source, columns, source_format=source_format, member=member)
-        result, protocol = _split(read, what, options, preset, stage)
+    if name is not None:
+        source = _downloaded(name, download_to or default_folder())
+        preset = preset or name
+    data = prepare_data(
+        source,
+        columns=columns,
+        source_format=source_format,
+        member=member,
+        preset=preset,
+        seed=seed,
+        users=users,
+        items=items,
+        stage=stage,
+        **split,
+    )
+    result, protocol = data.split, data.protocol
     if out is not None:
         with stage("writing", str(out)):
             save_dataset(result, out, protocol)
@@ -234,37 +229,6 @@ def _downloaded(name: str, folder: Path) -> Path:
             say=lambda line: click.echo(line, err=True),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-
-
-def _already_split(source: Path, out: Path | None, stage: _Stages) -> tuple[Split, dict[str, Any]]:
-    """Read a dataset folder (only to export it) or a folder in Liang et al.'s layout."""
-    if is_dataset(source):
-        if out is not None:
-            raise ConfigError(
-                f"{source} is a prepared dataset already; --out has nothing to do: use it as --data {source}"
-            )
-        with stage("reading", str(source)):
-            return load_dataset(source), read_protocol(source)
-    folder = pro_sg_folder(source) or source
-    with stage("reading", str(folder)):
-        split, counts = read_pro_sg(folder)
-    return split, {"source": {"path": str(folder), "format": "pro_sg"}, "options": None, "counts": counts}
-
-
-def _split(
-    read: Callable[[], InteractionTable], what: str, options: SplitOptions, preset: str | None, stage: _Stages
-) -> tuple[Split, dict[str, Any]]:
-    with stage("reading", what):
-        table = read()
-    with stage("splitting", f"{table.n_rows:,} rows"):
-        split, counts = split_users(table, options)
-    protocol = {
-        "source": dict(table.source),
-        "preset": preset,
-        "options": asdict(options),
-        "counts": asdict(counts),
-    }
-    return split, protocol
 
 
 def _summary(split: Split, protocol: Mapping[str, Any], out: Path | None, export: Path | None) -> None:

@@ -7,12 +7,8 @@ from typing import Any
 
 import click
 
-from distrecvae.cli.search_options import results_folder, settings_options
-from distrecvae.errors import ConfigError
-from distrecvae.search.core.config import DEMO, SearchConfig, read_settings
-
-# What a search without --data is: small enough for three minutes on two cores.
-DEMO_SETTINGS: dict[str, Any] = {"trials": 12, "max_passes": 60}
+from distrecvae.api.asking import asked_search
+from distrecvae.cli.search_options import settings_options
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -62,31 +58,15 @@ def command(
           --gpus-per-trial 0.25 --time-budget 28800
     """
     given = {key: value for key, value in options.items() if value is not None}
-    space = None
-    if extend is not None:
-        others = {"--out": out, "--name": name, "--config": config_file, "--resume": resume}
-        for option, value in {**others, "--resume-or-start": resume_or_start}.items():
-            if value:
-                raise ConfigError(
-                    f"--extend {extend} says where and how the search goes on; leave {option} out"
-                )
-        from distrecvae.search.folder.extension import begun_search
-
-        config, space = begun_search(extend, given)
-        folder, resume = extend, True
-    else:
-        from_file = read_settings(config_file) if config_file else {}
-        demo = {} if "data" in given or from_file.get("data") else DEMO_SETTINGS
-        config = SearchConfig.from_mapping(
-            {**demo, **from_file, **given}, source=config_file or "command line"
-        )
-        if resume and resume_or_start:
-            raise ConfigError(
-                "--resume and --resume-or-start: the second one resumes where there is something; give one"
-            )
-        folder = results_folder(
-            out, name, _default_name(config), resume=resume or resume_or_start, must_exist=resume
-        )
+    config, folder, resume, space = asked_search(
+        given,
+        config_file=config_file,
+        out=out,
+        name=name,
+        resume=resume,
+        resume_or_start=resume_or_start,
+        extend=extend,
+    )
 
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
     from rich.console import Console
@@ -101,7 +81,7 @@ def command(
     outcome = launch.search(
         config,
         folder,
-        resume=resume or (resume_or_start and launch.begun(folder)),
+        resume=resume,
         console=console,
         verbose=verbose,
         command=command_line(),
@@ -111,8 +91,3 @@ def command(
     if not outcome.complete:
         return 130
     return 0 if outcome.has_score else 1
-
-
-def _default_name(config: SearchConfig) -> str:
-    data = DEMO if config.data is None else Path(config.data).resolve().name
-    return f"{config.model}-{data}"

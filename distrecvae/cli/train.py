@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +9,11 @@ import click
 
 from distrecvae.cli.names import complete_config, complete_model
 from distrecvae.cli.output import print_scores, print_seeds
-from distrecvae.cli.train_settings import implied_by_refit, new_settings, old_settings, refuse_used
-from distrecvae.cli.training import train_seeds_to_end, train_to_end
-from distrecvae.errors import ConfigError
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.signals import INTERRUPTED
 
 if TYPE_CHECKING:
-    from distrecvae.data.dataset import Split
-    from distrecvae.evaluation import Evaluation
     from distrecvae.runs.training_run import RunSettings
 
 # RunSettings has the defaults; it is not imported here so that --help starts without PyTorch.
@@ -128,119 +121,36 @@ def command(
           --config runs/search/best/config.json
       distrecvae train --out runs/published --resume
     """
-    from distrecvae.files import exclusive
-    from distrecvae.runs.seeds import read_seeds, seed_folder, summarize, write_seeds
-    from distrecvae.training.device import usable_device, use_threads
+    from functools import partial
+
+    from distrecvae.api.train_folder import Order, train_in
+    from distrecvae.runs.configuration import read_config
+    from distrecvae.runs.seeds import summarize
 
     given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data}
-    given = {name: value for name, value in given.items() if value is not None}
-    if refit:
-        given |= implied_by_refit(given, config_source, seeds, resume=resume)
     configured = bool(model or config_source or words)
-    use_threads(threads)
-    device = usable_device(device)
-    many = seeds is not None
-    if address is not None and not many and not (resume and read_seeds(out)):
-        raise ConfigError(f"--address {address} without --seeds: one run needs no cluster; leave it out")
-    if not resume:
-        split, settings = new_settings(given, model, config_source, words, precision, device)
-        numbers = tuple(range(settings.seed, settings.seed + (seeds or 1)))
-        refuse_used(out)
-    else:
-        begun = read_seeds(out)
-        if many and (begun is None or len(begun) > (seeds or 0)):
-            raise ConfigError(
-                f"{out} was begun with {len(begun or [0])} seed(s), --seeds is {seeds}; runs of several seeds may only"
-                " grow: start anew in another folder"
-            )
-        many = begun is not None
-        place = seed_folder(out, begun[0]) if begun else out
-        configuration = (model, config_source, words) if configured else None
-        split, settings = old_settings(place, given, configuration, precision)
-        numbers = tuple(range(settings.seed, settings.seed + (seeds or len(begun or [0]))))
-    with exclusive(out):
-        if not resume:
-            refuse_used(out)
-        if not many:
-            scores = _run(out, settings, split, device, checkpoint_every_s, _resume_line(out))
-            if scores is None:
-                return INTERRUPTED
-            _print_next(out, settings)
-            return 0
-        write_seeds(out, numbers)
-        own = {seed_folder(out, number): replace(settings, seed=number) for number in numbers}
-        if _run_seeds(out, own, split, device, threads, checkpoint_every_s, address):
-            click.echo(f"stopped; go on with:\n  {_resume_line(out)}")
-            return INTERRUPTED
-        print_seeds(out, summarize(out, numbers))
-    return 0
-
-
-def _run_seeds(
-    out: Path,
-    own: Mapping[Path, RunSettings],
-    split: Split,
-    device: str,
-    threads: int | None,
-    checkpoint_every_s: float,
-    address: str | None,
-) -> bool:
-    """Train and score each seed's run; return whether they were stopped before by a signal."""
-    from distrecvae.runs import training_run as runs
-
-    for place, settings in own.items():
-        runs.write_settings(place, settings)
-    if train_seeds_to_end(
-        out,
-        own,
-        split,
+    order = Order(
+        given={name: value for name, value in given.items() if value is not None},
+        configuration=partial(read_config, model, config_source, words) if configured else None,
+        config_source=config_source,
+        seeds=seeds,
+        address=address,
+        refit=refit,
         device=device,
+        precision=precision,
         threads=threads,
         checkpoint_every_s=checkpoint_every_s,
-        address=address,
-    ):
-        return True
-    click.echo("")
-    for place, settings in own.items():
-        run = runs.TrainingRun(place, settings, split, device=device, checkpoint_every_s=checkpoint_every_s)
-        run.finish()
-        click.echo(f"seed {settings.seed}: {run.ended}")
-    click.echo("")
-    return False
-
-
-def _run(
-    out: Path, settings: RunSettings, split: Split, device: str, checkpoint_every_s: float, resume_line: str
-) -> dict[str, Evaluation] | None:
-    """Train in `out` and return the scores by group; None where it was stopped before by a signal."""
-    from distrecvae.runs import training_run as runs
-    from distrecvae.runs.refit import RefitRun
-
-    kind = RefitRun if settings.refit else runs.TrainingRun
-    run = kind(out, settings, split, device=device, checkpoint_every_s=checkpoint_every_s)
-    runs.write_settings(out, settings)
-    users, interactions = split.train.n_users, split.train.n_interactions
-    if settings.refit:
-        users += split.valid.n_users
-        interactions += split.valid.fold_in.n_interactions + split.valid.held_out.n_interactions
-    click.echo(
-        f"{settings.model} on {users:,} training{' and validation' if settings.refit else ''} users x"
-        f" {split.n_items:,} items ({interactions:,} interactions), at most {settings.max_passes} passes,"
-        f" {settings.precision}"
+        resume=resume,
     )
-    if run.passes:
-        click.echo(f"going on after {run.passes} passes")
-    if train_to_end(run, settings):
-        run.save()
-        click.echo(f"stopped after {run.passes} passes; go on with:\n  {resume_line}")
-        return None
-    scores = run.finish()
-    best = run.best
-    assert best is not None  # noqa: S101  (a finished run has a cycle)
-    chosen = "" if settings.refit else f"; best after {best['passes']} passes (cycle {best['cycle']})"
-    click.echo(f"\n{run.ended}{chosen}")
-    print_scores(scores)
-    return scores
+    trained = train_in(out, order, goes_on=f"distrecvae train --out {out} --resume")
+    if not trained.complete:
+        return INTERRUPTED
+    if trained.seeds:
+        print_seeds(out, summarize(out, trained.seeds))
+    else:
+        print_scores(trained.scores)
+        _print_next(out, trained.settings)
+    return 0
 
 
 def _print_next(out: Path, settings: RunSettings) -> None:
@@ -251,7 +161,3 @@ def _print_next(out: Path, settings: RunSettings) -> None:
         f"  distrecvae evaluate --model {out / BEST_FOLDER} --data {settings.data}\n"
         f"  distrecvae search --data {settings.data} --model {settings.model}"
     )
-
-
-def _resume_line(out: Path) -> str:
-    return f"distrecvae train --out {out} --resume"

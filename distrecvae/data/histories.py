@@ -18,10 +18,9 @@ import pyarrow as pa
 from distrecvae.data.ids import clean_ids, factorize
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.sources.columns import ColumnNames, find_columns
-from distrecvae.data.sources.delimited import to_table
+from distrecvae.data.sources.frames import frame_table
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, DataError
-from distrecvae.words import first_line
 
 HistoriesLike = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]] | pd.DataFrame
 """User -> item ids; or a list of them, users being called 0, 1, ...; or a table with a user and an item column."""
@@ -158,17 +157,7 @@ def _of_frame(frame: pd.DataFrame) -> InteractionTable:
     if frame.empty:
         empty = np.zeros(0, dtype=np.int32)
         return InteractionTable(empty, empty, None, empty.astype(np.int64), empty.astype(np.int64))
-    roles = [role for role in ("user", "item", "rating") if role in found]
-    try:
-        columns = {role: pa.Array.from_pandas(frame.iloc[:, found[role]]) for role in roles}
-        if "rating" in columns:
-            columns["rating"] = columns["rating"].cast(pa.float64())
-        table = pa.table(columns)
-    except pa.ArrowException as error:
-        raise DataError(f"the histories cannot be read ({first_line(error)})") from None
-    return to_table(
-        table, {}, _GIVEN, names={role: names[found[role]] for role in roles}, first_line=0, place="row"
-    )
+    return frame_table(frame, found, _GIVEN)
 
 
 def _column(values: list[Any]) -> pa.ChunkedArray:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
+from os import PathLike
 from pathlib import Path
+from typing import Any
+
+_PYTHON = "import distrecvae; "
 
 
 def resume_command(command: str, folder: Path) -> str:
     """Return the command line that goes on with what `command` began in `folder`."""
+    if command.startswith(_PYTHON):
+        return command  # it goes on with what it began, as it is
     options = {part.split("=")[0] for part in command.split()}
     if "--extend" in options:
         return command
@@ -22,3 +28,10 @@ def command_line() -> str:
     module = {"distrecvae": "python -m distrecvae", "search": "python -m distrecvae.search"}
     start = module.get(program.parent.name, "distrecvae") if program.name == "__main__.py" else "distrecvae"
     return shlex.join([*start.split(), *sys.argv[1:]])
+
+
+def python_call(function: str, **arguments: Any) -> str:
+    """Return a call of one of our public functions that can be pasted into any Python."""
+    values = {name: str(value) if isinstance(value, PathLike) else value for name, value in arguments.items()}
+    written = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    return f"{_PYTHON}distrecvae.{function}({written})"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from rich.console import Console
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import load_dataset, save_dataset
+from distrecvae.data.prepared import Data
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
-from distrecvae.files import exclusive
-from distrecvae.layout import SEARCH_FILE, SUMMARY_FILE
+from distrecvae.files import claimed, exclusive
+from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
 from distrecvae.precisions import Precision
+from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import DEMO, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
@@ -34,13 +36,6 @@ from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
 from distrecvae.training import registry
 
-SYNTHETIC_FOLDER = "data"
-
-
-def begun(folder: Path) -> bool:
-    """Tell whether a search was begun in the folder."""
-    return (folder / SEARCH_FILE).exists()
-
 
 def load_space(config: SearchConfig) -> SearchSpace:
     """Return the search's space: the named one, the demo's small one where the model has one, or the model's own."""
@@ -54,11 +49,12 @@ def search(
     folder: Path,
     *,
     resume: bool,
-    console: Console,
-    verbose: bool,
-    command: str,
+    console: Console | None = None,
+    verbose: bool = False,
+    command: str | None = None,
     session: Session | None = None,
     space: SearchSpace | None = None,
+    data: Data | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one in `folder`.
 
@@ -66,28 +62,29 @@ def search(
         config: the settings.
         folder: the results folder; it must not exist (or be empty) unless `resume`.
         resume: go on with the search that lies there.
-        console: shows progress.
+        console: shows progress; None for plain lines, or a live table on a terminal.
         verbose: let Ray speak, too.
-        command: the command line that made this call, to be shown and written down.
+        command: the command line that made this call, to be shown and written down; None where Python called: the
+            process is not ended then, whatever hangs.
         session: Ray and the data set, where the caller has them; None loads and starts what `config` says.
         space: what is searched, where the caller has it; None loads what `config` says.
+        data: the data set, where the caller has it; one that lies nowhere is written into `folder`.
 
     Raises:
         DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
     """
+    console = plain_console() if console is None else console
+    stop = Interruption(ends_process=command is not None)
+    command = python_call("search", extend=folder) if command is None else command
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     described = read_description(folder) if resume else None
     require_loggers(config)
     warm = warm_start_of(config, space, described)
-    if described is None and in_use(folder):
-        raise ResultsError(
-            f"{folder} is not empty; pass --resume to go on with the search in it, or choose another --out"
-        )
     with ExitStack() as held:
-        if described is not None:
-            held.enter_context(exclusive(folder))
-        split = load_split(config, folder) if session is None else session.split
+        held.enter_context(own("search", folder, resume=described is not None))
+        there = data.split if data is not None else session.split if session is not None else None
+        split = load_split(config, folder) if there is None else there
         if described is not None:
             check_same(described, config, space, split, folder)
             require_whole_ledger(folder, described)
@@ -96,7 +93,6 @@ def search(
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         if session is None:
-            stop = Interruption()
             held.callback(stop.over)
             cluster = held.enter_context(ray_session(config.address, verbose=verbose))
             session = Session(cluster, split, stop)
@@ -107,13 +103,13 @@ def search(
         check_memory(plan, cluster)
         require_shared(folder)
         if described is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(exclusive(folder))
-            data = config.data or str(folder / SYNTHETIC_FOLDER)
-            described = describe(config, space, split, plan, data=data, command=command, warm=warm)
+            where = config.data or str(folder / DATA_FOLDER)
+            described = describe(config, space, split, plan, data=where, command=command, warm=warm)
             write_description(folder, described)
         if config.data is None:
-            _store_synthetic(config, split, folder)
+            data = Data(split, {"source": DEMO, "seed": config.seed})
+        if data is not None:
+            store(data, folder)
         return carry_out(config, space, session, plan, folder, described, console, command)
 
 
@@ -162,6 +158,30 @@ def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> Se
     return config if space.parameters else replace(config, trials=1)
 
 
+@contextmanager
+def own(what: str, folder: Path, *, resume: bool) -> Iterator[None]:
+    """Hold a results folder before anything slow is done: for a new run it has to be empty, and is gone if none comes.
+
+    Raises:
+        ResultsError: something else lies there, or another process holds it.
+    """
+    if resume:
+        with exclusive(folder):
+            yield
+        return
+    _require_empty(what, folder)
+    with claimed(folder):
+        _require_empty(what, folder)  # another process may have come and gone since
+        yield
+
+
+def _require_empty(what: str, folder: Path) -> None:
+    if in_use(folder):
+        raise ResultsError(
+            f"{folder} is not empty; pass --resume to go on with the {what} in it, or choose another --out"
+        )
+
+
 def in_use(folder: Path) -> bool:
     """Tell whether something lies in the folder; hidden files are what a killed start leaves."""
     return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
@@ -171,14 +191,23 @@ def load_split(config: SearchConfig, folder: Path) -> Split:
     """Return the data set of a search: the one it names, the demo's that lies in its folder, or a new one."""
     if config.data is not None:
         return load_dataset(config.data)
-    made = folder / SYNTHETIC_FOLDER
+    made = folder / DATA_FOLDER
     return load_dataset(made) if made.exists() else synthetic_split(seed=config.seed)
 
 
-def _store_synthetic(config: SearchConfig, split: Split, folder: Path) -> None:
-    """Write the demo's data set beside its results, so that the next commands have something to read."""
-    if not (made := folder / SYNTHETIC_FOLDER).exists():
-        save_dataset(split, made, {"source": DEMO, "seed": config.seed})
+def store(data: Data, folder: Path) -> None:
+    """Write a data set that lies nowhere beside its results, so that the next commands have something to read."""
+    if data.folder is None and not (made := folder / DATA_FOLDER).exists():
+        save_dataset(data.split, made, data.protocol)
+
+
+def plain_console() -> Console:
+    """Return where a search that Python called shows itself: as a command's, but as plain lines in a notebook.
+
+    A live table there would need a widget, and leave a page of control characters in the notebook.
+    """
+    console = Console()
+    return Console(force_jupyter=False, force_terminal=False) if console.is_jupyter else console
 
 
 def _copy_study(

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from distrecvae.api.asking import DEMO_SETTINGS
 from distrecvae.cli import main
-from distrecvae.cli.search import DEMO_SETTINGS
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.search import launch
@@ -117,7 +117,7 @@ def test_a_results_folder_is_not_overwritten(
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("{", "cannot be read"), ("[]", "format None"), (json.dumps({"format": 99}), "format 99")],
+    [("{", "cannot be read"), ("[]", "should be an object"), (json.dumps({"format": 99}), "format 99")],
     ids=["damaged", "no search", "another version"],
 )
 def test_a_folder_that_is_no_search_is_not_resumed(

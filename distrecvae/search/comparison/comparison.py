@@ -15,20 +15,23 @@ from typing import Any
 from rich.console import Console
 
 from distrecvae.data.dataset import Split
-from distrecvae.errors import ConfigError, DistrecvaeError, ResultsError, nearest
-from distrecvae.files import exclusive, write_text
+from distrecvae.data.prepared import Data
+from distrecvae.errors import ConfigError, DistrecvaeError, nearest
+from distrecvae.files import write_text
 from distrecvae.layout import SEARCH_FILE, SUMMARY_FILE
 from distrecvae.runs.configuration import available_configs, read_config
 from distrecvae.search.comparison import files
 from distrecvae.search.comparison.table import Row, read_row, table_text
 from distrecvae.search.core.config import ALL, SearchConfig
 from distrecvae.search.launch import (
-    in_use,
     load_space,
     load_split,
     one_trial_without_parameters,
+    own,
+    plain_console,
     plan_search,
     search,
+    store,
 )
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session, ray_session
@@ -128,9 +131,11 @@ def compare(
     folder: Path,
     *,
     resume: bool,
-    console: Console,
-    verbose: bool,
     command: str,
+    console: Console | None = None,
+    verbose: bool = False,
+    in_python: bool = False,
+    data: Data | None = None,
 ) -> Comparison:
     """Run the searches of a comparison, or go on with the one in `folder`, and write its table.
 
@@ -138,35 +143,32 @@ def compare(
         listed: the searches; their settings differ in model and space only.
         folder: for results; it must not exist (or be empty) unless `resume`.
         resume: go on with the comparison that lies there; it may have more models than it was begun with.
-        console: shows progress.
+        command: the command line, or the call, that goes on with this comparison, to be shown and written down.
+        console: shows progress; None for plain lines, or a live table on a terminal.
         verbose: let Ray speak, too.
-        command: the command line that goes on with this comparison, to be shown and written down.
+        in_python: Python called, and its process is not ended, whatever hangs.
+        data: the data set, where the caller has it; one that lies nowhere is written into `folder`.
 
     Raises:
         DistrecvaeError: the input, a space, the machine or the folder is not fit; no search was started then.
     """
-    config = listed[0].config
+    config, console = listed[0].config, plain_console() if console is None else console
     require_loggers(config)
     described = files.read_description(folder) if resume else None
-    if described is None and in_use(folder):
-        raise ResultsError(
-            f"{folder} is not empty; pass --resume to go on with the comparison in it, or choose another --out"
-        )
     with ExitStack() as held:
-        if described is not None:
-            held.enter_context(exclusive(folder))
-        split = load_split(config, folder)
+        held.enter_context(own("comparison", folder, resume=described is not None))
+        split = load_split(config, folder) if data is None else data.split
         if described is not None:
             files.check_same(described, _shared_settings(config), split, folder)
-        stop = Interruption()
+        stop = Interruption(ends_process=not in_python)
         held.callback(stop.over)
         cluster = held.enter_context(ray_session(config.address, verbose=verbose))
         session = Session(cluster, split, stop)
         _plans(listed, session)
         if described is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(exclusive(folder))
             described = files.describe(_shared_settings(config), split, command, ())
+        if data is not None:
+            store(data, folder)
         described = replace(described, entrants=tuple(entrant.name for entrant in listed))
         files.write_description(folder, described)
         rows: list[Row] = []

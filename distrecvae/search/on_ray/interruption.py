@@ -77,13 +77,17 @@ class Interruption:
     thread may be deep in a call that takes no notice. Where the search has not ended in time, the thread says the last
     words and ends the process.
 
+    Args:
+        ends_process: the process is the search's own. One that is not, a notebook's, is sent a second signal instead.
+
     Attributes:
         last_words: what a search wants done before its process is ended: its tables written, its summary shown.
         goes_on: the command that goes on with the search. It is shown at once: the next signal, or a Ray that was told
             to end as well and takes its driver along, leaves no time for last words.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_process: bool = True) -> None:
+        self._ends_process = ends_process
         self.last_words: Callable[[], None] = lambda: None
         self.goes_on = ""
         self._reason: str | None = None
@@ -169,7 +173,10 @@ class Interruption:
                     self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
             now = time.monotonic()
             if self._deadline is not None and now > self._deadline:
-                self._end_process()
+                if self._ends_process:
+                    self._end_process()
+                self._deadline = None
+                self._raise_interrupt()
             if now - looked < _LOOK_EVERY_S:
                 continue
             looked = now
@@ -178,6 +185,13 @@ class Interruption:
                     silent_since.pop(part, None)
                 elif now - silent_since.setdefault(part, now) >= part.patience_s:
                     self._ask(f"{part.name} ({part.host}:{part.port}) is gone", LOST_GRACE_S)
+
+    def _raise_interrupt(self) -> None:
+        words = f"\n{self._reason}, and Ray does not answer{self.goes_on and f'; to go on: {self.goes_on}'}"
+        print(words, file=sys.stderr, flush=True)
+        self._signals = max(self._signals, 1)
+        # To the main thread: a call that it waits in ends with it.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def _end_process(self) -> None:
         try:

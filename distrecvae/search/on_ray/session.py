@@ -19,7 +19,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.data.shared import dataset_bytes, shared_arrays
 from distrecvae.errors import ResourceError
 from distrecvae.search.on_ray.interruption import Interruption
-from distrecvae.search.on_ray.ray_internals import process_groups_of_their_own
+from distrecvae.search.on_ray.ray_internals import process_groups_of_their_own, started_here
 from distrecvae.search.planning.resources import Cluster, Slots, fitting, require_store
 from distrecvae.signals import unchanged
 from distrecvae.training import registry
@@ -95,11 +95,17 @@ class Session:
 def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Cluster]:
     """Join the Ray cluster at `address` (or the one this job runs in), else start one here; leave it at the end.
 
+    A Ray that this process is connected to already is its caller's: it is used, and stays.
+
     Raises:
-        ResourceError: there is no Ray at `address`.
+        ResourceError: there is no Ray at `address`, or this process is connected to another one.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if ray.is_initialized():
+        with _as_it_runs(address, verbose=verbose) as cluster:
+            yield cluster
+        return
     level = logging.INFO if verbose else logging.ERROR
     for name in ("ray", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(level)
@@ -124,6 +130,26 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
         yield living_nodes(joined=where != "local")
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _as_it_runs(address: str | None, *, verbose: bool) -> Iterator[Cluster]:
+    """Use the Ray that this process is connected to, and leave it and its logging as they were."""
+    own = ray.get_runtime_context().gcs_address
+    if address not in (None, "auto", own):
+        raise ResourceError(
+            f"--address {address}: this process is connected to the Ray at {own}; leave it out, or call"
+            " ray.shutdown() first"
+        )
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.train", "ray.data", "ray.tune")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in [] if verbose else loggers:
+            logger.setLevel(logging.CRITICAL if logger.name == "ray.tune" else logging.ERROR)
+        yield living_nodes(joined=not started_here())
+    finally:
+        for logger, before in zip(loggers, levels, strict=True):
+            logger.setLevel(before)
 
 
 def _require_listener(where: str) -> None:

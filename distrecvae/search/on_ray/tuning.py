@@ -73,6 +73,8 @@ def run_trials(
             name=TUNE_FOLDER,
             storage_path=str(folder.resolve()),
             verbose=0,
+            # Silent, as it says; the one that Tune takes in a notebook wipes the cell's output.
+            progress_reporter=tune.CLIReporter(),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             callbacks=[ConductorCallback(conductor, refresh, lost)],
         ),

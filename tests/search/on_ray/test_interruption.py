@@ -88,6 +88,17 @@ def test_the_second_signal_does_not_ask() -> None:
     assert out == "at once\n"
 
 
+def test_a_process_that_is_not_the_searchs_own_is_interrupted_and_lives() -> None:
+    # A notebook, whose search waits in a call that never returns: the kernel and its variables stay.
+    code = LOOPING.replace("CHECK", "pass").replace("Interruption()", "Interruption(ends_process=False)")
+    code = code.replace("stop =", "interruption.GRACE_S = 0.2\nstop =") + "print('lives')\n"
+    process = started(code.replace("stop.over()", "stop.over()\nstop.goes_on = ''"))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=HANGS_AFTER_S)
+    assert (process.returncode, out) == (0, "at once\nlives\n"), err
+    assert "interrupted by SIGINT, and Ray does not answer" in err
+
+
 def test_who_ignores_a_hangup_goes_on() -> None:
     # That is what nohup arranges.
     ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,9 @@ from distrecvae.precisions import AUTO
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
     from distrecvae.runs.training_run import RunSettings
+
+Configuration = Callable[[], tuple[str, dict[str, Any]]]
+"""Reads a configuration: the model's name, and all of its settings."""
 
 
 def implied_by_refit(
@@ -34,13 +39,12 @@ def implied_by_refit(
 
 def new_settings(
     given: dict[str, Any],
-    model: str | None,
-    config_source: str | None,
-    words: tuple[str, ...],
+    configuration: Configuration | None,
     precision: str | None,
     device: str,
+    split: Split | None,
 ) -> tuple[Split, RunSettings]:
-    """Return the data and the settings of a new run."""
+    """Return the data, read unless it is there, and the settings of a new run."""
     from distrecvae.data.io import load_dataset
     from distrecvae.runs.configuration import read_config
     from distrecvae.runs.training_run import RunSettings
@@ -49,8 +53,8 @@ def new_settings(
 
     if "data" not in given:
         raise ConfigError("--data is missing; give a dataset folder (`distrecvae prepare` makes one)")
-    chosen, config = read_config(model, config_source, words)
-    split = load_dataset(given["data"])
+    chosen, config = (configuration or partial(read_config, None, None, ()))()
+    split = load_dataset(given["data"]) if split is None else split
     settings = RunSettings(
         model=chosen,
         config=config,
@@ -64,16 +68,16 @@ def new_settings(
 def old_settings(
     out: Path,
     given: dict[str, Any],
-    configuration: tuple[str | None, str | None, tuple[str, ...]] | None,
+    configuration: Configuration | None,
     precision: str | None,
+    split: Split | None,
 ) -> tuple[Split, RunSettings]:
-    """Return the data and the settings of the run in `out`, with what was given anew."""
+    """Return the data, read unless it is there, and the settings of the run in `out`, with what was given anew."""
     from distrecvae.data.io import load_dataset
-    from distrecvae.runs.configuration import read_config
     from distrecvae.runs.training_run import read_settings
 
     settings = read_settings(out)
-    if configuration is not None and read_config(*configuration) != (settings.model, settings.config):
+    if configuration is not None and configuration() != (settings.model, settings.config):
         raise ConfigError(f"{out} was begun with another configuration; leave it out or start anew")
     if given.get("refit", settings.refit) != settings.refit:
         raise ConfigError(f"{out} was begun without --refit; leave it out, or start anew in another folder")
@@ -83,7 +87,7 @@ def old_settings(
     if precision not in (None, AUTO, settings.precision):
         raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start anew")
     settings = replace(settings, **_with_patience({name: given[name] for name in names}))
-    return load_dataset(settings.data), settings
+    return load_dataset(settings.data) if split is None else split, settings
 
 
 def _with_patience(given: dict[str, Any]) -> dict[str, Any]:

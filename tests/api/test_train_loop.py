@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,8 +15,9 @@ from typing import Any, cast
 import pytest
 from rich.progress import Progress
 
-from distrecvae.cli import main, training
-from distrecvae.cli.training import train_seeds_to_end, train_to_end
+from distrecvae.api import train_loop
+from distrecvae.api.train_loop import say, train_seeds_to_end, train_to_end
+from distrecvae.cli import main
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import Evaluation
@@ -136,7 +139,7 @@ def test_a_log_hears_of_a_long_step_now_and_then(
 
 def test_a_long_step_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     save_dataset(synthetic_split(n_users=400, n_items=120, seed=0), tmp_path / "data", {})
-    monkeypatch.setattr(training, "SHARE_EVERY_S", 0.0)
+    monkeypatch.setattr(train_loop, "SHARE_EVERY_S", 0.0)
     monkeypatch.setattr(slim, "BATCH_ITEMS", 40)
     with pytest.raises(SystemExit) as stopped:
         main(["train", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--model", "slim"])
@@ -335,3 +338,24 @@ def test_seeds_are_asked_to_stop_by_a_signal_and_shown_until_then(
     assert answers == [False, True, True]
     assert "seed 5  passes    4" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_thread_trains_without_hearing_signals() -> None:
+    # Only a process's main thread may; a notebook's widget or a web server calls from another one.
+    ended: list[bool] = []
+    thread = threading.Thread(target=lambda: ended.append(train(Told(report(4, 0.25)), settings())))
+    thread.start()
+    thread.join()
+    assert ended == [False]
+
+
+def test_a_line_is_said_at_once() -> None:
+    class Watched(io.StringIO):
+        flushed = 0
+
+        def flush(self) -> None:
+            self.flushed += 1
+
+    file = Watched()
+    say("here", file=file)
+    assert (file.getvalue(), file.flushed) == ("here\n", 1)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from distrecvae.cli.train_settings import implied_by_refit, new_settings, old_settings, refuse_used
+from distrecvae.api.train_settings import implied_by_refit, new_settings, old_settings, refuse_used
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ConfigError, DataError, ResultsError
 from distrecvae.files import exclusive
+from distrecvae.runs.configuration import read_config
 from distrecvae.runs.training_run import RunSettings, write_settings
 from distrecvae.training import registry
 
@@ -31,8 +33,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def new(given: dict[str, Any], **changes: Any) -> RunSettings:
     """Return the settings of a new run of EASE with this given, its data being SPLIT."""
-    asked: dict[str, Any] = {"model": "ease", "config_source": None, "words": (), "precision": None}
-    split, settings = new_settings(given, **{**asked, "device": "cpu", **changes})
+    asked: dict[str, Any] = {
+        "model": "ease",
+        "config_source": None,
+        "words": (),
+        "precision": None,
+        **changes,
+    }
+    configuration = partial(read_config, asked["model"], asked["config_source"], asked["words"])
+    split, settings = new_settings(given, configuration, asked["precision"], "cpu", None)
     assert split.fingerprint == SPLIT.fingerprint
     return settings
 
@@ -99,6 +108,15 @@ def test_a_new_run_needs_data() -> None:
     assert str(caught.value) == "--data is missing; give a dataset folder (`distrecvae prepare` makes one)"
 
 
+def test_data_that_is_there_is_not_read_again(begun: Begun) -> None:
+    # Python may hand over a data set that lies nowhere.
+    split, settings = new_settings({"data": "nowhere"}, None, None, "cpu", SPLIT)
+    assert split is SPLIT
+    assert (settings.model, settings.data, settings.fingerprint) == ("recvae", "nowhere", SPLIT.fingerprint)
+    folder = begun(data="nowhere")
+    assert old_settings(folder, {}, None, None, SPLIT)[0] is SPLIT
+
+
 def test_a_configuration_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="regularisation"):
         new({"data": str(tmp_path / "absent")}, words=("regularisation=1",))
@@ -130,7 +148,8 @@ def old(
     configuration: Configuration | None = None,
     precision: str | None = None,
 ) -> RunSettings:
-    split, settings = old_settings(folder, given or {}, configuration, precision)
+    read = None if configuration is None else partial(read_config, *configuration)
+    split, settings = old_settings(folder, given or {}, read, precision, None)
     assert split.fingerprint == SPLIT.fingerprint
     return settings
 

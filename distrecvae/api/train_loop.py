@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING, Any, TextIO
 
 from distrecvae.metrics import TITLES
 from distrecvae.pacing import Seldom
@@ -23,6 +22,11 @@ if TYPE_CHECKING:
 
 SHARE_EVERY_S = 10.0
 """Seconds between two lines on the share of a long step that is done, where there is no terminal."""
+
+
+def say(line: str, file: TextIO | None = None) -> None:
+    """Print a line at once, wherever it goes."""
+    print(line, file=file, flush=True)
 
 
 def train_to_end(run: Run, settings: RunSettings) -> bool:
@@ -50,7 +54,7 @@ def train_seeds_to_end(
 
     def tell(slots: Slots) -> None:
         a_gpu = f" and {slots.gpus:g} GPU" if slots.gpus else ""
-        click.echo(f"{len(runs)} seeds, {slots.concurrent} at once, each on {slots.cpus} CPU{a_gpu}")
+        say(f"{len(runs)} seeds, {slots.concurrent} at once, each on {slots.cpus} CPU{a_gpu}")
 
     with _stop_asked() as asked, _seeds_shown(runs) as show:
 
@@ -75,12 +79,15 @@ def train_seeds_to_end(
 def _stop_asked() -> Iterator[Callable[[], bool]]:
     """Yield a question: has SIGINT or SIGTERM come? A second one stops at once, without saving."""
     seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # no other thread may hear them
+        return
 
     def note(number: int, _frame: object) -> None:
         if seen:
             raise KeyboardInterrupt
         seen.append(number)
-        click.echo("\nstopping after this cycle; once more stops now and keeps the last checkpoint", err=True)
+        say("\nstopping after this cycle; once more stops now and keeps the last checkpoint", file=sys.stderr)
 
     with handled(note, (signal.SIGINT, signal.SIGTERM)):
         yield lambda: bool(seen)
@@ -98,10 +105,8 @@ def _shown(settings: RunSettings, run: Run) -> Iterator[Callable[[dict[str, Any]
         return (scores + loss).lstrip()
 
     if not sys.stdout.isatty():
-        run.progress = Seldom(lambda share: click.echo(f"solved {share:.0%}"), SHARE_EVERY_S)
-        yield lambda report: click.echo(
-            f"passes {report['passes']:4d}  {line(report)}  {report['train_s']:.1f} s"
-        )
+        run.progress = Seldom(lambda share: say(f"solved {share:.0%}"), SHARE_EVERY_S)
+        yield lambda report: say(f"passes {report['passes']:4d}  {line(report)}  {report['train_s']:.1f} s")
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -140,7 +145,7 @@ def _seeds_shown(runs: Mapping[Path, RunSettings]) -> Iterator[Callable[[], None
         def lines() -> None:
             for _, settings, report in news():
                 passes = int(report["passes"])
-                click.echo(f"seed {settings.seed}  passes {passes:4d}  {score(settings, report)}")
+                say(f"seed {settings.seed}  passes {passes:4d}  {score(settings, report)}")
 
         yield lines
         return

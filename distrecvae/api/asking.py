@@ -1,0 +1,103 @@
+"""Owns what a search is asked to do, typed or called: settings, space, and the folder for results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from distrecvae.api.folders import results_folder
+from distrecvae.errors import ConfigError
+from distrecvae.layout import SEARCH_FILE
+from distrecvae.search.core.config import DEMO, SearchConfig, read_settings
+
+if TYPE_CHECKING:
+    from distrecvae.search.space.space import SearchSpace
+
+DEMO_SETTINGS: dict[str, Any] = {"trials": 12, "max_passes": 60}
+"""What a search without data is: small enough for three minutes on two cores."""
+
+UNCOUNTED = 100_000
+"""Trials of a comparison where only the time is bounded."""
+
+
+class Asked(NamedTuple):
+    """A search that was asked for.
+
+    Attributes:
+        config: its settings.
+        folder: for results.
+        resume: it goes on with what lies there.
+        space: what is searched, where the folder says so; None where the settings do.
+    """
+
+    config: SearchConfig
+    folder: Path
+    resume: bool
+    space: SearchSpace | None
+
+
+def asked_search(
+    given: Mapping[str, Any],
+    *,
+    config_file: str | None = None,
+    out: Path | None = None,
+    name: str | None = None,
+    resume: bool = False,
+    resume_or_start: bool = False,
+    extend: Path | None = None,
+) -> Asked:
+    """Return the search that options or arguments ask for.
+
+    Args:
+        given: settings that were given, by their names in `SearchConfig`.
+        config_file: YAML file of more of them.
+        out: the results folder.
+        name: of a results folder below runs/.
+        resume: go on with the search there.
+        resume_or_start: go on with it, or start it.
+        extend: go on with the search in this folder, by its own settings.
+
+    Raises:
+        ConfigError: they contradict each other, or a setting breaks its rule.
+        ResultsError: there is nothing to go on with.
+    """
+    if extend is not None:
+        others = {"--out": out, "--name": name, "--config": config_file, "--resume": resume}
+        for option, value in {**others, "--resume-or-start": resume_or_start}.items():
+            if value:
+                raise ConfigError(
+                    f"--extend {extend} says where and how the search goes on; leave {option} out"
+                )
+        from distrecvae.search.folder.extension import begun_search
+
+        config, space = begun_search(extend, given)
+        return Asked(config, extend, True, space)
+    from_file = read_settings(config_file) if config_file else {}
+    demo = {} if "data" in given or from_file.get("data") else DEMO_SETTINGS
+    config = SearchConfig.from_mapping({**demo, **from_file, **given}, source=config_file or "command line")
+    if resume and resume_or_start:
+        raise ConfigError(
+            "--resume and --resume-or-start: the second one resumes where there is something; give one"
+        )
+    default = f"{config.model}-{data_name(config)}"
+    folder = results_folder(out, name, default, resume=resume or resume_or_start, must_exist=resume)
+    begun = resume_or_start and (folder / SEARCH_FILE).exists()
+    return Asked(config, folder, resume or begun, None)
+
+
+def asked_comparison(given: Mapping[str, Any], *, config_file: str | None = None) -> SearchConfig:
+    """Return the settings that the searches of a comparison have in common.
+
+    Raises:
+        ConfigError: a setting breaks its rule.
+    """
+    settings = {**(read_settings(config_file) if config_file else {}), **given}
+    if "time_budget_s" in settings:
+        settings.setdefault("trials", UNCOUNTED)
+    return SearchConfig.from_mapping(settings, source=config_file or "command line")
+
+
+def data_name(config: SearchConfig) -> str:
+    """Return what results are called by after the data set."""
+    return DEMO if config.data is None else Path(config.data).resolve().name

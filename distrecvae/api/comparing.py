@@ -1,0 +1,133 @@
+"""Owns `distrecvae.compare`: a call's arguments to a comparison, its end to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distrecvae.api.asking import asked_comparison, data_name
+from distrecvae.api.folders import results_folder
+from distrecvae.api.given import carried_out_by
+from distrecvae.api.preparing import as_data
+from distrecvae.api.quiet import quiet_imports
+from distrecvae.api.results import Comparison, SearchResult
+from distrecvae.api.searching import path_in, settings_in
+from distrecvae.layout import BEST_FOLDER, DATA_FOLDER, SUMMARY_FILE
+from distrecvae.search.core.config import ALL, SearchConfig
+
+if TYPE_CHECKING:
+    from distrecvae.api.preparing import DataLike
+
+
+def _compare(given: dict[str, Any]) -> Comparison:
+    asked = dict(given)
+    data, models = as_data(given.pop("data", None)), given.pop("models", ALL)
+    out, name = path_in(given, "out"), given.pop("name", None)
+    config_file, resume = given.pop("config", None), given.pop("resume", False)
+    verbose = given.pop("verbose", False)
+    settings = settings_in(given)
+    if data is not None:
+        settings["data"] = data.name if data.folder is None else data.folder
+    config = asked_comparison(settings, config_file=None if config_file is None else str(config_file))
+    folder = results_folder(out, name, f"compare-{data_name(config)}", resume=resume)
+    if data is not None and data.folder is None:
+        config = replace(config, data=str(folder / DATA_FOLDER))
+
+    # Ray, PyTorch and Optuna are imported when there is something to do for them.
+    with quiet_imports():
+        from distrecvae.search.commands import python_call
+        from distrecvae.search.comparison import comparison
+
+    listed = models.split(",") if isinstance(models, str) else [str(each) for each in models]
+    entrants = comparison.entrants([part.strip() for part in listed if part.strip()], config)
+    again = {key: value for key, value in asked.items() if key not in ("data", "out", "name", "resume")}
+    where = {} if data is None else {"data": config.data}
+    done = comparison.compare(
+        entrants,
+        folder,
+        resume=resume,
+        verbose=verbose,
+        command=python_call("compare", **where, **again, out=folder, resume=True),
+        in_python=True,
+        data=data,
+    )
+    searches = {
+        each.name: _search_of(folder / each.name, config.metric)
+        for each in entrants
+        if (folder / each.name / BEST_FOLDER).exists()
+    }
+    return Comparison(folder, done.complete, done.text, searches, done.without_score)
+
+
+def _search_of(folder: Path, metric: str) -> SearchResult:
+    return SearchResult(folder, True, (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip(), metric)
+
+
+@carried_out_by(_compare)
+def compare(
+    data: DataLike | None = None,
+    *,
+    models: str | Sequence[str] = ALL,
+    trials: int = SearchConfig.trials,
+    max_passes: int = SearchConfig.max_passes,
+    min_passes: int | None = SearchConfig.min_passes,
+    reduction_factor: int = SearchConfig.reduction_factor,
+    metric: str = SearchConfig.metric,
+    sampler: str = SearchConfig.sampler,
+    scheduler: str = SearchConfig.scheduler,
+    precision: str = SearchConfig.precision,
+    concurrent: int | None = SearchConfig.concurrent,
+    cpus_per_trial: int = SearchConfig.cpus_per_trial,
+    gpus_per_trial: float | None = SearchConfig.gpus_per_trial,
+    time_budget: float | None = SearchConfig.time_budget_s,
+    checkpoint_every: float = SearchConfig.checkpoint_every_s,
+    address: str | None = SearchConfig.address,
+    elastic: bool = SearchConfig.elastic,
+    log_to: str | None = SearchConfig.log_to,
+    storage: str | None = SearchConfig.storage,
+    seed: int = SearchConfig.seed,
+    config: str | PathLike[str] | None = None,
+    out: str | PathLike[str] | None = None,
+    name: str | None = None,
+    resume: bool = False,
+    verbose: bool = False,
+) -> Comparison:
+    """Tune several models under one budget and say which is best.
+
+    Each is chosen on validation users and scored on test users once; the best one is tested against every other on the
+    same users, corrected for the number of comparisons. With `time_budget` and no `trials`, as many as fit into it.
+
+    Args:
+        data: what `prepare` returned, or a dataset folder; None for a small synthetic one.
+        models: models, search spaces, configurations (by name, or YAML files), or "all".
+        trials: configurations to try, each model.
+        max_passes: data passes that a trial gets at most.
+        min_passes: data passes before a trial may be stopped; None for a fifth of `max_passes`.
+        reduction_factor: one trial in this many goes on at a rung; rungs grow by the same factor.
+        metric: validation metric to maximise.
+        sampler: how configurations are proposed.
+        scheduler: how weak trials are stopped early.
+        precision: of the matrix products.
+        concurrent: trials at once; None for as many as fit.
+        cpus_per_trial: CPU cores, and training threads, a trial.
+        gpus_per_trial: GPUs a trial; fractions share one; None for 1 where there are GPUs.
+        time_budget: seconds, each model, after which running trials are stopped.
+        checkpoint_every: seconds between a running trial's checkpoints, at least.
+        address: Ray cluster to join; None to use this process's Ray, or to start one here.
+        elastic: nodes may join the cluster while the comparison runs.
+        log_to: tell an experiment tracker, too: "mlflow" or "wandb".
+        storage: copy the trials to an Optuna study, too.
+        seed: root of all randomness.
+        config: YAML file of these settings; arguments win.
+        out: results folder; None for runs/NAME.
+        name: of the comparison under runs/; None for compare-DATA, numbered.
+        resume: go on with the comparison in the results folder; it may have more models than it was begun with.
+        verbose: show what Ray says, too.
+
+    Raises:
+        DistrecvaeError: the input, a space, the machine or the folder is not fit; no search was started then.
+    """
+    raise NotImplementedError

@@ -1,0 +1,63 @@
+"""Owns how a call in Python is taken: which arguments were given, and errors that name arguments, not options.
+
+A public function is declared with its arguments, their types and their defaults. What carries it out hears only of
+those that were given: a search that goes on, a preset or a file of settings says what the others are.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from distrecvae.errors import DistrecvaeError
+
+FLAGS = frozenset({"resume", "resume-or-start", "refit", "elastic", "synthetic"})
+"""Options that are given without a value."""
+
+_OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def carried_out_by(work: Callable[[dict[str, Any]], _R]) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Return a decorator: calls of the function that it decorates go to `work`, with the arguments that were given.
+
+    An argument that is None counts as not given.
+    """
+
+    def decorate(declared: Callable[_P, _R]) -> Callable[_P, _R]:
+        signature = inspect.signature(declared)
+
+        @functools.wraps(declared)
+        def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            given = signature.bind(*args, **kwargs).arguments
+            with spoken_in_python():
+                return work({name: value for name, value in given.items() if value is not None})
+
+        return call
+
+    return decorate
+
+
+@contextmanager
+def spoken_in_python() -> Iterator[None]:
+    """Let errors of ours name arguments where they name options: `--min-rating` is `min_rating`."""
+    try:
+        yield
+    except DistrecvaeError as error:
+        error.args = (in_python(str(error)),)
+        raise
+
+
+def in_python(text: str) -> str:
+    """Return a message with its options as arguments; a flag is one that is True."""
+
+    def argument(match: re.Match[str]) -> str:
+        name = match[1].replace("-", "_")
+        return f"{name}=True" if match[1] in FLAGS else name
+
+    return _OPTION.sub(argument, text)

@@ -1,0 +1,256 @@
+"""Owns what calls hand back: the results folder of a search, a comparison or a training, read when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from distrecvae.api.given import spoken_in_python
+from distrecvae.errors import ResultsError
+from distrecvae.layout import BEST_FOLDER, METRICS_FILE, REPORT_FILE
+from distrecvae.metrics import METRICS, TITLES
+
+if TYPE_CHECKING:
+    from distrecvae.saved.model import LoadedModel
+
+MOST_ROWS = 10
+"""Trials that a notebook shows."""
+
+
+class Best(NamedTuple):
+    """The chosen configuration.
+
+    Attributes:
+        config: every setting of the model, JSON-able.
+        scores: by group of users ("valid", "test"), each metric's mean; no "test" before the search is over.
+    """
+
+    config: dict[str, Any]
+    scores: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, repr=False)
+class SearchResult:
+    """What a search found; all of it lies in its folder.
+
+    Attributes:
+        folder: the results folder.
+        complete: the search is over; one that was interrupted has what it had found by then.
+        summary: text for people; of one that is not over it says how to go on.
+        metric: by which trials were chosen.
+    """
+
+    folder: Path
+    complete: bool
+    summary: str
+    metric: str
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """A row a trial: outcome, best scores, cost, parameters."""
+        return pd.read_parquet(self.folder / "trials.parquet")
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row a report, trials in order."""
+        return pd.read_parquet(self.folder / "history.parquet")
+
+    @property
+    def best(self) -> Best | None:
+        """The best trial's configuration and scores; None while no trial has a score."""
+        from distrecvae.search.core.ledger import read_records
+
+        key = f"valid/{self.metric}"
+        scored = [record for record in read_records(self.folder, key).values() if record.score is not None]
+        record = max(scored, key=lambda each: (each.score or 0.0, -each.number), default=None)
+        report = None if record is None else record.best_report(key)
+        if record is None or report is None:
+            return None
+        published = self.folder / BEST_FOLDER / METRICS_FILE
+        if self.complete and published.exists():
+            return Best(dict(record.config), _means(published))
+        return Best(dict(record.config), {"valid": {name: report[f"valid/{name}"] for name in METRICS}})
+
+    @property
+    def model(self) -> LoadedModel:
+        """The chosen model; its `recommend` takes it from there.
+
+        Raises:
+            CheckpointError: the search is not over, or no trial has a score.
+        """
+        return _model_of(self.folder)
+
+    def report(self) -> Path:
+        """Write `report.html`, one page with the search's figures, and return where it lies."""
+        from distrecvae.search.report.page import write_report
+
+        return Path(write_report(self.folder))
+
+    def __str__(self) -> str:
+        return self.summary
+
+    def __repr__(self) -> str:
+        trials, over = self.trials, "" if self.complete else ", not over"
+        best = self.best
+        found = "no score yet" if best is None else _in_a_line(best.scores, self.metric)
+        return f"<SearchResult in {self.folder}{over}: {len(trials)} trials, {found}>"
+
+    def _repr_html_(self) -> str:
+        trials, best = self.trials, self.best
+        ordered = trials.sort_values("score", ascending=False, kind="stable").head(MOST_ROWS)
+        shown = ordered.dropna(axis="columns", how="all").drop(columns=["reason", "score"], errors="ignore")
+        state = f"{len(trials)} trials" if self.complete else f"{len(trials)} trials, not over"
+        parts = [f"<p><b>Search in {escape(str(self.folder))}</b>: {state}</p>"]
+        if best is not None:
+            parts.append(_scores_html(best.scores))
+        parts.append(f"<p>Trials, the best {len(shown)} first:</p>{_table_html(shown)}")
+        if self.complete:
+            parts.append(f"<p>Figures: {escape(str(self.folder / REPORT_FILE))}</p>")
+        else:
+            parts.append(f"<pre>{escape(self.summary)}</pre>")
+        return "\n".join(parts)
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """What a comparison found; all of it lies in its folder.
+
+    Attributes:
+        folder: the results folder.
+        complete: every search is over.
+        summary: the table and what to do next, for people.
+        searches: each model's search that is over, by its name.
+        without_score: names of those in which no trial has a score.
+    """
+
+    folder: Path
+    complete: bool
+    summary: str
+    searches: Mapping[str, SearchResult]
+    without_score: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a model, best first: scores, standard errors, the paired tests, cost, configuration.
+
+        Raises:
+            ResultsError: no search is over yet.
+        """
+        from distrecvae.search.comparison.files import CSV_FILE
+
+        path = self.folder / CSV_FILE
+        if not path.exists():
+            raise ResultsError(
+                f"{self.folder} has no table yet: no search in it is over; go on with resume=True"
+            )
+        return pd.read_csv(path)
+
+    def __str__(self) -> str:
+        return self.summary
+
+    def __repr__(self) -> str:
+        over = "" if self.complete else ", not over"
+        return f"<Comparison in {self.folder}{over}: {', '.join(self.searches) or 'nothing yet'}>"
+
+    def _repr_html_(self) -> str:
+        if not self.searches:
+            return f"<pre>{escape(self.summary)}</pre>"
+        table = self.table
+        metric = next(name for name in METRICS if f"behind_{name}" in table)
+        names = [
+            "name",
+            f"valid_{metric}",
+            *(f"test_{name}" for name in METRICS),
+            f"behind_{metric}",
+            "p_value_holm",
+        ]
+        head = f"<p><b>Comparison in {escape(str(self.folder))}</b>, best first</p>"
+        return f"{head}\n{_table_html(table[names])}\n<pre>{escape(self.summary)}</pre>"
+
+
+@dataclass(frozen=True, repr=False)
+class TrainResult:
+    """What a training gave; all of it lies in its folder.
+
+    Attributes:
+        folder: the results folder.
+        complete: the training is over; one that was interrupted has its last checkpoint.
+        summary: how it ended, for people.
+        seeds: of a training with several seeds; empty for one run.
+        chosen: the folder of the run whose model is `model`: the run, or the best seed's.
+    """
+
+    folder: Path
+    complete: bool
+    summary: str
+    seeds: tuple[int, ...]
+    chosen: Path
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """By group of users ("valid", "test"), each metric's mean, over seeds where there are several.
+
+        Raises:
+            ResultsError: the training is not over.
+        """
+        if not self.complete:
+            raise ResultsError(f"{self.folder} has no scores yet; go on with resume=True")
+        return _means((self.folder if self.seeds else self.folder / BEST_FOLDER) / METRICS_FILE)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row a report, of the chosen run."""
+        return pd.read_csv(self.chosen / "history.csv")
+
+    @property
+    def model(self) -> LoadedModel:
+        """The model; its `recommend` takes it from there.
+
+        Raises:
+            CheckpointError: the training is not over.
+        """
+        return _model_of(self.chosen)
+
+    def __str__(self) -> str:
+        return self.summary
+
+    def __repr__(self) -> str:
+        found = _in_a_line(self.scores, next(iter(METRICS))) if self.complete else "not over"
+        return f"<TrainResult in {self.folder}: {found}>"
+
+    def _repr_html_(self) -> str:
+        head = f"<p><b>Training in {escape(str(self.folder))}</b>: {escape(self.summary)}</p>"
+        return head + (f"\n{_scores_html(self.scores)}" if self.complete else "")
+
+
+def _model_of(folder: Path) -> LoadedModel:
+    from distrecvae.saved.model import load_model
+    from distrecvae.training.device import usable_device
+
+    with spoken_in_python():
+        return load_model(folder, usable_device(None))
+
+
+def _means(path: Path) -> dict[str, dict[str, float]]:
+    from distrecvae.saved.tensors import read_json
+
+    metrics = read_json(path)
+    return {group: dict(metrics[group]["mean"]) for group in ("valid", "test") if group in metrics}
+
+
+def _in_a_line(scores: Mapping[str, Mapping[str, float]], metric: str) -> str:
+    means = [f"{scores[group][metric]:.4f} on {group} users" for group in scores]
+    return f"{TITLES[metric]} {', '.join(means)}"
+
+
+def _scores_html(scores: Mapping[str, Mapping[str, float]]) -> str:
+    return _table_html(pd.DataFrame(scores).T.rename(columns=TITLES), index=True)
+
+
+def _table_html(frame: pd.DataFrame, *, index: bool = False) -> str:
+    return str(frame.to_html(index=index, border=0, na_rep="", float_format="{:.4g}".format))

@@ -1,0 +1,189 @@
+"""Owns `distrecvae.train` and `distrecvae.evaluate`: a call's arguments to a training, or to scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distrecvae.api.folders import results_folder
+from distrecvae.api.given import carried_out_by
+from distrecvae.api.preparing import as_data
+from distrecvae.api.results import SearchResult, TrainResult
+from distrecvae.api.searching import path_in
+from distrecvae.api.train_folder import Order, train_in
+from distrecvae.data.dataset import Split
+from distrecvae.errors import ConfigError, DataError
+from distrecvae.evaluation import Evaluation
+from distrecvae.evaluation import evaluate as evaluate_users
+from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
+from distrecvae.precisions import AUTO
+from distrecvae.runs.configuration import read_config
+from distrecvae.runs.seeds import seed_folder, summarize
+from distrecvae.runs.training_run import RunSettings
+from distrecvae.saved.model import LoadedModel, load_model
+from distrecvae.search.commands import python_call
+from distrecvae.training.device import usable_device, use_threads
+from distrecvae.training.registry import config_from_dict, config_to_dict
+
+if TYPE_CHECKING:
+    from distrecvae.api.preparing import DataLike
+
+GROUPS = ("test", "valid")
+
+
+def _train(given: dict[str, Any]) -> TrainResult:
+    data, out, resume = as_data(given.pop("data", None)), path_in(given, "out"), given.pop("resume", False)
+    model, config, settings = given.pop("model", None), given.pop("config", None), given.pop("set", {})
+    configured = model is not None or config is not None or bool(settings)
+    if isinstance(config, SearchResult | TrainResult):
+        config = (
+            (config.chosen if isinstance(config, TrainResult) else config.folder) / BEST_FOLDER / CONFIG_FILE
+        )
+    read = partial(_configuration, model, config, settings)
+    folder = results_folder(out, None, f"train-{read()[0]}", resume=resume)
+    if (patience := given.get("patience")) is not None and patience < 0:
+        raise ConfigError(f"--patience {patience} must be 0 (never) or more")
+    runs: dict[str, Any] = {
+        name: given.pop(name) for name in ("max_passes", "patience", "seed") if name in given
+    }
+    every_s = given.pop("checkpoint_every", 30.0)
+    source = None if config is None or isinstance(config, Mapping) else str(config)
+    order = Order(
+        given=runs,
+        configuration=read if configured else None,
+        config_source=source,
+        checkpoint_every_s=every_s,
+        resume=resume,
+        **given,
+    )
+    trained = train_in(folder, order, goes_on=python_call("train", out=folder, resume=True), data=data)
+    chosen = folder
+    if trained.seeds and trained.complete:
+        chosen = seed_folder(folder, summarize(folder, trained.seeds)["best_seed"])
+    return TrainResult(folder, trained.complete, trained.ended, trained.seeds, chosen)
+
+
+def _configuration(
+    model: str | None, config: str | Path | Mapping[str, Any] | None, settings: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return the model's name and whole configuration: defaults, under the source's settings, under `settings`."""
+    if isinstance(config, Mapping):
+        own = config.get("config", config)
+        named = config.get("model") if "config" in config else None
+        if model is not None and named not in (None, model):
+            raise ConfigError(f"the config is of {named}, but --model is {model}; leave one of them out")
+        chosen, begun = read_config(model or named, None, ())[0], dict(own)
+    else:
+        chosen, begun = read_config(model, config, ())
+    return chosen, config_to_dict(config_from_dict(chosen, {**begun, **settings}))
+
+
+@carried_out_by(_train)
+def train(
+    data: DataLike | None = None,
+    *,
+    model: str | None = None,
+    config: str | PathLike[str] | Mapping[str, Any] | SearchResult | TrainResult | None = None,
+    set: Mapping[str, Any] | None = None,
+    out: str | PathLike[str] | None = None,
+    max_passes: int = RunSettings.max_passes,
+    patience: int = RunSettings.patience or 0,
+    seed: int = RunSettings.seed,
+    seeds: int | None = None,
+    address: str | None = None,
+    refit: bool = False,
+    device: str | None = None,
+    precision: str = AUTO,
+    threads: int | None = None,
+    checkpoint_every: float = Order.checkpoint_every_s,
+    resume: bool = False,
+) -> TrainResult:
+    """Train one configuration, keep its best model, score it on the test users.
+
+    Args:
+        data: what `prepare` returned, or a dataset folder; a training that goes on knows its own. Data in memory is
+            written into the results folder.
+        model: a model of docs/models.md; None for that of `config`, or RecVAE.
+        config: a packaged configuration, a file of settings, a dict of them, or a finished search or training, whose
+            configuration is taken.
+        set: single settings, over those of `config`.
+        out: results folder; None for runs/train-MODEL, numbered.
+        max_passes: data passes at most.
+        patience: stop after so many passes without a better validation NDCG@100; 0: never.
+        seed: root of all randomness.
+        seeds: train with so many seeds from `seed` on, side by side on Ray.
+        address: Ray cluster that `seeds` join.
+        refit: train on the validation users, too, for as many passes as were best where `config` was chosen.
+        device: "cpu", "cuda", "cuda:1"; None for a GPU where there is one.
+        precision: of the matrix products.
+        threads: CPU threads; with `seeds` of each; None for all cores.
+        checkpoint_every: seconds between checkpoints, at least.
+        resume: go on with the run in the results folder.
+
+    Raises:
+        DistrecvaeError: what was asked for, the data or the folder is not fit.
+    """
+    raise NotImplementedError
+
+
+def _evaluate(given: dict[str, Any]) -> Evaluation:
+    model, data, group = given["model"], as_data(given["data"]), given.get("group", GROUPS[0])
+    assert data is not None, "it was given"  # noqa: S101
+    if group not in GROUPS:
+        raise ConfigError(f"group={group!r} is not one of {', '.join(GROUPS)}")
+    use_threads(given.get("threads"))
+    if isinstance(model, LoadedModel):
+        loaded, name = model, "the model"
+    else:
+        if isinstance(model, SearchResult | TrainResult):
+            model = model.chosen if isinstance(model, TrainResult) else model.folder
+        loaded, name = load_model(Path(model), usable_device(given.get("device"))), str(model)
+    return scores_of(loaded, data.split, group, names=(name, data.folder or "the data"))
+
+
+def scores_of(loaded: LoadedModel, split: Split, group: str, *, names: tuple[str, str]) -> Evaluation:
+    """Score a model on a group of held-out users.
+
+    Args:
+        loaded: the model.
+        split: the data.
+        group: "test" or "valid".
+        names: of model and data, for the message.
+
+    Raises:
+        DataError: they have other items.
+    """
+    if loaded.item_ids.tolist() != split.item_ids.tolist():
+        raise DataError(
+            f"{names[0]} knows {len(loaded.item_ids)} items and {names[1]} has {len(split.item_ids)}, not the same"
+            " ones in the same order; score it on the data set it was trained on"
+        )
+    return evaluate_users(loaded.recommender, split.test if group == "test" else split.valid)
+
+
+@carried_out_by(_evaluate)
+def evaluate(
+    model: LoadedModel | SearchResult | TrainResult | str | PathLike[str],
+    data: DataLike,
+    *,
+    group: str = GROUPS[0],
+    device: str | None = None,
+    threads: int | None = None,
+) -> Evaluation:
+    """Score a model on held-out users; `.means()` has the means, `.per_user` each user's metrics.
+
+    Args:
+        model: what `load`, `search` or `train` returned, or a results folder.
+        data: what `prepare` returned, or a dataset folder, with the same items.
+        group: the held-out users to score, "test" or "valid".
+        device: where a model is loaded that is not yet; None for a GPU where there is one.
+        threads: CPU threads; None for all cores.
+
+    Raises:
+        CheckpointError: there is no model.
+        DataError: the data is none, or has other items.
+    """
+    raise NotImplementedError

@@ -1,0 +1,181 @@
+"""Owns Data: a data set ready to be searched, and the account of how it came about; in memory or in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from distrecvae.data.dataset import Split
+from distrecvae.data.io import is_dataset, load_dataset, read_protocol, save_dataset
+from distrecvae.data.presets import split_options
+from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg
+from distrecvae.data.remote import is_uri
+from distrecvae.data.sources import read_table
+from distrecvae.data.sources.columns import ColumnNames
+from distrecvae.data.sources.frames import read_frame
+from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.summary import describe
+from distrecvae.data.synthetic import N_ITEMS, N_USERS, synthetic_table
+from distrecvae.data.table import InteractionTable
+from distrecvae.errors import ConfigError
+
+Stage = Callable[[str, str], AbstractContextManager[None]]
+"""Told what is being done, and to what, while it is done."""
+
+
+def _quietly(_doing: str, _what: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Interactions split by users into train, valid and test, and how they came about.
+
+    Attributes:
+        split: the interactions.
+        protocol: what `dataset.json` says: source, options, counts.
+        folder: where the data set lies, a path or a URI; None where it is in memory only.
+        name: what results are called by.
+    """
+
+    split: Split
+    protocol: Mapping[str, Any]
+    folder: str | None = None
+    name: str = "data"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the content."""
+        return self.split.fingerprint
+
+    def save(self, folder: Path | str) -> Data:
+        """Write a new dataset folder, and return the data set that lies there.
+
+        Raises:
+            ResultsError: `folder` exists and is not empty.
+            DataError: the file system refuses; nothing is left behind.
+        """
+        save_dataset(self.split, folder, self.protocol)
+        return Data(self.split, self.protocol, str(folder), Path(folder).resolve().name)
+
+    def __str__(self) -> str:
+        return "\n".join(describe(self.split, self.protocol))
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.folder is None else f"in {self.folder}"
+        split = self.split
+        users = f"{split.train.n_users:,} + {split.valid.n_users:,} + {split.test.n_users:,} users"
+        return f"<Data {where}: {users} x {split.n_items:,} items, fingerprint {self.fingerprint[:12]}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def read_data(folder: Path | str) -> Data:
+    """Return the data set in a folder, or at a URI.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    split = load_dataset(folder)
+    protocol = {} if is_uri(folder) else read_protocol(folder)
+    return Data(split, protocol, str(folder), Path(folder).resolve().name)
+
+
+def prepare_data(
+    source: pd.DataFrame | Path | str | None,
+    *,
+    columns: ColumnNames | None = None,
+    source_format: str | None = None,
+    member: str | None = None,
+    preset: str | None = None,
+    seed: int | None = None,
+    users: int | None = None,
+    items: int | None = None,
+    stage: Stage = _quietly,
+    **split: Any,
+) -> Data:
+    """Return a source as a data set in memory; a folder that is split already is read as it is.
+
+    Args:
+        source: a DataFrame, whatever `read_table` reads, a folder that is split already, or None for synthetic data.
+        columns: columns as told.
+        source_format: of a file; None to tell by name and content.
+        member: which file of a zip or folder to read.
+        preset: a published protocol; what is in `split` goes over it.
+        seed: of the split, or of synthetic data.
+        users: of synthetic data.
+        items: of synthetic data.
+        stage: told what is being done.
+        **split: options of the split by the names of `SplitOptions`; None where not given.
+
+    Raises:
+        DataError: the source cannot be read, or too little is left of it.
+        ConfigError: an option is out of its range, or has no effect.
+    """
+    columns = columns or ColumnNames()
+    if isinstance(source, pd.DataFrame):
+        for option, value in (("format", source_format), ("member", member)):
+            if value is not None:
+                raise ConfigError(f"--{option} {value}: a DataFrame is no file; leave it out")
+        options = split_options(preset, seed=seed, **split)
+        return _split(partial(read_frame, source, columns), "the DataFrame", options, preset, stage)
+    if source is not None and (is_dataset(source) or pro_sg_folder(Path(source))):
+        given = [
+            name
+            for name, value in (split | asdict(columns) | {"preset": preset, "seed": seed}).items()
+            if value is not None
+        ]
+        if given:
+            raise ConfigError(
+                f"{source} is already split; --{given[0].replace('_', '-')} has no effect on it: leave it out"
+            )
+        return _already_split(Path(source), stage)
+    options = split_options(preset, seed=None if source is None else seed, **split)
+    if source is None:
+        sizes = {
+            "n_users": N_USERS if users is None else users,
+            "n_items": N_ITEMS if items is None else items,
+        }
+        made = partial(synthetic_table, **sizes, seed=0 if seed is None else seed)
+        return _split(made, "synthetic data", options, preset, stage)
+    read = partial(read_table, source, columns, source_format=source_format, member=member)
+    return _split(read, str(source), options, preset, stage)
+
+
+def _already_split(source: Path, stage: Stage) -> Data:
+    """Read a dataset folder, or a folder in Liang et al.'s layout."""
+    if is_dataset(source):
+        with stage("reading", str(source)):
+            return read_data(source)
+    folder = pro_sg_folder(source) or source
+    with stage("reading", str(folder)):
+        split, counts = read_pro_sg(folder)
+    protocol = {"source": {"path": str(folder), "format": "pro_sg"}, "options": None, "counts": counts}
+    return Data(split, protocol, name=source.resolve().name)
+
+
+def _split(
+    read: Callable[[], InteractionTable], what: str, options: SplitOptions, preset: str | None, stage: Stage
+) -> Data:
+    with stage("reading", what):
+        table = read()
+    with stage("splitting", f"{table.n_rows:,} rows"):
+        split, counts = split_users(table, options)
+    protocol = {
+        "source": dict(table.source),
+        "preset": preset,
+        "options": asdict(options),
+        "counts": asdict(counts),
+    }
+    path = table.source.get("path")
+    if path is not None:
+        return Data(split, protocol, name=Path(str(path)).name.split(".")[0] or "data")
+    return Data(split, protocol, name="synthetic" if table.source.get("format") == "synthetic" else "data")
