@@ -17,6 +17,11 @@ import numpy.typing as npt
 Float64Array = npt.NDArray[np.float64]
 
 
+def on_validation(name: str) -> str:
+    """Return a metric's key in the reports of a run, where it is over the validation users: `valid/ndcg_100`."""
+    return f"valid/{name}"
+
+
 def ndcg(hits: npt.NDArray[np.bool_], n_held_out: npt.NDArray[np.integer], k: int) -> Float64Array:
     """Return NDCG@k of each user, truncated as in Liang et al.: float64, (n_users,), in 0..1.
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import ndcg_score
 
-from distrecvae.metrics import ndcg, recall
+from distrecvae.metrics import ndcg, on_validation, recall
 from tests.golden import metrics as golden_metrics
 
 BoolArray = npt.NDArray[np.bool_]
@@ -113,3 +113,8 @@ def test_values_are_float64_a_user() -> None:
 def test_what_is_not_defined_is_refused(n_held_out: list[int], k: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         recall(np.ones((2, 5), dtype=np.bool_), np.array(n_held_out), k)
+
+
+def test_a_metric_over_the_validation_users_has_one_key_wherever_it_is_looked_up() -> None:
+    # Search folders have it in their ledgers, tables and metrics.json: another key would be another format.
+    assert on_validation("ndcg_100") == "valid/ndcg_100"

@@ -13,7 +13,7 @@ import pandas as pd
 from distrecvae.api.given import spoken_in_python
 from distrecvae.errors import ResultsError
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE, REPORT_FILE
-from distrecvae.metrics import METRICS, TITLES
+from distrecvae.metrics import METRICS, TITLES, on_validation
 
 if TYPE_CHECKING:
     from distrecvae.saved.model import LoadedModel
@@ -65,7 +65,7 @@ class SearchResult:
         """The best trial's configuration and scores; None while no trial has a score."""
         from distrecvae.search.core.ledger import read_records
 
-        key = f"valid/{self.metric}"
+        key = on_validation(self.metric)
         scored = [record for record in read_records(self.folder, key).values() if record.score is not None]
         record = max(scored, key=lambda each: (each.score or 0.0, -each.number), default=None)
         report = None if record is None else record.best_report(key)
@@ -74,7 +74,7 @@ class SearchResult:
         published = self.folder / BEST_FOLDER / METRICS_FILE
         if self.complete and published.exists():
             return Best(dict(record.config), _means(published))
-        return Best(dict(record.config), {"valid": {name: report[f"valid/{name}"] for name in METRICS}})
+        return Best(dict(record.config), {"valid": {name: report[on_validation(name)] for name in METRICS}})
 
     @property
     def model(self) -> LoadedModel:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from distrecvae.metrics import TITLES
+from distrecvae.metrics import TITLES, on_validation
 from distrecvae.pacing import Seldom
 from distrecvae.signals import handled
 
@@ -96,7 +96,7 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def _shown(settings: RunSettings, run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yield what shows a report: a progress bar on a terminal, else a line each."""
-    key, title = f"valid/{settings.metric}", TITLES[settings.metric]
+    key, title = on_validation(settings.metric), TITLES[settings.metric]
 
     def line(report: dict[str, Any]) -> str:
         best = run.best or report
@@ -138,7 +138,7 @@ def _seeds_shown(runs: Mapping[Path, RunSettings]) -> Iterator[Callable[[], None
                 yield place, settings, report
 
     def score(settings: RunSettings, report: dict[str, str]) -> str:
-        return f"{TITLES[settings.metric]} {float(report[f'valid/{settings.metric}']):.4f}"
+        return f"{TITLES[settings.metric]} {float(report[on_validation(settings.metric)]):.4f}"
 
     if not sys.stdout.isatty():
 

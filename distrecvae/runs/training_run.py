@@ -22,7 +22,7 @@ from distrecvae.errors import ResultsError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.files import write_json, write_text
 from distrecvae.layout import BEST_FOLDER, RUN_FILE, STATE_FILE
-from distrecvae.metrics import METRICS, TITLES
+from distrecvae.metrics import METRICS, TITLES, on_validation
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining
@@ -151,7 +151,7 @@ class Run:
         self._folder, self._settings, self._split, self._device = folder, settings, split, device
         self._config = registry.config_from_dict(settings.model, settings.config)
         self._chosen = dict(chosen)
-        self._metric = None if valid is None else f"valid/{settings.metric}"
+        self._metric = None if valid is None else on_validation(settings.metric)
         self._scored = {"test": split.test} if valid is None else {"valid": valid, "test": split.test}
         self._training = ResumableTraining(
             folder / STATE_FILE,
@@ -264,7 +264,7 @@ class TrainingRun(Run):
             split,
             train=split.train,
             valid=split.valid,
-            chosen={"selected_by": f"valid/{settings.metric}"},
+            chosen={"selected_by": on_validation(settings.metric)},
             identity={},
             device=device,
             checkpoint_every_s=checkpoint_every_s,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,26 +13,18 @@ from distrecvae.layout import LEDGER_FILE, SUMMARY_FILE
 from distrecvae.pacing import Seldom
 from distrecvae.search.commands import resume_command
 from distrecvae.search.core.conductor import Conductor
-from distrecvae.search.core.config import CHANGEABLE, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
 from distrecvae.search.folder.best import Scored, publish_best
 from distrecvae.search.folder.environment import changes, environment_of
 from distrecvae.search.folder.keeper import Keeper
-from distrecvae.search.folder.search_json import (
-    FINISHED,
-    INTERRUPTED,
-    RUNNING,
-    Description,
-    write_description,
-)
+from distrecvae.search.folder.search import Search
+from distrecvae.search.folder.search_json import FINISHED, INTERRUPTED, RUNNING
 from distrecvae.search.folder.search_json import Status as SearchStatus
 from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray.session import Session
-from distrecvae.search.planning.plan import Plan
-from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.summary import search_summary
 from distrecvae.search.watchers.progress import Progress
 from distrecvae.search.watchers.tensorboard import EventFiles
@@ -58,156 +50,183 @@ class Outcome:
     has_score: bool
 
 
-def carry_out(
-    config: SearchConfig,
-    space: SearchSpace,
-    session: Session,
-    plan: Plan,
-    folder: Path,
-    described: Description,
-    console: Console,
-    command: str,
-) -> Outcome:
+def carry_out(search: Search, session: Session, console: Console) -> Outcome:
     """Run a search's trials to the end, publish the best one's model, write the report.
 
     Args:
-        config: the settings.
-        space: what is searched.
+        search: what was begun; `search.json` lies in its folder.
         session: Ray and the data set.
-        plan: how the search is laid on the cluster.
-        folder: the results folder; `search.json` lies in it.
-        described: what `search.json` says.
         console: shows progress.
-        command: the command line, to say how to go on.
 
     Raises:
         ResourceError: the search cannot go on; its folder can be resumed.
         ResultsError: the folder could not be written; what was written before stands.
     """
-    remove_leftovers(folder)
-    tuning.clear_away(folder)
-    metric, elapsed_s = f"valid/{config.metric}", described.elapsed_s
-    warm = warm_start_of(config, space, described)
-    now = environment_of(plan)
-    ledger = Ledger(folder, metric, {"fingerprint": session.split.fingerprint, "environment": now})
-    tables, keeper = Tables(folder, ledger, space, metric), Keeper(folder, ledger)
-    events = EventFiles(folder, space, config.metric)
-    progress = Progress(console, ledger, config, concurrent=plan.slots.concurrent, elapsed_s=elapsed_s)
+    return _Course(search, session, console).carry_out()
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    begun = described.started
-    loggers = make_loggers(config, folder=folder, space=space, ledger=ledger, started=begun, tell=say)
-    conductor = Conductor(
-        ledger=ledger,
-        space=space,
-        config=config,
-        rule=plan.rule,
-        folder=folder.resolve(),
-        concurrent=plan.slots.concurrent,
-        device=plan.slots.device,
-        precision=plan.precision,
-        watchers=(progress, events, tables, keeper, *loggers),
-        elapsed_s=elapsed_s,
-        warm_starts=warm.points(space) if warm is not None else (),
-    )
-    before = ledger.about.get("environment", now)
-    lines = [plan.headline(), plan.remark(), "" if warm is None else warm.text(), changes(before, now)]
-    if ledger.cut_bytes:
-        lines.append(
-            f"{LEDGER_FILE}: its last line was cut off ({ledger.cut_bytes} bytes); that report is made again."
+class _Course:
+    """One process's share of a search: made when it begins or goes on, over when it is interrupted or done."""
+
+    def __init__(self, search: Search, session: Session, console: Console) -> None:
+        config, space, plan, folder = search.config, search.space, search.plan, search.folder
+        remove_leftovers(folder)
+        tuning.clear_away(folder)
+        self._search, self._session, self._console = search, session, console
+        now = environment_of(plan)
+        self._ledger = Ledger(
+            folder, search.metric, {"fingerprint": session.split.fingerprint, "environment": now}
         )
-    for line in filter(None, lines):
-        say(line)
-    if before != now:
-        ledger.resumed({"environment": now})
-
-    in_place = Seldom(ledger.require_in_place, LOOK_EVERY_S)
-
-    def write_state(status: SearchStatus) -> None:
-        tables.write()
-        settings = replace(described.settings, **{name: getattr(config, name) for name in CHANGEABLE})
-        now_s, mark = conductor.elapsed_s, ledger.mark
-        write_description(
-            folder, replace(described, status=status, elapsed_s=now_s, settings=settings, ledger=mark)
+        self._tables = Tables(folder, self._ledger, space, search.metric)
+        self._keeper = Keeper(folder, self._ledger)
+        self._events = EventFiles(folder, space, config.metric)
+        self._progress = Progress(
+            console,
+            self._ledger,
+            config,
+            concurrent=plan.slots.concurrent,
+            elapsed_s=search.described.elapsed_s,
         )
-
-    def refresh() -> None:
-        if conductor.trouble:
-            raise ResourceError(conductor.trouble)
-        session.stop.check()
-        in_place()
-        progress.refresh()
-        if tables.due:
-            write_state(RUNNING)
-
-    def summary(scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
-        return search_summary(
-            config=config,
-            ledger=ledger,
-            space=space,
+        self._loggers = make_loggers(
+            config,
             folder=folder,
-            data=described.data,
-            elapsed_s=conductor.elapsed_s,
+            space=space,
+            ledger=self._ledger,
+            started=search.described.started,
+            tell=self._say,
+        )
+        warm = warm_start_of(config, space, search.described)
+        self._conductor = Conductor(
+            ledger=self._ledger,
+            space=space,
+            config=config,
+            rule=plan.rule,
+            folder=folder.resolve(),
+            concurrent=plan.slots.concurrent,
+            device=plan.slots.device,
+            precision=plan.precision,
+            watchers=(self._progress, self._events, self._tables, self._keeper, *self._loggers),
+            elapsed_s=search.described.elapsed_s,
+            warm_starts=warm.points(space) if warm is not None else (),
+        )
+        self._in_place = Seldom(self._ledger.require_in_place, LOOK_EVERY_S)
+        self._say_what_begins(now, "" if warm is None else warm.text())
+        session.stop.last_words, session.stop.goes_on = self._last_words, self._resume_command
+
+    def carry_out(self) -> Outcome:
+        try:
+            try:
+                self._train()
+            finally:
+                self._events.close()
+                self._write_state(INTERRUPTED)
+        except OSError as error:
+            raise storage_error(error, self._search.folder, self._resume_command) from error
+        return self._end()
+
+    def _train(self) -> None:
+        """Run the trials that are left."""
+        conductor, session, search = self._conductor, self._session, self._search
+        conductor.settle()
+        if not conductor.has_work:
+            return
+        data, common = session.data, session.common(search.config.model)
+        with self._progress:
+            # More than once only where Tune lost sight of a trial.
+            while self._goes_on():
+                tuning.run_trials(
+                    conductor,
+                    data,
+                    common,
+                    search.plan.slots,
+                    search.folder,
+                    refresh=self._refresh,
+                    lost=self._progress.lost,
+                    stop=session.stop,
+                )
+        conductor.settle()
+
+    def _end(self) -> Outcome:
+        """Publish the best trial's model if the search is over; write what was found."""
+        complete, folder, config = self._complete(), self._search.folder, self._search.config
+        scored = None
+        if complete:
+            self._ledger.require_in_place()
+            self._keeper.clean()
+            facts = {"model": config.model, "metric": config.metric, "data": self._search.described.data}
+            scored = publish_best(self._conductor, self._session.split, folder, **facts)
+        text = self._summary(scored, None if complete else self._session.stop.reason or "interrupted")
+        write_text(folder / SUMMARY_FILE, text + "\n")
+        means = {} if scored is None else scored[0].test.means()
+        for logger in self._loggers:
+            logger.finish(complete=complete, scores={f"test/{name}": value for name, value in means.items()})
+        if scored is not None:
+            self._write_state(FINISHED)
+        if trouble := _report(folder):
+            text += f"\n\n{trouble}"
+        return Outcome(text, complete, scored is not None)
+
+    def _complete(self) -> bool:
+        """Tell whether the search is over: every trial ended, and no other is to come."""
+        records = self._ledger.records
+        running = any(record.status is Status.RUNNING for record in records.values())
+        return not running and (len(records) >= self._search.config.trials or self._conductor.out_of_time)
+
+    def _goes_on(self) -> bool:
+        return self._conductor.has_work and self._session.stop.reason is None
+
+    def _refresh(self) -> None:
+        """Hear signals, hold the ledger to its file, show and write how things stand; Tune calls it all the time."""
+        if self._conductor.trouble:
+            raise ResourceError(self._conductor.trouble)
+        self._session.stop.check()
+        self._in_place()
+        self._progress.refresh()
+        if self._tables.due:
+            self._write_state(RUNNING)
+
+    def _write_state(self, status: SearchStatus) -> None:
+        self._tables.write()
+        self._search.write(status, self._conductor.elapsed_s, self._ledger.mark)
+
+    def _say_what_begins(self, now: dict[str, str], taken_over: str) -> None:
+        """Say the plan, what is taken over, and what has changed since the search was begun."""
+        plan, ledger = self._search.plan, self._ledger
+        before = ledger.about.get("environment") or now
+        lines = [plan.headline(), plan.remark(), taken_over, changes(before, now)]
+        if ledger.cut_bytes:
+            lines.append(
+                f"{LEDGER_FILE}: its last line was cut off ({ledger.cut_bytes} bytes); that report is made again."
+            )
+        for line in filter(None, lines):
+            self._say(line)
+        if before != now:
+            ledger.resumed({"environment": now})
+
+    def _last_words(self) -> None:
+        """Say how to go on, where the process is ended; all trials may be over, but nothing is published yet."""
+        self._write_state(INTERRUPTED)
+        self._say(f"\n{self._summary(None, self._session.stop.reason)}")
+
+    def _summary(self, scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
+        return search_summary(
+            config=self._search.config,
+            ledger=self._ledger,
+            space=self._search.space,
+            folder=self._search.folder,
+            data=self._search.described.data,
+            elapsed_s=self._conductor.elapsed_s,
             scored=scored,
-            resume_command=resume_command(command, folder),
+            resume_command=self._resume_command,
             interrupted=interrupted,
         )
 
-    def complete() -> bool:
-        running = any(r.status is Status.RUNNING for r in ledger.records.values())
-        return not running and (len(ledger.records) >= config.trials or conductor.out_of_time)
+    @property
+    def _resume_command(self) -> str:
+        return resume_command(self._search.command, self._search.folder)
 
-    def going_on() -> bool:
-        return conductor.has_work and session.stop.reason is None
-
-    def last_words() -> None:
-        write_state(INTERRUPTED)
-        # All trials may have ended, but nothing is published yet.
-        say(f"\n{summary(None, session.stop.reason)}")
-
-    session.stop.last_words, session.stop.goes_on = last_words, resume_command(command, folder)
-    try:
-        try:
-            conductor.settle()
-            if conductor.has_work:
-                data, common = session.data, session.common(config.model)
-                with progress:
-                    # More than once only where Tune lost sight of a trial.
-                    while going_on():
-                        tuning.run_trials(
-                            conductor,
-                            data,
-                            common,
-                            plan.slots,
-                            folder,
-                            refresh=refresh,
-                            lost=progress.lost,
-                            stop=session.stop,
-                        )
-                conductor.settle()
-        finally:
-            events.close()
-            write_state(INTERRUPTED)
-    except OSError as error:
-        raise storage_error(error, folder, resume_command(command, folder)) from error
-    scored = None
-    if complete():
-        ledger.require_in_place()
-        keeper.clean()
-        facts = {"model": config.model, "metric": config.metric, "data": described.data}
-        scored = publish_best(conductor, session.split, folder, **facts)
-    text = summary(scored, None if complete() else session.stop.reason or "interrupted")
-    write_text(folder / SUMMARY_FILE, text + "\n")
-    means = {} if scored is None else scored[0].test.means()
-    for logger in loggers:
-        logger.finish(complete=complete(), scores={f"test/{name}": value for name, value in means.items()})
-    if scored is not None:
-        write_state(FINISHED)
-    if trouble := _report(folder):
-        text += f"\n\n{trouble}"
-    return Outcome(text, complete(), scored is not None)
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _report(folder: Path) -> str:

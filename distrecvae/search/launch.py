@@ -17,6 +17,7 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
 from distrecvae.files import claimed, exclusive
 from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
+from distrecvae.metrics import on_validation
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import DEMO, SearchConfig
@@ -25,6 +26,7 @@ from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.folder.description import check_same, describe
 from distrecvae.search.folder.extension import nothing_left
 from distrecvae.search.folder.marks import require_whole_ledger
+from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import Description, read_description, write_description
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
@@ -110,7 +112,7 @@ def search(
             data = Data(split, {"source": DEMO, "seed": config.seed})
         if data is not None:
             store(data, folder)
-        return carry_out(config, space, session, plan, folder, described, console, command)
+        return carry_out(Search(config, space, plan, folder, described, command), session, console)
 
 
 def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:
@@ -216,7 +218,7 @@ def _copy_study(
     """Copy the trials of a search that is over to its storage; trackers have heard of its end."""
     copied = replace(config, log_to=None)
     if copied.storage is not None:
-        ledger, begun = Ledger(folder, f"valid/{config.metric}"), described.started
+        ledger, begun = Ledger(folder, on_validation(config.metric)), described.started
         about: dict[str, Any] = {"folder": folder, "space": space, "ledger": ledger, "started": begun}
         for logger in make_loggers(copied, **about, tell=console.print):
             logger.finish(complete=True, scores={})

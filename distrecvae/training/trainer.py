@@ -17,6 +17,7 @@ import torch
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import DivergedError
 from distrecvae.evaluation import Evaluation, Recommender, evaluate
+from distrecvae.metrics import on_validation
 
 
 class Trainer(Protocol):
@@ -91,7 +92,7 @@ class Report:
         """Return the flat form that trials report: `valid/ndcg_100`, `train/loss`, `passes`, ..."""
         flat: dict[str, Any] = {"cycle": self.cycle, "passes": self.passes}
         if self.valid is not None:
-            flat |= {f"valid/{name}": value for name, value in self.valid.means().items()}
+            flat |= {on_validation(name): value for name, value in self.valid.means().items()}
         flat |= {f"train/{name}": value for name, value in self.losses.items()} | {"train_s": self.train_s}
         return flat if self.valid is None else flat | {"evaluate_s": self.evaluate_s}
 

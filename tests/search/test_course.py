@@ -29,6 +29,7 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.folder.description import describe
+from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import Description, WarmStart, read_description, write_description
 from distrecvae.search.launch import plan_search
 from distrecvae.search.on_ray import session, tuning
@@ -58,7 +59,7 @@ class Log:
 
 
 @dataclass
-class Search:
+class Begun:
     """A search of three trials in `out`, to be carried out without Ray.
 
     Attributes:
@@ -83,11 +84,11 @@ class Search:
         ray = Session(CLUSTER, SPLIT, self.stop)
         plan = plan_search(config, SPACE, ray)
         shown = Console(file=self.console, width=40)
-        return carry_out(config, SPACE, ray, plan, Path("out"), self.described, shown, TYPED)
+        return carry_out(Search(config, SPACE, plan, Path("out"), self.described, TYPED), ray, shown)
 
 
 @pytest.fixture
-def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begun:
     """Return a search that is described and has no trial; its trials are run in this process."""
     monkeypatch.chdir(tmp_path)
     config = SearchConfig(data="data", trials=3, max_passes=8, min_passes=4, concurrent=1, seed=4)
@@ -95,7 +96,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     described = describe(config, SPACE, SPLIT, plan, data="data", command=TYPED, warm=None)
     Path("out").mkdir()
     write_description(Path("out"), described)
-    begun = Search(config, described)
+    begun = Begun(config, described)
     monkeypatch.setattr(session, "lend", lambda split, _: split)
     monkeypatch.setattr(tuning, "run_trials", run_here)
 
@@ -153,7 +154,7 @@ def none_run(*_: object, **__: object) -> None:
 # To the end.
 
 
-def test_a_search_ends_in_a_published_model(begun: Search) -> None:
+def test_a_search_ends_in_a_published_model(begun: Begun) -> None:
     outcome = begun.carry_out()
     assert (outcome.complete, outcome.has_score) == (True, True)
     assert summary() == outcome.summary + "\n"
@@ -170,26 +171,26 @@ def test_a_search_ends_in_a_published_model(begun: Search) -> None:
     assert (loaded.config.hidden_dim, loaded.config.latent_dim) == (8, 4)
 
 
-def test_only_the_states_of_the_best_trial_and_the_first_are_kept(begun: Search) -> None:
+def test_only_the_states_of_the_best_trial_and_the_first_are_kept(begun: Begun) -> None:
     begun.carry_out()
     best = json.loads(Path("out/best/metrics.json").read_text())["trial"]
     kept = [n for n in range(3) if (trial_folder(Path("out"), n) / STATE_FILE).exists()]
     assert kept == sorted({0, best})
 
 
-def test_the_plan_is_said_first_whole_however_narrow_the_terminal(begun: Search) -> None:
+def test_the_plan_is_said_first_whole_however_narrow_the_terminal(begun: Begun) -> None:
     begun.carry_out()
     plan = plan_search(begun.config, SPACE, Session(CLUSTER, SPLIT))
     assert begun.console.getvalue().splitlines()[0] == plan.headline()
 
 
-def test_the_report_is_written_when_all_else_is(begun: Search) -> None:
+def test_the_report_is_written_when_all_else_is(begun: Begun) -> None:
     # It says on its first line whether the search is over, and reads that from the folder.
     begun.carry_out()
     assert begun.reported == ["finished, True"]
 
 
-def test_a_report_that_fails_costs_no_search(begun: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_that_fails_costs_no_search(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(folder: Path) -> None:
         raise RuntimeError("no room\nfor figures")
 
@@ -201,7 +202,7 @@ def test_a_report_that_fails_costs_no_search(begun: Search, monkeypatch: pytest.
     assert line not in summary(), "it is no part of what was found"
 
 
-def test_a_tracker_hears_of_every_trial_and_of_the_test_scores(begun: Search) -> None:
+def test_a_tracker_hears_of_every_trial_and_of_the_test_scores(begun: Begun) -> None:
     begun.carry_out()
     assert begun.log.begun == begun.log.ended == [0, 1, 2]
     metrics = json.loads(Path("out/best/metrics.json").read_text())
@@ -212,7 +213,7 @@ def test_a_tracker_hears_of_every_trial_and_of_the_test_scores(begun: Search) ->
 
 
 def test_a_search_whose_every_trial_failed_is_complete_and_has_no_model(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(conductor: Conductor, *_: object, **__: object) -> None:
         while (task := conductor.next_task()) is not None:
@@ -228,7 +229,7 @@ def test_a_search_whose_every_trial_failed_is_complete_and_has_no_model(
     assert status() == "interrupted"
 
 
-def test_a_time_budget_that_is_spent_ends_a_search(begun: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_budget_that_is_spent_ends_a_search(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "run_trials", none_run)
     begun.described = replace(begun.described, elapsed_s=50.0)
     outcome = begun.carry_out(time_budget_s=50.0)
@@ -236,7 +237,7 @@ def test_a_time_budget_that_is_spent_ends_a_search(begun: Search, monkeypatch: p
     assert "not over" not in outcome.summary
 
 
-def test_a_trial_that_was_lost_is_given_out_again(begun: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_was_lost_is_given_out_again(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
     def lose_the_first(conductor: Conductor, split: Split, *_: object, **__: object) -> None:
@@ -255,7 +256,7 @@ def test_a_trial_that_was_lost_is_given_out_again(begun: Search, monkeypatch: py
 
 
 def test_what_is_taken_over_is_said_and_tried_right_after_the_start(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = {**SPACE.default_config(), "learning_rate": 0.003}
     begun.described = replace(begun.described, warm_start=WarmStart("earlier", (7,), (taken,), ()))
@@ -277,7 +278,7 @@ def test_what_is_taken_over_is_said_and_tried_right_after_the_start(
 
 
 def test_what_a_killed_writer_left_is_removed_at_the_start(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("out/.search.json.x.part").touch()
     Path("out/.best.x.part").mkdir()
@@ -290,7 +291,7 @@ def test_what_a_killed_writer_left_is_removed_at_the_start(
     assert Path("out/notes.part").exists(), "a file of someone's own"
 
 
-def test_the_folder_follows_the_search_as_it_runs(begun: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_follows_the_search_as_it_runs(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
 
     def look(
@@ -313,7 +314,7 @@ def test_the_folder_follows_the_search_as_it_runs(begun: Search, monkeypatch: py
 
 
 def test_what_may_change_is_written_down_and_what_it_began_with_stays(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tuning, "run_trials", first_only)
     begun.described = replace(begun.described, settings=replace(begun.config, space="./space.yaml"))
@@ -331,7 +332,7 @@ def test_what_may_change_is_written_down_and_what_it_began_with_stays(
     )
 
 
-def test_seconds_add_up_over_interruptions(begun: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_add_up_over_interruptions(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "run_trials", first_only)
     begun.described = replace(begun.described, elapsed_s=7200.0)
     outcome = begun.carry_out()
@@ -343,7 +344,7 @@ def test_seconds_add_up_over_interruptions(begun: Search, monkeypatch: pytest.Mo
 
 
 def test_an_interrupted_search_says_why_and_how_to_go_on(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tuning, "run_trials", first_only)
     outcome = begun.carry_out()
@@ -360,7 +361,7 @@ def test_an_interrupted_search_says_why_and_how_to_go_on(
 
 
 def test_a_signal_that_finds_all_trials_ended_does_not_keep_the_model_back(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def all_then_signal(
         conductor: Conductor, split: Split, *_: object, stop: Interruption, **__: object
@@ -375,7 +376,7 @@ def test_a_signal_that_finds_all_trials_ended_does_not_keep_the_model_back(
 
 
 def test_a_search_whose_last_trial_was_interrupted_is_not_over(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(conductor: Conductor, *_: object, stop: Interruption, **__: object) -> None:
         for _number in range(3):
@@ -392,7 +393,7 @@ def test_a_search_whose_last_trial_was_interrupted_is_not_over(
 
 
 def test_trials_that_wait_when_the_time_is_over_end_with_it(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose_time(conductor: Conductor, *_: object, **__: object) -> None:
         task = conductor.next_task()
@@ -411,7 +412,7 @@ def test_trials_that_wait_when_the_time_is_over_end_with_it(
 
 
 def test_trials_that_all_ended_before_are_published_without_running_one(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Killed between the last trial's end and the publishing.
     with monkeypatch.context() as patch:
@@ -434,7 +435,7 @@ def test_trials_that_all_ended_before_are_published_without_running_one(
     assert not list(Path("out").rglob("*.part"))
 
 
-def test_a_process_that_is_ended_has_its_last_words(begun: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_ended_has_its_last_words(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(conductor: Conductor, *arguments: object, stop: Interruption, **named: object) -> None:
         first_only(conductor, SPLIT, stop=stop)
         write_description(Path("out"), replace(begun.described, status="running"))
@@ -464,7 +465,7 @@ def failing(error: BaseException) -> Trials:
 
 
 def test_storage_that_fails_is_an_error_that_says_how_to_go_on(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     monkeypatch.setattr(tuning, "run_trials", failing(error))
@@ -480,7 +481,7 @@ def test_storage_that_fails_is_an_error_that_says_how_to_go_on(
 
 @pytest.mark.parametrize("error", [ResourceError("no node"), RuntimeError("a bug"), KeyboardInterrupt()])
 def test_whatever_ends_it_the_tables_are_written(
-    error: BaseException, begun: Search, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tuning, "run_trials", failing(error))
     with pytest.raises(type(error)) as caught:
@@ -492,7 +493,7 @@ def test_whatever_ends_it_the_tables_are_written(
 
 
 def test_a_node_on_which_no_trial_can_work_ends_the_search(
-    begun: Search, monkeypatch: pytest.MonkeyPatch
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def give_up(conductor: Conductor, *_: object, refresh: Callable[[], None], **__: object) -> None:
         task = conductor.next_task()

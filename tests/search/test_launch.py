@@ -23,6 +23,7 @@ from distrecvae.files import claimed, exclusive
 from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.course import Outcome
+from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import read_description, write_description
 from distrecvae.search.launch import (
     dry_run,
@@ -280,10 +281,9 @@ class Carried:
 def carried(here: Path, monkeypatch: pytest.MonkeyPatch) -> Carried:
     """Return what hears how a search would be carried out; its folder is as that finds it, and no trial is run."""
     carried = Carried([])
-    names = ("config", "space", "session", "plan", "folder", "described", "console", "command")
 
-    def carry_out(*arguments: Any) -> Outcome:
-        call = dict(zip(names, arguments, strict=True))
+    def carry_out(search: Search, session: Session, console: Console) -> Outcome:
+        call = {**vars(search), "session": session, "console": console}
         with pytest.raises(ResultsError, match="in use"), exclusive(call["folder"]):
             pass
         assert read_description(call["folder"]) == call["described"]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from distrecvae import rng
 from distrecvae.layout import trial_folder
+from distrecvae.metrics import on_validation
 from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.config import SearchConfig
@@ -172,7 +173,7 @@ class Conductor:
             config=record.config,
             seed=rng.trial_seed(self._config.seed, record.config),
             max_passes=self._config.max_passes,
-            metric=f"valid/{self._config.metric}",
+            metric=on_validation(self._config.metric),
             folder=str(trial_folder(self._folder, record.number)),
             device=self._device,
             precision=self._precision,

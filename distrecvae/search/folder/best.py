@@ -10,7 +10,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.data.io import data_facts
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.layout import BEST_FOLDER
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, on_validation
 from distrecvae.paired import paired_gain
 from distrecvae.runs.trial import best_model
 from distrecvae.saved.model import save_model
@@ -34,7 +34,7 @@ def score_trial(
     conductor: Conductor, record: TrialRecord, split: Split, metric: str
 ) -> tuple[Scored, dict[str, Any]]:
     """Return the scores of a trial's best model, and its parameters."""
-    report = record.best_report(f"valid/{metric}")
+    report = record.best_report(on_validation(metric))
     assert report is not None, "a trial with a score has a report"  # noqa: S101
     # The driver need not have the trials' GPU; the state that a trial left is read anywhere.
     task = replace(conductor.task(record), device=usable_device(None))
@@ -61,7 +61,7 @@ def publish_best(
     score.
     """
     record = conductor.ledger.best()
-    report = None if record is None else record.best_report(f"valid/{metric}")
+    report = None if record is None else record.best_report(on_validation(metric))
     if record is None or report is None:
         return None
     best, state = score_trial(conductor, record, split, metric)
@@ -71,7 +71,7 @@ def publish_best(
         published, _ = score_trial(conductor, first, split, metric)
     metrics: dict[str, Any] = {
         "trial": record.number,
-        "selected_by": f"valid/{metric}",
+        "selected_by": on_validation(metric),
         "cycle": report["cycle"],
         "passes": report["passes"],
         "valid": best.valid.summary(),

@@ -9,6 +9,7 @@ from typing import Any
 
 from distrecvae.errors import ResultsError
 from distrecvae.layout import SEARCH_FILE
+from distrecvae.metrics import on_validation
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.folder.search_json import FINISHED, Description, read_description
@@ -42,7 +43,7 @@ def nothing_left(described: Description, config: SearchConfig, folder: Path) -> 
         return False
     if spent(config, described.elapsed_s):
         return True
-    return len(read_records(folder, f"valid/{config.metric}")) >= config.trials
+    return len(read_records(folder, on_validation(config.metric))) >= config.trials
 
 
 def spent(config: SearchConfig, elapsed_s: float) -> bool:

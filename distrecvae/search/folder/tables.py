@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from distrecvae.files import replacing
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, on_validation
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import TrialRecord
 from distrecvae.search.space.space import SearchSpace
@@ -29,7 +29,7 @@ def trials_table(ledger: Ledger, space: SearchSpace, metric: str) -> pd.DataFram
                 "trial": record.number,
                 "status": str(record.status),
                 "score": record.score,
-                **{f"valid/{name}": best.get(f"valid/{name}") for name in METRICS},
+                **{on_validation(name): best.get(on_validation(name)) for name in METRICS},
                 "best_passes": best.get("passes"),
                 "passes": record.passes,
                 "cycles": record.reports[-1]["cycle"] if record.reports else 0,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.errors import ResultsError
+from distrecvae.metrics import on_validation
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.folder.search_json import Description, WarmStart, read_description
@@ -29,7 +30,7 @@ def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
         raise ResultsError(
             f"{source} is a search of {model}, this one is of {space.model}; --warm-start takes the same model's"
         )
-    records = read_records(folder, f"valid/{described.settings.metric}").values()
+    records = read_records(folder, on_validation(described.settings.metric)).values()
     scored = [record for record in records if record.score]
     if not scored:
         raise ResultsError(

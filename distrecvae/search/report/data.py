@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from distrecvae.checks import Scalar
 from distrecvae.errors import ResultsError
 from distrecvae.layout import BEST_FOLDER, COMPARISON_FILE, METRICS_FILE, SEARCH_FILE
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, on_validation
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.study import as_optuna_has_it
@@ -121,7 +121,7 @@ def read_results(folder: Path) -> SearchResults:
         )
     described = read_description(folder, remedy="give the results folder of a search")
     description, space, metric = asdict(described), described.searched(), described.settings.metric
-    records = read_records(folder, f"valid/{metric}")
+    records = read_records(folder, on_validation(metric))
     if not any(record.reports or record.reason for record in records.values()):
         raise ResultsError(f"{folder} has no trial yet; wait until a trial has reported")
     begun = min(record.suggestion.at for record in records.values())
@@ -130,12 +130,12 @@ def read_results(folder: Path) -> SearchResults:
 
 
 def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime) -> Trial:
-    best = record.best_report(f"valid/{metric}") or {}
+    best = record.best_report(on_validation(metric)) or {}
     return Trial(
         number=record.number,
         status=record.status,
         score=record.score,
-        scores={name: best.get(f"valid/{name}") for name in METRICS},
+        scores={name: best.get(on_validation(name)) for name in METRICS},
         best_passes=best.get("passes"),
         passes=record.passes,
         cycles=int(record.reports[-1]["cycle"]) if record.reports else 0,
@@ -143,7 +143,7 @@ def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime
         values=space.flatten(record.config),
         reason=record.reason,
         curve=tuple(
-            Point(int(report["passes"]), float(report[f"valid/{metric}"]), at_s)
+            Point(int(report["passes"]), float(report[on_validation(metric)]), at_s)
             for report, at_s in zip(record.reports, _clock(record, begun), strict=True)
         ),
         suggested=as_optuna_has_it(record),

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from distrecvae.metrics import on_validation
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
@@ -154,7 +155,7 @@ class Progress:
         for title in ("trial", "passes", self._config.metric, "best", "seconds"):
             table.add_column(title, justify="right")
         for record in running[:MOST_ROWS]:
-            last = f"{record.reports[-1][f'valid/{self._config.metric}']:.4f}" if record.reports else "-"
+            last = f"{record.reports[-1][on_validation(self._config.metric)]:.4f}" if record.reports else "-"
             best = f"{record.best[-1]:.4f}" if record.best else "-"
             passes = _share(record) or f"{record.passes}/{self._config.max_passes}"
             table.add_row(str(record.number), passes, last, best, f"{record.duration_s:.0f}")

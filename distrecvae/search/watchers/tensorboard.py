@@ -17,7 +17,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from distrecvae.checks import Scalar, is_number
 from distrecvae.layout import trial_folder
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, on_validation
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 
@@ -75,7 +75,7 @@ class EventFiles:
         report = record.reports[position]
         at_best = record.reports[record.best.index(record.best[position])]
         scalars = {name: value for name, value in report.items() if "/" in name}
-        scalars |= {f"best/{name}": at_best[f"valid/{name}"] for name in METRICS}
+        scalars |= {f"best/{name}": at_best[on_validation(name)] for name in METRICS}
         seconds = sum(r["train_s"] + r["evaluate_s"] for r in record.reports[: position + 1])
         scalars |= {PASSES: report["passes"], SECONDS: seconds}
         # Reports that are written again lie as far back as the trial has worked since: RELATIVE stays true.

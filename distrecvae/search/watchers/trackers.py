@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from distrecvae.errors import ConfigError
 from distrecvae.layout import JOURNAL_FILE
+from distrecvae.metrics import on_validation
 from distrecvae.search.core.conductor import Watcher
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
@@ -91,7 +92,7 @@ def make_loggers(
         tell: is told in one line if a logger fails; the search goes on without it.
     """
     search_id = hashlib.blake2b(f"{folder.resolve()} {started}".encode(), digest_size=8).hexdigest()
-    metric = f"valid/{config.metric}"
+    metric = on_validation(config.metric)
     journal = partial(Journal, folder, search_id=search_id, metric=metric)
     loggers = [Tolerant(journal, JOURNAL_FILE, tell)]
     if config.log_to is not None:

@@ -1,0 +1,54 @@
+"""Owns what a search is, once begun: what was asked for, how it is laid out, where it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from distrecvae.metrics import on_validation
+from distrecvae.search.core.chain import Mark
+from distrecvae.search.core.config import CHANGEABLE, SearchConfig
+from distrecvae.search.folder.search_json import Description, Status, write_description
+from distrecvae.search.planning.plan import Plan
+from distrecvae.search.space.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search in its folder, new or going on.
+
+    Attributes:
+        config: the settings, with what was given anew.
+        space: what is searched.
+        plan: how it is laid on the cluster.
+        folder: the results folder; `search.json` lies in it.
+        described: what `search.json` said when this process began.
+        command: the command line, or the call, that goes on with it.
+    """
+
+    config: SearchConfig
+    space: SearchSpace
+    plan: Plan
+    folder: Path
+    described: Description
+    command: str
+
+    @property
+    def metric(self) -> str:
+        """The key of the reports that is maximised, such as `valid/ndcg_100`."""
+        return on_validation(self.config.metric)
+
+    def write(self, status: Status, elapsed_s: float, ledger: Mark) -> None:
+        """Write `search.json`: what it said, how the search stands, and the settings that may change.
+
+        Args:
+            status: how the search stands.
+            elapsed_s: seconds that it took so far.
+            ledger: how long the ledger is.
+        """
+        changed = {name: getattr(self.config, name) for name in CHANGEABLE}
+        settings = replace(self.described.settings, **changed)
+        write_description(
+            self.folder,
+            replace(self.described, status=status, elapsed_s=elapsed_s, settings=settings, ledger=ledger),
+        )
