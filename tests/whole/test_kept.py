@@ -1,0 +1,95 @@
+"""Results folders of earlier versions, kept as they were written: they are read, and gone on with, for ever.
+
+`tests/kept/search-N` was written by the first version whose ledger has format N. It is never written anew: where a
+later version cannot read it, that version is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import distrecvae
+from distrecvae.cli import main
+from distrecvae.search.core.ledger import read_records
+from distrecvae.search.core.records import Status
+from distrecvae.search.folder.marks import require_whole_ledger
+from distrecvae.search.folder.search_json import FINISHED, read_description
+from distrecvae.search.on_ray import session, tuning
+from distrecvae.search.report.page import write_report
+from tests import ROOT
+from tests.whole.test_bad_input import without_ray
+from tests.whole.test_extend import run_here
+
+KEPT = ROOT / "tests" / "kept"
+
+# As that version's own summary.txt and tables said.
+BEST, SCORE, TEST_SCORE = 5, 0.31982300443415695, 0.2287644135760639
+# Of each trial: how it ended, its reports, its score.
+SCORES = {
+    0: ("finished", 4, 0.3017594317568378),
+    1: ("stopped", 1, 0.27477795496365975),
+    2: ("stopped", 1, 0.25454840678215845),
+    3: ("finished", 4, 0.30722887770902996),
+    4: ("stopped", 1, 0.2548003338426458),
+    5: ("finished", 4, 0.31982300443415695),
+}
+
+
+@pytest.fixture(params=sorted(path.name for path in KEPT.glob("search-*")))
+def kept(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of a kept folder, beside its data; trials are run in this process."""
+    shutil.copytree(KEPT / "data", tmp_path / "data")
+    shutil.copytree(KEPT / request.param, tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    without_ray(monkeypatch)
+    monkeypatch.setattr(session, "lend", lambda split, _: split)
+    monkeypatch.setattr(tuning, "run_trials", run_here)
+    return Path("mine")
+
+
+def test_it_is_read_as_what_it_was(kept: Path) -> None:
+    described = read_description(kept)
+    require_whole_ledger(kept, described)
+    records = read_records(kept, "valid/ndcg_100")
+    assert {number: (str(r.status), len(r.reports), r.score) for number, r in records.items()} == SCORES
+    assert max(records.values(), key=lambda r: r.score or 0.0).number == BEST
+    assert (described.status, described.settings.trials, described.settings.seed) == (FINISHED, 6, 4)
+    result = distrecvae.load(kept)
+    assert result.config.latent_dim == 4
+
+
+def test_its_report_and_its_scores_are_made_again(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Trial 5 is the best of 6" in write_report(kept).read_text(encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "--model", "mine/best", "--data", "data"])
+    assert ended.value.code == 0
+    assert f"{TEST_SCORE:.4f}" in capsys.readouterr().out
+
+
+def test_it_goes_on(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (kept / "ledger.jsonl").read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        main(["search", "--extend", "mine", "--trials", "7"])
+    assert ended.value.code == 0
+    assert "7 of 7 trials" in capsys.readouterr().out
+    after = (kept / "ledger.jsonl").read_bytes()
+    assert after.startswith(before), "what was written stands"
+    records = read_records(kept, "valid/ndcg_100")
+    assert records[BEST].score == SCORE
+    assert records[6].status in (Status.FINISHED, Status.STOPPED)
+
+
+def test_a_shorter_ledger_is_refused(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (kept / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    (kept / "ledger.jsonl").write_bytes(b"".join(lines[:12]))
+    best = (kept / "best" / "metrics.json").read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        main(["search", "--extend", "mine", "--trials", "7"])
+    assert ended.value.code == 2
+    assert "ledger.jsonl" in capsys.readouterr().err
+    assert (kept / "best" / "metrics.json").read_bytes() == best
+    assert json.loads(best)["trial"] == BEST
