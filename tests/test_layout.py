@@ -17,6 +17,7 @@ def test_the_names_are_those_that_are_on_disks_already() -> None:
         "RUN_FILE": "run.json",
         "SEARCH_FILE": "search.json",
         "COMPARISON_FILE": "compare.json",
+        "DATA_FOLDER": "data",
         "BEST_FOLDER": "best",
         "CONFIG_FILE": "config.json",
         "METRICS_FILE": "metrics.json",

@@ -80,8 +80,9 @@ def asked_search(
         raise ConfigError(
             "--resume and --resume-or-start: the second one resumes where there is something; give one"
         )
-    default = f"{config.model}-{data_name(config)}"
-    folder = results_folder(out, name, default, resume=resume or resume_or_start, must_exist=resume)
+    folder = results_folder(
+        out, name, default_name(config), resume=resume or resume_or_start, must_exist=resume
+    )
     begun = resume_or_start and (folder / SEARCH_FILE).exists()
     return Asked(config, folder, resume or begun, None)
 
@@ -96,6 +97,11 @@ def asked_comparison(given: Mapping[str, Any], *, config_file: str | None = None
     if "time_budget_s" in settings:
         settings.setdefault("trials", UNCOUNTED)
     return SearchConfig.from_mapping(settings, source=config_file or "command line")
+
+
+def default_name(config: SearchConfig) -> str:
+    """Return what the first search of this model on this data is called."""
+    return f"{config.model}-{data_name(config)}"
 
 
 def data_name(config: SearchConfig) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from distrecvae.api.asking import asked_search
+from distrecvae.api.asking import asked_search, default_name
 from distrecvae.cli.search_options import settings_options
 
 
@@ -67,6 +67,13 @@ def command(
         resume_or_start=resume_or_start,
         extend=extend,
     )
+
+    if out is None and name is None and not resume and folder.name != (first := default_name(config)):
+        click.echo(
+            f"runs/{first} is there already: results go to {folder}. To go on with an earlier one: --resume, with"
+            " --out for another one than the latest.",
+            err=True,
+        )
 
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
     from rich.console import Console

@@ -108,6 +108,9 @@ def search(
             where = config.data or str(folder / DATA_FOLDER)
             described = describe(config, space, split, plan, data=where, command=command, warm=warm)
             write_description(folder, described)
+        elif config.data is None:
+            # The folder may have been moved, and the data set in it with it.
+            described = replace(described, data=str(folder / DATA_FOLDER))
         if config.data is None:
             data = Data(split, {"source": DEMO, "seed": config.seed})
         if data is not None:

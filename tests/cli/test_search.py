@@ -207,6 +207,22 @@ def test_a_search_without_data_is_a_small_one_unless_told_otherwise(
     assert (heard.config.trials, heard.config.max_passes) == (trials, max_passes)
 
 
+def test_a_second_search_of_a_name_says_where_its_results_go_and_how_the_first_goes_on(
+    heard: Heard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Typed again after a kill, it began anew without a word, and --resume then took the newer one.
+    assert run("--model", "ease") == 0
+    assert capsys.readouterr().err == ""
+    Path("runs/ease-synthetic").mkdir(parents=True)
+    Path("runs/ease-synthetic/search.json").touch()
+    assert run("--model", "ease") == 0
+    said = capsys.readouterr().err
+    assert "runs/ease-synthetic is there already: results go to runs/ease-synthetic-2." in said
+    for options in (["--out", "mine"], ["--name", "mine"]):
+        assert run("--model", "ease", *options) == 0
+        assert capsys.readouterr().err == ""
+
+
 def test_results_are_named_by_model_and_data(heard: Heard) -> None:
     assert run("--model", "ease") == 0
     assert heard.folder == Path("runs/ease-synthetic")

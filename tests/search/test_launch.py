@@ -286,7 +286,8 @@ def carried(here: Path, monkeypatch: pytest.MonkeyPatch) -> Carried:
         call = {**vars(search), "session": session, "console": console}
         with pytest.raises(ResultsError, match="in use"), exclusive(call["folder"]):
             pass
-        assert read_description(call["folder"]) == call["described"]
+        written = read_description(call["folder"])
+        assert replace(written, data=call["described"].data) == call["described"]
         carried.calls.append(call)
         return ENDED
 
@@ -381,6 +382,18 @@ def test_the_demos_data_is_written_before_the_first_trial_and_only_once(
     assert carried.last("described").data == "out/data"
     begin(demo, resume=True)
     assert len(carried.calls) == 2
+
+
+def test_a_folder_that_was_copied_says_where_its_own_data_lies(
+    carried: Carried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The commands in its summary named a folder that was gone, or another search's.
+    monkeypatch.setattr(launch, "synthetic_split", small)
+    begin(config_of(data=None, seed=1))
+    there = read_description(Path("out"))
+    write_description(Path("out"), replace(there, data="elsewhere/data"))
+    begin(config_of(data=None, seed=1), resume=True)
+    assert carried.last("described").data == "out/data"
 
 
 def test_a_demo_that_was_killed_before_its_data_was_written_writes_it_when_it_goes_on(

@@ -600,6 +600,7 @@ def test_a_command_that_is_terminated_ends_as_by_ctrl_c(
     before = _content(tmp_path / "here")
     without_ray(monkeypatch)
     monkeypatch.setattr(launch, "survey", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a test that called ray.init itself leaves Ray's
     with pytest.raises(SystemExit) as stopped:
         main(search(*OUT))
     assert stopped.value.code == 130

@@ -139,7 +139,7 @@ command = [*sys.argv[2:], "--address", cluster.address, "--out", "elastic/joined
 with log.open("w") as file:
     process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
 wait(lambda: "Waiting for the cluster to get a node with 1 CPU and 0 GPU" in told(), "it waits for a node")
-assert not Path("elastic").exists()
+assert os.listdir("elastic/joined") == [".lock"], "the folder is held, and nothing is in it"
 cluster.add_node(num_cpus=1)
 wait(lambda: reported() == {0}, "the first node works")
 time.sleep(1)

@@ -61,7 +61,7 @@ def test_what_was_read_is_written_down() -> None:
         (
             FRAME.assign(userId=pd.Series(["a", None, "b", "c"], index=FRAME.index)),
             None,
-            ["user id is missing", "userId", "row 3"],
+            ["user id is missing", "userId", "first in row 1)"],
         ),
         (FRAME.assign(rating=["good", "bad", "bad", "good"]), None, ["the DataFrame", "good"]),
         (FRAME.assign(userId=[1.5, 2.0, 3.0, 4.0]), None, ["user", "1.5"]),

@@ -15,6 +15,7 @@ import ray
 from distrecvae.data.shared import dataset_bytes, shared_arrays
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResourceError
+from distrecvae.search.on_ray import session
 from distrecvae.search.on_ray.session import Session, living_nodes, on_every_node, ray_session, survey
 from distrecvae.search.planning.resources import Cluster, Slots
 from distrecvae.training import registry
@@ -68,11 +69,17 @@ def broken() -> None:
     raise ValueError("this node\nis ill")
 
 
-@pytest.mark.ray
-def test_ray_leaves_the_wish_to_end_to_those_who_heard_it_before(cluster: Cluster) -> None:
+def test_ray_leaves_the_wish_to_end_to_those_who_heard_it_before(monkeypatch: pytest.MonkeyPatch) -> None:
     # Ray's own handler ends the process with status 15, where the command line says 130 and tidies up.
-    assert cluster.nodes
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    before = signal.getsignal(signal.SIGTERM)
+    here = Cluster(nodes=((2.0, 0.0),), object_store_bytes=10**9, memory_bytes=10**9)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: None))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(session, "living_nodes", lambda **_: here)
+    with ray_session(None):
+        assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.ray
