@@ -171,6 +171,11 @@ def test_a_file_that_is_not_there_is_missing_to_a_reader_and_new_to_a_writer(tmp
     assert Chain(tmp_path / "ledger.jsonl").mark == Mark()
 
 
+def test_a_file_that_cannot_be_read_is_said_with_the_systems_reason(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"cannot be read \(Is a directory\); restore it"):
+        read_chain(tmp_path)
+
+
 @pytest.mark.parametrize("how", ["removed", "replaced", "longer", "shorter"])
 def test_a_file_that_is_changed_under_the_writer_is_noticed_and_what_was_written_kept(
     how: str, path: Path
@@ -194,7 +199,8 @@ def test_a_file_that_is_changed_under_the_writer_is_noticed_and_what_was_written
 @pytest.mark.parametrize(
     "form",
     [None, 3, {}, {"lines": 1}, {"lines": -1, "check": ""}, {"lines": True, "check": "0" * 32},
-     {"lines": 1, "check": ""}, {"lines": 0, "check": "0" * 32}, {"lines": 1, "check": "0" * 31 + "g"}],
+     {"lines": 1, "check": ""}, {"lines": 0, "check": "0" * 32}, {"lines": 1, "check": "0" * 31 + "g"},
+     {"lines": -1, "check": "0" * 32}, {"lines": 1, "check": None}],
 )  # fmt: skip
 def test_what_is_no_mark_is_refused(form: object) -> None:
     with pytest.raises(ValueError, match="no mark of a ledger"):
