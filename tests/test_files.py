@@ -314,10 +314,17 @@ def test_a_claim_that_fails_keeps_what_was_there_or_has_come(tmp_path: Path) -> 
     (tmp_path / "there").mkdir()
     for folder in (tmp_path / "there", tmp_path / "new"):
         fail_in(folder, writes=True)
-        assert (folder / "results").exists()
+        assert names(folder) == [".lock", "results"], "whoever goes on with it may wait for the lock by now"
     (tmp_path / "empty").mkdir()
     fail_in(tmp_path / "empty")
     assert (tmp_path / "empty").is_dir(), "somebody made it"
+
+
+def test_a_claim_that_fails_tells_its_own_error_where_others_have_come_beside_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), claimed(tmp_path / "runs" / "mine"):
+        (tmp_path / "runs" / "other").mkdir()
+        raise KeyError
+    assert names(tmp_path / "runs") == ["other"]
 
 
 def test_a_claim_that_succeeds_stays_and_another_is_refused_meanwhile(tmp_path: Path) -> None:
