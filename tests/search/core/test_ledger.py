@@ -57,8 +57,15 @@ def test_a_search_says_what_it_began_and_goes_on_with(ledger: Ledger, tmp_path: 
     again = Ledger(tmp_path, METRIC, {"fingerprint": "another: only the first counts"})
     assert again.about["fingerprint"] == "abc"
     assert again.about["format"] == FORMAT
+    assert datetime.fromisoformat(again.about["at"]) <= ledger.records[0].suggestion.at
     again.resumed({"environment": {"torch": "3"}})
-    assert Ledger(tmp_path, METRIC).about["environment"] == {"torch": "3"}
+    resumed = Ledger(tmp_path, METRIC).about
+    assert resumed["environment"] == {"torch": "3"}
+    assert datetime.fromisoformat(resumed["at"]) >= ledger.records[0].suggestion.at
+
+
+def test_a_new_ledger_has_nothing_of_an_earlier_run(tmp_path: Path) -> None:
+    assert Ledger(tmp_path, METRIC, {"fingerprint": "abc"}).about == {}
 
 
 def test_times_are_moments_and_not_a_clock_on_some_wall(ledger: Ledger) -> None:
@@ -118,6 +125,15 @@ def test_the_best_is_the_highest_and_of_equals_the_earliest(ledger: Ledger) -> N
     assert ledger.best() is ledger.records[1]
 
 
+def test_without_a_score_no_trial_is_the_best(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, METRIC)
+    for _ in range(2):
+        ask(ledger)
+    assert ledger.best() is None
+    ledger.end(1, Status.DIVERGED, "loss is nan")
+    assert ledger.best() is ledger.records[1], "as bad as can be, and a score"
+
+
 def test_a_trial_starts_at_the_values_that_it_is_given(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, METRIC)
     assert ask(ledger, width=99).config["width"] == 99
@@ -173,6 +189,12 @@ def test_a_ledger_of_another_format_is_refused(tmp_path: Path, first: dict[str, 
     Chain(tmp_path / LEDGER_FILE).append(first)
     with pytest.raises(ResultsError, match="line 1 is not what this version writes"):
         read_records(tmp_path, METRIC)
+
+
+def test_a_ledger_of_format_2_is_read(tmp_path: Path) -> None:
+    # A number here, not FORMAT: whoever raises that has to go on reading the ledgers of before.
+    Chain(tmp_path / LEDGER_FILE).append({"kind": "begun", "format": 2})
+    assert read_records(tmp_path, METRIC) == {}
 
 
 def test_a_reader_touches_nothing_and_does_without_a_line_that_is_being_written(
