@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,14 @@ def test_what_has_ended_stays_as_it_ended(ledger: Ledger, tmp_path: Path) -> Non
     assert ledger.records[0].status is Status.STOPPED
 
 
+def test_a_resumed_search_may_end_a_trial_before_it_asks_for_one(ledger: Ledger, tmp_path: Path) -> None:
+    again = Ledger(tmp_path, METRIC)
+    again.end(1, Status.FINISHED, "")
+    ask(again)
+    assert read_records(tmp_path, METRIC) == again.records
+    assert again.records[1].status is Status.FINISHED
+
+
 def test_curves_are_the_running_bests_of_all_that_did_not_fail(ledger: Ledger) -> None:
     assert {n: curve.points for n, curve in ledger.curves().items()} == {
         0: ((4, 0.1), (8, 0.3)), 1: ((4, 0.2),), 2: ()
@@ -127,11 +136,13 @@ def test_the_best_is_the_highest_and_of_equals_the_earliest(ledger: Ledger) -> N
 
 def test_without_a_score_no_trial_is_the_best(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, METRIC)
-    for _ in range(2):
+    for _ in range(3):
         ask(ledger)
     assert ledger.best() is None
     ledger.end(1, Status.DIVERGED, "loss is nan")
     assert ledger.best() is ledger.records[1], "as bad as can be, and a score"
+    ledger.report(2, report(4, 0.1))
+    assert ledger.best() is ledger.records[2]
 
 
 def test_a_trial_starts_at_the_values_that_it_is_given(tmp_path: Path) -> None:
@@ -233,6 +244,22 @@ def test_every_damage_to_a_small_ledger_is_refused_or_gives_what_was(ledger: Led
             continue
         assert read_chain(path).mark != ledger.mark, "what is written elsewhere tells that it was longer"
         json.dumps(course(Ledger(tmp_path, METRIC)))
+
+
+def test_a_ledger_that_was_removed_is_noticed_by_its_writer(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.require_in_place()
+    (tmp_path / LEDGER_FILE).unlink()
+    with pytest.raises(ResultsError, match="was removed by another program"):
+        ledger.require_in_place()
+
+
+def test_what_optuna_notes_while_it_proposes_is_kept_back(tmp_path: Path) -> None:
+    def noting(number: int) -> optuna.samplers.BaseSampler:
+        warnings.warn("this sampler is new", optuna.exceptions.ExperimentalWarning, stacklevel=1)
+        return make_sampler("random", seed=1, trial_number=number)
+
+    # A warning that is shown is an error here.
+    Ledger(tmp_path, METRIC).ask(noting, SPACE.suggest, lambda _: {})
 
 
 def test_the_mark_is_of_what_is_on_disk(ledger: Ledger, tmp_path: Path) -> None:
