@@ -195,7 +195,10 @@ def test_a_line_that_this_version_does_not_write_is_refused(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("first", [{"kind": "begun", "format": 1}, {"kind": "asked", "trial": 0}])
+@pytest.mark.parametrize(
+    "first",
+    [{"kind": "begun", "format": 1}, {"kind": "asked", "trial": 0}, {"kind": "resumed", "format": FORMAT}],
+)
 def test_a_ledger_of_another_format_is_refused(tmp_path: Path, first: dict[str, Any]) -> None:
     Chain(tmp_path / LEDGER_FILE).append(first)
     with pytest.raises(ResultsError, match="line 1 is not what this version writes"):
