@@ -294,11 +294,13 @@ def test_a_storage_error_without_a_number_says_its_text() -> None:
     assert "(the mount is gone)" in str(storage_error(OSError("the mount is gone"), Path("out"), "x"))
 
 
-def fail_in(folder: Path, *, writes: bool = False) -> None:
+def fail_in(folder: Path, *, writes: bool = False, beside: Path | None = None) -> None:
     def failing() -> None:
         with claimed(folder):
             if writes:
                 (folder / "results").touch()
+            if beside is not None:
+                beside.mkdir()
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -314,10 +316,15 @@ def test_a_claim_that_fails_keeps_what_was_there_or_has_come(tmp_path: Path) -> 
     (tmp_path / "there").mkdir()
     for folder in (tmp_path / "there", tmp_path / "new"):
         fail_in(folder, writes=True)
-        assert (folder / "results").exists()
+        assert names(folder) == [".lock", "results"], "whoever goes on with it may wait for the lock by now"
     (tmp_path / "empty").mkdir()
     fail_in(tmp_path / "empty")
     assert (tmp_path / "empty").is_dir(), "somebody made it"
+
+
+def test_a_claim_that_fails_tells_its_own_error_where_others_have_come_beside_it(tmp_path: Path) -> None:
+    fail_in(tmp_path / "runs" / "mine", beside=tmp_path / "runs" / "other")
+    assert names(tmp_path / "runs") == ["other"]
 
 
 def test_a_claim_that_succeeds_stays_and_another_is_refused_meanwhile(tmp_path: Path) -> None:

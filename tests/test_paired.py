@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -45,6 +46,19 @@ def test_a_single_user_tells_nothing_of_others_and_none_nothing_at_all() -> None
     none = paired_gain(np.zeros(0), np.zeros(0))
     assert math.isnan(none.mean), "a mean over no users is not a number"
     assert (none.standard_error, none.p_value) == (0.0, 1.0)
+
+
+def test_two_users_are_enough_for_an_error_and_a_chance() -> None:
+    found = paired_gain(np.array([0.5, 0.75]), np.array([0.25, 0.25]))
+    # Differences of 1/4 and 1/2: with one degree of freedom, p is 1 - 2/pi * arctan(t), and t is 3.
+    assert (found.mean, found.standard_error) == pytest.approx((0.375, 0.125))
+    assert found.p_value == pytest.approx(1 - 2 / math.pi * math.atan(3))
+
+
+def test_what_the_caller_wants_to_be_warned_of_stays_as_it_was() -> None:
+    before = list(warnings.filters)
+    paired_gain(np.array([0.5, 0.25]), np.array([0.25, 0.5]))
+    assert list(warnings.filters) == before
 
 
 def test_what_is_not_a_number_is_not_hidden() -> None:

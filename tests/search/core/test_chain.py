@@ -74,6 +74,12 @@ def test_without_a_mark_a_flip_is_refused_or_cuts_a_torn_line_never_more(path: P
         assert accepted(path, Mark()) is None, position
 
 
+def test_a_newline_that_became_something_else_is_said_with_its_line(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + b"\x0b")
+    with pytest.raises(ResultsError, match="the end of line 4 is damaged"):
+        read_chain(path)
+
+
 def test_a_file_that_was_cut_off_is_a_prefix_and_says_so(path: Path) -> None:
     # As a kill leaves it: what stood before the last newline counts.
     whole = path.read_bytes()
@@ -132,12 +138,22 @@ def test_another_chain_of_the_same_length_is_refused_by_the_mark(path: Path) -> 
 
 
 def test_a_torn_line_is_cut_before_the_next_is_written(path: Path) -> None:
+    whole = path.read_bytes()
     with path.open("ab") as file:
         file.write(b'{"trial":1,"ra')
     chain = Chain(path)
     assert chain.found.torn_bytes == 14
+    assert path.read_bytes() == whole, "the next line may be shorter, and would leave its end"
     chain.append({"n": 4})
     assert list(read_chain(path).records) == [*RECORDS, {"n": 4}]
+
+
+def test_a_chain_that_nobody_holds_gives_its_file_back(path: Path) -> None:
+    # Python's callers begin many searches in one process.
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(20):
+        Chain(path)
+    assert len(list(Path("/dev/fd").iterdir())) < before + 20
 
 
 def test_a_line_that_could_not_be_written_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +174,46 @@ def test_a_line_that_could_not_be_written_leaves_nothing(path: Path, monkeypatch
     assert list(read_chain(path).records) == [*RECORDS, {"n": 5}]
 
 
+def test_a_line_that_the_system_takes_in_pieces_is_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: pwrite(file, data[:7], offset))
+    Chain(path).append({"n": 4})
+    assert list(read_chain(path).records) == [*RECORDS, {"n": 4}]
+
+
+def test_a_line_counts_once_it_is_on_disk_and_all_of_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, before = Chain(path), path.read_bytes()
+    synced = []
+
+    def sync(file: int) -> None:
+        synced.append(os.fstat(file).st_size)
+        if len(synced) == 2:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    chain.append({"n": 4})
+    after, mark = path.read_bytes(), chain.mark
+    assert synced == [len(after)] != [len(before)]
+    with pytest.raises(OSError, match="Input/output error"):
+        chain.append({"n": 5})
+    assert (path.read_bytes(), chain.mark) == (after, mark)
+
+
+def test_the_error_that_is_told_is_the_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A storage that takes nothing does not let itself be tidied up, either.
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    def gone(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    chain = Chain(path)
+    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "ftruncate", gone)
+    with pytest.raises(OSError, match="No space left"):
+        chain.append({"n": 4})
+
+
 def test_what_is_no_number_is_refused(path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(ValueError, match="Out of range float"):
@@ -169,6 +225,11 @@ def test_a_file_that_is_not_there_is_missing_to_a_reader_and_new_to_a_writer(tmp
     with pytest.raises(ResultsError, match=r"ledger\.jsonl is missing; restore it"):
         read_chain(tmp_path / "ledger.jsonl")
     assert Chain(tmp_path / "ledger.jsonl").mark == Mark()
+
+
+def test_a_file_that_cannot_be_read_is_said_with_the_systems_reason(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"cannot be read \(Is a directory\); restore it"):
+        read_chain(tmp_path)
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "longer", "shorter"])
@@ -194,7 +255,8 @@ def test_a_file_that_is_changed_under_the_writer_is_noticed_and_what_was_written
 @pytest.mark.parametrize(
     "form",
     [None, 3, {}, {"lines": 1}, {"lines": -1, "check": ""}, {"lines": True, "check": "0" * 32},
-     {"lines": 1, "check": ""}, {"lines": 0, "check": "0" * 32}, {"lines": 1, "check": "0" * 31 + "g"}],
+     {"lines": 1, "check": ""}, {"lines": 0, "check": "0" * 32}, {"lines": 1, "check": "0" * 31 + "g"},
+     {"lines": -1, "check": "0" * 32}, {"lines": 1, "check": None}],
 )  # fmt: skip
 def test_what_is_no_mark_is_refused(form: object) -> None:
     with pytest.raises(ValueError, match="no mark of a ledger"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,15 @@ def test_a_search_says_what_it_began_and_goes_on_with(ledger: Ledger, tmp_path: 
     again = Ledger(tmp_path, METRIC, {"fingerprint": "another: only the first counts"})
     assert again.about["fingerprint"] == "abc"
     assert again.about["format"] == FORMAT
+    assert datetime.fromisoformat(again.about["at"]) <= ledger.records[0].suggestion.at
     again.resumed({"environment": {"torch": "3"}})
-    assert Ledger(tmp_path, METRIC).about["environment"] == {"torch": "3"}
+    resumed = Ledger(tmp_path, METRIC).about
+    assert resumed["environment"] == {"torch": "3"}
+    assert datetime.fromisoformat(resumed["at"]) >= ledger.records[0].suggestion.at
+
+
+def test_a_new_ledger_has_nothing_of_an_earlier_run(tmp_path: Path) -> None:
+    assert Ledger(tmp_path, METRIC, {"fingerprint": "abc"}).about == {}
 
 
 def test_times_are_moments_and_not_a_clock_on_some_wall(ledger: Ledger) -> None:
@@ -100,6 +108,14 @@ def test_what_has_ended_stays_as_it_ended(ledger: Ledger, tmp_path: Path) -> Non
     assert ledger.records[0].status is Status.STOPPED
 
 
+def test_a_resumed_search_may_end_a_trial_before_it_asks_for_one(ledger: Ledger, tmp_path: Path) -> None:
+    again = Ledger(tmp_path, METRIC)
+    again.end(1, Status.FINISHED, "")
+    ask(again)
+    assert read_records(tmp_path, METRIC) == again.records
+    assert again.records[1].status is Status.FINISHED
+
+
 def test_curves_are_the_running_bests_of_all_that_did_not_fail(ledger: Ledger) -> None:
     assert {n: curve.points for n, curve in ledger.curves().items()} == {
         0: ((4, 0.1), (8, 0.3)), 1: ((4, 0.2),), 2: ()
@@ -116,6 +132,17 @@ def test_the_best_is_the_highest_and_of_equals_the_earliest(ledger: Ledger) -> N
     assert ledger.best() is ledger.records[0]
     ledger.report(1, report(8, 0.31))
     assert ledger.best() is ledger.records[1]
+
+
+def test_without_a_score_no_trial_is_the_best(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, METRIC)
+    for _ in range(3):
+        ask(ledger)
+    assert ledger.best() is None
+    ledger.end(1, Status.DIVERGED, "loss is nan")
+    assert ledger.best() is ledger.records[1], "as bad as can be, and a score"
+    ledger.report(2, report(4, 0.1))
+    assert ledger.best() is ledger.records[2]
 
 
 def test_a_trial_starts_at_the_values_that_it_is_given(tmp_path: Path) -> None:
@@ -168,11 +195,20 @@ def test_a_line_that_this_version_does_not_write_is_refused(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("first", [{"kind": "begun", "format": 1}, {"kind": "asked", "trial": 0}])
+@pytest.mark.parametrize(
+    "first",
+    [{"kind": "begun", "format": 1}, {"kind": "asked", "trial": 0}, {"kind": "resumed", "format": FORMAT}],
+)
 def test_a_ledger_of_another_format_is_refused(tmp_path: Path, first: dict[str, Any]) -> None:
     Chain(tmp_path / LEDGER_FILE).append(first)
     with pytest.raises(ResultsError, match="line 1 is not what this version writes"):
         read_records(tmp_path, METRIC)
+
+
+def test_a_ledger_of_format_2_is_read(tmp_path: Path) -> None:
+    # A number here, not FORMAT: whoever raises that has to go on reading the ledgers of before.
+    Chain(tmp_path / LEDGER_FILE).append({"kind": "begun", "format": 2})
+    assert read_records(tmp_path, METRIC) == {}
 
 
 def test_a_reader_touches_nothing_and_does_without_a_line_that_is_being_written(
@@ -211,6 +247,22 @@ def test_every_damage_to_a_small_ledger_is_refused_or_gives_what_was(ledger: Led
             continue
         assert read_chain(path).mark != ledger.mark, "what is written elsewhere tells that it was longer"
         json.dumps(course(Ledger(tmp_path, METRIC)))
+
+
+def test_a_ledger_that_was_removed_is_noticed_by_its_writer(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.require_in_place()
+    (tmp_path / LEDGER_FILE).unlink()
+    with pytest.raises(ResultsError, match="was removed by another program"):
+        ledger.require_in_place()
+
+
+def test_what_optuna_notes_while_it_proposes_is_kept_back(tmp_path: Path) -> None:
+    def noting(number: int) -> optuna.samplers.BaseSampler:
+        warnings.warn("this sampler is new", optuna.exceptions.ExperimentalWarning, stacklevel=1)
+        return make_sampler("random", seed=1, trial_number=number)
+
+    # A warning that is shown is an error here.
+    Ledger(tmp_path, METRIC).ask(noting, SPACE.suggest, lambda _: {})
 
 
 def test_the_mark_is_of_what_is_on_disk(ledger: Ledger, tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ def test_a_study_in_memory_is_what_optuna_would_have_made(tmp_path: Path) -> Non
         assert set(trial.distributions) == set(trial.params)
 
 
+def test_a_trial_has_its_number_and_what_its_sampler_remembers() -> None:
+    # CMA-ES goes on from what it wrote down of the trials before.
+    trial = TrialRecord(3, {}, suggestion=Suggestion(attrs={"cma:generation": 2}))
+    found = as_optuna_has_it(trial)
+    assert (found.number, found.system_attrs) == (3, {"cma:generation": 2})
+
+
 class TestQuiet:
     def test_optuna_is_silent_and_as_loud_as_before_afterwards(
         self, caplog: pytest.LogCaptureFixture
@@ -85,6 +92,7 @@ class TestQuiet:
         try:
             with quiet():
                 optuna.create_study()
+            study_of([record(Status.FINISHED, 0.2)], optuna.storages.InMemoryStorage())
             assert caplog.records == []
             with pytest.raises(KeyError), quiet():
                 raise KeyError
@@ -95,9 +103,11 @@ class TestQuiet:
             optuna.logging.set_verbosity(before)
 
     def test_notes_about_experiments_are_kept_back_and_nothing_else(self) -> None:
+        before = list(warnings.filters)
         with quiet():
             warnings.warn("new", optuna.exceptions.ExperimentalWarning, stacklevel=1)
             warnings.warn("PedAnovaImportanceEvaluator computes the importance", UserWarning, stacklevel=1)
+        assert list(warnings.filters) == before, "the caller's own"
         with pytest.warns(UserWarning, match="mind this"), quiet():
             warnings.warn("mind this", UserWarning, stacklevel=1)
         with pytest.warns(optuna.exceptions.ExperimentalWarning, match="new"):

@@ -91,6 +91,16 @@ def test_a_ledger_that_is_gone_is_refused_and_one_that_was_never_begun_is_not(
         require_whole_ledger(tmp_path, described(ledger.mark))
 
 
+def test_a_damaged_ledger_is_refused_where_nothing_says_how_long_it_was(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    # As after a kill before `search.json` was written again.
+    whole = (tmp_path / LEDGER_FILE).read_bytes()
+    (tmp_path / LEDGER_FILE).write_bytes(whole[:9] + whole[10:])
+    with pytest.raises(ResultsError, match="line 1 is damaged"):
+        require_whole_ledger(tmp_path, described(Mark()))
+
+
 def test_the_ledger_of_another_search_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     mark = ledger.mark
     (tmp_path / LEDGER_FILE).unlink()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,6 +170,17 @@ def test_a_report_is_made_from_the_ledger_alone(tmp_path: Path) -> None:
     for name in ("trials.parquet", "history.parquet", "trials.csv", "study.journal"):
         (tmp_path / name).unlink(missing_ok=True)
     assert len(read_results(tmp_path).trials) == 2
+
+
+def test_a_search_whose_trials_failed_before_they_reported_says_why(tmp_path: Path) -> None:
+    def failing(config: dict[str, Any], passes: int) -> float:
+        raise RuntimeError("out of memory")
+
+    make_search(tmp_path, space=RECVAE, curve=failing, trials=2, max_passes=8)
+    trials = read_results(tmp_path).trials
+    assert [(trial.status, trial.reason, trial.curve) for trial in trials] == [
+        (Status.FAILED, "out of memory", ())
+    ] * 2
 
 
 def test_a_search_that_nothing_was_asked_in_has_no_trial_yet(tmp_path: Path) -> None:
