@@ -130,4 +130,4 @@ def compare(
     Raises:
         DistrecvaeError: the input, a space, the machine or the folder is not fit; no search was started then.
     """
-    raise NotImplementedError
+    raise NotImplementedError  # by the decorator

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
-from distrecvae.errors import DistrecvaeError
+from distrecvae.errors import DistrecvaeError, nearest
 
 FLAGS = frozenset({"resume", "resume-or-start", "refit", "elastic", "synthetic"})
 """Options that are given without a value."""
@@ -26,7 +26,7 @@ _R = TypeVar("_R")
 def carried_out_by(work: Callable[[dict[str, Any]], _R]) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Return a decorator: calls of the function that it decorates go to `work`, with the arguments that were given.
 
-    An argument that is None counts as not given.
+    An argument that is None counts as not given. The function's own body is never run.
     """
 
     def decorate(declared: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -34,7 +34,12 @@ def carried_out_by(work: Callable[[dict[str, Any]], _R]) -> Callable[[Callable[_
 
         @functools.wraps(declared)
         def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            given = signature.bind(*args, **kwargs).arguments
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError as error:
+                unknown = next((name for name in kwargs if name not in signature.parameters), "")
+                close = nearest(unknown, signature.parameters) if unknown else ""
+                raise TypeError(f"{declared.__name__}() {error}{close}") from None
             with spoken_in_python():
                 return work({name: value for name, value in given.items() if value is not None})
 

@@ -54,7 +54,8 @@ def settings_options(*, without: Collection[str] = ()) -> Callable[[_F], _F]:
             if name in without:
                 continue
             setting = by_name[name]
-            default = "" if setting.default in (None, False) else f"  [default: {setting.default}]"
+            said = setting.default is not None and setting.default is not False  # a seed of 0 is one
+            default = f"  [default: {setting.default}]" if said else ""
             words = setting.metadata["help"]
             text = f"{words[0].upper()}{words[1:]}.{default}"
             form: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": kind}

@@ -36,8 +36,13 @@ def test_the_function_keeps_its_face() -> None:
 
 
 def test_a_mistyped_argument_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="trails"):
+    with pytest.raises(TypeError) as refused:
         asked(trails=3)  # type: ignore[call-arg]
+    assert str(refused.value) == (
+        "asked() got an unexpected keyword argument 'trails'; did you mean 'trials'?"
+    )
+    with pytest.raises(TypeError, match=r"^asked\(\) too many positional arguments$"):
+        asked("mine", 3)  # type: ignore[call-arg]
 
 
 def test_errors_name_arguments() -> None:

@@ -48,7 +48,7 @@ def test_an_option_says_its_settings_help_and_default() -> None:
         shown = options_of()[each.name].help or ""
         assert shown.lower().startswith(each.metadata["help"].lower())
         assert shown[0].isupper()
-        has_default = each.default not in (None, False)
+        has_default = each.default is not None and each.default is not False
         assert shown.endswith(f".  [default: {each.default}]" if has_default else ".")
 
 
