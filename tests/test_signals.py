@@ -19,9 +19,13 @@ from tests import ROOT
 
 @pytest.fixture(autouse=True)
 def as_a_terminal_starts_us() -> Iterator[None]:
-    """Let SIGHUP have its usual effect, since the tests may run under nohup, and put back whatever a test changed."""
+    """Let signals have their usual effect, and put back whatever a test changed.
+
+    The tests may run under nohup, or in a shell's background, which has SIGINT ignored, as have all its children.
+    """
     before = {number: signal.getsignal(number) for number in STOPPING}
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, old in before.items():
         signal.signal(number, old)
