@@ -119,7 +119,7 @@ def prepare(
         ConfigError: an argument is out of its range, or has no effect.
         ResultsError: a folder to write exists.
     """
-    raise NotImplementedError  # by the decorator
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
 
 
 def as_data(data: DataLike | None) -> Data | None:
