@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.sites import Site, make_site, ray_folder
+from tests.soft_cuda import SoftDevice, soft_cuda
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,3 +30,20 @@ def no_ray_folder_left() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return make_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(autouse=True)
+def cuda_device(request: pytest.FixtureRequest) -> Iterator[SoftDevice | None]:
+    """Give a test marked `cuda` a device: the GPU where there is one, else the soft device, which it is then passed."""
+    if request.node.get_closest_marker("cuda") is None or torch.cuda.is_available():
+        yield None
+        return
+    with soft_cuda() as device:
+        yield device
+
+
+@pytest.fixture
+def soft_device() -> Iterator[SoftDevice]:
+    """The soft device, for what only it can tell: waits, calls, bags. A GPU in this machine makes no difference."""
+    with soft_cuda() as device:
+        yield device

@@ -283,7 +283,6 @@ def test_users_left_out_do_not_shift_the_others(batch_size: int) -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("kind", ["normal", "levels", "hard"])
 @pytest.mark.parametrize("n_items", [50, 905, 5000])
 def test_a_gpu_ranks_the_same(n_items: int, kind: str) -> None:

@@ -58,7 +58,6 @@ def test_another_device_gets_a_buffer_of_its_own() -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_buffer_that_was_outgrown_is_not_lent_to_anyone_else() -> None:
     # A CUDA graph may have recorded its address: were it freed, the next tensor of that size would lie there.
     scratch, device = Scratch(), torch.device("cuda", 0)

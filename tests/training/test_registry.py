@@ -185,7 +185,6 @@ class TestEveryModel:
                 registry.make_trainer(model, config, nothing, seed=0)
 
     @pytest.mark.cuda
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
     def test_it_trains_and_scores_on_a_gpu(self, model: str) -> None:
         if model != "popularity":
             assert_completes(model, "cuda")

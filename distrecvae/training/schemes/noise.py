@@ -22,10 +22,13 @@ class Place(NamedTuple):
 
 
 class Noise(Protocol):
-    """Where training gets its random values from; tensors come on the device that training runs on."""
+    """Where training gets its random values from; tensors come on the device that training runs on, but the order."""
 
     def order(self, place: Place, n_users: int) -> torch.Tensor:
-        """Return the order of users in a pass, a permutation: int64, (n_users,)."""
+        """Return the order of users in a pass, a permutation: int64, (n_users,), on the CPU.
+
+        The host must know how many interactions each batch has.
+        """
 
     def kept(self, place: Place, n_interactions: int, dropout: float) -> torch.Tensor:
         """Return which of a batch's interactions the encoder sees: bool, (n_interactions,)."""
@@ -58,8 +61,7 @@ class CountedNoise:
 
     def order(self, place: Place, n_users: int) -> torch.Tensor:
         """Return a fresh permutation a pass."""
-        order = stream(self._seed, "order", place.cycle, place.pass_).permutation(n_users)
-        return torch.from_numpy(order).to(self._device)
+        return torch.from_numpy(stream(self._seed, "order", place.cycle, place.pass_).permutation(n_users))
 
     def kept(self, place: Place, n_interactions: int, dropout: float) -> torch.Tensor:
         """Return independent draws that are true with probability 1 - `dropout`."""

@@ -203,7 +203,6 @@ def test_a_step_is_ordered_with_the_callers_stream_before_and_after() -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_recorded_steps_give_what_steps_that_are_not_recorded_give(monkeypatch: pytest.MonkeyPatch) -> None:
     def trained() -> dict[str, torch.Tensor]:
         trainer = AlternatingTrainer(SMALL, random_train(), seed=1, device="cuda")

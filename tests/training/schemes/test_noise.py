@@ -90,7 +90,6 @@ def test_a_model_draws_what_its_place_gives_without_knowing_where_it_is() -> Non
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_it_is_drawn_on_the_device_that_trains() -> None:
     source, place = CountedNoise(1, torch.device("cuda")), Place(0, 0, 0)
     assert source.kept(place, 9, 0.5).is_cuda

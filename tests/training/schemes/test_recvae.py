@@ -127,7 +127,6 @@ def test_a_refinement_takes_what_scores_do_not_take_already_and_nothing_on_disk(
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_memory_stays_within_its_estimate_on_a_gpu() -> None:
     train = random_train(n_users=3000, n_items=20_000)
     config = RecVAEConfig()
