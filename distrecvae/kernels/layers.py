@@ -58,9 +58,15 @@ def divergence(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1)
 
 
-def annealed(beta: float, anneal_updates: int, updates: int) -> float:
-    """Return the weight of a KL term after `updates` steps: min(beta, updates / anneal_updates), or beta for 0."""
-    return min(beta, updates / anneal_updates) if anneal_updates else beta
+def annealed(
+    beta: float, anneal_updates: int, updates: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor | float:
+    """Return the weight of a KL term after `updates` steps: min(beta, updates / anneal_updates), or beta for 0.
+
+    `updates` is a scalar, float64, and a tensor, for a recorded step reads it anew at each replay; so is what is
+    returned, of `dtype`.
+    """
+    return (updates / anneal_updates).clamp(max=beta).to(dtype) if anneal_updates else beta
 
 
 def unit_rows(x: torch.Tensor) -> torch.Tensor:

@@ -104,11 +104,10 @@ class NegativeBinomial:
         """
         low, scratch, n_rows = self._low, self._scratch, rows.n_rows
         dtype, device = heads[0].code.dtype, heads[0].code.device
-        losses = torch.zeros(n_rows, dtype=dtype, device=device)
+        losses = torch.zeros(n_rows + 1, dtype=dtype, device=device)  # the last one is of what is no row's
         codes = [rounded(head.code, low, scratch, f"code{n}") for n, head in enumerate(heads)]
         for gradient in gradients or ():
             gradient.code.zero_()
-        users, items = rows.row_of, rows.items.long()
         step = self._items_a_block or block_items(2 * n_rows, rows.n_items, device.type)
         for start in range(0, rows.n_items, step):
             stop = min(start + step, rows.n_items)
@@ -119,18 +118,22 @@ class NegativeBinomial:
                 product(codes[n], weights[n].T, low, scratch, f"logits{n}").add_(head.bias[start:stop])
                 for n, head in enumerate(heads)
             )
-            inside = (users < n_rows) & (items >= start) & (items < stop)
-            ones = (users[inside], items[inside] - start)
-            one_losses, *one_derivatives = self._one_loss(a[ones], b[ones])
+            users, at = _ones(rows, start, stop)
+            size = n_rows * (stop - start)
+            inside = at.clamp(max=size - 1)
+            one_losses, *one_derivatives = self._one_loss(a.view(-1)[inside], b.view(-1)[inside])
+            # One element more than there are cells, for what is not in this block.
+            flat = [scratch.reserve(name, size + 1, dtype, device)[: size + 1] for name in ("rate", "slope")]
+            rate, slope = (values[:size].view(n_rows, stop - start) for values in flat)
             r = a.exp_()
-            slope = torch.sigmoid(b).mul_(r)
-            rate = r.mul_(F.softplus(b, threshold=_LARGE))
-            rate[ones] = 0.0
-            losses += rate.sum(dim=1)
-            losses.index_add_(0, ones[0], one_losses)
+            torch.sigmoid(b, out=slope).mul_(r)
+            torch.mul(r, F.softplus(b, threshold=_LARGE), out=rate)
+            flat[0][at] = 0.0
+            losses[:n_rows] += rate.sum(dim=1)
+            losses.index_add_(0, users, one_losses)
             if gradients is None:
                 continue
-            rate[ones], slope[ones] = one_derivatives
+            flat[0][at], flat[1][at] = one_derivatives
             for n, derivative in enumerate((rate, slope)):
                 gradient = gradients[n]
                 derivative /= n_rows
@@ -138,4 +141,19 @@ class NegativeBinomial:
                 factor = rounded(derivative, low, scratch, f"derivative{n}")
                 gradient.code.add_(product(factor, weights[n], low, scratch))
                 gradient.weight[start:stop] = product(factor.T, codes[n], low, scratch)
-        return losses
+        return losses[:n_rows]
+
+
+def _ones(rows: SparseRows, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the row of each one among the items start..stop-1, and its cell in them laid flat: int64, (n_ones,) both.
+
+    On a GPU, which would have to be waited for to know how many they are, all places are returned: those that are
+    padding, or have other items, with `n_rows` and the first cell beyond the last one.
+    """
+    users, items, width = rows.row_of, rows.items.long(), stop - start
+    inside = (users < rows.n_rows) & (items >= start) & (items < stop)
+    if not items.is_cuda:
+        users, items = users[inside], items[inside]
+        return users, users * width + items - start
+    cells = torch.where(inside, users * width + items - start, rows.n_rows * width)
+    return torch.where(inside, users, rows.n_rows), cells

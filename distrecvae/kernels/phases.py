@@ -10,8 +10,8 @@ import torch
 from distrecvae.kernels.layers import Draws
 from distrecvae.kernels.sparse import SparseRows
 
-Losses = Callable[[SparseRows, Draws, int], dict[str, torch.Tensor]]
-"""From a batch, its random values and the updates taken before in this phase to the batch's mean losses by name."""
+Losses = Callable[[SparseRows, Draws, torch.Tensor], dict[str, torch.Tensor]]
+"""From a batch, its random values and the updates taken before in this phase, a scalar, to the batch's mean losses."""
 
 
 class Objective(NamedTuple):

@@ -129,6 +129,6 @@ class Pointwise:
         users, items = rows.row_of, rows.items.long()
         if stop - start < rows.n_items:
             inside = (items >= start) & (items < stop)
-            users, items = users[inside], items[inside] - start
+            users, items = torch.where(inside, users, rows.n_rows), torch.where(inside, items - start, 0)
         targets[users, items] = 1.0
         return targets[: rows.n_rows]

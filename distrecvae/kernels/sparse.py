@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +18,27 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.data.interactions import InteractionMatrix
+
+PIECE_PLACES = 64
+"""Interactions that one thread of a GPU sums at most: PyTorch's kernel lets one walk a whole row for each column."""
+
+
+INT32_PLACES = 2**31 - 1
+"""Interactions that int32 can count."""
+
+
+class Pieces(NamedTuple):
+    """Rows cut into pieces of at most `PIECE_PLACES` places, padding too, and bags of as many pieces.
+
+    Attributes:
+        offsets: int64, (n_pieces + 1,), where each piece starts in `SparseRows.items`; some at the end may be empty.
+        numbers: int64, (n_pieces,), 0, 1, 2, ...
+        rows: int64, where each row's pieces start, then bags of pieces that belong to no row.
+    """
+
+    offsets: torch.Tensor
+    numbers: torch.Tensor
+    rows: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +88,25 @@ class SparseRows:
         rows = torch.arange(self.n_rows, device=self.items.device)
         return rows.repeat_interleave(self.counts, output_size=self.items.numel())
 
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The rows in pieces, of a number that the host knows: nothing waits for the device."""
+        device, n_places = self.items.device, self.items.numel()
+        ends = F.pad(
+            self.offsets[1:], (0, 1), value=n_places
+        )  # what follows the last row is one more row here
+        starts = F.pad(ends, (1, 0))[:-1]
+        counts = (ends - starts + (PIECE_PLACES - 1)) // PIECE_PLACES
+        last = counts.cumsum(0)
+        first = last - counts
+        n_pieces = n_places // PIECE_PLACES + self.n_rows + 1
+        numbers = torch.arange(n_pieces, device=device)
+        row = torch.searchsorted(last, numbers, right=True).clamp(max=self.n_rows)
+        offsets = torch.minimum(starts[row] + (numbers - first[row]) * PIECE_PLACES, ends[-1:])
+        spare = torch.arange(n_pieces // PIECE_PLACES + 2, device=device) * PIECE_PLACES
+        rows = torch.cat([first, (first[-1:] + spare[1:]).clamp(max=n_pieces)])
+        return Pieces(torch.cat([offsets, ends[-1:]]), numbers, rows)
+
     def take(self, rows: torch.Tensor, n_places: int | None = None, *, padded: bool = False) -> SparseRows:
         """Return `rows` (int64, on the same device) in that order.
 
@@ -87,11 +128,11 @@ class SparseRows:
             items = self.items[places + shift[taken.row_of]]
         else:
             # Padding gets items in turn: all of it in one item would make that one's sum a long one.
-            inside = places < offsets[-1]
-            found = self.items[
-                torch.where(inside, places + shift[taken.row_of.clamp(max=rows.numel() - 1)], 0)
-            ]
-            items = torch.where(inside, found, (places % self.n_items).to(torch.int32))
+            items = (places % self.n_items).to(torch.int32)
+            if self.items.numel():  # or there is nothing to look up, on a GPU at the price of the process
+                inside = places < offsets[-1]
+                at = torch.where(inside, places + shift[taken.row_of.clamp(max=rows.numel() - 1)], 0)
+                items = torch.where(inside, self.items[at], items)
         return SparseRows(offsets, items, self.n_items, padded)
 
     def slice(self, start: int, stop: int) -> SparseRows:
@@ -120,10 +161,25 @@ def gather_sum(rows: SparseRows, values: torch.Tensor, weight: torch.Tensor) -> 
         values: (n_places,), its values there, of the dtype of `weight`; 0 for padding.
         weight: (n_items, width).
     """
+    if weight.is_cuda:
+        # Two sums, of pieces and of what they gave, so that no thread walks a long row; or all padding, which PyTorch's
+        # kernel takes for part of the last row.
+        pieces = rows.pieces
+        parts = _bags(rows.items, weight, pieces.offsets, values)
+        return _bags(pieces.numbers, parts, pieces.rows, None)[: rows.n_rows]
+    return _bags(rows.items, weight, rows.offsets, values)
+
+
+def _bags(
+    places: torch.Tensor, weight: torch.Tensor, offsets: torch.Tensor, values: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the sums of the rows `places` of `weight`, times `values`, from each of `offsets` to the next one."""
+    # Both must be of one type; the narrow one is as fast or faster.
+    index = torch.int32 if places.numel() <= INT32_PLACES else torch.int64
     return F.embedding_bag(
-        rows.items,
+        places.to(index),
         weight,
-        rows.offsets.to(torch.int32),
+        offsets.to(index),
         mode="sum",
         per_sample_weights=values,
         include_last_offset=True,

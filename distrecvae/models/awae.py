@@ -183,7 +183,7 @@ class AWAE(nn.Module):
         )
         return (Phase(None, self.losses, sides),)
 
-    def losses(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:  # noqa: ARG002
+    def losses(self, rows: SparseRows, draws: Draws, updates: torch.Tensor) -> dict[str, torch.Tensor]:  # noqa: ARG002
         """Return the mean losses of a batch.
 
         They are ``loss`` and its parts ``cost``, ``adversarial`` and ``l1``, which are weighted, and

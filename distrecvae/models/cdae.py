@@ -104,7 +104,7 @@ class CDAE(nn.Module):
         rows: SparseRows,
         vectors: torch.Tensor,
         draws: Draws,
-        updates: int,  # noqa: ARG002
+        updates: torch.Tensor,  # noqa: ARG002
     ) -> dict[str, torch.Tensor]:
         """Return the mean losses of a batch: ``loss``, which is minimized, and its parts ``error`` and ``penalty``.
 

@@ -84,7 +84,7 @@ class MultDAE(nn.Module):
         """What Adam adds of a weight to its gradient: the penalty's derivative is twice its factor."""
         return 2 * self._config.regularization
 
-    def loss(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:  # noqa: ARG002
+    def loss(self, rows: SparseRows, draws: Draws, updates: torch.Tensor) -> dict[str, torch.Tensor]:  # noqa: ARG002
         """Return the mean loss of a batch, without the penalty, which is the optimizer's: ``loss``."""
         values = denoised(rows, self._config.dropout, draws, self.items.bias.dtype)
         return {"loss": self.items.mean_loss(self._code(self.first(rows, values), self._low), rows)}

@@ -94,13 +94,13 @@ class MultVAE(nn.Module):
         """Number of items."""
         return self.items.bias.numel()
 
-    def loss(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:
+    def loss(self, rows: SparseRows, draws: Draws, updates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the mean losses of a batch: ``loss``, which is minimized, and its parts ``nll`` and ``kl``."""
         config = self._config
         values = denoised(rows, config.dropout, draws, self.items.bias.dtype)
         code, mean_divergence = self.sampled(rows, values, draws)
         nll = self.items.mean_loss(code, rows)
-        kl = annealed(config.beta, config.anneal_updates, updates) * mean_divergence
+        kl = annealed(config.beta, config.anneal_updates, updates, nll.dtype) * mean_divergence
         return {"loss": nll + kl, "nll": nll, "kl": kl}
 
     def sampled(

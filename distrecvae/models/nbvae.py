@@ -47,6 +47,8 @@ LIKELIHOODS: dict[str, tuple[OneLoss, Callable[[torch.Tensor, torch.Tensor], tor
     "negative_binomial": (counted, log_mean),
 }
 """The loss of a cell that is a one, and scores of all cells, which grow with what the paper ranks by."""
+SCORED_AT_ONCE = 16
+"""Users whose scores are made of their two logits at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ class NBVAE(nn.Module):
         """Number of items."""
         return self.r_items.bias.numel()
 
-    def loss(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:
+    def loss(self, rows: SparseRows, draws: Draws, updates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the mean losses of a batch: ``loss``, which is minimized, and its parts ``nll`` and ``kl``."""
         config = self._config
         values = denoised(rows, config.dropout, draws, self.r_items.bias.dtype)
@@ -124,7 +126,8 @@ class NBVAE(nn.Module):
         z = mu + draws.normal((rows.n_rows, config.latent_dim), mu.dtype) * (logvar / 2).exp()
         r_head, p_head = self._heads(z, self._low)
         nll: torch.Tensor = _MeanLoss.apply(*r_head, *p_head, rows, self._likelihood)  # type: ignore[no-untyped-call]
-        kl = annealed(config.beta, config.anneal_updates, updates) * divergence(mu, logvar).mean()
+        weight = annealed(config.beta, config.anneal_updates, updates, nll.dtype)
+        kl = weight * divergence(mu, logvar).mean()
         return {"loss": nll + kl, "nll": nll, "kl": kl}
 
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
@@ -133,9 +136,10 @@ class NBVAE(nn.Module):
         with torch.no_grad():
             mu, _ = self._encoded(self.first(rows, rows.unit_values(self.r_items.bias.dtype)), None)
             a, b = (torch.addmm(head.bias, head.code, head.weight.T) for head in self._heads(mu, None))
-            # A user at a time: what a score is made of on the way would take several times as much as the scores.
-            for user in range(rows.n_rows):
-                a[user] = self._log_score(a[user], b[user])
+            # Some at a time: what a score is made of on the way would take several times as much as the scores.
+            for start in range(0, rows.n_rows, SCORED_AT_ONCE):
+                some = slice(start, start + SCORED_AT_ONCE)
+                a[some] = self._log_score(a[some], b[some])
             return a.float()
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:

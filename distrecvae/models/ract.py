@@ -141,9 +141,12 @@ class Critic(nn.Module):
         self.register_buffer("mean", torch.zeros(3))
         self.register_buffer("variance", torch.ones(3))
 
-    def observe(self, h: torch.Tensor, batches: int) -> None:
-        """Take the features of a batch, (n_rows, 3), into their mean and variance, which `batches` others made."""
-        share = 1 / (batches + 1)
+    def observe(self, h: torch.Tensor, batches: torch.Tensor) -> None:
+        """Take the features of a batch, (n_rows, 3), into their mean and variance, which `batches` others made.
+
+        `batches` is a scalar, float64.
+        """
+        share = (1 / (batches + 1)).to(h.dtype)
         self.mean.lerp_(h.mean(dim=0), share)
         self.variance.lerp_(h.var(dim=0, correction=0), share)
 
@@ -193,14 +196,19 @@ class RaCT(nn.Module):
             Phase(None, self.joint_losses, (praised, judged)),
         )
 
-    def critic_losses(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:
+    def critic_losses(self, rows: SparseRows, draws: Draws, updates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the mean losses of a batch in the critic's pre-training: ``critic_loss``, ``nll``, ``ndcg``."""
         with torch.no_grad():
             h, ndcg = self._features(rows, draws)
             self.critic.observe(h, updates)
         return {"critic_loss": self._misjudged(h, ndcg), "nll": h[:, 2].mean(), "ndcg": ndcg.mean()}
 
-    def joint_losses(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:  # noqa: ARG002
+    def joint_losses(
+        self,
+        rows: SparseRows,
+        draws: Draws,
+        updates: torch.Tensor,  # noqa: ARG002
+    ) -> dict[str, torch.Tensor]:
         """Return the same in joint training, and ``actor_loss``, which is minus the critic's estimate."""
         h, ndcg = self._features(rows, draws)
         actor_loss = -self.critic(h).mean()
@@ -221,6 +229,7 @@ class RaCT(nn.Module):
         kept = values > 0
         with torch.no_grad():
             ndcg = self._judge(items, code.detach(), rows, kept)
-        seen = code.new_zeros(rows.n_rows).index_add_(0, rows.row_of, kept.to(code.dtype))
+        # One row more, for padding, of which nothing is kept.
+        seen = code.new_zeros(rows.n_rows + 1).index_add_(0, rows.row_of, kept.to(code.dtype))[:-1]
         withheld = rows.counts.to(code.dtype) - seen
         return torch.stack([seen, withheld, items.row_losses(code, rows)], dim=1), ndcg

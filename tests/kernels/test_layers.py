@@ -25,6 +25,11 @@ ROWS = SparseRows.from_matrix(MATRIX)
 X = torch.from_numpy(MATRIX.to_scipy().toarray()).double()
 
 
+def counted(updates: int) -> torch.Tensor:
+    """Return a number of updates as a trainer gives it."""
+    return torch.tensor(float(updates), dtype=torch.float64)
+
+
 class Fixed:
     """Draws that are known: every second interaction is kept, noise is one."""
 

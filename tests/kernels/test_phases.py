@@ -48,15 +48,15 @@ class Pair(torch.nn.Module):
         )
         return self._phases or of_its_own[self._only :]
 
-    def losses(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:  # noqa: ARG002
-        self.counted.append(updates)
+    def losses(self, rows: SparseRows, draws: Draws, updates: torch.Tensor) -> dict[str, torch.Tensor]:  # noqa: ARG002
+        self.counted.append(int(updates))
         one, two = self.one.weight.sum() + self.one.bias.sum(), self.two.weight.sum() + self.two.bias.sum()
         self.seen.append((float(one.detach()), float(two.detach())))
         return {
             "first": one.square(),
             "other": (one - two.detach()).square(),
             "second": (self.two.weight * self.one.weight).sum() + self.two.bias.sum(),
-            "counted": torch.tensor(float(updates)),
+            "counted": updates,
         }
 
 
@@ -109,7 +109,7 @@ def test_objectives_of_one_batch_see_the_same_parameters() -> None:
 
 
 def test_only_weights_decay() -> None:
-    def constant(rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:
+    def constant(rows: SparseRows, draws: Draws, updates: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"nothing": 0 * (network.one.weight.sum() + network.one.bias.sum())}
 
     network = Pair(Phase(None, constant, (Objective("one", "nothing", RATE, weight_decay=0.5),)))

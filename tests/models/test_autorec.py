@@ -7,14 +7,14 @@ import torch
 
 from distrecvae.errors import ConfigError
 from distrecvae.models.autorec import AutoRec, AutoRecConfig
-from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, counted
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_it_minimizes_the_papers_equation_over_all_cells(dropout: float) -> None:
     torch.manual_seed(0)
     network = AutoRec(AutoRecConfig(hidden_dim=6, dropout=dropout), N_ITEMS).double()
-    found = network.loss(ROWS, Fixed(), 0)["loss"]
+    found = network.loss(ROWS, Fixed(), counted(0))["loss"]
     x = X
     if dropout:
         kept = torch.zeros_like(X)

@@ -9,7 +9,7 @@ import torch
 
 from distrecvae.errors import ConfigError
 from distrecvae.models.awae import AWAE, AWAEConfig
-from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, counted, dense_input
 from tests.models.test_multvae import log_likelihood, same_gradients
 
 
@@ -41,7 +41,7 @@ def test_the_autoencoder_minimizes_the_cost_and_its_distance_from_the_prior(
     positive_weight: float | None,
 ) -> None:
     model = network(positive_weight=positive_weight)
-    found = model.losses(ROWS, Fixed(), 0)
+    found = model.losses(ROWS, Fixed(), counted(0))
     z, logits = plain(model)
     cost = plain_cost(logits, positive_weight)
     verdict = torch.sigmoid(model.discriminator(z))
@@ -54,14 +54,14 @@ def test_the_autoencoder_minimizes_the_cost_and_its_distance_from_the_prior(
 
 def test_the_discriminator_tells_codes_from_the_prior_and_leaves_the_encoder_alone() -> None:
     model = network()
-    found = model.losses(ROWS, Fixed(), 0)["discriminator_loss"]
+    found = model.losses(ROWS, Fixed(), counted(0))["discriminator_loss"]
     z, _ = plain(model)
     prior = torch.ones(z.shape, dtype=torch.float64)  # the noise is one
     true, false = torch.sigmoid(model.discriminator(prior)), torch.sigmoid(model.discriminator(z.detach()))
     expected = -(torch.log(true) + torch.log(1 - false)).mean()
     torch.testing.assert_close(found, expected)
     same_gradients(model.discriminator, found, expected)
-    again = model.losses(ROWS, Fixed(), 0)["discriminator_loss"]
+    again = model.losses(ROWS, Fixed(), counted(0))["discriminator_loss"]
     untouched = torch.autograd.grad(again, list(model.autoencoder.parameters()), allow_unused=True)
     assert all(gradient is None for gradient in untouched)
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.errors import ConfigError
 from distrecvae.models.cdae import CDAE, LOSSES, CDAEConfig
-from tests.kernels.test_layers import MATRIX, N_ITEMS, N_USERS, ROWS, Fixed, X
+from tests.kernels.test_layers import MATRIX, N_ITEMS, N_USERS, ROWS, Fixed, X, counted
 
 
 def zero_weights(negatives: float | None) -> torch.Tensor:
@@ -30,7 +30,7 @@ def test_it_minimizes_the_papers_equation(loss: str, dropout: float, negatives: 
     config = CDAEConfig(hidden_dim=6, loss=loss, dropout=dropout, negatives=negatives, regularization=0.3)
     network = CDAE(config, N_ITEMS).double()
     vectors = torch.randn(N_USERS, 6, dtype=torch.float64, requires_grad=True)
-    found = network.loss_of_users(ROWS, vectors, Fixed(), 0)
+    found = network.loss_of_users(ROWS, vectors, Fixed(), counted(0))
     x = X
     if dropout:
         kept = torch.zeros_like(X)

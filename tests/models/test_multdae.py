@@ -11,14 +11,14 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError
 from distrecvae.models.multdae import MultDAE, MultDAEConfig
-from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, counted, dense_input
 from tests.models.test_multvae import log_likelihood, same_gradients
 
 
 def test_it_minimizes_the_papers_equation() -> None:
     torch.manual_seed(0)
     network = MultDAE(MultDAEConfig(hidden_dim=7, latent_dim=3), N_ITEMS).double()
-    found = network.loss(ROWS, Fixed(), 0)["loss"]
+    found = network.loss(ROWS, Fixed(), counted(0))["loss"]
 
     def logits(x: torch.Tensor) -> torch.Tensor:
         hidden = torch.tanh(x @ network.first.weight + network.first.bias)
@@ -59,14 +59,14 @@ def test_scores_are_float32_and_of_every_item_also_for_a_user_of_none() -> None:
 
 def test_the_loss_does_not_depend_on_the_updates_taken() -> None:
     model = network()
-    losses = [float(model.loss(ROWS, Fixed(), updates)["loss"].detach()) for updates in (0, 10**6)]
+    losses = [float(model.loss(ROWS, Fixed(), counted(updates))["loss"].detach()) for updates in (0, 10**6)]
     assert losses[0] == losses[1]
 
 
 def test_rounding_is_of_training_alone() -> None:
     exact, low = network(), network(torch.bfloat16)
     assert torch.equal(exact.score(MATRIX), low.score(MATRIX))
-    losses = [float(model.loss(ROWS, Fixed(), 0)["loss"].detach()) for model in (exact, low)]
+    losses = [float(model.loss(ROWS, Fixed(), counted(0))["loss"].detach()) for model in (exact, low)]
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=2.0**-6)
 

@@ -9,7 +9,7 @@ import torch
 
 from distrecvae.errors import ConfigError
 from distrecvae.models.multvae import MultVAE, MultVAEConfig
-from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, counted, dense_input
 
 
 def log_likelihood(logits: torch.Tensor) -> torch.Tensor:
@@ -29,7 +29,7 @@ def test_multvae_minimizes_the_papers_equation(updates: int, beta: float) -> Non
     torch.manual_seed(0)
     config = MultVAEConfig(hidden_dim=7, latent_dim=3, anneal_updates=300)
     network = MultVAE(config, N_ITEMS).double()
-    found = network.loss(ROWS, Fixed(), updates)
+    found = network.loss(ROWS, Fixed(), counted(updates))
 
     hidden = torch.tanh(dense_input(0.5) @ network.first.weight + network.first.bias)
     mu, logvar = network.posterior(hidden).chunk(2, dim=1)
@@ -56,8 +56,8 @@ def test_multvae_scores_from_the_mean_of_the_posterior_and_all_items() -> None:
 def test_beta_without_annealing_is_there_from_the_start() -> None:
     network = MultVAE(MultVAEConfig(hidden_dim=4, latent_dim=2, anneal_updates=0, beta=0.5), N_ITEMS)
     free = MultVAE(MultVAEConfig(hidden_dim=4, latent_dim=2, anneal_updates=0, beta=0.0), N_ITEMS)
-    assert float(network.loss(ROWS, Fixed(), 0)["kl"].detach()) > 0
-    assert float(free.loss(ROWS, Fixed(), 0)["kl"].detach()) == 0
+    assert float(network.loss(ROWS, Fixed(), counted(0))["kl"].detach()) > 0
+    assert float(free.loss(ROWS, Fixed(), counted(0))["kl"].detach()) == 0
 
 
 @pytest.mark.parametrize(

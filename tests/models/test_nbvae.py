@@ -9,7 +9,7 @@ import torch
 
 from distrecvae.errors import ConfigError
 from distrecvae.models.nbvae import LIKELIHOODS, NBVAE, NBVAEConfig
-from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, counted, dense_input
 from tests.kernels.test_negative_binomial import true_loss
 from tests.models.test_multvae import same_gradients
 
@@ -29,7 +29,7 @@ def logits(network: NBVAE, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
 @pytest.mark.parametrize(("updates", "beta"), [(0, 0.0), (30, 0.1), (300, 0.2)])
 def test_it_minimizes_the_papers_equation(likelihood: str, updates: int, beta: float) -> None:
     network = new_network(likelihood)
-    found = network.loss(ROWS, Fixed(), updates)
+    found = network.loss(ROWS, Fixed(), counted(updates))
     hidden = torch.tanh(dense_input(0.5) @ network.first.weight + network.first.bias)
     mu, logvar = network.posterior(hidden).chunk(2, dim=1)
     z = mu + torch.exp(logvar / 2)  # the noise is one

@@ -12,7 +12,7 @@ from distrecvae.errors import ConfigError
 from distrecvae.models.multvae import MultVAE
 from distrecvae.models.ract import CRITIC_PENALTY, NORMALIZER_EPS, RaCT, RaCTConfig
 from distrecvae.training.schemes.withheld import withheld_ndcg
-from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, dense_input
+from tests.kernels.test_layers import MATRIX, N_ITEMS, ROWS, Fixed, X, counted, dense_input
 from tests.models.test_multvae import same_gradients
 
 KEPT = Fixed().kept(MATRIX.n_interactions, 0.5)
@@ -76,7 +76,10 @@ def test_the_actor_is_trained_first_as_mult_vae() -> None:
     torch.manual_seed(0)
     alone = MultVAE(model._config.actor(), N_ITEMS).double()
     phase = model.phases()[0]
-    mine, true = phase.losses(ROWS, Fixed(), 30)["loss"], alone.loss(ROWS, Fixed(), 30)["loss"]
+    mine, true = (
+        phase.losses(ROWS, Fixed(), counted(30))["loss"],
+        alone.loss(ROWS, Fixed(), counted(30))["loss"],
+    )
     assert torch.equal(mine, true)
     for found, expected in zip(
         torch.autograd.grad(mine, list(model.actor.parameters())),
@@ -88,7 +91,7 @@ def test_the_actor_is_trained_first_as_mult_vae() -> None:
 
 def test_the_critic_minimizes_its_squared_error() -> None:
     model = network()
-    found = model.critic_losses(ROWS, Fixed(), 0)
+    found = model.critic_losses(ROWS, Fixed(), counted(0))
     h = plain_features(model.actor)
     ndcg = torch.tensor(plain_ndcg(plain_logits(model.actor)), dtype=torch.float64)
     expected = (plain_critic(model, h.detach(), *batch_statistics(h)) - ndcg).square().mean()
@@ -97,7 +100,7 @@ def test_the_critic_minimizes_its_squared_error() -> None:
     torch.testing.assert_close(found["nll"], h[:, 2].mean())
     same_gradients(model.critic, found["critic_loss"], expected)
     nothing = torch.autograd.grad(
-        model.critic_losses(ROWS, Fixed(), 1)["critic_loss"],
+        model.critic_losses(ROWS, Fixed(), counted(1))["critic_loss"],
         list(model.actor.parameters()),
         allow_unused=True,
     )
@@ -106,8 +109,8 @@ def test_the_critic_minimizes_its_squared_error() -> None:
 
 def test_the_actor_maximizes_the_critics_estimate_through_the_likelihood() -> None:
     model = network()
-    model.critic_losses(ROWS, Fixed(), 0)  # the features' mean and variance
-    found = model.joint_losses(ROWS, Fixed(), 0)
+    model.critic_losses(ROWS, Fixed(), counted(0))  # the features' mean and variance
+    found = model.joint_losses(ROWS, Fixed(), counted(0))
     h = plain_features(model.actor)
     omega = plain_critic(model, h, *batch_statistics(h))
     torch.testing.assert_close(found["actor_loss"], -omega.mean())
@@ -115,7 +118,7 @@ def test_the_actor_maximizes_the_critics_estimate_through_the_likelihood() -> No
     size = max(
         float(g.abs().max())
         for g in torch.autograd.grad(
-            model.joint_losses(ROWS, Fixed(), 0)["actor_loss"], list(model.actor.parameters())
+            model.joint_losses(ROWS, Fixed(), counted(0))["actor_loss"], list(model.actor.parameters())
         )
     )
     assert size > 1e-6
@@ -128,17 +131,17 @@ def test_features_are_normalized_by_what_the_pre_training_saw_and_that_stays() -
     critic = network().critic
     batches = [torch.randn(5, 3, dtype=torch.float64) * 10 + 7 for _ in range(4)]
     for number, h in enumerate(batches):
-        critic.observe(h, number)
+        critic.observe(h, counted(number))
     torch.testing.assert_close(critic.mean, torch.cat(batches).mean(dim=0))
     torch.testing.assert_close(
         critic.variance, torch.stack([h.var(dim=0, correction=0) for h in batches]).mean(dim=0)
     )
     model = network()
-    model.critic_losses(ROWS, Fixed(), 0)
+    model.critic_losses(ROWS, Fixed(), counted(0))
     before = model.critic.mean.clone()
     with torch.no_grad():
         model.actor.items.bias.add_(torch.arange(N_ITEMS))
-    model.joint_losses(ROWS, Fixed(), 5)
+    model.joint_losses(ROWS, Fixed(), counted(5))
     assert torch.equal(model.critic.mean, before)
 
 

@@ -61,7 +61,7 @@ class SoftTensor(torch.Tensor):
         self.value = value
         self.block = device().block(value)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:  # noqa: ARG002
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"SoftTensor({self.value})"
 
     device = property(lambda *_: CUDA)

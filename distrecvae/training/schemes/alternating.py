@@ -5,8 +5,9 @@ What a single optimizer step computes is `distrecvae.training.schemes.update`'s 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Hashable, Mapping
+from typing import NamedTuple, cast
 
 import torch
 
@@ -18,7 +19,7 @@ from distrecvae.models.recvae import RecVAE, RecVAEConfig, new_encoder
 from distrecvae.precisions import Precision
 from distrecvae.rng import derive_seed
 from distrecvae.training.schemes.batches import Batch, Cutter
-from distrecvae.training.schemes.graphs import GraphedUpdate
+from distrecvae.training.schemes.graphs import Recorder
 from distrecvae.training.schemes.noise import CountedNoise, Noise, Place
 from distrecvae.training.schemes.state import moments, snapshot, take_over
 from distrecvae.training.schemes.update import Sides, Update
@@ -79,11 +80,10 @@ class AlternatingTrainer:
         update = Update(config, rows, self._model, self._old, precision)
         self._optimizers = update.optimizers
         self._cutter = Cutter(train, config.batch_size, self._device)
-        self._update: Update | GraphedUpdate = update
-        self._n_places: int | None = None
-        if self._device.type == "cuda":
-            self._n_places = self._cutter.places()
-            self._update = GraphedUpdate(update, self._device, (config.batch_size, self._n_places))
+        self._update = update
+        self._totals = torch.zeros(2, dtype=torch.float64, device=self._device)
+        self._recorder = Recorder[Batch](self._take_step, self._device)
+        self._n_places = self._cutter.places() if self._device.type == "cuda" else 0
         self._cycle = 0
 
     @property
@@ -140,30 +140,37 @@ class AlternatingTrainer:
     def _train_pass(self, pass_: int, *, encoder: bool, decoder: bool) -> Losses:
         """Update once a batch; return the pass's mean losses."""
         order = self._noise.order(Place(self._cycle, pass_, 0), self._cutter.n_users)
-        totals = torch.zeros(2, dtype=torch.float64, device=self._device)
         sides = Sides(encoder, decoder, first=pass_ == 0)
-        for number, (users, n_interactions) in enumerate(self._cutter.cut(order)):
-            batch = self._batch(Place(self._cycle, pass_, number), users, n_interactions, encoder=encoder)
-            totals += self._update(batch, sides)
-        losses = Losses(*(totals / self._cutter.n_users).tolist())
-        if not all(torch.isfinite(totals).tolist()):
+        with self._recorder.running():
+            self._totals.zero_()
+            for number, (users, n_interactions) in enumerate(self._cutter.cut(order)):
+                batch = self._batch(Place(self._cycle, pass_, number), users, n_interactions, encoder=encoder)
+                self._recorder.take(batch, sides, fixed=self._is_fixed(batch))
+            losses = Losses(*(self._totals / self._cutter.n_users).tolist())
+        if not all(map(math.isfinite, losses)):
             raise DivergedError(
                 f"the loss is {sum(losses)} in pass {pass_ + 1}, cycle {self._cycle + 1}; lower learning_rate"
             )
         return losses
 
+    def _take_step(self, batch: Batch, sides: Hashable) -> None:
+        self._totals += self._update(batch, cast(Sides, sides))
+
+    def _is_fixed(self, batch: Batch) -> bool:
+        return batch.n_places == self._n_places and batch.users.numel() == self._cutter.n_rows
+
     def _batch(self, place: Place, users: torch.Tensor, n_interactions: int, *, encoder: bool) -> Batch:
         """Return what a step needs of a batch, its random values drawn."""
         config, bias = self._config, self._model.decoder.bias
         dropout = config.dropout if encoder else config.decoder_dropout
-        n_places = max(n_interactions, self._n_places or 0)
+        n_places = max(n_interactions, self._n_places)
         return Batch(
             users=users,
             kept=self._noise.kept(place, n_places, dropout) if dropout else None,
             noise=self._noise.normal(place, (users.numel(), config.latent_dim), bias.dtype),
             beta=None if config.beta is None else bias.new_full((), self._beta(place)),
             n_places=n_places,
-            padded=self._n_places is not None,
+            padded=self._n_places > 0,
         )
 
     def _beta(self, place: Place) -> float:

@@ -51,6 +51,11 @@ class Cutter:
         return -(-self._counts.size // self._size)
 
     @property
+    def n_rows(self) -> int:
+        """Users in every batch but the last one, which may have fewer."""
+        return min(self._size, self.n_users)
+
+    @property
     def n_users(self) -> int:
         """Users in a pass."""
         return self._counts.size
@@ -60,9 +65,8 @@ class Cutter:
 
         That is the mean and six standard deviations of a batch's interactions, or what the largest users have.
         """
-        size = min(self._size, self.n_users)
-        spread = self._counts.mean() * size + 6 * self._counts.std() * np.sqrt(size)
-        most = np.sort(self._counts)[-size:].sum()
+        spread = self._counts.mean() * self.n_rows + 6 * self._counts.std() * np.sqrt(self.n_rows)
+        most = np.sort(self._counts)[-self.n_rows :].sum()
         return max(1, int(min(np.ceil(spread), most)))
 
     def cut(self, order: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:

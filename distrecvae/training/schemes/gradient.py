@@ -40,13 +40,14 @@ class Network(Protocol):
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
         """Return scores, as `distrecvae.evaluation.Recommender` promises."""
 
-    def loss(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:
+    def loss(self, rows: SparseRows, draws: Draws, updates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return a batch's mean losses by name; ``loss`` is minimized, the others are reported.
 
         Args:
-            rows: the batch's users; an empty row contributes nothing to a likelihood.
+            rows: the batch's users; an empty row contributes nothing to a likelihood. On a GPU there is padding.
             draws: where random values come from.
-            updates: optimizer steps taken before.
+            updates: optimizer steps taken before, a scalar, float64. On a GPU a step is recorded and replayed: what
+                changes from one to the next must be computed from tensors, and nothing may wait for the device.
         """
 
 
@@ -62,7 +63,7 @@ class UserNetwork(Protocol):
         """Length of a user's vector."""
 
     def loss_of_users(
-        self, rows: SparseRows, vectors: torch.Tensor, draws: Draws, updates: int
+        self, rows: SparseRows, vectors: torch.Tensor, draws: Draws, updates: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Return what `Network.loss` does, given the vectors of the batch's users, (n_rows, user_dim)."""
 
@@ -139,17 +140,18 @@ class GradientTrainer:
         Raises:
             DivergedError: a loss is not finite.
         """
-        losses = self._passes.train(self._cycle, self._update)
+        if self._vectors is not None:
+            self._vectors.begin(self._cycle + 1)
+        losses = self._passes.train(self._cycle, self._update, updates=self._cycle * self._passes.n_batches)
         if self._vectors is not None:
             cast(UserNetwork, self._module).settle(self._vectors.values)
         self._cycle += 1
         return losses
 
     def _update(
-        self, users: torch.Tensor, rows: SparseRows, draws: Draws, batch: int
+        self, users: torch.Tensor, rows: SparseRows, draws: Draws, updates: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Take one optimizer step; return the batch's mean losses."""
-        updates = self._cycle * self._passes.n_batches + batch
         wanted: list[torch.Tensor] = [*self._parameters]
         if self._vectors is None:
             losses = self._network.loss(rows, draws, updates)
@@ -163,7 +165,7 @@ class GradientTrainer:
             parameter.grad = gradient
         self._optimizer.step()
         if self._vectors is not None:
-            self._vectors.step(users, gradients[-1], self._cycle + 1)
+            self._vectors.step(users, gradients[-1])
         return losses
 
     def _named_tensors(self) -> dict[str, torch.Tensor]:

@@ -8,87 +8,92 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
-
-from distrecvae.training.schemes.batches import Batch
-from distrecvae.training.schemes.update import Sides
 
 WARM_UP = 3
 """Steps of a kind before it is recorded: libraries choose their algorithms and make their workspaces meanwhile."""
 
 _log = logging.getLogger(__name__)
+_failed: list[str] = []
+"""Why recording failed in this process. PyTorch's allocator then takes a capture for unfinished for ever, and frees no
+cached memory while one goes on: each further try would leave more of it behind."""
+
+Given = TypeVar("Given", bound=NamedTuple)
 
 
 class _Recorded(NamedTuple):
     graph: torch.cuda.CUDAGraph
-    batch: Batch
-    losses: torch.Tensor
+    given: Any
 
 
-class GraphedUpdate:
-    """An update that is recorded and replayed on a CUDA device.
+class Recorder(Generic[Given]):
+    """Takes steps; on a CUDA device they are recorded and replayed, elsewhere they run as they are.
 
-    All of it runs on one side stream, as recording demands, ordered with the caller's stream before and after.
+    All steps of a pass run on one side stream, as recording demands, ordered with the caller's stream by `running`. The
+    graphs share their memory: they run in turn.
 
     Args:
-        update: the step: a batch and what is trained to summed losses.
-        device: a CUDA device.
-        shape: (n_rows, n_places) of the batches that are recorded.
+        step: takes one step from what it is given: a named tuple of tensors, which a record has copies of, and of
+            values that are the same in each step of a shape. What else it reads must be tensors that stay where they
+            are.
+        device: where it computes.
     """
 
-    def __init__(
-        self, update: Callable[[Batch, Sides], torch.Tensor], device: torch.device, shape: tuple[int, int]
-    ) -> None:
-        self._update, self._shape = update, shape
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._steps: Counter[Sides] = Counter()
-        self._recorded: dict[Sides, _Recorded] = {}
-        self._works = True
+    def __init__(self, step: Callable[[Given, Hashable], None], device: torch.device) -> None:
+        self._step = step
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._steps: Counter[Hashable] = Counter()
+        self._recorded: dict[Hashable, _Recorded] = {}
 
-    def __call__(self, batch: Batch, sides: Sides) -> torch.Tensor:
-        """Take one step; return what the update returns."""
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let steps be taken inside: after what the caller's stream did before, and before what it does then."""
+        if self._stream is None:
+            yield
+            return
         callers = torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(callers)
         with torch.cuda.stream(self._stream):
-            losses = self._step(batch, sides)
+            yield
         callers.wait_stream(self._stream)
-        return losses
 
-    def _step(self, batch: Batch, sides: Sides) -> torch.Tensor:
-        if (batch.users.numel(), batch.n_places) != self._shape or not self._works:
-            return self._update(batch, sides)
-        self._steps[sides] += 1
-        if self._steps[sides] <= WARM_UP:
-            return self._update(batch, sides)
-        if sides not in self._recorded and not self._record(batch, sides):
-            return self._update(batch, sides)
-        recorded = self._recorded[sides]
-        for place, value in zip(recorded.batch, batch, strict=True):
-            if isinstance(place, torch.Tensor) and isinstance(value, torch.Tensor):
+    def take(self, given: Given, kind: Hashable, *, fixed: bool) -> None:
+        """Take one step.
+
+        Args:
+            given: what the step takes.
+            kind: of the step; each is recorded for itself.
+            fixed: whether `given` is of the shapes that steps are recorded for.
+        """
+        if self._stream is None or not fixed or _failed:
+            self._step(given, kind)
+            return
+        self._steps[kind] += 1
+        if self._steps[kind] <= WARM_UP or (kind not in self._recorded and not self._record(given, kind)):
+            self._step(given, kind)
+            return
+        recorded = self._recorded[kind]
+        for place, value in zip(recorded.given, given, strict=True):
+            if isinstance(place, torch.Tensor):
                 place.copy_(value)
         recorded.graph.replay()
-        return recorded.losses.clone()
 
-    def _record(self, batch: Batch, sides: Sides) -> bool:
+    def _record(self, given: Given, kind: Hashable) -> bool:
         """Record the step, which takes none; return whether that worked."""
-        copies = batch._replace(
-            users=batch.users.clone(),
-            kept=None if batch.kept is None else batch.kept.clone(),
-            noise=batch.noise.clone(),
-            beta=None if batch.beta is None else batch.beta.clone(),
-        )
+        tensors = {name: v.clone() for name, v in given._asdict().items() if isinstance(v, torch.Tensor)}
+        copies = given._replace(**tensors)
         graph = torch.cuda.CUDAGraph()
+        pool = next((known.graph.pool() for known in self._recorded.values()), None)
         try:
-            with torch.cuda.graph(graph, stream=self._stream):
-                losses = self._update(copies, sides)
+            with torch.cuda.graph(graph, pool=pool, stream=self._stream):
+                self._step(copies, kind)
         except RuntimeError as error:
-            self._works = False
-            _log.warning(
-                "CUDA graphs do not work here (%s); training goes on without", str(error).split("\n")[0]
-            )
+            _failed.append(str(error).split("\n")[0])
+            _log.warning("CUDA graphs do not work here (%s); training goes on without", _failed[0])
             return False
-        self._recorded[sides] = _Recorded(graph, copies, losses)
+        self._recorded[kind] = _Recorded(graph, copies)
         return True

@@ -102,16 +102,16 @@ class PhasedTrainer:
         if self._cycle == before:
             self._begin(number)
         phase = self._phases[number]
-        updates = (self._cycle - before) * self._passes.n_batches
 
         def update(
-            _users: torch.Tensor, rows: SparseRows, draws: Draws, batch: int
+            _users: torch.Tensor, rows: SparseRows, draws: Draws, updates: torch.Tensor
         ) -> dict[str, torch.Tensor]:
-            losses = phase.losses(rows, draws, updates + batch)
+            losses = phase.losses(rows, draws, updates)
             self._update(phase.objectives, losses)
             return losses
 
-        means = self._passes.train(self._cycle, update)
+        taken = (self._cycle - before) * self._passes.n_batches
+        means = self._passes.train(self._cycle, update, updates=taken, kind=number)
         self._cycle += 1
         return means
 

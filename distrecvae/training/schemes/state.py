@@ -45,7 +45,7 @@ def moments(prefix: str, module: torch.nn.Module, optimizer: torch.optim.Adam) -
 
 def snapshot(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return copies on the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in named.items()}
+    return {name: value.detach().to("cpu", copy=True) for name, value in named.items()}
 
 
 def take_over(named: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> None:

@@ -34,26 +34,31 @@ class UserVectors:
             torch.zeros(n_users, dim, device=device, dtype=dtype) for _ in range(3)
         )
         self._learning_rate = learning_rate
+        # Scalars that a recorded step reads: Adam's corrections of the pass that is under way.
+        self._spread, self._rate = (torch.ones((), device=device, dtype=dtype) for _ in range(2))
+
+    def begin(self, number: int) -> None:
+        """Begin a pass: the step that each user's Adam takes in it is its `number`-th, counted from 1."""
+        self._spread.fill_(1 - _DECAY_SECOND**number)
+        self._rate.fill_(-self._learning_rate / (1 - _DECAY_FIRST**number))
 
     def of(self, users: torch.Tensor) -> torch.Tensor:
         """Return a copy of the vectors of `users`, int64 (n_rows,), to take gradients by: (n_rows, dim)."""
         return self.values[users].requires_grad_()
 
-    def step(self, users: torch.Tensor, gradient: torch.Tensor, number: int) -> None:
-        """Let Adam of each of `users` take its step.
+    def step(self, users: torch.Tensor, gradient: torch.Tensor) -> None:
+        """Let Adam of each of `users` take its step of the pass that was begun.
 
         Args:
             users: int64, (n_rows,), each at most once.
             gradient: (n_rows, dim), of what is minimized by their vectors.
-            number: of this step, counted from 1.
         """
         first = self._first[users].lerp_(gradient, 1 - _DECAY_FIRST)
         second = self._second[users].mul_(_DECAY_SECOND)
         second.addcmul_(gradient, gradient, value=1 - _DECAY_SECOND)
         self._first[users], self._second[users] = first, second
-        spread = second.div_(1 - _DECAY_SECOND**number).sqrt_().add_(_EPSILON)
-        rate = self._learning_rate / (1 - _DECAY_FIRST**number)
-        self.values[users] = self.values[users].addcdiv_(first, spread, value=-rate)
+        spread = second.div_(self._spread).sqrt_().add_(_EPSILON)
+        self.values[users] += first.mul_(self._rate).div_(spread)
 
     def named_tensors(self, prefix: str) -> dict[str, torch.Tensor]:
         """Return everything that training changes, by name, ``prefix`` first, not copied."""

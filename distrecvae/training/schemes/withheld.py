@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -29,9 +30,11 @@ def withheld_ndcg(
         kept: bool, (n_places,), which of their interactions the model saw; the others are withheld.
 
     Raises:
-        DivergedError: a logit is not finite.
+        DivergedError: a logit is not finite. On a GPU, which this never waits for, the loss shows it.
     """
     metric, k = METRICS["ndcg_100"]
+    if code.is_cuda:
+        return _on_the_device(logits, code, rows, kept, k)
     seen = kept.cpu().numpy()
     shown, withheld = _chosen(rows, seen), _chosen(rows, ~seen)
     hits = np.zeros((rows.n_rows, min(k, rows.n_items)), dtype=np.bool_)
@@ -44,6 +47,42 @@ def withheld_ndcg(
     ndcg, counts = np.zeros(rows.n_rows), withheld.counts()
     ndcg[counts > 0] = metric(hits[counts > 0], counts[counts > 0], k)
     return torch.from_numpy(ndcg).to(code.device, code.dtype)
+
+
+def _on_the_device(
+    logits: Callable[[torch.Tensor], torch.Tensor],
+    code: torch.Tensor,
+    rows: SparseRows,
+    kept: torch.Tensor,
+    k: int,
+) -> torch.Tensor:
+    """Return what `withheld_ndcg` does, from tensors of shapes that the host knows: a step with it can be recorded."""
+    k, n_items = min(k, rows.n_items), rows.n_items
+    users, items = rows.row_of, rows.items.long()
+    real = users < rows.n_rows
+    withheld = real & ~kept
+    counts = code.new_zeros(rows.n_rows + 1).index_add_(0, users, withheld.to(code.dtype))[:-1]
+    gains = 1 / torch.arange(2, k + 2, dtype=torch.float64, device=code.device).log2()
+    best = torch.cat([gains.new_zeros(1), gains.cumsum(0)])[counts.clamp(max=k).long()]
+    found = torch.zeros(rows.n_rows, dtype=torch.float64, device=code.device)
+    for start in range(0, rows.n_rows, BATCH_USERS):
+        stop = min(start + BATCH_USERS, rows.n_rows)
+        scores = logits(code[start:stop])
+        # One row more, for what belongs to other users. Adding 0 makes -0 a 0: a radix sort would tell them apart.
+        scores = torch.cat([scores, scores.new_zeros(1, n_items)]).add_(0.0)
+        inside = real & (users >= start) & (users < stop)
+        cells = torch.where(inside, users - start, stop - start) * n_items + items
+        shown, sought = (
+            torch.zeros(scores.numel() + 1, dtype=torch.bool, device=code.device).index_fill_(
+                0, torch.where(places, cells, scores.numel()), True
+            )[:-1]
+            for places in (kept, withheld)
+        )
+        scores.view(-1).masked_fill_(shown, -math.inf)
+        ranked = scores[:-1].sort(dim=1, descending=True, stable=True).indices[:, :k]
+        hits = sought.view_as(scores).gather(1, ranked)
+        found[start:stop] = (hits * gains).sum(dim=1)
+    return torch.where(best > 0, found / best.clamp(min=gains[-1:]), 0.0).to(code.dtype)
 
 
 def _chosen(rows: SparseRows, places: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> InteractionMatrix:

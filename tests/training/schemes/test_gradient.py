@@ -23,8 +23,8 @@ class Slope(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.zeros(1, 1))
         self.counted: list[int] = []
 
-    def loss(self, rows: SparseRows, draws: Draws, updates: int) -> dict[str, torch.Tensor]:  # noqa: ARG002
-        self.counted.append(updates)
+    def loss(self, rows: SparseRows, draws: Draws, updates: torch.Tensor) -> dict[str, torch.Tensor]:  # noqa: ARG002
+        self.counted.append(int(updates))
         return {"loss": -self.weight.sum(), "users": torch.tensor(float(rows.n_rows))}
 
 

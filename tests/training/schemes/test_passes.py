@@ -14,11 +14,11 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError, DivergedError
 from distrecvae.evaluation import evaluate
+from distrecvae.kernels.layers import Draws
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.precisions import PRECISIONS, Precision
 from distrecvae.saved.tensors import load_state, save_state
 from distrecvae.training import registry
-from distrecvae.training.schemes.noise import PlacedNoise
 from distrecvae.training.schemes.passes import Passes, fresh_module
 from distrecvae.training.trainer import Trainer
 from tests import ROOT
@@ -54,13 +54,13 @@ def test_a_pass_goes_over_every_user_once_in_an_order_of_its_own() -> None:
         places: list[int] = []
 
         def update(
-            users: torch.Tensor, rows: SparseRows, draws: PlacedNoise, batch: int,
+            users: torch.Tensor, rows: SparseRows, draws: Draws, updates: torch.Tensor,
             seen: list[torch.Tensor] = seen, places: list[int] = places,
         ) -> dict[str, torch.Tensor]:  # fmt: skip
             assert rows.counts.tolist() == train.counts()[users.numpy()].tolist(), "the batch's own rows"
             assert draws.normal((1, 1), torch.float64).shape == (1, 1)
             seen.append(users)
-            places.append(batch)
+            places.append(int(updates))
             return {"users": users.double().mean(), "one": torch.tensor(1.0)}
 
         losses = passes.train(number, update)

@@ -29,11 +29,12 @@ def test_each_vector_has_an_adam_of_its_own() -> None:
     parameters = [torch.nn.Parameter(torch.zeros(3, dtype=torch.float64)) for _ in range(5)]
     optimizers = [torch.optim.Adam([parameter], lr=0.1) for parameter in parameters]
     for number in (1, 2, 3):
+        vectors.begin(number)
         order = torch.randperm(5, generator=generator)
         for users in (order[:2], order[2:]):
             gradient = torch.randn(len(users), 3, generator=generator, dtype=torch.float64)
             before = vectors.values.clone()
-            vectors.step(users, gradient, number)
+            vectors.step(users, gradient)
             others = torch.ones(5, dtype=torch.bool).index_fill_(0, users, False)
             assert torch.equal(vectors.values[others], before[others])
             for user, part in zip(users.tolist(), gradient, strict=True):

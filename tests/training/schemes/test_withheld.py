@@ -12,6 +12,7 @@ from distrecvae.errors import DivergedError
 from distrecvae.evaluation import BATCH_USERS
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.training.schemes.withheld import withheld_ndcg
+from tests.soft_cuda import SoftDevice
 
 
 def test_the_target_of_a_ranking_by_hand() -> None:
@@ -103,3 +104,29 @@ def test_logits_that_are_no_numbers_are_divergence() -> None:
             withheld_ndcg(
                 lambda code: code.clone(), torch.tensor([[0.0, value]]), rows, torch.zeros(1).bool()
             )
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("n_items", [60, 300])
+def test_a_gpu_is_not_waited_for_and_gives_the_same(n_items: int, cuda_device: SoftDevice | None) -> None:
+    # Five downloads and a ranking on the host a batch, and no step with that in it could be recorded.
+    generator = torch.Generator().manual_seed(0)
+    n_users, spare = 430, 500
+    cells = torch.rand(n_users, n_items, generator=generator) < torch.rand(n_users, 1, generator=generator)
+    cells[7] = False
+    users, items = cells.nonzero(as_tuple=True)
+    matrix = InteractionMatrix.from_pairs(users, items, n_users=n_users, n_items=n_items)
+    kept = torch.rand(users.numel(), generator=generator) < 0.5
+    # Rounded, so that many are tied.
+    weight, code = (torch.randn(n, 4, generator=generator).round(decimals=1) for n in (n_items, n_users))
+    expected = withheld_ndcg(lambda code: code @ weight.T, code, SparseRows.from_matrix(matrix), kept)
+    rows = SparseRows.from_matrix(matrix, "cuda")
+    rows = rows.take(torch.arange(n_users, device="cuda"), users.numel() + spare, padded=True)
+    seen = torch.cat([kept, torch.zeros(spare, dtype=torch.bool)]).to("cuda")
+    there, code = weight.to("cuda"), code.to("cuda")
+    if cuda_device is not None:
+        cuda_device.forbids_waits = True
+    found = withheld_ndcg(lambda code: code @ there.T, code, rows, seen)
+    if cuda_device is not None:
+        cuda_device.forbids_waits = False
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-6, atol=1e-6)  # float32 of the same float64
