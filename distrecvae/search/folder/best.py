@@ -36,14 +36,19 @@ def score_trial(
     conductor: Conductor, record: TrialRecord, split: Split, metric: str
 ) -> tuple[Scored, dict[str, Any]]:
     """Return the scores of a trial's best model by `metric`, a key of its reports, and the model's parameters."""
-    report = record.best_report(metric)
-    assert report is not None, "a trial with a score has a report"  # noqa: S101
+    report = _at_best(record, metric)
     # The driver need not have the trials' GPU; the state that a trial left is read anywhere.
     task = replace(conductor.task(record), device=usable_device(None))
     state = best_model(task, int(report["cycle"]), split.train, split.valid)
     config = registry.config_from_dict(task.model, task.config)
     model = registry.load_recommender(task.model, config, split.n_items, state)
     return Scored(record, evaluate(model, split.valid), evaluate(model, split.test)), state
+
+
+def _at_best(record: TrialRecord, metric: str) -> dict[str, Any]:
+    report = record.best_report(metric)
+    assert report is not None, "a trial with a model has a report"  # noqa: S101
+    return report
 
 
 def gains(best: Evaluation, other: Evaluation) -> dict[str, Gain]:
@@ -66,14 +71,14 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
     """
     model, metric = search.config.model, search.metric
     record = conductor.ledger.best()
-    report = None if record is None else record.best_report(metric)
-    if record is None or report is None:
+    if record is None:
         return None
     best, state = score_trial(conductor, record, split, metric)
     first = conductor.ledger.records[0]
     beside = None
     if first.number != record.number and first.has_model:
         beside, _ = score_trial(conductor, first, split, metric)
+    report = _at_best(record, metric)
     scores = BestScores(
         trial=record.number,
         selected_by=metric,

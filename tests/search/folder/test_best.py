@@ -17,6 +17,7 @@ from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.runs.trial import run_trial
 from distrecvae.saved.model import load_model
 from distrecvae.search.core.conductor import Conductor
@@ -220,6 +221,20 @@ def test_test_users_that_cannot_be_scored_give_no_number_and_no_error(tmp_path: 
     found = read_best_scores(tmp_path / "search")
     assert found is not None
     assert found.test.mean["ndcg_100"] is None
+
+
+def test_the_drivers_machine_needs_no_gpu_of_the_trials(tmp_path: Path, split: Split) -> None:
+    # A state that is gone means training again: here, on what there is, not on the device that the trials had.
+    folder = tmp_path / "search"
+    search(conductor_in(folder, trials=1), split)
+    config = SearchConfig(trials=1, max_passes=24, seed=5, sampler="random")
+    ledger = Ledger(folder, "valid/ndcg_100")
+    elsewhere = Conductor(
+        ledger=ledger, space=SPACE, config=config, rule=Never(), folder=folder, device="cuda:77"
+    )
+    (trial_folder(folder, 0) / STATE_FILE).unlink()
+    scored, _ = publish(elsewhere, split, folder)
+    assert scored.valid.mean("ndcg_100") == pytest.approx(ledger.records[0].score)
 
 
 def evaluation(values: list[float]) -> Evaluation:
