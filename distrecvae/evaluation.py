@@ -55,24 +55,25 @@ class Evaluation:
         return self.users.size
 
     def mean(self, name: str) -> float:
-        """Return the mean of the metric `name` over the evaluated users; 0 where there are none."""
+        """Return the mean of the metric `name` over the evaluated users; not a number where there are none."""
         values = self.per_user[name]
-        return float(values.mean()) if values.size else 0.0
+        return float(values.mean()) if values.size else math.nan
 
     def standard_error(self, name: str) -> float:
-        """Return the standard error of that mean (deviation over sqrt(n), as published); 0 for no users."""
+        """Return the standard error of that mean (deviation over sqrt(n), as published), or not a number, too."""
         values = self.per_user[name]
-        return float(values.std() / math.sqrt(values.size)) if values.size else 0.0
+        return float(values.std() / math.sqrt(values.size)) if values.size else math.nan
 
     def means(self) -> dict[str, float]:
         """Return the means of all metrics by name."""
         return {name: self.mean(name) for name in self.per_user}
 
     def summary(self) -> dict[str, Any]:
-        """Return a JSON-able report: means and standard errors by metric, and the counts of users."""
+        """Return a JSON-able report: means and standard errors by metric, None over no users; the counts of users."""
+        some = self.n_evaluated > 0
         return {
-            "mean": self.means(),
-            "standard_error": {name: self.standard_error(name) for name in self.per_user},
+            "mean": {name: self.mean(name) if some else None for name in self.per_user},
+            "standard_error": {name: self.standard_error(name) if some else None for name in self.per_user},
             "n_evaluated": self.n_evaluated,
             "n_skipped": self.n_skipped,
         }
@@ -93,7 +94,7 @@ def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int = BATCH
         raise DataError(
             f"the model knows {model.n_items} items and the users have {users.n_items}; they must agree"
         )
-    counted = np.flatnonzero((users.fold_in.counts() > 0) & (users.held_out.counts() > 0))
+    counted = _scorable(users)
     fold_in, held_out = users.fold_in, users.held_out
     if counted.size < users.n_users:
         fold_in, held_out = fold_in.take(counted), held_out.take(counted)
@@ -107,6 +108,28 @@ def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int = BATCH
         del scores  # or two batches of them would live while the next one is scored
     per_user = {name: metric(hits, held_out.counts(), k) for name, (metric, k) in METRICS.items()}
     return Evaluation(per_user, counted, users.n_users - counted.size)
+
+
+def require_scorable(users: HeldOutUsers, group: str) -> None:
+    """Refuse to choose by users of whom none can be scored.
+
+    Args:
+        users: the held-out users to choose by.
+        group: what they are called, such as `validation`.
+
+    Raises:
+        DataError: none has both something folded in and something held out.
+    """
+    if not _scorable(users).size:
+        raise DataError(
+            f"none of the {users.n_users} {group} users has items to fold in and items to find, and a model is chosen"
+            " by their scores; hold out more users, or users with more items"
+        )
+
+
+def _scorable(users: HeldOutUsers) -> npt.NDArray[np.int64]:
+    """Return the positions of the users with something folded in and something held out."""
+    return np.flatnonzero((users.fold_in.counts() > 0) & (users.held_out.counts() > 0))
 
 
 def rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> npt.NDArray[np.int64]:

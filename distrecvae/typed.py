@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from distrecvae.words import LONGEST
 
@@ -14,6 +14,11 @@ Read = TypeVar("Read")
 
 class MisfitError(ValueError):
     """A file's JSON does not fit its type; the text names the field, the value and the rule, in a line."""
+
+
+def read_as(*names: str) -> Any:
+    """Return what annotates a field that files have under one of several names, as earlier versions wrote them."""
+    return Field(validation_alias=AliasChoices(*names))
 
 
 def read_typed(path: Path, wanted: type[Read]) -> Read:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -35,6 +36,19 @@ def short(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(short(each) for each in value) + "]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def with_error(mean: float | None, error: float | None, *, digits: int = 4) -> str:
+    """Return a mean and its standard error: 0.4380 ± 0.0021; `n/a` where there is no mean, over no users.
+
+    Args:
+        mean: None, or not a number, where there is none.
+        error: None where it is not known: the mean stands alone then.
+        digits: of the error; the mean has four.
+    """
+    if mean is None or math.isnan(mean):
+        return "n/a"
+    return f"{mean:.4f}" + ("" if error is None else f" ± {error:.{digits}f}")
 
 
 LONGEST = 200

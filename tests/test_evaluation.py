@@ -16,7 +16,7 @@ from distrecvae import evaluation
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError, DivergedError
-from distrecvae.evaluation import Evaluation, evaluate, rank
+from distrecvae.evaluation import Evaluation, evaluate, rank, require_scorable
 from distrecvae.metrics import METRICS, ndcg, recall
 from tests.golden import metrics as golden_metrics
 
@@ -116,15 +116,28 @@ def test_users_without_a_question_or_an_answer_are_left_out_and_counted() -> Non
     assert found.means() == dict.fromkeys(METRICS, 1.0)
 
 
-def test_nobody_to_evaluate_is_zero_not_nan() -> None:
-    users = HeldOutUsers(matrix([[], [1]], 4), matrix([[1], []], 4))
-    found = evaluate(Fixed(np.zeros((0, 4))), users)
+NOBODY = HeldOutUsers(matrix([[], [1]], 4), matrix([[1], []], 4))
+
+
+def test_a_mean_over_nobody_is_no_number_and_never_zero() -> None:
+    found = evaluate(Fixed(np.zeros((0, 4))), NOBODY)
     assert found.summary() == {
-        "mean": dict.fromkeys(METRICS, 0.0),
-        "standard_error": dict.fromkeys(METRICS, 0.0),
+        "mean": dict.fromkeys(METRICS, None),
+        "standard_error": dict.fromkeys(METRICS, None),
         "n_evaluated": 0,
         "n_skipped": 2,
     }
+    assert all(math.isnan(mean) for mean in found.means().values())
+    assert math.isnan(found.standard_error("ndcg_100"))
+
+
+def test_users_of_whom_none_can_be_scored_choose_no_model() -> None:
+    one = HeldOutUsers(matrix([[], [1]], 4), matrix([[1], [2]], 4))
+    require_scorable(one, "validation")
+    with pytest.raises(
+        DataError, match="none of the 2 validation users has items to fold in and items to find"
+    ):
+        require_scorable(NOBODY, "validation")
 
 
 def test_standard_error_is_the_deviation_over_the_root_of_the_count() -> None:

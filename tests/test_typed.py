@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
-from distrecvae.typed import MisfitError, read_typed
+from distrecvae.typed import MisfitError, read_as, read_typed
 
 
 @dataclass(frozen=True)
@@ -114,3 +114,15 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_for_the_caller_to_say(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_typed(tmp_path / "absent.json", Outer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed:
+    now: Annotated[int | None, read_as("now", "before")] = None
+
+
+@pytest.mark.parametrize(("text", "found"), [('{"now": 3}', 3), ('{"before": 3}', 3), ("{}", None)])
+def test_a_field_is_read_under_the_names_that_it_had(text: str, found: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "it.json"
+    path.write_text(text, encoding="utf-8")
+    assert read_typed(path, Renamed).now == found

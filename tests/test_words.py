@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distrecvae.words import LONGEST, counted, duration, first_line, gib, mib, one_line, short
+from distrecvae.words import LONGEST, counted, duration, first_line, gib, mib, one_line, short, with_error
 
 
 @pytest.mark.parametrize(
@@ -116,3 +118,23 @@ def test_whatever_an_error_says_it_fits_a_line(text: str) -> None:
     for said in (first_line(RuntimeError(text)), one_line(RuntimeError(text))):
         assert len(said.splitlines()) == 1
         assert len(said) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "said"),
+    [
+        (0.43804, 0.00214, "0.4380 ± 0.0021"),
+        (0.0, 0.0, "0.0000 ± 0.0000"),
+        (0.5, None, "0.5000"),
+        (None, None, "n/a"),
+        (math.nan, math.nan, "n/a"),  # never 0, and never "nan ± nan"
+    ],
+)
+def test_a_mean_is_said_with_its_error_or_not_at_all(
+    mean: float | None, error: float | None, said: str
+) -> None:
+    assert with_error(mean, error) == said
+
+
+def test_an_error_has_as_many_digits_as_are_asked_for() -> None:
+    assert with_error(0.25, 0.00149, digits=3) == "0.2500 ± 0.001"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -14,6 +15,7 @@ from distrecvae.api.given import spoken_in_python
 from distrecvae.errors import ResultsError
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE, REPORT_FILE
 from distrecvae.metrics import METRICS, TITLES, on_validation
+from distrecvae.words import with_error
 
 if TYPE_CHECKING:
     from distrecvae.saved.model import LoadedModel
@@ -27,7 +29,8 @@ class Best(NamedTuple):
 
     Attributes:
         config: every setting of the model, JSON-able.
-        scores: by group of users ("valid", "test"), each metric's mean; no "test" before the search is over.
+        scores: by group of users ("valid", "test"), each metric's mean, not a number over no users; no "test" before
+            the search is over.
     """
 
     config: dict[str, Any]
@@ -62,12 +65,12 @@ class SearchResult:
 
     @property
     def best(self) -> Best | None:
-        """The best trial's configuration and scores; None while no trial has a score."""
+        """The best trial's configuration and scores; None while no trial has a model."""
         from distrecvae.search.core.ledger import read_records
+        from distrecvae.search.core.records import leading
 
         key = on_validation(self.metric)
-        scored = [record for record in read_records(self.folder, key).values() if record.score is not None]
-        record = max(scored, key=lambda each: (each.score or 0.0, -each.number), default=None)
+        record = leading(read_records(self.folder, key).values())
         report = None if record is None else record.best_report(key)
         if record is None or report is None:
             return None
@@ -240,11 +243,15 @@ def _means(path: Path) -> dict[str, dict[str, float]]:
     from distrecvae.saved.tensors import read_json
 
     metrics = read_json(path)
-    return {group: dict(metrics[group]["mean"]) for group in ("valid", "test") if group in metrics}
+    return {
+        group: {name: math.nan if mean is None else mean for name, mean in metrics[group]["mean"].items()}
+        for group in ("valid", "test")
+        if group in metrics
+    }
 
 
 def _in_a_line(scores: Mapping[str, Mapping[str, float]], metric: str) -> str:
-    means = [f"{scores[group][metric]:.4f} on {group} users" for group in scores]
+    means = [f"{with_error(scores[group][metric], None)} on {group} users" for group in scores]
     return f"{TITLES[metric]} {', '.join(means)}"
 
 

@@ -10,6 +10,7 @@ import click
 
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE
 from distrecvae.metrics import TITLES
+from distrecvae.words import with_error
 
 if TYPE_CHECKING:
     from distrecvae.evaluation import Evaluation
@@ -24,10 +25,10 @@ def print_seeds(out: Path, summary: Mapping[str, Any]) -> None:
         scores = summary[group]
         click.echo(f"{group:<12}" + "".join(f"{TITLES[name]:>18}" for name in names))
         for position, seed in enumerate(summary["seeds"]):
-            cells = "".join(f"{scores['per_seed'][name][position]:>18.4f}" for name in names)
+            cells = "".join(with_error(scores["per_seed"][name][position], None).rjust(18) for name in names)
             click.echo(f"  seed {seed:<5}{cells}")
         cells = "".join(
-            f"{scores['mean'][n]:.4f} ± {scores['standard_error'][n]:.4f}".rjust(18) for n in names
+            with_error(scores["mean"][name], scores["standard_error"][name]).rjust(18) for name in names
         )
         click.echo(f"  {'mean':<10}{cells}")
     click.echo("± is the standard error over seeds: how well the mean is known, on these users.")
@@ -39,7 +40,7 @@ def print_scores(scores: Mapping[str, Evaluation]) -> None:
     """Print a line a group of users: each metric's mean and standard error, users scored and left out."""
     for group, scored in scores.items():
         values = "   ".join(
-            f"{TITLES[name]} {scored.mean(name):.4f} ± {scored.standard_error(name):.4f}"
+            f"{TITLES[name]} {with_error(scored.mean(name), scored.standard_error(name))}"
             for name in scored.per_user
         )
         skipped = f", {scored.n_skipped:,} left out" if scored.n_skipped else ""

@@ -10,8 +10,7 @@ from distrecvae.data.dataset import Split
 
 
 def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
-    """Return the account of a prepared dataset, a line each: what was read, what was dropped, what "
-    "is left."""
+    """Return the account of a prepared dataset, a line each: what was read, what was dropped, what is left."""
     counts = protocol.get("counts") or {}
     options = protocol.get("options") or {}
     lines: list[str] = []
@@ -50,7 +49,8 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
                 f"note       {_counted(silent, f'{name} user')} with nothing to predict or nothing to go by, not "
                 "scored"
             )
-    columns = protocol.get("source", {}).get("columns", {})
+    source = protocol.get("source")
+    columns = (source.get("columns") or {}) if isinstance(source, Mapping) else {}
     if "rating" in columns and options.get("min_rating") is None:
         lines.append(
             f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps only those above R"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from distrecvae.checks import is_whole
 from distrecvae.errors import CheckpointError
 from distrecvae.files import write_json
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE
@@ -37,7 +38,7 @@ def read_seeds(folder: Path) -> tuple[int, ...] | None:
     if not path.exists():
         return None
     seeds = read_json(path).get("seeds")
-    if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):
+    if not isinstance(seeds, list) or not seeds or not all(map(is_whole, seeds)):
         raise CheckpointError(f"{path} is damaged (no list of seeds); restore it or train again")
     return tuple(seeds)
 
@@ -46,22 +47,32 @@ def summarize(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
     """Write `metrics.json` from the seeds' finished runs, and return what is in it.
 
     By group of users: each metric of every seed, the mean over seeds, and its standard error (deviation with n - 1,
-    over sqrt(n)). That error is of training's randomness alone; the users are the same for all seeds, and what another
-    choice of users would do is in each seed's own `best/metrics.json`. `best_seed` is the best on validation users.
+    over sqrt(n)); None where a seed has no score, over no users, and for the error of a single seed, which tells
+    nothing of others. That error is of training's randomness alone; the users are the same for all seeds, and what
+    another choice of users would do is in each seed's own `best/metrics.json`. `best_seed` is the best on validation
+    users.
     """
     runs = [read_json(seed_folder(folder, seed) / BEST_FOLDER / METRICS_FILE) for seed in seeds]
     selected_by = runs[0]["selected_by"]
     summary: dict[str, Any] = {"seeds": list(seeds), "selected_by": selected_by}
     for group in ("valid", "test"):
-        scores = {name: [float(run[group]["mean"][name]) for run in runs] for name in METRICS}
+        scores = {name: [run[group]["mean"][name] for run in runs] for name in METRICS}
+        over_seeds = {name: _mean(values) for name, values in scores.items()}
         summary[group] = {
-            "mean": {name: float(np.mean(values)) for name, values in scores.items()},
-            "standard_error": {
-                name: float(np.std(values, ddof=1) / np.sqrt(len(values))) for name, values in scores.items()
-            },
+            "mean": {name: mean for name, (mean, _) in over_seeds.items()},
+            "standard_error": {name: error for name, (_, error) in over_seeds.items()},
             "per_seed": scores,
         }
     chosen = summary["valid"]["per_seed"][selected_by.removeprefix("valid/")]
     summary["best_seed"] = seeds[int(np.argmax(chosen))]
     write_json(folder / METRICS_FILE, summary)
     return summary
+
+
+def _mean(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Return the mean and its standard error, each None where there is none."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None, None
+    error = float(np.std(known, ddof=1) / np.sqrt(len(known))) if len(known) > 1 else None
+    return float(np.mean(known)), error

@@ -14,6 +14,7 @@ import torch
 
 from distrecvae import __version__
 from distrecvae.metrics import TITLES
+from distrecvae.words import with_error
 
 CARD_FILE = "README.md"
 
@@ -91,7 +92,7 @@ def _quality(metrics: Mapping[str, Any]) -> str:
     if not groups:
         return "No scores were kept."
     rows = [
-        (TITLES.get(name, name), *(_with_error(metrics[group], name) for group in groups))
+        (TITLES.get(name, name), *(_scored(metrics[group], name) for group in groups))
         for name in metrics[groups[0]]["mean"]
     ]
     for title, key in (("users", "n_evaluated"), ("left out", "n_skipped")):
@@ -107,9 +108,8 @@ def _quality(metrics: Mapping[str, Any]) -> str:
     return f"{_table(('', *(_GROUPS[group] for group in groups)), rows)}\n\n{words}"
 
 
-def _with_error(scores: Mapping[str, Any], name: str) -> str:
-    error = scores.get("standard_error", {}).get(name)
-    return f"{scores['mean'][name]:.4f}" + ("" if error is None else f" ± {error:.4f}")
+def _scored(scores: Mapping[str, Any], name: str) -> str:
+    return with_error(scores["mean"][name], scores.get("standard_error", {}).get(name))
 
 
 def _data(data: Mapping[str, Any], n_items: int) -> str:

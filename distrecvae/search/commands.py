@@ -8,6 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
+
 _PYTHON = "import distrecvae; "
 
 
@@ -19,7 +21,30 @@ def resume_command(command: str, folder: Path) -> str:
     if "--extend" in options:
         return command
     parts = command if options & {"--resume", "--resume-or-start"} else f"{command} --resume"
-    return parts if options & {"--out", "--name"} else f"{parts} --out {folder}"
+    return parts if options & {"--out", "--name"} else f"{parts} --out {shlex.quote(str(folder))}"
+
+
+def model_commands(command: str, folder: Path, data: str) -> dict[str, str]:
+    """Return what can be done with the model of the search in `folder`, said in the way that the search was begun.
+
+    Args:
+        command: the command line, or the call, of the search.
+        folder: its results folder.
+        data: its data set's.
+    """
+    best, again = folder / BEST_FOLDER, f"{folder}-train"
+    config = best / CONFIG_FILE
+    if command.startswith(_PYTHON):
+        return {
+            "score it again": python_call("evaluate", model=best, data=data),
+            "train it again": python_call("train", data=data, config=config, out=again),
+        }
+    return {
+        "score it again": shlex.join(["distrecvae", "evaluate", "--model", str(best), "--data", data]),
+        "train it again": shlex.join(
+            ["distrecvae", "train", "--data", data, "--config", str(config), "--out", again]
+        ),
+    }
 
 
 def command_line() -> str:

@@ -11,7 +11,6 @@ from distrecvae.errors import ResourceError
 from distrecvae.files import remove_leftovers, storage_error, write_text
 from distrecvae.layout import LEDGER_FILE, SUMMARY_FILE
 from distrecvae.pacing import Seldom
-from distrecvae.search.commands import resume_command
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
@@ -111,7 +110,7 @@ class _Course:
         )
         self._in_place = Seldom(self._ledger.require_in_place, LOOK_EVERY_S)
         self._say_what_begins(now, "" if warm is None else warm.text())
-        session.stop.last_words, session.stop.goes_on = self._last_words, self._resume_command
+        session.stop.last_words, session.stop.goes_on = self._last_words, search.goes_on
 
     def carry_out(self) -> Outcome:
         try:
@@ -121,7 +120,7 @@ class _Course:
                 self._events.close()
                 self._write_state(INTERRUPTED)
         except OSError as error:
-            raise storage_error(error, self._search.folder, self._resume_command) from error
+            raise storage_error(error, self._search.folder, self._search.goes_on) from error
         return self._end()
 
     def _train(self) -> None:
@@ -148,16 +147,16 @@ class _Course:
 
     def _end(self) -> Outcome:
         """Publish the best trial's model if the search is over; write what was found."""
-        complete, folder, config = self._complete(), self._search.folder, self._search.config
+        complete, folder = self._complete(), self._search.folder
         scored = None
         if complete:
             self._ledger.require_in_place()
             self._keeper.clean()
-            facts = {"model": config.model, "metric": config.metric, "data": self._search.described.data}
-            scored = publish_best(self._conductor, self._session.split, folder, **facts)
+            scored = publish_best(self._search, self._conductor, self._session.split)
         text = self._summary(scored, None if complete else self._session.stop.reason or "interrupted")
         write_text(folder / SUMMARY_FILE, text + "\n")
-        means = {} if scored is None else scored[0].test.means()
+        # Over no test users there is no mean, and a tracker has no word for that.
+        means = {} if scored is None or not scored[0].test.n_evaluated else scored[0].test.means()
         for logger in self._loggers:
             logger.finish(complete=complete, scores={f"test/{name}": value for name, value in means.items()})
         if scored is not None:
@@ -210,20 +209,12 @@ class _Course:
 
     def _summary(self, scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
         return search_summary(
-            config=self._search.config,
-            ledger=self._ledger,
-            space=self._search.space,
-            folder=self._search.folder,
-            data=self._search.described.data,
+            self._search,
+            self._ledger,
             elapsed_s=self._conductor.elapsed_s,
             scored=scored,
-            resume_command=self._resume_command,
             interrupted=interrupted,
         )
-
-    @property
-    def _resume_command(self) -> str:
-        return resume_command(self._search.command, self._search.folder)
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -15,6 +15,7 @@ from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.prepared import Data
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResultsError
+from distrecvae.evaluation import require_scorable
 from distrecvae.files import claimed, exclusive
 from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
 from distrecvae.metrics import on_validation
@@ -149,7 +150,12 @@ def plan_search(
         session: Ray and the data set.
         begun_in: the precision of a search that goes on.
         tell: is told where the plan has to wait for a node.
+
+    Raises:
+        DataError: no validation user can be scored.
+        DistrecvaeError: nothing on the cluster can run it.
     """
+    require_scorable(session.split.valid, "validation")
     slots = slots_for(config, session.cluster)
     facts = survey(slots, session.cluster, tell)
     if begun_in is not None:

@@ -6,35 +6,38 @@ import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from distrecvae.evaluation import Evaluation
-from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, REPORT_FILE
+from distrecvae.layout import BEST_FOLDER, REPORT_FILE
 from distrecvae.metrics import METRICS, TITLES
-from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.commands import model_commands
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status
-from distrecvae.search.folder.best import Scored, gain
-from distrecvae.search.space.space import SearchSpace
-from distrecvae.words import duration, short
+from distrecvae.search.core.records import BAD, Status, no_score
+from distrecvae.search.folder.best import Scored, gains
+from distrecvae.search.folder.search import Search
+from distrecvae.words import duration, short, with_error
 
 WIDTH = 100
 
 
 def search_summary(
-    *,
-    config: SearchConfig,
+    search: Search,
     ledger: Ledger,
-    space: SearchSpace,
-    folder: Path,
-    data: str,
+    *,
     elapsed_s: float,
     scored: tuple[Scored, Scored | None] | None,
-    resume_command: str,
     interrupted: str | None,
 ) -> str:
-    """Return the summary as plain text of at most 100 columns."""
+    """Return the summary as plain text of at most 100 columns.
+
+    Args:
+        search: what is searched, and where.
+        ledger: its trials.
+        elapsed_s: seconds that its runs took together.
+        scored: the chosen trial, and the first one beside it where that is another; None before the end.
+        interrupted: why it is not over, in words; None where it is.
+    """
+    config, folder = search.config, search.folder
     counts = Counter(r.status for r in ledger.records.values())
     head = (
         f"Searched {config.model} for {duration(elapsed_s)}: {len(ledger.records)} of {config.trials} trials"
@@ -44,73 +47,62 @@ def search_summary(
     if interrupted:
         lines.append(f"The search is not over: {interrupted}.")
     lines += _trouble(ledger)
-    if scored is None:
-        best = ledger.best()
-        if best is not None and best.reports and best.score:
-            lines.append(
-                f"Best so far: trial {best.number}, validation {TITLES[config.metric]} {best.score:.4f}."
-            )
-        else:
-            lines.append("No trial has a score.")
-    else:
-        start = space.start_name
+    if scored is not None:
         lines += [
             "",
-            *_scores(start, *scored),
+            *_scores(search, *scored),
             "",
-            *_verdict(config, start, *scored),
+            *_verdict(search, *scored),
             "",
-            *_parameters(space, start, *scored),
+            *_parameters(search, *scored),
         ]
-    quoted = shlex.quote(str(folder))
-    rows = [
-        ("results", f"{folder}"),
-        ("the report", f"{folder / REPORT_FILE} (open it in a browser)"),
-        ("compare the trials", f"tensorboard --logdir {quoted}"),
-    ]
+    elif (best := ledger.best()) is not None:
+        title = TITLES[config.metric]
+        lines.append(f"Best so far: trial {best.number}, validation {title} {best.score:.4f}.")
+    else:
+        lines.append(no_score(counts.keys(), over=not interrupted))
+    rows = {
+        "results": f"{folder}",
+        "the report": f"{folder / REPORT_FILE} (open it in a browser)",
+        "compare the trials": shlex.join(["tensorboard", "--logdir", str(folder)]),
+    }
     if scored is not None:
-        best_folder = shlex.quote(str(folder / BEST_FOLDER))
-        model = shlex.quote(str(folder / BEST_FOLDER / CONFIG_FILE))
-        rows += [
-            ("the model", str(folder / BEST_FOLDER)),
-            ("score it again", f"distrecvae evaluate --model {best_folder} --data {shlex.quote(data)}"),
-            (
-                "train it again",
-                f"distrecvae train --data {shlex.quote(data)} --config {model} --out {quoted}-train",
-            ),
-        ]
+        rows["the model"] = str(folder / BEST_FOLDER)
+        rows |= model_commands(search.command, folder, search.described.data)
     if interrupted:
-        rows.append(("go on", resume_command))
-    width = max(len(name) for name, _ in rows)
-    lines += ["", *(f"{name:<{width}}  {value}" for name, value in rows)]
+        rows["go on"] = search.goes_on
+    width = max(map(len, rows))
+    lines += ["", *(f"{name:<{width}}  {value}" for name, value in rows.items())]
     return "\n".join(lines)
 
 
-def _scores(start: str, best: Scored, published: Scored | None) -> list[str]:
+def _scores(search: Search, best: Scored, first: Scored | None) -> list[str]:
     rows = [
         (f"{label} (trial {scored.record.number}), {group}", evaluation)
-        for label, scored in (("best", best), (start, published))
+        for label, scored in (("best", best), (search.space.start_name, first))
         if scored is not None
         for group, evaluation in (("validation", scored.valid), ("test", scored.test))
     ]
     width = max(len(label) for label, _ in rows) + 2
     lines = [" " * width + "".join(f"{TITLES[name]:>18}" for name in METRICS)]
     for label, evaluation in rows:
-        cells = "".join(f"{_with_error(evaluation, name):>18}" for name in METRICS)
+        means = (with_error(evaluation.mean(name), evaluation.standard_error(name)) for name in METRICS)
+        cells = "".join(f"{mean:>18}" for mean in means)
         lines.append(f"{label:<{width}}{cells}")
     return lines
 
 
-def _verdict(config: SearchConfig, start: str, best: Scored, published: Scored | None) -> list[str]:
+def _verdict(search: Search, best: Scored, first: Scored | None) -> list[str]:
     n_users, n_skipped = best.test.n_evaluated, best.test.n_skipped
-    if published is not None:
-        title = TITLES[config.metric]
-        test = gain(best.test, published.test)[config.metric]
-        valid = gain(best.valid, published.valid)[config.metric]
-        sure = "more" if abs(test["mean"]) > 2 * test["standard_error"] else "not more"
+    metric, start = search.config.metric, search.space.start_name
+    if not n_users:
+        text = "No test user can be scored: there is no test score (n/a)."
+    elif first is not None:
+        test, valid = gains(best.test, first.test)[metric], gains(best.valid, first.valid)[metric]
+        sure = "more" if abs(test.mean) > 2 * test.standard_error else "not more"
         text = (
-            f"Against the {start} configuration: {title} {valid['mean']:+.4f} on validation,"
-            f" {test['mean']:+.4f} on test (standard error {test['standard_error']:.4f}, paired over"
+            f"Against the {start} configuration: {TITLES[metric]} {valid.mean:+.4f} on validation,"
+            f" {test.mean:+.4f} on test (standard error {test.standard_error:.4f}, paired over"
             f" {n_users} test users): {sure} than twice its standard error."
             " Trials were chosen on validation users only."
         )
@@ -125,24 +117,21 @@ def _verdict(config: SearchConfig, start: str, best: Scored, published: Scored |
     return textwrap.wrap(text, WIDTH)
 
 
-def _parameters(space: SearchSpace, start: str, best: Scored, published: Scored | None) -> list[str]:
+def _parameters(search: Search, best: Scored, first: Scored | None) -> list[str]:
+    space = search.space
     chosen = space.flatten(best.record.config)
-    other: Mapping[str, Any] = space.flatten(published.record.config) if published else {}
-    lines = [f"{'parameter':<28}{'best':>14}" + (f"{start:>14}" if published else "")]
+    other: Mapping[str, Any] = space.flatten(first.record.config) if first else {}
+    lines = [f"{'parameter':<28}{'best':>14}" + (f"{space.start_name:>14}" if first else "")]
     for name, value in chosen.items():
         row = f"{name:<28}{_cell(value):>14}"
-        lines.append(row + (f"{_cell(other.get(name)):>14}" if published else ""))
+        lines.append(row + (f"{_cell(other.get(name)):>14}" if first else ""))
     return lines
 
 
 def _trouble(ledger: Ledger) -> list[str]:
-    bad = [r for r in ledger.records.values() if r.status in (Status.FAILED, Status.DIVERGED)]
+    bad = [r for r in ledger.records.values() if r.status in BAD]
     reasons = Counter((str(r.status), r.reason) for r in bad)
     return [f"  {count} {status}: {reason}" for (status, reason), count in reasons.most_common(3)]
-
-
-def _with_error(evaluation: Evaluation, name: str) -> str:
-    return f"{evaluation.mean(name):.4f} ± {evaluation.standard_error(name):.4f}"
 
 
 def _cell(value: Any) -> str:

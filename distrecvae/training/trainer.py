@@ -16,7 +16,7 @@ import torch
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import DivergedError
-from distrecvae.evaluation import Evaluation, Recommender, evaluate
+from distrecvae.evaluation import Evaluation, Recommender, evaluate, require_scorable
 from distrecvae.metrics import on_validation
 
 
@@ -103,8 +103,11 @@ def fit(trainer: Trainer, valid: HeldOutUsers | None) -> Iterator[Report]:
     Without `valid` nothing is scored.
 
     Raises:
+        DataError: none of `valid` can be scored.
         DivergedError: a loss or a validation score is not finite.
     """
+    if valid is not None:
+        require_scorable(valid, "validation")
     while True:
         started = time.perf_counter()
         losses = trainer.step()

@@ -159,3 +159,11 @@ def test_a_source_is_told_without_the_way_to_it(source: Any, told: str | None, s
     found = facts(split, {"source": source})
     assert found["source"] == told
     assert "/home" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("source", ["demo", None, {"columns": None}, {"format": "frame"}])
+def test_a_source_without_columns_is_accounted_for_all_the_same(split: Split, source: Any) -> None:
+    # A search's synthetic data says `"source": "demo"`: its account ended in an AttributeError.
+    lines = describe(split, {"counts": COUNTS, "options": OPTIONS, "source": source})
+    assert any(line.startswith("kept") for line in lines)
+    assert not any("whatever its" in line for line in lines)

@@ -108,3 +108,30 @@ def test_a_seed_that_is_not_finished_is_told_and_nothing_is_written(tmp_path: Pa
     with pytest.raises(CheckpointError, match=r"seed-5/best/metrics\.json does not exist"):
         summarize(finished(tmp_path), [3, 5])
     assert not (tmp_path / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("content", ['{"seeds": [true]}', '{"seeds": [0, false]}'])
+def test_true_and_false_are_no_seeds(content: str, tmp_path: Path) -> None:
+    # Python counts them among whole numbers: a folder of seed `true` was looked for.
+    (tmp_path / SEEDS_FILE).write_text(content)
+    with pytest.raises(CheckpointError, match="no list of seeds"):
+        read_seeds(tmp_path)
+
+
+def test_one_seed_has_a_mean_and_no_error(tmp_path: Path) -> None:
+    # `--seeds 1`: its deviation with n - 1 was 0 / 0, a warning and then a file that could not be written.
+    summary = summarize(finished(tmp_path), [4])
+    assert summary["valid"]["mean"] == dict.fromkeys(METRICS, 0.34)
+    assert summary["valid"]["standard_error"] == dict.fromkeys(METRICS, None)
+    assert summary["best_seed"] == 4
+
+
+def test_test_users_that_no_seed_can_score_have_no_mean(tmp_path: Path) -> None:
+    for seed in SCORES:
+        path = seed_folder(finished(tmp_path) if seed == 3 else tmp_path, seed) / "best" / "metrics.json"
+        document = json.loads(path.read_text())
+        document["test"] = {name: dict.fromkeys(METRICS, None) for name in ("mean", "standard_error")}
+        path.write_text(json.dumps(document))
+    summary = summarize(tmp_path, list(SCORES))
+    assert summary["test"]["mean"] == summary["test"]["standard_error"] == dict.fromkeys(METRICS, None)
+    assert summary["valid"]["mean"]["ndcg_100"] == pytest.approx(0.32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,10 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status as TrialStatus
 from distrecvae.search.core.rules import make_rule
-from distrecvae.search.folder.search_json import (
-    DatasetFacts,
-    Description,
-    PlanFacts,
-    Status,
-    WarmStart,
-    write_description,
-)
+from distrecvae.search.folder.search_json import Status, WarmStart, write_description
 from distrecvae.search.folder.tables import Tables
 from distrecvae.search.space.space import SearchSpace
+from tests.search.described import described
 
 Curve = Callable[[dict[str, Any], int], float]
 
@@ -60,28 +55,8 @@ def make_search(
     )
     _run(conductor, curve, stop_after)
     Tables(folder, ledger, space, f"valid/{config.metric}").write()
-    description = Description(
-        status=status,
-        distrecvae="0.1.0",
-        command="distrecvae search --data data/toy",
-        started="2026-11-25T10:00:00+00:00",
-        elapsed_s=75.0,
-        settings=config,
-        data="data/toy",
-        space=space.to_dict(),
-        warm_start=warm,
-        dataset=DatasetFacts(
-            fingerprint="abc", n_items=50, train_users=900, valid_users=60, test_users=60, train_interactions=12345
-        ),
-        plan=PlanFacts(
-            concurrent=1, cpus=1, gpus=0.0, device="cpu", device_name="CPU", precision="float32", rungs=rule.rungs(0),
-            shared_bytes=1, common_bytes=0, common_lent=False, trial_bytes=1, storage_bytes=1,
-        ),
-        versions={"python": "3.11", "optuna": "5.0.0"},
-        platform="Linux",
-        ledger=ledger.mark,
-    )  # fmt: skip
-    write_description(folder, description)
+    about = described(config, space, status=status, rungs=rule.rungs(0))
+    write_description(folder, replace(about, warm_start=warm, ledger=ledger.mark))
     return ledger
 
 
@@ -99,9 +74,12 @@ def publish(folder: Path, trial: int, gain_valid: float, gain_test: float, error
         }
 
     mark = {"lines": 0, "check": ""}
-    metrics: dict[str, Any] = {"trial": trial, "valid": scores(0.4), "test": scores(0.3), "ledger": mark}
+    metrics: dict[str, Any] = {
+        "trial": trial, "selected_by": "valid/ndcg_100", "cycle": 2, "passes": 8,
+        "valid": scores(0.4), "test": scores(0.3), "ledger": mark, "first": None,
+    }  # fmt: skip
     if trial != 0:
-        metrics["published"] = {
+        metrics["first"] = {
             "trial": 0, "valid": scores(0.4 - gain_valid), "test": scores(0.3 - gain_test),
             "gain_valid": gain(gain_valid), "gain_test": gain(gain_test),
         }  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
-from distrecvae.search.commands import command_line, python_call, resume_command
+from distrecvae.search.commands import command_line, model_commands, python_call, resume_command
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,25 @@ def test_a_call_goes_on_as_it_is() -> None:
     assert call == """import distrecvae; distrecvae.search(extend="runs/it's mine", trials=3)"""
     assert resume_command(call, Path("runs/a")) == call
     compile(call, "call", "exec")
+
+
+def test_a_folder_with_a_space_in_its_name_goes_on_by_what_is_shown() -> None:
+    # `--out runs/my search` once named another folder, and an argument that nobody knows.
+    shown = resume_command("distrecvae search", Path("runs/my search"))
+    assert shlex.split(shown) == ["distrecvae", "search", "--resume", "--out", "runs/my search"]
+
+
+def test_a_model_is_scored_and_trained_again_in_the_way_that_its_search_was_begun() -> None:
+    folder = Path("runs/it's mine")
+    typed = model_commands("distrecvae search --data 'my data'", folder, "my data")
+    assert shlex.split(typed["score it again"]) == [
+        "distrecvae", "evaluate", "--model", f"{folder}/best", "--data", "my data",
+    ]  # fmt: skip
+    assert shlex.split(typed["train it again"])[-4:] == [
+        "--config", f"{folder}/best/config.json", "--out", f"{folder}-train",
+    ]  # fmt: skip
+    called = model_commands(python_call("search", extend=folder), folder, "my data")
+    assert list(called) == list(typed)
+    for call, wanted in zip(called.values(), ("evaluate", "train"), strict=True):
+        compile(call, "call", "exec")
+        assert f"distrecvae.{wanted}(" in call

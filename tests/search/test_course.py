@@ -212,17 +212,19 @@ def test_a_tracker_hears_of_every_trial_and_of_the_test_scores(begun: Begun) -> 
     )
 
 
-def test_a_search_whose_every_trial_failed_is_complete_and_has_no_model(
-    begun: Begun, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("end", [Status.FAILED, Status.DIVERGED])
+def test_a_search_whose_every_trial_went_wrong_is_complete_and_has_no_model(
+    end: Status, begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(conductor: Conductor, *_: object, **__: object) -> None:
         while (task := conductor.next_task()) is not None:
-            conductor.failed(task.number, Status.FAILED, "out of memory")
+            conductor.heard(task.number, report(4, 0.25))
+            conductor.failed(task.number, end, "out of luck")
 
     monkeypatch.setattr(tuning, "run_trials", fail)
     outcome = begun.carry_out()
     assert (outcome.complete, outcome.has_score) == (True, False)
-    assert "No trial has a score." in outcome.summary
+    assert f"Every trial {end}: there is no model to publish." in outcome.summary.splitlines()
     assert not Path("out/best").exists()
     assert begun.log.last == (True, {})
     # `finished` is said of a search that has a model.

@@ -15,10 +15,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from distrecvae.data.dataset import Split
+from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import load_dataset, read_protocol, save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import ConfigError, DistrecvaeError, ResourceError, ResultsError
+from distrecvae.errors import ConfigError, DataError, DistrecvaeError, ResourceError, ResultsError
 from distrecvae.files import claimed, exclusive
 from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
@@ -174,6 +175,16 @@ def test_a_search_goes_on_in_the_precision_that_it_was_begun_in(monkeypatch: pyt
     monkeypatch.setattr(launch, "survey", lambda *_: offers)
     assert plan_search(config, load_space(config), Session(CLUSTER, SPLIT)).precision == "bfloat16"
     assert plan_search(config, load_space(config), Session(CLUSTER, SPLIT), "float32").precision == "float32"
+
+
+def test_data_by_which_nothing_can_be_chosen_is_refused() -> None:
+    # Each trial scored 0, and the first one was the best of them.
+    nobody = InteractionMatrix.from_pairs([], [], n_users=SPLIT.valid.n_users, n_items=SPLIT.n_items)
+    blind = replace(SPLIT, valid=HeldOutUsers(SPLIT.valid.fold_in, nobody))
+    with pytest.raises(
+        DataError, match="none of the 10 validation users has items to fold in and items to find"
+    ):
+        plan_search(SearchConfig(data="data"), SPACE, Session(CLUSTER, blind))
 
 
 def test_the_device_is_asked_about_with_a_trials_share_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,14 @@ import pytest
 from scipy import stats
 
 from distrecvae.evaluation import Evaluation
+from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.folder.best import Scored
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.summary import WIDTH, search_summary
+from tests.search.described import TYPED, begun
 
 DEMO, PUBLISHED = SearchSpace.load("recvae-demo"), SearchSpace.load("recvae")
 FOLDER = Path("runs/my search")
@@ -54,19 +56,11 @@ def summary(
     found: tuple[Scored, Scored | None] | None = None,
     space: SearchSpace = DEMO,
     interrupted: str | None = None,
+    command: str = TYPED,
     **settings: Any,
 ) -> str:
-    return search_summary(
-        config=SearchConfig(**{"trials": 9, **settings}),
-        ledger=Records(*records),
-        space=space,
-        folder=FOLDER,
-        data="my data",
-        elapsed_s=185.0,
-        scored=found,
-        resume_command="distrecvae search --resume",
-        interrupted=interrupted,
-    )
+    search = begun(SearchConfig(**{"trials": 9, **settings}), space, FOLDER, command=command)
+    return search_summary(search, Records(*records), elapsed_s=185.0, scored=found, interrupted=interrupted)
 
 
 def flat(text: str) -> str:
@@ -192,17 +186,63 @@ def test_without_a_published_model_the_best_so_far_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "records",
+    ("records", "said"),
     [
-        [],
-        [record(0, status=Status.RUNNING)],
-        [record(0, status=Status.FAILED, reason="no memory")],
-        [record(0, 0.3, status=Status.FAILED, reason="no memory")],
-        [record(0, 0.3, status=Status.DIVERGED, reason="loss is nan")],
+        ([], "No trial has a score."),
+        (
+            [record(0, 0.3, status=Status.FAILED, reason="no memory")],
+            "Every trial failed: there is no model to publish.",
+        ),
+        (
+            [record(n, 0.3, status=Status.DIVERGED, reason="loss is nan") for n in range(2)],
+            "Every trial diverged: there is no model to publish.",
+        ),
+        (
+            [record(0, 0.3, status=Status.DIVERGED), record(1, status=Status.FAILED)],
+            "Every trial diverged or failed: there is no model to publish.",
+        ),
     ],
 )
-def test_a_search_without_a_score_says_so(records: list[TrialRecord]) -> None:
-    assert "No trial has a score." in summary(*records).splitlines()
+def test_a_search_without_a_model_says_so_and_why(records: list[TrialRecord], said: str) -> None:
+    # A diverged trial's score is 0 whatever it reported: it once was the best so far, or even published.
+    text = summary(*records)
+    assert said in text.splitlines()
+    assert "the model" not in rows(text)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (Status.RUNNING, "No trial has a score yet."),
+        (Status.DIVERGED, "Every trial diverged so far."),
+    ],
+)
+def test_before_the_end_a_search_without_a_model_may_yet_find_one(status: Status, said: str) -> None:
+    assert said in summary(record(0, status=status), interrupted="SIGTERM").splitlines()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_without_a_test_user_that_can_be_scored_there_is_no_test_score(alone: bool) -> None:
+    # It was 0.0000, which no model was worth.
+    first, best = record(0, 0.3), record(1, 0.4)
+    found = scored(best, VALID, [], skipped=7), None if alone else scored(first, START_VALID, [], skipped=7)
+    text = summary(first, best, found=found)
+    assert re.search(r"^best \(trial 1\), test +n/a +n/a +n/a$", text, re.MULTILINE)
+    assert "No test user can be scored: there is no test score (n/a). Left out of them: 7" in flat(text)
+
+
+def test_what_python_began_goes_on_in_python() -> None:
+    # Someone in a notebook was told to type a shell command.
+    call = python_call("search", extend=FOLDER)
+    trial = record(0, 0.3)
+    found = rows(
+        summary(trial, found=(scored(trial, VALID, TEST), None), command=call, interrupted="SIGTERM")
+    )
+    assert found["score it again"] == (
+        f"import distrecvae; distrecvae.evaluate(model='{FOLDER}/best', data='my data')"
+    )
+    assert found["train it again"].startswith("import distrecvae; distrecvae.train(data='my data', config=")
+    assert found["go on"] == call
 
 
 def test_what_can_be_typed_next_is_one_command_each_whatever_the_names() -> None:
@@ -232,7 +272,7 @@ def test_what_can_be_typed_next_is_one_command_each_whatever_the_names() -> None
 def test_an_interrupted_search_says_why_and_how_to_go_on() -> None:
     text = summary(record(0, 0.3), interrupted="SIGTERM")
     assert text.splitlines()[1] == "The search is not over: SIGTERM."
-    assert rows(text)["go on"] == "distrecvae search --resume"
+    assert shlex.split(rows(text)["go on"]) == [*shlex.split(TYPED), "--resume", "--out", str(FOLDER)]
     assert "go on" not in rows(summary(record(0, 0.3)))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import DivergedError
+from distrecvae.errors import DataError, DivergedError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.metrics import METRICS
 from distrecvae.training.trainer import Report, Trainer, fit
@@ -119,6 +120,15 @@ def test_scores_that_are_no_numbers_end_it() -> None:
     trainer.model.factor = math.nan
     with pytest.raises(DivergedError):
         next(fit(given, USERS))
+
+
+def test_validation_users_of_whom_none_can_be_scored_are_refused_before_a_step() -> None:
+    # Their mean is no number; training was called diverged, and a lower learning rate was advised.
+    nobody = InteractionMatrix.from_pairs([], [], n_users=2, n_items=USERS.n_items)
+    trainer = Scripted([{"loss": 1.0}])
+    with pytest.raises(DataError, match="none of the 2 validation users"):
+        next(fit(trainer, HeldOutUsers(nobody, nobody)))
+    assert trainer.cycle == 0
 
 
 def test_a_report_is_flat_for_those_that_it_is_sent_to() -> None:

@@ -22,12 +22,18 @@ def save_plot(path: Path, rows: Sequence[Row], metric: str, title: str) -> None:
     for place, (row, gain) in enumerate(order):
         colour = "#1f5fa8" if gain is None else "#7a7a7a" if gain.significant else "#5b93cf"
         mean, error = row.test.mean(metric), row.test.standard_error(metric)
-        axes.errorbar(mean, place, xerr=1.96 * error, fmt="o", color=colour, capsize=3, markersize=6)
+        if row.test.n_evaluated:
+            axes.errorbar(mean, place, xerr=1.96 * error, fmt="o", color=colour, capsize=3, markersize=6)
+            axes.annotate(
+                f"{mean:.3f}",
+                (mean, place),
+                textcoords="offset points",
+                xytext=(0, 7),
+                ha="center",
+                fontsize=8,
+            )
         axes.plot(
             row.valid.mean(metric), place, "o", markerfacecolor="none", markeredgecolor=colour, markersize=8
-        )
-        axes.annotate(
-            f"{mean:.3f}", (mean, place), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8
         )
     axes.set_yticks(range(len(order)), [row.name for row, _ in order])
     axes.set_ylim(len(order) - 0.4, -0.8)  # best first, with room for the first one's number

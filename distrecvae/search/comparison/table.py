@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.folder.tables import read_trials
 from distrecvae.training.device import usable_device
 from distrecvae.training.registry import config_to_dict
-from distrecvae.words import duration, short
+from distrecvae.words import duration, short, with_error
 
 
 @dataclass(frozen=True)
@@ -80,18 +81,16 @@ def ranked(rows: Sequence[Row], metric: str) -> list[tuple[Row, Difference | Non
     return [(best, None), *((row, gains[row.name]) for row in others)]
 
 
-def _error(mean: float, standard_error: float, digits: int) -> str:
-    return f"{mean:.4f} ± {standard_error:.{digits}f}"
-
-
 def _behind(gain: Difference | None, digits: int) -> str:
     if gain is None:
         return "-"
-    return _error(gain.mean, gain.standard_error, digits) + ("*" if gain.significant else "")
+    return with_error(gain.mean, gain.standard_error, digits=digits) + ("*" if gain.significant else "")
 
 
 def _p(gain: Difference | None) -> str:
-    return "-" if gain is None else "< 0.001" if gain.adjusted < 0.001 else f"{gain.adjusted:.3f}"
+    if gain is None or math.isnan(gain.mean):
+        return "-"
+    return "< 0.001" if gain.adjusted < 0.001 else f"{gain.adjusted:.3f}"
 
 
 def legend(metric: str, n_users: int) -> str:
@@ -116,8 +115,8 @@ def table_text(rows: Sequence[Row], metric: str, n_users: int) -> str:
             [
                 row.name,
                 f"{row.valid.mean(metric):.4f}",
-                _error(row.test.mean(metric), row.test.standard_error(metric), 3),
-                *(f"{row.test.mean(name):.4f}" for name in others),
+                with_error(row.test.mean(metric), row.test.standard_error(metric), digits=3),
+                *(with_error(row.test.mean(name), None) for name in others),
                 _behind(gain, 3),
                 str(row.trials),
                 duration(row.search_s),
@@ -147,7 +146,7 @@ def table_markdown(rows: Sequence[Row], metric: str, n_users: int) -> str:
         cells = [
             row.name if gain is not None else f"**{row.name}**",
             f"{row.valid.mean(metric):.4f}",
-            *(_error(row.test.mean(name), row.test.standard_error(name), 4) for name in METRICS),
+            *(with_error(row.test.mean(name), row.test.standard_error(name)) for name in METRICS),
             _behind(gain, 4).replace("*", "\\*"),
             _p(gain),
             str(row.trials),
@@ -175,14 +174,14 @@ def table_csv(rows: Sequence[Row], metric: str) -> str:
     writer.writerow(names)
     for row, gain in ranked(rows, metric):
         scores = [
-            value
+            "" if math.isnan(value) else value
             for evaluation in (row.valid, row.test)
             for name in METRICS
             for value in (evaluation.mean(name), evaluation.standard_error(name))
         ]
         tested = (
             ["", "", "", ""]
-            if gain is None
+            if gain is None or math.isnan(gain.mean)
             else [gain.mean, gain.standard_error, gain.p_value, gain.adjusted]
         )
         writer.writerow(

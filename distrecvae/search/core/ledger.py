@@ -8,6 +8,9 @@ tables, event files, the journal and summaries are views. Its records, each a li
 - `report`: what a trial reported, whole;
 - `ended`: how a trial ended, and why.
 
+To stop a trial is all that is ever decided, and its `ended` is on disk before it hears of that: there is no record of
+decisions beside these.
+
 Whatever is killed when, the file holds a prefix of what happened, and a resumed search goes on from there.
 """
 
@@ -26,7 +29,7 @@ from distrecvae.errors import ResultsError
 from distrecvae.layout import LEDGER_FILE
 from distrecvae.search.core.chain import REMEDY, Chain, Mark, read_chain
 from distrecvae.search.core.optuna_internals import stored_id
-from distrecvae.search.core.records import Status, Suggestion, TrialRecord
+from distrecvae.search.core.records import Status, Suggestion, TrialRecord, leading
 from distrecvae.search.core.rules import Curve
 from distrecvae.search.core.study import CONFIG_KEY, quiet, state_of, study_of
 
@@ -153,9 +156,8 @@ class Ledger:
         return {n: curve for n, curve in self._curves.items() if self.records[n].status is not Status.FAILED}
 
     def best(self) -> TrialRecord | None:
-        """Return the trial with the best score, the earliest of equals; None while there is no score."""
-        scored = [r for r in self.records.values() if r.score is not None]
-        return max(scored, key=lambda r: (r.score or 0.0, -r.number), default=None)
+        """Return the trial with the best score, the earliest of equals; None while none has a model."""
+        return leading(self.records.values())
 
     def _write(self, kind: str, **what: Any) -> None:
         self._chain.append({"kind": kind, **what})

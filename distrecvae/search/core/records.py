@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,6 +21,10 @@ class Status(StrEnum):
     """Its loss was not finite: score 0."""
     FAILED = "failed"
     """Its process died again and again, or raised: no score."""
+
+
+BAD = (Status.DIVERGED, Status.FAILED)
+"""How trials end that went wrong: none of their models is ever chosen."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,11 @@ class TrialRecord:
         return self.best[-1]
 
     @property
+    def has_model(self) -> bool:
+        """Whether it has a model that can be chosen: it reported a score, and neither diverged nor failed."""
+        return bool(self.reports) and self.status not in BAD
+
+    @property
     def passes(self) -> int:
         """Data passes reported."""
         return int(self.reports[-1]["passes"]) if self.reports else 0
@@ -94,3 +103,22 @@ class TrialRecord:
         value = float(report[metric])
         self.best.append(max(value, self.best[-1]) if self.best else value)
         self.reports.append(report)
+
+
+def leading(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """Return the trial with the best score, the earliest of equals; None while none has a model."""
+    able = [record for record in records if record.has_model]
+    return max(able, key=lambda record: (record.score or 0.0, -record.number), default=None)
+
+
+def no_score(statuses: Collection[Status], *, over: bool = True) -> str:
+    """Return what is said where no trial has a model, in a line: why not, if all of them went wrong.
+
+    Args:
+        statuses: where the trials stand.
+        over: no other trial is to come.
+    """
+    if statuses and all(status in BAD for status in statuses):
+        ends = " or ".join(str(status) for status in BAD if status in statuses)
+        return f"Every trial {ends}{': there is no model to publish' if over else ' so far'}."
+    return "No trial has a score." if over else "No trial has a score yet."

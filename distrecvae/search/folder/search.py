@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distrecvae.metrics import on_validation
+from distrecvae.search.commands import resume_command
 from distrecvae.search.core.chain import Mark
 from distrecvae.search.core.config import CHANGEABLE, SearchConfig
 from distrecvae.search.folder.search_json import Description, Status, write_description
@@ -23,7 +24,7 @@ class Search:
         plan: how it is laid on the cluster.
         folder: the results folder; `search.json` lies in it.
         described: what `search.json` said when this process began.
-        command: the command line, or the call, that goes on with it.
+        command: the command line, or the call, by which it runs now.
     """
 
     config: SearchConfig
@@ -37,6 +38,11 @@ class Search:
     def metric(self) -> str:
         """The key of the reports that is maximised, such as `valid/ndcg_100`."""
         return on_validation(self.config.metric)
+
+    @property
+    def goes_on(self) -> str:
+        """What to type, or to call, to go on with it."""
+        return resume_command(self.command, self.folder)
 
     def write(self, status: Status, elapsed_s: float, ledger: Mark) -> None:
         """Write `search.json`: what it said, how the search stands, and the settings that may change.

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from distrecvae.checks import Scalar
 from distrecvae.errors import ResultsError
-from distrecvae.layout import BEST_FOLDER, COMPARISON_FILE, METRICS_FILE, SEARCH_FILE
+from distrecvae.layout import COMPARISON_FILE, SEARCH_FILE
 from distrecvae.metrics import METRICS, on_validation
+from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
-from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.records import BAD, Status, TrialRecord
 from distrecvae.search.core.study import as_optuna_has_it
-from distrecvae.search.folder.search_json import FINISHED, read_description
+from distrecvae.search.folder.best_scores import BestScores, read_best_scores
+from distrecvae.search.folder.search_json import FINISHED, Description, read_description
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -76,25 +76,27 @@ class SearchResults:
 
     Attributes:
         folder: where it lies.
-        description: `search.json`.
+        described: `search.json`.
         space: what is searched.
-        metric: the name of the selection metric, such as `ndcg_100`.
         trials: by number.
-        published: `best/metrics.json`, of a search that is over and has a score; else None.
+        scores: of the chosen model, of a search that is over and has one; else None.
     """
 
     folder: Path
-    description: Mapping[str, Any]
+    described: Description
     space: SearchSpace
-    metric: str
     trials: tuple[Trial, ...]
-    published: Mapping[str, Any] | None
+    scores: BestScores | None
 
     @property
-    def settings(self) -> Mapping[str, Any]:
-        """The settings of the search, as in SearchConfig."""
-        settings: Mapping[str, Any] = self.description["settings"]
-        return settings
+    def settings(self) -> SearchConfig:
+        """The settings of the search."""
+        return self.described.settings
+
+    @property
+    def metric(self) -> str:
+        """The name of the selection metric, such as `ndcg_100`."""
+        return self.settings.metric
 
     @property
     def scored(self) -> list[Trial]:
@@ -104,9 +106,8 @@ class SearchResults:
 
     @property
     def best(self) -> Trial | None:
-        """The leading trial; None where none has reported a score."""
-        leading = self.scored[:1]
-        return leading[0] if leading and leading[0].score else None
+        """The leading trial; None while none has a model."""
+        return next((trial for trial in self.scored if trial.status not in BAD), None)
 
 
 def read_results(folder: Path) -> SearchResults:
@@ -120,13 +121,15 @@ def read_results(folder: Path) -> SearchResults:
             f"{folder} holds a comparison; give the folder of one of its searches, {folder}/MODEL"
         )
     described = read_description(folder, remedy="give the results folder of a search")
-    description, space, metric = asdict(described), described.searched(), described.settings.metric
+    space, metric = described.searched(), described.settings.metric
     records = read_records(folder, on_validation(metric))
     if not any(record.reports or record.reason for record in records.values()):
         raise ResultsError(f"{folder} has no trial yet; wait until a trial has reported")
     begun = min(record.suggestion.at for record in records.values())
     trials = tuple(_trial(record, space, metric, begun) for record in records.values())
-    return SearchResults(folder, description, space, metric, trials, _published(folder, description))
+    # A search that goes on has the model of its earlier end in best/: its scores are not this search's yet.
+    scores = read_best_scores(folder) if described.status == FINISHED else None
+    return SearchResults(folder, described, space, trials, scores)
 
 
 def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime) -> Trial:
@@ -163,14 +166,3 @@ def _clock(record: TrialRecord, begun: datetime) -> list[float]:
     if record.ended_at is not None and spent:
         origin = max(origin, (record.ended_at - begun).total_seconds() - spent[-1])
     return [origin + seconds for seconds in spent]
-
-
-def _published(folder: Path, description: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    # A search that goes on has the model of its earlier end in best/: its scores are not this search's yet.
-    if description["status"] != FINISHED:
-        return None
-    try:
-        metrics = json.loads((folder / BEST_FOLDER / METRICS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return metrics if isinstance(metrics, dict) else None

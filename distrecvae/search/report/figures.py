@@ -40,7 +40,7 @@ def over_passes(results: SearchResults) -> go.Figure:
     return figure.update_xaxes(title_text="data passes of all trials together", rangemode="tozero")
 
 
-def curves(results: SearchResults, rungs: Sequence[int]) -> go.Figure:
+def curves(results: SearchResults) -> go.Figure:
     """Return every trial's scores by passes, and the rungs."""
     figure = blank_figure(height=420)
     marked = marked_trials(results)
@@ -50,7 +50,7 @@ def curves(results: SearchResults, rungs: Sequence[int]) -> go.Figure:
     for number, (name, color, dash) in marked.items():
         trial = next(t for t in results.trials if t.number == number)
         _add_curves(figure, [trial], name=name, color=color, width=2.6, dash=dash)
-    for rung in rungs:
+    for rung in results.described.plan.rungs:
         figure.add_vline(
             x=rung, line={"color": "#999999", "width": 1, "dash": "dot"}, annotation_text=f"rung {rung}",
             annotation_font_size=10, annotation_position="bottom right",

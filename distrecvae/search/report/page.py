@@ -46,7 +46,7 @@ def report_page(results: SearchResults) -> str:
     found = _importances(results) if listed else []
     leading = scored[:_MOST_LISTED]
     return _template().render(
-        title=f"{results.settings['model']}: search in {results.folder.name}",
+        title=f"{results.settings.model}: search in {results.folder.name}",
         headline=prose.headline(results),
         verdict=prose.verdict(results),
         scores=prose.scores_table(results),
@@ -105,16 +105,15 @@ class _Drawn:
 
 def _drawn(results: SearchResults, listed: Sequence[Axis], found: Sequence[Importance]) -> _Drawn:
     reported = any(trial.curve for trial in results.trials)
-    iterated = not registry.solved_at_once(results.settings["model"])
+    iterated = not registry.solved_at_once(results.settings.model)
     unspent = prose.unspent_passes(results)
     several = len(results.scored) >= 2
     course = {"over-time": draw.over_time, "over-passes": draw.over_passes}
-    rungs = results.description["plan"]["rungs"]
     return _Drawn(
         course={name: figure(results) for name, figure in course.items()}
         if reported and len(results.trials) > 1
         else {},
-        curves={"curves": draw.curves(results, rungs)} if iterated and reported else {},
+        curves={"curves": draw.curves(results)} if iterated and reported else {},
         passes={"passes": draw.passes_by_trial(results, unspent)} if iterated and any(unspent) else {},
         importances={"importances": draw_parameters.importance_bars(found)} if found else {},
         parallel={"parallel": draw_parameters.parallel_coordinates(results, listed)}

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distrecvae.metrics import METRICS, TITLES
-from distrecvae.search.core.records import Status
-from distrecvae.search.folder.search_json import FINISHED, RUNNING, WarmStart
+from distrecvae.metrics import METRICS, TITLES, on_validation
+from distrecvae.search.commands import model_commands
+from distrecvae.search.core.records import BAD, Status, no_score
+from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
+from distrecvae.search.folder.search_json import FINISHED, RUNNING
 from distrecvae.search.report.axes import label_of
 from distrecvae.search.report.data import SearchResults, Trial
 from distrecvae.search.report.importance import FEWEST_TRIALS, N_SHUFFLES, Importance
 from distrecvae.training import registry
-from distrecvae.words import duration
-
-BAD = (Status.DIVERGED, Status.FAILED)
+from distrecvae.words import counted, duration, with_error
 
 
 @dataclass(frozen=True)
@@ -31,53 +30,56 @@ class Table:
 
 def headline(results: SearchResults) -> str:
     """Return the first line: what was searched, on what, for how long."""
-    data, counts = results.description["dataset"], Counter(str(trial.status) for trial in results.trials)
+    data, counts = results.described.dataset, Counter(trial.status for trial in results.trials)
     ended = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
     return (
-        f"{results.settings['model']} on {data['train_users']:,} training users x {data['n_items']:,} items"
-        f" ({data['train_interactions']:,} interactions): {len(results.trials)} of {results.settings['trials']} trials"
-        f" ({ended}) in {duration(results.description['elapsed_s'])}."
+        f"{results.settings.model} on {data.train_users:,} training users x {data.n_items:,} items"
+        f" ({data.train_interactions:,} interactions): {len(results.trials)} of {results.settings.trials} trials"
+        f" ({ended}) in {duration(results.described.elapsed_s)}."
     )
 
 
 def verdict(results: SearchResults) -> list[str]:
     """Return the verdict: a sentence on the best trial, and one on validation against test."""
-    title, metric, best = TITLES[results.metric], results.metric, results.best
-    start = results.space.start_name
+    best, scores = results.best, results.scores
     if best is None:
-        return ["No trial has a score yet." if _goes_on(results) else "No trial has a score."]
-    scores = results.published
+        return [no_score([trial.status for trial in results.trials], over=not _goes_on(results))]
     if scores is None:
-        first = results.trials[0].score
-        beside = "" if first is None or best.number == 0 else f", the {start} configuration has {first:.4f}"
-        state = "is running" if results.description["status"] == RUNNING else "was interrupted"
-        over = (
-            f"The search {state}"
-            if _goes_on(results)
-            else "The search is over, its chosen model is not published"
-        )
+        return _verdict_before_the_end(results, best)
+    valid = f"On the validation users that chose it: {_scored(scores.valid, results.metric)}."
+    if not scores.test.n_evaluated:
         return [
-            f"Best so far is trial {best.number} with validation {title} {best.score:.4f}{beside}.",
-            f"{over}: test users have not been looked at.",
+            f"{_chosen(results, scores)}: no test user can be scored, there is no test score (n/a).",
+            valid,
         ]
-    test, valid = scores["test"], scores["valid"]
-    value = f"{title} {_with_error(test, metric)} on {test['n_evaluated']:,} test users"
-    other = scores.get("published")
-    if other is None:
-        first_words = (
-            f"The {start} configuration (trial 0) was not beaten in {_trials(results)}"
-            if scores["trial"] == 0
-            else f"Trial {scores['trial']} is the best of {len(results.trials)}"
-        )
-        beside = "" if scores["trial"] == 0 else f"; the {start} configuration has no score to compare with"
-        return [
-            f"{first_words}: {value}{beside}.",
-            f"On the validation users that chose it: {_with_error(valid, metric)}.",
-        ]
-    gain, gain_valid = other["gain_test"][metric], other["gain_valid"][metric]
-    error, missing = gain["standard_error"], gain_valid["mean"] - gain["mean"]
-    sure = abs(gain["mean"]) > 2 * error
-    both = math.hypot(error, gain_valid["standard_error"])
+    if scores.first is not None:
+        return _verdict_on_the_gain(results, scores, scores.first)
+    start = results.space.start_name
+    beside = "" if scores.trial == 0 else f"; the {start} configuration has no score to compare with"
+    return [f"{_chosen(results, scores)}: {_on_test(results, scores)}{beside}.", valid]
+
+
+def _verdict_before_the_end(results: SearchResults, best: Trial) -> list[str]:
+    title, start, first = TITLES[results.metric], results.space.start_name, results.trials[0].score
+    beside = "" if first is None or best.number == 0 else f", the {start} configuration has {first:.4f}"
+    state = "is running" if results.described.status == RUNNING else "was interrupted"
+    over = (
+        f"The search {state}"
+        if _goes_on(results)
+        else "The search is over, its chosen model is not published"
+    )
+    return [
+        f"Best so far is trial {best.number} with validation {title} {best.score:.4f}{beside}.",
+        f"{over}: test users have not been looked at.",
+    ]
+
+
+def _verdict_on_the_gain(results: SearchResults, scores: BestScores, first: FirstScores) -> list[str]:
+    start, metric = results.space.start_name, results.metric
+    gain, error = _gain(first.gain_test[metric])
+    gain_valid, error_valid = _gain(first.gain_valid[metric])
+    missing, both = gain_valid - gain, math.hypot(error, error_valid)
+    sure = abs(gain) > 2 * error
     kept = (
         "clearly less: part of the gain on validation was luck of the choice"
         if missing > 2 * both
@@ -86,43 +88,58 @@ def verdict(results: SearchResults) -> list[str]:
         else "the same within two standard errors"
     )
     return [
-        f"Trial {scores['trial']} is the best of {len(results.trials)}: {value},"
-        f" {gain['mean']:+.4f} ± {error:.4f} against the {start} configuration on the same users,"
+        f"{_chosen(results, scores)}: {_on_test(results, scores)},"
+        f" {gain:+.4f} ± {error:.4f} against the {start} configuration on the same users,"
         f" {'more' if sure else 'not more'} than twice the standard error."
         + ("" if sure else f" The {start} configuration is as good a choice."),
-        f"On the validation users that chose it the gain is {gain_valid['mean']:+.4f} ±"
-        f" {gain_valid['standard_error']:.4f}; on the test users it is {kept}.",
+        f"On the validation users that chose it the gain is {gain_valid:+.4f} ±"
+        f" {error_valid:.4f}; on the test users it is {kept}.",
     ]
+
+
+def _chosen(results: SearchResults, scores: BestScores) -> str:
+    if scores.trial == 0:
+        tried = counted(len(results.trials), "trial", "trials")
+        return f"The {results.space.start_name} configuration (trial 0) was not beaten in {tried}"
+    return f"Trial {scores.trial} is the best of {len(results.trials)}"
+
+
+def _on_test(results: SearchResults, scores: BestScores) -> str:
+    scored = _scored(scores.test, results.metric)
+    return f"{TITLES[results.metric]} {scored} on {scores.test.n_evaluated:,} test users"
+
+
+def _gain(gain: MeanGain) -> tuple[float, float]:
+    """Return a gain and its standard error; neither is a number over no users."""
+    mean, error = gain.mean, gain.standard_error
+    return math.nan if mean is None else mean, math.nan if error is None else error
 
 
 def scores_table(results: SearchResults) -> Table | None:
     """Return the table of the best and the first trial on both groups; None for a search without them."""
-    scores = results.published
+    scores = results.scores
     if scores is None:
         return None
-    start = results.space.start_name
-    listed = [(f"best (trial {scores['trial']})", scores)]
-    if "published" in scores:
-        listed.append((f"{start} (trial {scores['published']['trial']})", scores["published"]))
+    listed: list[tuple[str, BestScores | FirstScores]] = [(f"best (trial {scores.trial})", scores)]
+    if scores.first is not None:
+        listed.append((f"{results.space.start_name} (trial {scores.first.trial})", scores.first))
     rows = [
-        [f"{label}, {group}", *(_with_error(each[key], name) for name in METRICS)]
+        [f"{label}, {group}", *(_scored(scored, name) for name in METRICS)]
         for label, each in listed
-        for group, key in (("validation", "valid"), ("test", "test"))
+        for group, scored in (("validation", each.valid), ("test", each.test))
     ]
     return Table(["", *(TITLES[name] for name in METRICS)], rows)
 
 
 def scores_note(results: SearchResults) -> str:
     """Return over which users the scores of `scores_table` are; empty without them."""
-    scores = results.published
-    if scores is None:
+    if results.scores is None:
         return ""
-    skipped = scores["test"]["n_skipped"]
-    note = f" Left out: {skipped} with nothing to fold in or nothing to find." if skipped else ""
-    return (
-        f"Mean ± standard error over {scores['test']['n_evaluated']:,} test and"
-        f" {scores['valid']['n_evaluated']:,} validation users.{note}"
+    test, valid = results.scores.test, results.scores.valid
+    note = (
+        f" Left out: {test.n_skipped} with nothing to fold in or nothing to find." if test.n_skipped else ""
     )
+    return f"Mean ± standard error over {test.n_evaluated:,} test and {valid.n_evaluated:,} validation users.{note}"
 
 
 def parameters_table(results: SearchResults) -> Table | None:
@@ -167,7 +184,7 @@ def trouble_table(results: SearchResults) -> Table | None:
 
 def unspent_passes(results: SearchResults) -> list[int]:
     """Return, a trial, the passes that the scheduler saved: what a stopped trial would have had to its end."""
-    scheduler, most = results.settings["scheduler"], results.settings["max_passes"]
+    scheduler, most = results.settings.scheduler, results.settings.max_passes
     saved = []
     for trial in results.trials:
         stopped = trial.status is Status.STOPPED and trial.reason.startswith(f"{scheduler} ")
@@ -178,25 +195,26 @@ def unspent_passes(results: SearchResults) -> list[int]:
 
 def curves_about(results: SearchResults) -> str:
     """Return what the learning curves show."""
-    if registry.solved_at_once(results.settings["model"]):
+    if registry.solved_at_once(results.settings.model):
         return "The model is solved in one pass: there are no curves, and nothing to stop early."
     about = "A line is a trial, its validation score after each cycle."
-    if not results.description["plan"]["rungs"]:
+    if not results.described.plan.rungs:
         return about
-    scheduler, factor = results.settings["scheduler"], results.settings["reduction_factor"]
-    return f"{about} At a rung {scheduler} lets the best 1 in {factor} go on."
+    settings = results.settings
+    return f"{about} At a rung {settings.scheduler} lets the best 1 in {settings.reduction_factor} go on."
 
 
 def saving(results: SearchResults) -> str:
     """Return what stopping early saved, in a sentence; empty for a model that is solved in one pass."""
-    if registry.solved_at_once(results.settings["model"]):
+    if registry.solved_at_once(results.settings.model):
         return ""
     unspent, spent = sum(unspent_passes(results)), sum(trial.passes for trial in results.trials)
     stopped = sum(passes > 0 for passes in unspent_passes(results))
     if not unspent:
         return f"No trial was stopped by a rule: {spent:,} passes were spent."
     return (
-        f"{results.settings['scheduler']} stopped {stopped} of {_trials(results)}: {spent:,} passes were spent;"
+        f"{results.settings.scheduler} stopped {stopped} of {counted(len(results.trials), 'trial', 'trials')}:"
+        f" {spent:,} passes were spent;"
         f" {unspent:,}, {unspent / (spent + unspent):.0%} of what training all of them to the end costs, were not."
     )
 
@@ -216,44 +234,38 @@ def importance_words(found: Sequence[Importance], n_scored: int) -> str:
 
 def provenance(results: SearchResults) -> Table:
     """Return the command and the versions that made the search."""
-    described, settings = results.description, results.settings
-    plan = described["plan"]
+    described, settings, plan = results.described, results.settings, results.described.plan
     rows = [
-        ["command", described["command"]],
-        ["started", described["started"]],
-        ["data", f"{described['data']} (fingerprint {described['dataset']['fingerprint']})"],
-        ["space", settings["space"] or f"{settings['model']}'s own: {results.space.description}"],
-        ["search", f"sampler {settings['sampler']}, scheduler {settings['scheduler']}, seed {settings['seed']},"
-                   f" chosen by valid/{settings['metric']}, at most {settings['max_passes']} passes a trial"],
-        *([["warm start", WarmStart(**described["warm_start"]).text()]] if described.get("warm_start") else []),
-        ["machine", f"{described['platform']}; {plan['device_name']}, {plan['precision']}"],
-        ["distrecvae", described["distrecvae"]],
-        *([name, number] for name, number in described["versions"].items()),
+        ["command", described.command],
+        ["started", described.started],
+        ["data", f"{described.data} (fingerprint {described.dataset.fingerprint})"],
+        ["space", settings.space or f"{settings.model}'s own: {results.space.description}"],
+        ["search", f"sampler {settings.sampler}, scheduler {settings.scheduler}, seed {settings.seed},"
+                   f" chosen by {on_validation(settings.metric)}, at most {settings.max_passes} passes a trial"],
+        *([] if described.warm_start is None else [["warm start", described.warm_start.text()]]),
+        ["machine", f"{described.platform}; {plan.device_name}, {plan.precision}"],
+        ["distrecvae", described.distrecvae],
+        *([name, number] for name, number in described.versions.items()),
     ]  # fmt: skip
     return Table([], rows)
 
 
 def train_again(results: SearchResults) -> str:
-    """Return the command that trains the best configuration again."""
-    best = shlex.quote(str(results.folder / "best" / "config.json"))
-    return (
-        f"distrecvae train --data {shlex.quote(results.description['data'])} --config {best} --out runs/again"
-    )
+    """Return the command, or the call, that trains the best configuration again; empty while there is no model."""
+    if results.scores is None:
+        return ""
+    described = results.described
+    return model_commands(described.command, results.folder, described.data)["train it again"]
 
 
 def _goes_on(results: SearchResults) -> bool:
     ended = all(trial.status is not Status.RUNNING for trial in results.trials)
-    finished = results.description["status"] == FINISHED
-    return not finished and not (ended and len(results.trials) >= results.settings["trials"])
+    finished = results.described.status == FINISHED
+    return not finished and not (ended and len(results.trials) >= results.settings.trials)
 
 
-def _trials(results: SearchResults) -> str:
-    n = len(results.trials)
-    return f"{n} trial{'' if n == 1 else 's'}"
-
-
-def _with_error(scores: Mapping[str, Any], name: str) -> str:
-    return f"{scores['mean'][name]:.4f} ± {scores['standard_error'][name]:.4f}"
+def _scored(scores: GroupScores, name: str) -> str:
+    return with_error(scores.mean[name], scores.standard_error[name])
 
 
 def _cell(value: Any) -> str:

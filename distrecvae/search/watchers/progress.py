@@ -45,6 +45,8 @@ class Progress:
         self._concurrent, self._elapsed_s = concurrent, elapsed_s
         self._started = time.monotonic()
         self._ended_before = sum(r.status is not Status.RUNNING for r in ledger.records.values())
+        self._worked_before_s = self._worked_s()
+        self._at_work_since: float | None = None
         self._shown_at = 0.0
         self._best_shown: tuple[int, float] | None = None
         self._live = (
@@ -66,6 +68,10 @@ class Progress:
 
     def reported(self, record: TrialRecord) -> None:
         """Say where a new best was found."""
+        if self._at_work_since is None:
+            # When it began to work, not when its process was begun: that takes seconds, and only once.
+            took = record.reports[-1].get("train_s", 0.0) + record.reports[-1].get("evaluate_s", 0.0)
+            self._at_work_since = max(self._started, time.monotonic() - took)
         best = self._ledger.best()
         if (
             best is None
@@ -141,13 +147,27 @@ class Progress:
         return ", ".join(parts)
 
     def _remaining_s(self, ended: int) -> float | None:
-        """Project from the trials that ended in this run; no projection before as many ended as run at once."""
-        here = ended - self._ended_before
-        if here < self._concurrent:
+        """Project from the work that was done in this run; no projection before as many ended as run at once.
+
+        A trial to come takes what those that ended took in the mean, and one under way the rest of that, at the pace of
+        this run: seconds of work a second, of all that run at once.
+        """
+        if ended - self._ended_before < self._concurrent or self._at_work_since is None:
             return None
-        left = (self._config.trials - ended) * (time.monotonic() - self._started) / here
+        pace = (self._worked_s() - self._worked_before_s) / max(1e-9, time.monotonic() - self._at_work_since)
+        if not pace:
+            return None
+        records = self._ledger.records.values()
+        over = [r.duration_s for r in records if r.status is not Status.RUNNING]
+        under_way = [r.duration_s for r in records if r.status is Status.RUNNING]
+        one = sum(over) / len(over)
+        to_come = one * max(0, self._config.trials - len(records))
+        left = (to_come + sum(max(0.0, one - worked) for worked in under_way)) / pace
         budget = self._config.time_budget_s
         return left if budget is None else min(left, max(0.0, budget - self._elapsed()))
+
+    def _worked_s(self) -> float:
+        return sum(record.duration_s for record in self._ledger.records.values())
 
     def _table(self) -> RenderableType:
         running = [r for r in self._ledger.records.values() if r.status is Status.RUNNING]

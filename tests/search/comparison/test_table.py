@@ -216,6 +216,20 @@ class TestText:
         assert " ".join(text.split("\n\n")[1].split()) == said
 
 
+def test_where_no_test_user_can_be_scored_no_number_is_made_up() -> None:
+    nobody = noise(0, 0)
+    rows = [row("best", 0.4, nobody), row("other", 0.3, nobody)]
+    assert [cells(table_markdown(rows, "ndcg_100", 0), line)[2:7] for line in (2, 3)] == [
+        ["n/a", "n/a", "n/a", "-", "-"],
+        ["n/a", "n/a", "n/a", "n/a", "-"],
+    ]
+    assert table_text(rows, "ndcg_100", 0).splitlines()[2].split()[:6] == [
+        "other", "0.3000", "n/a", "n/a", "n/a", "n/a",
+    ]  # fmt: skip
+    for read in csv.DictReader(io.StringIO(table_csv(rows, "ndcg_100"))):
+        assert (read["test_ndcg_100"], read["behind_ndcg_100"], read["p_value"]) == ("", "", "")
+
+
 def test_a_row_is_read_from_a_finished_search(tmp_path: Path) -> None:
     """The chosen model scores the users again: what a search wrote down about them is not what is compared."""
     split = synthetic_split(n_users=150, n_items=60, seed=3)

@@ -134,14 +134,18 @@ def test_the_best_is_the_highest_and_of_equals_the_earliest(ledger: Ledger) -> N
     assert ledger.best() is ledger.records[1]
 
 
-def test_without_a_score_no_trial_is_the_best(tmp_path: Path) -> None:
+def test_a_trial_without_a_model_is_never_the_best(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, METRIC)
     for _ in range(3):
         ask(ledger)
     assert ledger.best() is None
+    ledger.report(0, report(4, 0.3))
+    ledger.report(1, report(4, 0.2))
+    ledger.end(0, Status.FAILED, "no memory")
+    # Its score is 0, and where all trials had that, the first one's model was published.
     ledger.end(1, Status.DIVERGED, "loss is nan")
-    assert ledger.best() is ledger.records[1], "as bad as can be, and a score"
-    ledger.report(2, report(4, 0.1))
+    assert ledger.best() is None
+    ledger.report(2, report(4, 0.0))
     assert ledger.best() is ledger.records[2]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.records import Status, TrialRecord, leading, no_score
 
 METRIC = "valid/ndcg_100"
 
@@ -55,3 +55,52 @@ def test_reports_without_times_count_none() -> None:
     trial = TrialRecord(0, {})
     trial.take({"passes": 1, METRIC: 0.5}, METRIC)
     assert trial.duration_s == 0.0
+
+
+def test_the_best_so_far_rises_report_by_report() -> None:
+    assert record(0.1, 0.2, 0.3, 0.25).best == [0.1, 0.2, 0.3, 0.3]
+
+
+def test_of_its_step_nothing_is_done_before_its_model_tells() -> None:
+    assert record().share == 0.0
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_trial_has_a_model_once_it_reported_unless_it_went_wrong(status: Status) -> None:
+    assert not record(status=status).has_model
+    assert record(0.1, status=status).has_model is (status not in (Status.DIVERGED, Status.FAILED))
+
+
+def test_the_best_trial_leads_and_of_equals_the_earliest() -> None:
+    def numbered(number: int, *values: float, status: Status = Status.FINISHED) -> TrialRecord:
+        trial = record(*values, status=status)
+        trial.number = number
+        return trial
+
+    first, second, third = numbered(0, 0.2), numbered(1, 0.4, 0.1), numbered(2, 0.4)
+    assert leading([third, first, second]) is second
+    # A diverged trial's score is 0 whatever it reported: it does not lead even those that found nothing.
+    diverged, failed = (numbered(n, 0.9, status=s) for n, s in ((3, Status.DIVERGED), (4, Status.FAILED)))
+    nothing = numbered(5, 0.0)
+    assert leading([diverged, failed, nothing]) is nothing
+    assert leading([diverged, failed]) is None
+    assert leading([]) is None
+
+
+@pytest.mark.parametrize(
+    ("statuses", "over", "said"),
+    [
+        ([], True, "No trial has a score."),
+        ([], False, "No trial has a score yet."),
+        ([Status.FAILED, Status.RUNNING], False, "No trial has a score yet."),
+        ([Status.FAILED], True, "Every trial failed: there is no model to publish."),
+        (
+            [Status.FAILED, Status.DIVERGED],
+            True,
+            "Every trial diverged or failed: there is no model to publish.",
+        ),
+        ([Status.DIVERGED] * 2, False, "Every trial diverged so far."),
+    ],
+)
+def test_why_there_is_no_model_is_one_line(statuses: list[Status], over: bool, said: str) -> None:
+    assert no_score(statuses, over=over) == said

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from scipy import stats
 
 from distrecvae import rng
-from distrecvae.data.dataset import Split
+from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.runs.trial import run_trial
 from distrecvae.saved.model import load_model
 from distrecvae.search.core.conductor import Conductor
@@ -22,9 +25,11 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
 from distrecvae.search.core.rules import Never
-from distrecvae.search.folder.best import gain, publish_best
+from distrecvae.search.folder.best import gains, publish_best
+from distrecvae.search.folder.best_scores import read_best_scores
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training import registry
+from tests.search.described import begun
 
 SPACE = SearchSpace.from_mapping(
     {
@@ -57,7 +62,8 @@ def search(conductor: Conductor, split: Split) -> None:
 
 
 def publish(conductor: Conductor, split: Split, folder: Path, metric: str = "ndcg_100") -> Any:
-    return publish_best(conductor, split, folder, model="recvae", metric=metric, data="data/gone")
+    search = begun(SearchConfig(metric=metric), SPACE, folder, data="data/gone")
+    return publish_best(search, conductor, split)
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -119,7 +125,7 @@ def test_the_first_trial_is_scored_beside_it_with_the_paired_gain(
     finished: tuple[Path, Conductor, Any], split: Split
 ) -> None:
     folder, conductor, (best, first) = finished
-    other = written(folder)["published"]
+    other = written(folder)["first"]
     reports = conductor.ledger.records[0].reports
     cycle = max(range(len(reports)), key=lambda i: reports[i]["valid/ndcg_100"]) + 1
     valid, test = trained_again(conductor, 0, cycle, split)
@@ -152,26 +158,31 @@ def test_a_first_trial_that_is_the_best_is_not_compared_with_itself(tmp_path: Pa
     search(conductor, split)
     scored, published = publish(conductor, split, tmp_path / "search")
     assert (scored.record.number, published) == (0, None)
-    assert "published" not in written(tmp_path / "search")
+    assert written(tmp_path / "search")["first"] is None
+
+
+def reported(conductor: Conductor, split: Split, n_reports: int = 1) -> None:
+    """Give out the next trial, and let it report so often."""
+    task = conductor.next_task()
+    assert task is not None
+    for report in itertools.islice(run_trial(task, split.train, split.valid), n_reports):
+        conductor.heard(task.number, report)
 
 
 def test_a_first_trial_without_a_score_is_left_out(tmp_path: Path, split: Split) -> None:
     conductor = conductor_in(tmp_path / "search", trials=2)
-    first = conductor.next_task()
-    assert first is not None
-    for report in run_trial(first, split.train, split.valid):
-        conductor.heard(0, report)
+    reported(conductor, split)
     conductor.failed(0, Status.FAILED, "its process died")  # with reports, and yet without a score
     search(conductor, split)
     scored, published = publish(conductor, split, tmp_path / "search")
     assert (scored.record.number, published) == (1, None)
-    assert "published" not in written(tmp_path / "search")
+    assert written(tmp_path / "search")["first"] is None
 
 
-def test_a_first_trial_that_diverged_at_once_is_left_out(tmp_path: Path, split: Split) -> None:
-    # Its score is 0, and there is no model to score.
+def test_a_first_trial_that_diverged_is_left_out(tmp_path: Path, split: Split) -> None:
+    # Its score is 0: no model of it, however it did before, stands beside that.
     conductor = conductor_in(tmp_path / "search", trials=2)
-    conductor.next_task()
+    reported(conductor, split)
     conductor.failed(0, Status.DIVERGED, "loss is nan")
     search(conductor, split)
     scored, published = publish(conductor, split, tmp_path / "search")
@@ -179,12 +190,51 @@ def test_a_first_trial_that_diverged_at_once_is_left_out(tmp_path: Path, split: 
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.DIVERGED])
-def test_without_a_score_nothing_is_published(tmp_path: Path, split: Split, status: Status) -> None:
-    conductor = conductor_in(tmp_path / "search", trials=1)
-    conductor.next_task()
-    conductor.failed(0, status, "loss is nan")
+@pytest.mark.parametrize("n_reports", [0, 1])
+def test_where_every_trial_went_wrong_nothing_is_published(
+    tmp_path: Path, split: Split, status: Status, n_reports: int
+) -> None:
+    # A diverged trial's score is 0, whatever it reported before: the first one was published as the best of all.
+    conductor = conductor_in(tmp_path / "search", trials=2)
+    for number in range(2):
+        reported(conductor, split, n_reports)
+        conductor.failed(number, status, "loss is nan")
     assert publish(conductor, split, tmp_path / "search") is None
     assert not (tmp_path / "search" / "best").exists()
+
+
+def test_test_users_that_cannot_be_scored_give_no_number_and_no_error(tmp_path: Path, split: Split) -> None:
+    # The gain over no users is not a number, which JSON has no word for: a search died of it when all was done.
+    n_users, fold_in = split.test.n_users, split.test.fold_in
+    nobody = HeldOutUsers(
+        fold_in, InteractionMatrix.from_pairs([], [], n_users=n_users, n_items=split.n_items)
+    )
+    conductor = conductor_in(tmp_path / "search")
+    search(conductor, split)
+    publish(conductor, replace(split, test=nobody), tmp_path / "search")
+    metrics = written(tmp_path / "search")
+    assert (metrics["test"]["n_evaluated"], metrics["test"]["n_skipped"]) == (0, n_users)
+    assert metrics["test"]["mean"]["ndcg_100"] is None
+    assert metrics["first"]["gain_test"]["ndcg_100"] == {"mean": None, "standard_error": None}
+    assert metrics["first"]["gain_valid"]["ndcg_100"]["mean"] > 0
+    assert "n/a" in (tmp_path / "search" / "best" / "README.md").read_text(encoding="utf-8")
+    found = read_best_scores(tmp_path / "search")
+    assert found is not None
+    assert found.test.mean["ndcg_100"] is None
+
+
+def test_the_drivers_machine_needs_no_gpu_of_the_trials(tmp_path: Path, split: Split) -> None:
+    # A state that is gone means training again: here, on what there is, not on the device that the trials had.
+    folder = tmp_path / "search"
+    search(conductor_in(folder, trials=1), split)
+    config = SearchConfig(trials=1, max_passes=24, seed=5, sampler="random")
+    ledger = Ledger(folder, "valid/ndcg_100")
+    elsewhere = Conductor(
+        ledger=ledger, space=SPACE, config=config, rule=Never(), folder=folder, device="cuda:77"
+    )
+    (trial_folder(folder, 0) / STATE_FILE).unlink()
+    scored, _ = publish(elsewhere, split, folder)
+    assert scored.valid.mean("ndcg_100") == pytest.approx(ledger.records[0].score)
 
 
 def evaluation(values: list[float]) -> Evaluation:
@@ -199,20 +249,9 @@ def evaluation(values: list[float]) -> Evaluation:
 def test_the_gain_is_the_first_less_the_second_with_the_error_of_a_sample() -> None:
     random = np.random.default_rng(0)
     one, other = random.random(7).tolist(), random.random(7).tolist()
-    found = gain(evaluation(one), evaluation(other))
+    found = gains(evaluation(one), evaluation(other))
     differences = np.array(one) - np.array(other)
-    assert found["ndcg_100"]["mean"] == pytest.approx(sum(differences) / 7)
-    assert found["ndcg_100"]["standard_error"] == pytest.approx(stats.sem(differences, ddof=1))
-    assert found["recall_20"]["mean"] == pytest.approx(sum(differences) / 14)
-    assert found["recall_50"] == {"mean": 0.0, "standard_error": 0.0}
-
-
-def test_the_gain_over_one_user_has_no_error_and_two_users_have_one() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a deviation of one value would be a warning and NaN
-        assert gain(evaluation([0.75]), evaluation([0.5]))["ndcg_100"] == {
-            "mean": 0.25,
-            "standard_error": 0.0,
-        }
-    two = gain(evaluation([0.75, 0.5]), evaluation([0.25, 0.5]))["ndcg_100"]
-    assert two == {"mean": 0.25, "standard_error": 0.25}
+    assert found["ndcg_100"].mean == pytest.approx(sum(differences) / 7)
+    assert found["ndcg_100"].standard_error == pytest.approx(stats.sem(differences, ddof=1))
+    assert found["recall_20"].mean == pytest.approx(sum(differences) / 14)
+    assert (found["recall_50"].mean, found["recall_50"].standard_error) == (0.0, 0.0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from distrecvae.data.shared import dataset_bytes
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
@@ -17,6 +18,7 @@ from distrecvae.search.planning.resources import Cluster, Slots
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts
+from distrecvae.words import mib
 
 SPLIT = synthetic_split(n_users=300, n_items=100, seed=1)
 CLUSTER = Cluster(nodes=((8.0, 1.0),), object_store_bytes=10**9, memory_bytes=32 << 30)
@@ -140,3 +142,95 @@ def test_pre_training_that_leaves_nothing_of_the_budget_is_said() -> None:
     for enough in (plan(facts, 0, model="ract", max_passes=151), plan(facts, 0, model="multvae")):
         assert enough.remark() == ""
         assert "note" not in enough.text()
+
+
+CPU = DeviceFacts("a CPU", "float32", 0)
+
+
+def test_the_headline_says_what_is_trained_how_often_and_on_what() -> None:
+    assert plan(CPU, 0, trials=1, max_passes=40).headline() == (
+        "Searching recvae on 240 training users x 100 items, 2,181 interactions (30 validation and 30 test users):"
+        " 1 trial of at most 40 passes, 4 at once, each on 1 CPU."
+    )
+    assert plan(DeviceFacts("a GPU", "float32", 1 << 40), 0.5).headline().endswith("1 CPU and 0.5 GPU.")
+
+
+def rows(made: Plan) -> dict[str, str]:
+    """Return the first part of a plan's text: each row's name and what it says."""
+    return {line[:12].rstrip(): line[12:] for line in made.text().split("\n\n")[0].splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [
+        ("asha", "asha, rungs at passes 40, 120"),
+        # Trials of a later bracket have others; those are the first one's.
+        ("hyperband", "hyperband, rungs at passes 40, 120"),
+        ("median", "median, rungs at passes none"),
+    ],
+)
+def test_the_rungs_are_the_first_trials(scheduler: str, said: str) -> None:
+    made = plan(CPU, 0, scheduler=scheduler)
+    assert rows(made)["scheduler"] == said
+    if scheduler == "hyperband":
+        assert any(made.rule.rungs(number) != made.rule.rungs(0) for number in range(9))
+
+
+def test_the_budget_counts_the_passes_of_all_trials_and_the_time() -> None:
+    timed = rows(plan(CPU, 0, trials=5, max_passes=40, time_budget_s=90.0))
+    assert (timed["budget"], timed["time budget"]) == ("at most 200 passes in all", "90 s")
+    assert rows(plan(CPU, 0))["time budget"] == "none"
+
+
+def test_every_parameter_is_listed_in_columns_beside_its_range_and_the_first_trials_value() -> None:
+    made = plan(CPU, 0)
+    head, *listed = made.text().split("\n\n")[1].splitlines()
+    described = made.space.describe()
+    at = [head.index(title) for title in ("parameter", "range", "first trial")]
+    for line, row in zip(listed, described, strict=True):
+        cells = [line[start:end].rstrip() for start, end in zip(at, [*at[1:], None], strict=True)]
+        assert cells == list(row)
+    # Two blanks, and no more, are between a column's longest cell and the next column.
+    longest = [
+        max(map(len, column))
+        for column in zip(("parameter", "range"), *(r[:2] for r in described), strict=True)
+    ]
+    assert at == [0, longest[0] + 2, longest[0] + longest[1] + 4]
+
+
+@pytest.mark.parametrize(
+    ("model", "lent", "said"),
+    [
+        ("wmf", False, "{data} of data shared a node, about"),
+        ("ease", True, "{all} shared a node ({common} of it computed once for all trials), about"),
+        ("ease", False, "{data} of data shared a node; {common} more that trials have in common do not fit"),
+    ],
+)
+def test_what_trials_have_in_common_lies_once_on_a_node_where_it_is_lent(
+    model: str, lent: bool, said: str
+) -> None:
+    split = synthetic_split(n_users=300, n_items=1000, seed=1)
+    config = SearchConfig(data="data", model=model)
+    made = make_plan(config, load_space(config), split, Slots(4, 1, 0), CPU, lent=lent)
+    # EASE's Gram matrix: float32, items by items.
+    common = split.n_items**2 * 4 if model == "ease" else 0
+    assert made.common_bytes == common
+    assert made.shared_bytes == dataset_bytes(split) + common * lent
+    sizes = {"all": dataset_bytes(split) + common, "data": dataset_bytes(split), "common": common}
+    assert rows(made)["memory"].startswith(said.format(**{name: mib(size) for name, size in sizes.items()}))
+
+
+def test_a_trials_memory_is_that_on_its_device_in_its_precision_with_what_it_is_lent() -> None:
+    def trial_bytes(model: str, gpus: float = 0, *, lent: bool = False, **settings: Any) -> int:
+        config = SearchConfig(data="data", model=model, **settings)
+        return make_plan(config, load_space(config), SPLIT, Slots(4, 1, gpus), CPU, lent=lent).trial_bytes
+
+    alone = trial_bytes("recvae")
+    assert trial_bytes("recvae", precision="bfloat16") > alone, "rounded copies of the weights"
+    assert trial_bytes("recvae", 1) > alone, "a GPU keeps what a CPU computes again"
+    # SLIM's trials share a matrix of 100 x 100 float32 numbers, or each has its own.
+    assert trial_bytes("slim") - trial_bytes("slim", lent=True) == 100 * 100 * 4
+
+
+def test_a_model_that_one_pass_solves_has_no_pre_training_to_be_remarked() -> None:
+    assert plan(CPU, 0, model="ease").remark() == ""

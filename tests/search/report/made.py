@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import create_trial
 
+from distrecvae.metrics import METRICS
+from distrecvae.search.core.chain import Mark
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status
+from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
+from distrecvae.search.folder.search_json import Status as SearchStatus
 from distrecvae.search.report.data import Point, SearchResults, Trial
 from distrecvae.search.space.parameters import parse_parameter
 from distrecvae.search.space.space import SearchSpace
+from tests.search.described import described
 from tests.search.reported import rising
 
 RECVAE = SearchSpace.load("recvae-demo")
@@ -70,23 +74,47 @@ def made_trial(
 def made_results(
     *trials: Trial,
     space: SearchSpace = SPACE,
-    status: str = "finished",
-    published: Any = None,
+    status: SearchStatus = "finished",
+    scores: BestScores | None = None,
+    rungs: tuple[int, ...] = (4, 12),
     **settings: Any,
 ) -> SearchResults:
     """Return the results of a search with these trials; `settings` are those of its SearchConfig."""
     config = SearchConfig(**{"data": "data/toy", "trials": max(1, len(trials)), "max_passes": 40, **settings})
-    description = {
-        "status": status,
-        "distrecvae": "0.1.0",
-        "command": "distrecvae search --data 'my data'",
-        "started": "2026-11-25T10:00:00+00:00",
-        "elapsed_s": 75.0,
-        "settings": asdict(config),
-        "data": "my data",
-        "dataset": {"fingerprint": "abc", "n_items": 1200, "train_users": 2900, "train_interactions": 123456},
-        "plan": {"rungs": [4, 12], "device_name": "a CPU", "precision": "float32"},
-        "versions": {"python": "3.11", "optuna": "5.0.0"},
-        "platform": "Linux",
-    }
-    return SearchResults(Path("runs/it's"), description, space, config.metric, trials, published)
+    return SearchResults(
+        Path("runs/it's"), described(config, space, status=status, rungs=rungs), space, trials, scores
+    )
+
+
+def group_scores(value: float | None, *, n: int = 59, skipped: int = 0) -> GroupScores:
+    """Return scores that are all `value`, with an error of 0.01; None for scores over no users."""
+    error = None if value is None else 0.01
+    return GroupScores(
+        mean=dict.fromkeys(METRICS, value),
+        standard_error=dict.fromkeys(METRICS, error),
+        n_evaluated=0 if value is None else n,
+        n_skipped=skipped,
+    )
+
+
+def best_scores(
+    trial: int, valid: GroupScores, test: GroupScores, first: FirstScores | None = None
+) -> BestScores:
+    """Return the scores of a chosen trial."""
+    return BestScores(
+        trial=trial, selected_by="valid/ndcg_100", cycle=2, passes=8, valid=valid, test=test, ledger=Mark(), first=first
+    )  # fmt: skip
+
+
+def first_scores(
+    valid: GroupScores,
+    test: GroupScores,
+    gain_valid: tuple[float | None, float | None] = (0.0, 0.0),
+    gain_test: tuple[float | None, float | None] = (0.0, 0.0),
+) -> FirstScores:
+    """Return the first trial's scores; a gain over them is a mean and its standard error, of every metric."""
+    over_valid, over_test = (
+        dict.fromkeys(METRICS, MeanGain(mean=mean, standard_error=error))
+        for mean, error in (gain_valid, gain_test)
+    )
+    return FirstScores(trial=0, valid=valid, test=test, gain_valid=over_valid, gain_test=over_test)

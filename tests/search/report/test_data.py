@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from distrecvae.layout import LEDGER_FILE
 from distrecvae.search.core.chain import Chain, read_chain
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
+from distrecvae.search.folder.best_scores import read_best_scores
 from distrecvae.search.folder.search_json import read_description, write_description
 from distrecvae.search.report.data import SearchResults, read_results
 from tests.search.report.made import RECVAE, made_results, made_trial
@@ -48,8 +48,10 @@ def test_what_was_searched_and_published_comes_with_it(folder: Path, results: Se
     assert results.space == RECVAE
     assert results.metric == "ndcg_100"
     assert results.folder == folder
-    assert (results.settings["trials"], results.settings["sampler"]) == (20, "random")
-    assert results.published == json.loads((folder / "best" / "metrics.json").read_text(encoding="utf-8"))
+    assert (results.settings.trials, results.settings.sampler) == (20, "random")
+    assert results.described == read_description(folder)
+    assert results.scores is not None
+    assert results.scores == read_best_scores(folder)
 
 
 def test_the_curves_are_of_the_metric_that_the_search_is_chosen_by(tmp_path: Path) -> None:
@@ -68,10 +70,13 @@ def test_trials_with_a_score_are_listed_the_best_first_the_earliest_of_equals() 
     assert results.best.number == 2
 
 
-@pytest.mark.parametrize("scores", [[], [None], [None, 0.0]])
-def test_there_is_no_best_trial_without_a_score_above_zero(scores: list[float | None]) -> None:
-    # A diverged trial has the score 0.
-    assert made_results(*(made_trial(number, score) for number, score in enumerate(scores))).best is None
+def test_a_diverged_trial_is_never_the_best_and_one_that_found_nothing_may_be() -> None:
+    # Both have the score 0.
+    diverged = made_trial(0, 0.0, curve=[(4, 0.4, 1.0)], status=Status.DIVERGED)
+    assert made_results().best is None
+    assert made_results(diverged, made_trial(1, None, status=Status.FAILED)).best is None
+    found_nothing = made_trial(1, 0.0)
+    assert made_results(diverged, found_nothing).best is found_nothing
 
 
 def rewrite_times(folder: Path, started: Callable[[int], float], took_s: float) -> None:
@@ -129,18 +134,18 @@ def test_the_search_began_with_the_trial_that_began_first(tmp_path: Path) -> Non
 def test_scores_of_an_earlier_end_are_not_taken_for_a_search_that_goes_on(tmp_path: Path) -> None:
     make_search(tmp_path, space=RECVAE, trials=6, max_passes=12, status="running", stop_after=10)
     publish(tmp_path, 2, 0.1, 0.1, 0.01)
-    assert read_results(tmp_path).published is None
+    assert read_results(tmp_path).scores is None
 
 
-@pytest.mark.parametrize("content", [None, b"{", b"\xff", b"[1]"])
+@pytest.mark.parametrize("content", [None, b"{", b"\xff", b"[1]", b'{"trial": 1}'])
 def test_without_readable_scores_nothing_is_published(tmp_path: Path, content: bytes | None) -> None:
     make_search(tmp_path, space=RECVAE, trials=2, max_passes=8)
     publish(tmp_path, 1, 0.1, 0.1, 0.01)
-    assert read_results(tmp_path).published is not None
+    assert read_results(tmp_path).scores is not None
     (tmp_path / "best" / "metrics.json").unlink()
     if content is not None:
         (tmp_path / "best" / "metrics.json").write_bytes(content)
-    assert read_results(tmp_path).published is None
+    assert read_results(tmp_path).scores is None
 
 
 def test_folders_without_a_search_are_refused_in_one_line(tmp_path: Path) -> None:

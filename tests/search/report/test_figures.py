@@ -20,7 +20,7 @@ def traces(figure: go.Figure) -> dict[str, Any]:
     return {trace.get("name", str(position)): trace for position, trace in enumerate(drawn)}
 
 
-def interleaved() -> SearchResults:
+def interleaved(**more: Any) -> SearchResults:
     """Two trials that report in turn, and two that do not count: (passes, value, seconds)."""
     return made_results(
         made_trial(0, 0.3, curve=[(4, 0.1, 10.0), (8, 0.3, 30.0)]),
@@ -28,6 +28,7 @@ def interleaved() -> SearchResults:
         made_trial(2, 0.0, curve=[(4, 0.9, 15.0)], status=Status.DIVERGED),
         made_trial(3, None, curve=[(4, 0.8, 25.0)], status=Status.FAILED),
         made_trial(4, None, status=Status.RUNNING),
+        **more,
     )
 
 
@@ -78,7 +79,7 @@ def test_a_search_without_reports_is_drawn_empty() -> None:
     nothing = made_results(
         made_trial(0, None, status=Status.RUNNING), made_trial(1, 0.0, status=Status.DIVERGED)
     )
-    for figure in (figures.over_time(nothing), figures.over_passes(nothing), figures.curves(nothing, [])):
+    for figure in (figures.over_time(nothing), figures.over_passes(nothing), figures.curves(nothing)):
         assert [x for trace in traces(figure).values() for x in trace["x"] if x is not None] == []
 
 
@@ -103,7 +104,7 @@ def test_every_trials_curve_is_drawn_once_by_its_outcome_and_the_best_and_the_st
     results: SearchResults,
 ) -> None:
     assert results.best is not None
-    drawn = traces(figures.curves(results, []))
+    drawn = traces(figures.curves(results))
     expected: dict[str, list[tuple[int, float] | None]] = {}
     for trial in results.trials:
         name = str(trial.status)
@@ -127,16 +128,16 @@ def test_every_trials_curve_is_drawn_once_by_its_outcome_and_the_best_and_the_st
 def test_a_curve_of_one_report_is_a_point_that_can_be_seen() -> None:
     one, two = [(4, 0.1, 1.0)], [(4, 0.1, 1.0), (8, 0.2, 2.0)]
     stopped = made_trial(1, 0.1, curve=one, status=Status.STOPPED)
-    drawn = traces(figures.curves(made_results(made_trial(0, 0.2, curve=two), stopped), []))
+    drawn = traces(figures.curves(made_results(made_trial(0, 0.2, curve=two), stopped)))
     assert drawn["stopped"]["mode"] == "lines+markers"
     assert drawn["trial 0, the best"]["mode"] == "lines"
 
 
 def test_each_rung_is_a_line_across_the_curves() -> None:
-    layout = figures.curves(interleaved(), [4, 12]).to_dict()["layout"]
+    layout = figures.curves(interleaved()).to_dict()["layout"]
     assert [(line["x0"], line["x1"]) for line in layout["shapes"]] == [(4, 4), (12, 12)]
     assert [note["text"] for note in layout["annotations"]] == ["rung 4", "rung 12"]
-    assert not figures.curves(interleaved(), []).to_dict()["layout"].get("shapes")
+    assert not figures.curves(interleaved(rungs=())).to_dict()["layout"].get("shapes")
 
 
 def test_passes_that_were_not_spent_lie_on_those_that_were() -> None:
@@ -153,12 +154,17 @@ def test_passes_that_were_not_spent_lie_on_those_that_were() -> None:
 
 def test_the_start_and_the_best_are_marked_and_one_trial_that_is_both_is_the_best() -> None:
     def marked(*scores: float | None) -> list[tuple[int, str]]:
-        results = made_results(*(made_trial(number, score) for number, score in enumerate(scores)))
+        ends = [Status.FAILED if score is None else Status.FINISHED for score in scores]
+        trials = (
+            made_trial(n, score, status=end) for n, (score, end) in enumerate(zip(scores, ends, strict=True))
+        )
+        results = made_results(*trials)
         return [(number, look[0]) for number, look in figures.marked_trials(results).items()]
 
     assert marked(0.1, 0.2) == [(0, "trial 0, the start"), (1, "trial 1, the best")]
     assert marked(0.2, 0.1) == [(0, "trial 0, the best")]
-    assert marked(None, 0.0) == [(0, "trial 0, the start")]
+    assert marked(None, 0.0) == [(0, "trial 0, the start"), (1, "trial 1, the best")]
+    assert marked(None, None) == [(0, "trial 0, the start")]
 
 
 def test_a_trial_that_is_not_among_the_results_is_not_marked() -> None:
@@ -178,6 +184,6 @@ def test_every_outcome_has_a_colour_and_nothing_is_drawn_by_webgl() -> None:
     drawn = [
         figures.over_time(interleaved()),
         figures.over_passes(interleaved()),
-        figures.curves(interleaved(), [4]),
+        figures.curves(interleaved()),
     ]
     assert {trace["type"] for figure in drawn for trace in figure.to_dict()["data"]} == {"scatter"}

@@ -22,6 +22,7 @@ from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.page import report_page, write_report
 from distrecvae.search.space.space import SearchSpace
 from tests import HANGS_AFTER_S
+from tests.search.described import TYPED
 from tests.search.report.made import RECVAE
 from tests.search.reported import make_search, publish
 
@@ -61,7 +62,7 @@ def test_the_page_has_every_section_and_its_figures(folder: Path, results: Searc
     assert sum(name.startswith("by-") for name in figures) == n_columns
     words = words_of(page)
     for expected in (
-        "distrecvae search --data data/toy",
+        TYPED,
         "optuna",
         "fingerprint abc",
         "loss is nan",
@@ -143,7 +144,7 @@ def test_searches_with_little_to_show_say_so(
 def test_a_search_whose_every_trial_failed_has_a_report(tmp_path: Path) -> None:
     make_search(tmp_path, space=RECVAE, curve=lost, trials=3, status="interrupted")
     words = words_of(report_page(read_results(tmp_path)))
-    assert "No trial has a score." in words
+    assert "Every trial diverged: there is no model to publish." in words
     assert words.count("loss is nan") == 3
 
 

@@ -6,36 +6,30 @@ import math
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from distrecvae.search.core.records import Status
+from distrecvae.search.folder.search_json import Status as SearchStatus
+from distrecvae.search.folder.search_json import WarmStart
 from distrecvae.search.report import prose
 from distrecvae.search.report.data import SearchResults, read_results
-from tests.search.report.made import RECVAE, made_results, made_trial
+from tests.search.report.made import (
+    RECVAE,
+    best_scores,
+    first_scores,
+    group_scores,
+    made_results,
+    made_trial,
+)
 from tests.search.reported import make_search, publish
-
-NAMES = ("ndcg_100", "recall_20", "recall_50")
-
-
-def scores(value: float, *, n: int = 59, skipped: int = 0) -> dict[str, Any]:
-    mean, error = dict.fromkeys(NAMES, value), dict.fromkeys(NAMES, 0.01)
-    return {"mean": mean, "standard_error": error, "n_evaluated": n, "n_skipped": skipped}
-
-
-def gains(mean: float, error: float) -> dict[str, Any]:
-    return {name: {"mean": mean, "standard_error": error} for name in NAMES}
 
 
 def compared(valid: tuple[float, float], test: tuple[float, float]) -> list[str]:
     """Return the verdict on a best trial with these gains over the first one: (mean, standard error)."""
-    other = {"trial": 0, "valid": scores(0.3), "test": scores(0.2)}
-    published = {
-        "trial": 1, "valid": scores(0.4), "test": scores(0.3),
-        "published": {**other, "gain_valid": gains(*valid), "gain_test": gains(*test)},
-    }  # fmt: skip
-    return prose.verdict(made_results(made_trial(0, 0.3), made_trial(1, 0.4), published=published))
+    first = first_scores(group_scores(0.3), group_scores(0.2), valid, test)
+    scores = best_scores(1, group_scores(0.4), group_scores(0.3), first)
+    return prose.verdict(made_results(made_trial(0, 0.3), made_trial(1, 0.4), scores=scores))
 
 
 def cells(table: prose.Table | None) -> list[list[str]]:
@@ -107,20 +101,20 @@ def test_a_gain_counts_beyond_twice_its_standard_error_whatever_its_sign(sign: i
 
 
 def test_a_best_first_trial_was_not_beaten() -> None:
-    published = {"trial": 0, "valid": scores(0.4), "test": scores(0.3, n=1234)}
-    one = made_results(made_trial(0, 0.4), space=RECVAE, published=published)
+    scores = best_scores(0, group_scores(0.4), group_scores(0.3, n=1234))
+    one = made_results(made_trial(0, 0.4), space=RECVAE, scores=scores)
     assert prose.verdict(one) == [
         "The starting configuration (trial 0) was not beaten in 1 trial: NDCG@100 0.3000 ± 0.0100 on 1,234 test users.",
         "On the validation users that chose it: 0.4000 ± 0.0100.",
     ]
-    two = made_results(made_trial(0, 0.4), made_trial(1, 0.3), space=RECVAE, published=published)
+    two = made_results(made_trial(0, 0.4), made_trial(1, 0.3), space=RECVAE, scores=scores)
     assert "was not beaten in 2 trials" in prose.verdict(two)[0]
 
 
 def test_a_first_trial_without_a_score_is_said_not_to_be_compared() -> None:
-    published = {"trial": 1, "valid": scores(0.4), "test": scores(0.3)}
+    scores = best_scores(1, group_scores(0.4), group_scores(0.3))
     trials = made_trial(0, None, status=Status.FAILED), made_trial(1, 0.4)
-    first, _ = prose.verdict(made_results(*trials, space=RECVAE, published=published))
+    first, _ = prose.verdict(made_results(*trials, space=RECVAE, scores=scores))
     assert first == (
         "Trial 1 is the best of 2: NDCG@100 0.3000 ± 0.0100 on 59 test users; the starting configuration has no score"
         " to compare with."
@@ -138,7 +132,9 @@ def test_a_first_trial_without_a_score_is_said_not_to_be_compared() -> None:
         ("finished", 9, "The search is over, its chosen model is not published"),
     ],
 )
-def test_before_the_end_test_users_have_not_been_looked_at(status: str, trials: int, over: str) -> None:
+def test_before_the_end_test_users_have_not_been_looked_at(
+    status: SearchStatus, trials: int, over: str
+) -> None:
     results = made_results(
         made_trial(0, 0.25), made_trial(1, 0.3), space=RECVAE, status=status, trials=trials
     )
@@ -158,12 +154,34 @@ def test_a_search_with_a_running_trial_goes_on_though_all_trials_are_given_out()
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [("running", "No trial has a score yet."), ("interrupted", "No trial has a score.")]
+    ("ends", "status", "said"),
+    [
+        ([Status.FAILED, Status.RUNNING], "running", "No trial has a score yet."),
+        ([Status.FAILED], "interrupted", "Every trial failed: there is no model to publish."),
+        # A score of 0 is a diverged trial's mark, not what a model of it is worth.
+        ([Status.DIVERGED] * 2, "interrupted", "Every trial diverged: there is no model to publish."),
+    ],
 )
-def test_without_a_score_there_is_one_sentence(status: str, said: str) -> None:
-    ended = made_trial(0, None, status=Status.FAILED)
-    trials = [ended, made_trial(1, None, status=Status.RUNNING)] if status == "running" else [ended]
+def test_without_a_model_there_is_one_sentence(ends: list[Status], status: SearchStatus, said: str) -> None:
+    trials = [
+        made_trial(number, 0.0 if end is Status.DIVERGED else None, curve=[(4, 0.3, 1.0)], status=end)
+        for number, end in enumerate(ends)
+    ]
     assert prose.verdict(made_results(*trials, status=status, trials=len(trials))) == [said]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_without_a_test_user_that_can_be_scored_the_test_score_is_not_there(beside: bool) -> None:
+    # A mean over no users is no number: it was written as 0, and the end of the search died of the gain.
+    none = group_scores(None, skipped=60)
+    first = first_scores(group_scores(0.3), none, (0.1, 0.01), (None, None)) if beside else None
+    scores = best_scores(1, group_scores(0.4), none, first)
+    results = made_results(made_trial(0, 0.3), made_trial(1, 0.4), scores=scores)
+    assert prose.verdict(results) == [
+        "Trial 1 is the best of 2: no test user can be scored, there is no test score (n/a).",
+        "On the validation users that chose it: 0.4000 ± 0.0100.",
+    ]
+    assert cells(prose.scores_table(results))[2] == ["best (trial 1), test", *["n/a"] * 3]
 
 
 def test_the_headline_counts_what_was_searched_on_what_and_for_how_long() -> None:
@@ -181,11 +199,9 @@ def test_the_headline_counts_what_was_searched_on_what_and_for_how_long() -> Non
 
 
 def test_the_scores_are_listed_for_both_trials_on_both_groups() -> None:
-    other = {"trial": 0, "valid": scores(0.2), "test": scores(0.1)}
-    published = {
-        "trial": 3, "valid": scores(0.4, n=60), "test": scores(0.3, n=1059, skipped=2), "published": other,
-    }  # fmt: skip
-    results = made_results(made_trial(0, 0.2), space=RECVAE, published=published)
+    first = first_scores(group_scores(0.2), group_scores(0.1))
+    scores = best_scores(3, group_scores(0.4, n=60), group_scores(0.3, n=1059, skipped=2), first)
+    results = made_results(made_trial(0, 0.2), space=RECVAE, scores=scores)
     assert cells(prose.scores_table(results)) == [
         ["", "NDCG@100", "Recall@20", "Recall@50"],
         ["best (trial 3), validation", *["0.4000 ± 0.0100"] * 3],
@@ -197,9 +213,7 @@ def test_the_scores_are_listed_for_both_trials_on_both_groups() -> None:
         "Mean ± standard error over 1,059 test and 60 validation users."
         " Left out: 2 with nothing to fold in or nothing to find."
     )
-    del published["published"]
-    published["test"] = scores(0.3)
-    alone = made_results(made_trial(0, 0.2), published=published)
+    alone = made_results(made_trial(0, 0.2), scores=replace(scores, test=group_scores(0.3), first=None))
     assert len(cells(prose.scores_table(alone))) == 3
     assert "Left out" not in prose.scores_note(alone)
 
@@ -288,10 +302,17 @@ def test_a_saving_is_told_in_passes_and_as_a_share() -> None:
 
 
 def test_the_command_that_trains_the_best_again_can_be_typed_as_it_stands() -> None:
-    command = prose.train_again(made_results(made_trial(0, 0.1)))
+    scores = best_scores(0, group_scores(0.4), group_scores(0.3))
+    command = prose.train_again(made_results(made_trial(0, 0.1), scores=scores))
     assert shlex.split(command) == [
-        "distrecvae", "train", "--data", "my data", "--config", "runs/it's/best/config.json", "--out", "runs/again",
+        "distrecvae", "train", "--data", "my data", "--config", "runs/it's/best/config.json",
+        "--out", "runs/it's-train",
     ]  # fmt: skip
+
+
+def test_without_a_model_there_is_nothing_to_train_again() -> None:
+    # The page named best/config.json, which was not there.
+    assert prose.train_again(made_results(made_trial(0, 0.1))) == ""
 
 
 def test_what_made_the_search_is_listed() -> None:
@@ -307,16 +328,16 @@ def test_what_made_the_search_is_listed() -> None:
         "python": "3.11",
         "optuna": "5.0.0",
     }
-    named = made_results(made_trial(0, 0.1), space=RECVAE)
-    named.description["settings"]["space"] = "mine.yaml"
+    settings = replace(results.settings, space="mine.yaml")
+    named = replace(results, described=replace(results.described, settings=settings))
     assert pairs(prose.provenance(named))["space"] == "mine.yaml"
 
 
 def test_a_warm_start_is_part_of_what_made_the_search() -> None:
     results = made_results(made_trial(0, 0.1))
-    form = {"source": "runs/earlier", "trials": [4, 2], "configs": [{}, {}], "outside": [7]}
-    described = {**results.description, "warm_start": form}
-    said = pairs(prose.provenance(replace(results, description=described)))["warm start"]
+    warm = WarmStart("runs/earlier", (4, 2), ({}, {}), (7,))
+    described = replace(results.described, warm_start=warm)
+    said = pairs(prose.provenance(replace(results, described=described)))["warm start"]
     assert said == (
         "Warm start from runs/earlier: trials 4, 2; outside of this search's space and left out: 7."
     )

@@ -14,6 +14,7 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.watchers.progress import MOST_ROWS, PLAIN_EVERY_S, REFRESH_S, Progress
+from distrecvae.words import duration
 
 
 class Records(Ledger):
@@ -206,29 +207,75 @@ def test_status_lines_come_every_half_minute(clock: Clock) -> None:
         assert screen.said() == []
 
 
-def test_the_time_to_go_is_that_of_the_trials_that_ended_in_this_run(clock: Clock) -> None:
-    # Four had ended before: what they took is not known.
+def at_work(screen: Screen, *trials: TrialRecord) -> None:
+    """Let trials be in the ledger that have just reported."""
+    for trial in trials:
+        screen.ledger.records[trial.number] = trial
+        screen.progress.reported(trial)
+
+
+def to_go(screen: Screen, clock: Clock) -> str:
+    screen.said()  # who leads is said, too
+    return status(screen, clock).rpartition("about ")[2]
+
+
+def test_the_time_to_go_is_told_by_the_pace_of_this_run(clock: Clock) -> None:
+    # Four had ended before, in who knows what time. A report is 45 s of work.
     earlier = [record(n, 0.1, status=Status.STOPPED) for n in range(4)]
     screen = Screen(*earlier, concurrent=2, elapsed_s=5000.0)
     assert "to go" not in status(screen, clock)
-    screen.ledger.records[4] = record(4, 0.1, status=Status.FINISHED)
+    clock.now += 45.0 - PLAIN_EVERY_S
+    at_work(screen, record(4, 0.1, status=Status.FINISHED))
     assert "to go" not in status(screen, clock), "one of two at once tells nothing of the pace"
-    screen.ledger.records[5] = record(5, 0.1, status=Status.FINISHED)
-    clock.now += 200.0 - 3 * PLAIN_EVERY_S
-    # Two ended in 200 s, four are to come.
-    assert status(screen, clock).endswith("about 6 min 40 s to go")
+    clock.now += 60.0 - PLAIN_EVERY_S
+    at_work(screen, record(5, 0.1, status=Status.FINISHED))
+    # 90 s of work in 105 + 30 s: four are to come, each of 45 s.
+    assert to_go(screen, clock) == f"{duration(4 * 45 / (90 / 135))} to go" == "4 min 30 s to go"
+
+
+def test_what_it_takes_to_start_workers_is_not_taken_for_their_pace(clock: Clock) -> None:
+    # In its first minute a search was said to take twice as long as it did: two workers took 30 s to start, two trials
+    # of 45 s ended, two others were halfway.
+    screen = Screen(concurrent=2, max_passes=8)
+    clock.now += 30.0 + 45.0
+    first, second = record(0, 0.1), record(1, 0.1)
+    at_work(screen, first, second)
+    clock.now += 45.0
+    for trial in (first, second):
+        report(trial, 0.2)
+        trial.status = Status.FINISHED
+    clock.now += 45.0 - PLAIN_EVERY_S
+    at_work(screen, record(2, 0.1), record(3, 0.1))
+    # Two halves are left, and six whole trials: three times 90 s and 45 s, two at once.
+    assert to_go(screen, clock) == f"{duration(3 * 90 + 45)} to go"
+
+
+def test_a_trial_that_takes_longer_than_the_others_leaves_nothing_to_wait_for(clock: Clock) -> None:
+    screen = Screen(concurrent=1, trials=2)
+    clock.now += 45.0
+    at_work(screen, record(0, 0.1, status=Status.STOPPED))
+    clock.now += 90.0 - PLAIN_EVERY_S
+    at_work(screen, record(1, 0.1, 0.2))
+    assert to_go(screen, clock) == "0 s to go"
+
+
+def test_trials_that_all_ended_without_a_report_tell_no_pace(clock: Clock) -> None:
+    screen = Screen(record(0, status=Status.FAILED), concurrent=1)
+    screen.ledger.records[1] = record(1, status=Status.FAILED)
+    assert "to go" not in status(screen, clock)
 
 
 def test_the_time_to_go_is_no_longer_than_the_budget_leaves(clock: Clock) -> None:
-    def to_go(budget_s: float) -> str:
+    def within(budget_s: float) -> str:
         screen = Screen(concurrent=1, elapsed_s=50.0, time_budget_s=budget_s)
-        screen.ledger.records[0] = record(0, 0.1, status=Status.FINISHED)
-        clock.now += 100 - PLAIN_EVERY_S
-        return status(screen, clock).rpartition("about ")[2]
+        clock.now += 45.0
+        at_work(screen, record(0, 0.1, status=Status.FINISHED))
+        clock.now += 55.0 - PLAIN_EVERY_S
+        return to_go(screen, clock)
 
-    assert to_go(10_000.0) == "15 min 00 s to go"  # nine more of 100 s
-    assert to_go(200.0) == "50 s to go"
-    assert to_go(120.0) == "0 s to go"
+    assert within(10_000.0) == "15 min 00 s to go"  # nine more of 100 s, of which 45 s were work
+    assert within(200.0) == "50 s to go"
+    assert within(120.0) == "0 s to go"
 
 
 def test_a_terminal_has_a_row_a_running_trial_and_no_more_than_fit(clock: Clock) -> None:
