@@ -15,10 +15,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from distrecvae.errors import DistrecvaeError, nearest
 
-FLAGS = frozenset({"resume", "resume-or-start", "refit", "elastic", "synthetic"})
+FLAGS = frozenset({"resume", "resume-or-start", "refit", "elastic", "synthetic", "header"})
 """Options that are given without a value."""
 
 _OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
+_COMMAND = re.compile(r"`distrecvae (prepare|search|compare|train|evaluate)`")
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -59,10 +60,11 @@ def spoken_in_python() -> Iterator[None]:
 
 
 def in_python(text: str) -> str:
-    """Return a message with its options as arguments; a flag is one that is True."""
+    """Return a message with its options as arguments, a flag being one that is True, and its commands as functions."""
 
     def argument(match: re.Match[str]) -> str:
         name = match[1].replace("-", "_")
         return f"{name}=True" if match[1] in FLAGS else name
 
-    return _OPTION.sub(argument, text)
+    text = text.replace("--no-header", "header=False")
+    return _COMMAND.sub(r"distrecvae.\1(...)", _OPTION.sub(argument, text))

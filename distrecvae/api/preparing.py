@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,9 @@ def _prepare(given: dict[str, Any]) -> Data:
     if name is not None:
         source = fetch(name, Path(to) if to else default_folder())
         given.setdefault("preset", name)
-    columns = ColumnNames(**{c.removesuffix("_column"): given.pop(c) for c in _COLUMNS if c in given})
+    columns = ColumnNames(**{c.removesuffix("_column"): str(given.pop(c)) for c in _COLUMNS if c in given})
+    if isinstance(given.get("missing"), str):
+        given["missing"] = (given["missing"],)
     source = source if source is None or isinstance(source, pd.DataFrame) else Path(source)
     data = prepare_data(source, columns=columns, source_format=given.pop("format", None), **given)
     if export is not None:
@@ -75,10 +78,14 @@ def prepare(
     held_out_users: int | float = SplitOptions.held_out_users,
     held_out_fraction: float = SplitOptions.held_out_fraction,
     seed: int = SplitOptions.seed,
-    user_column: str | None = None,
-    item_column: str | None = None,
-    rating_column: str | None = None,
-    timestamp_column: str | None = None,
+    user_column: str | int | None = None,
+    item_column: str | int | None = None,
+    rating_column: str | int | None = None,
+    timestamp_column: str | int | None = None,
+    header: bool | None = None,
+    missing: Sequence[str] = (),
+    encoding: str | None = None,
+    max_rows: int | None = None,
     format: str | None = None,
     member: str | None = None,
     download: str | None = None,
@@ -95,7 +102,7 @@ def prepare(
             is read as it is. Columns are found by their usual names (`user_id`, `userId`, `item`, `rating`, ...).
         out: dataset folder to write; it must not exist.
         preset: a published protocol ("ml-20m", "netflix", "msd", ...); other arguments go over it.
-        min_rating: keep rows with a rating above it; None keeps every row.
+        min_rating: keep rows with a rating above it, strictly: 3.5 drops 3.5 itself; None keeps every row.
         min_user_interactions: drop users with fewer.
         min_item_interactions: drop items with fewer, before users are dropped.
         held_out_users: validation users, and as many test users: a count (600), or a fraction of all (0.1).
@@ -103,8 +110,14 @@ def prepare(
         seed: of the split; with `synthetic` of the data, 0 where it is not given.
         user_column: column of user ids.
         item_column: column of item ids.
-        rating_column: column of ratings or counts.
+        rating_column: column of ratings or counts; "none": there is none.
         timestamp_column: column of times; noted, this protocol does not use it.
+        header: whether a text's first line names its columns; None to tell by that line. Without one columns are told
+            by position, 1 for the first.
+        missing: texts that stand for an id that is not there, such as "NA", or "" for an empty one: rows with one are
+            left out and counted. Otherwise an empty id is refused, and others are ids.
+        encoding: of a text, such as "latin-1"; None for what its byte order mark says, or UTF-8.
+        max_rows: refuse a source with more rows; None lets the memory decide.
         format: of a file ("csv", "parquet", "movielens", ...); None to tell by name and content.
         member: which file of a zip or folder to read.
         download: fetch MovieLens ("ml-1m", "ml-20m", ...) in the place of `source`; implies its preset.

@@ -14,13 +14,13 @@ from typing import Any
 import click
 from rich.markup import escape
 
+from distrecvae.cli.reading import reading_options
 from distrecvae.data.dataset import Split
 from distrecvae.data.download import DOWNLOADS, default_folder, download
 from distrecvae.data.io import is_dataset, save_dataset
 from distrecvae.data.prepared import prepare_data
 from distrecvae.data.presets import PRESETS
 from distrecvae.data.pro_sg import write_pro_sg
-from distrecvae.data.sources import FORMATS
 from distrecvae.data.sources.columns import ColumnNames
 from distrecvae.data.split import SplitOptions
 from distrecvae.data.summary import describe
@@ -92,19 +92,9 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
     metavar="N",
     help=f"Seed of the split; with --synthetic of the data.  [default: {_DEFAULTS['seed']}; synthetic 0]",
 )
-@click.option("--user-column", metavar="NAME", help="Column of user ids.  [default: found by name]")
-@click.option("--item-column", metavar="NAME", help="Column of item ids.  [default: found by name]")
-@click.option(
-    "--rating-column", metavar="NAME", help="Column of ratings or counts.  [default: found by name]"
-)
+@reading_options
 @click.option(
     "--timestamp-column", metavar="NAME", help="Column of times; noted, this protocol does not use it."
-)
-@click.option(
-    "--format", "source_format", type=click.Choice(FORMATS), help="[default: told by name and content]"
-)
-@click.option(
-    "--member", metavar="NAME", help="Which file of a zip or folder to read.  [default: the known one]"
 )
 @click.option(
     "--download", "name", type=click.Choice(list(DOWNLOADS)), help="Fetch MovieLens; implies its preset."
@@ -129,7 +119,8 @@ def command(
     source: Path | None, out: Path | None, preset: str | None, source_format: str | None, member: str | None,
     name: str | None, download_to: Path | None, synthetic: bool, users: int | None, items: int | None,
     export: Path | None, seed: int | None, user_column: str | None, item_column: str | None,
-    rating_column: str | None, timestamp_column: str | None, **split: Any,
+    rating_column: str | None, timestamp_column: str | None, header: bool | None, missing: tuple[str, ...],
+    encoding: str | None, max_rows: int | None, **split: Any,
 ) -> None:  # fmt: skip
     """Split a table of user-item interactions by users and write a dataset folder.
 
@@ -144,6 +135,8 @@ def command(
       distrecvae prepare ratings.parquet --min-rating 3.5 --out data/mine
       distrecvae prepare purchases.csv --out data/shop \\
           --user-column buyer --item-column sku
+      distrecvae prepare ratings_Books.csv --out data/books --no-header \\
+          --user-column 1 --item-column 2 --rating-column 3
       distrecvae prepare ml-20m.zip --preset ml-20m --out data/ml-20m
       distrecvae prepare --download ml-1m --out data/ml-1m
       distrecvae prepare data/mine --export-pro-sg pro_sg
@@ -184,6 +177,10 @@ def command(
         columns=columns,
         source_format=source_format,
         member=member,
+        header=header,
+        missing=missing,
+        encoding=encoding,
+        max_rows=max_rows,
         preset=preset,
         seed=seed,
         users=users,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from distrecvae.data.sources import FORMATS
+from distrecvae.cli.reading import reading_options
 from distrecvae.errors import ConfigError, DataError
 
 
@@ -28,17 +28,13 @@ from distrecvae.errors import ConfigError, DataError
 @click.option("--min-rating", type=float, metavar="R",
               help="Go by rows with rating > R; the others are only not recommended (-inf: by all).  "
               "[default: as the model's data was prepared]")  # fmt: skip
-@click.option("--user-column", metavar="NAME", help="Column of user ids.  [default: found by name]")
-@click.option("--item-column", metavar="NAME", help="Column of item ids.  [default: found by name]")
-@click.option("--rating-column", metavar="NAME", help="Column of ratings.  [default: found by name]")
-@click.option("--format", "source_format", type=click.Choice(FORMATS),
-              help="Of --histories.  [default: told by name and content]")  # fmt: skip
-@click.option("--member", metavar="NAME", help="Which file of a zip or folder to read.")
+@reading_options
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
 def command(
     folder: Path, source: Path, out: Path, top: int, include_seen: bool, min_rating: float | None,
-    user_column: str | None, item_column: str | None, rating_column: str | None, source_format: str | None,
+    user_column: str | None, item_column: str | None, rating_column: str | None, header: bool | None,
+    missing: tuple[str, ...], encoding: str | None, max_rows: int | None, source_format: str | None,
     member: str | None, device: str | None, threads: int | None,
 ) -> None:  # fmt: skip
     """Recommend items to users, from what they did.
@@ -56,6 +52,7 @@ def command(
     from distrecvae.data.recommendations import require_ending
     from distrecvae.data.sources import read_table
     from distrecvae.data.sources.columns import ColumnNames
+    from distrecvae.data.summary import reading_notes
     from distrecvae.saved.model import histories_for, load_model
     from distrecvae.saved.serving import write_recommendations
     from distrecvae.training.device import usable_device, use_threads
@@ -66,7 +63,12 @@ def command(
     use_threads(threads)
     loaded = load_model(folder, usable_device(device))
     columns = ColumnNames(user=user_column, item=item_column, rating=rating_column)
-    table = read_table(source, columns, source_format=source_format, member=member)
+    table = read_table(
+        source, columns, source_format=source_format, member=member, header=header, missing=missing,
+        encoding=encoding, max_rows=max_rows,
+    )  # fmt: skip
+    for note in reading_notes(table.source):
+        click.echo(note, err=True)
     histories = histories_for(loaded, table, min_rating)
     for note in histories.notes():
         click.echo(note, err=True)

@@ -6,7 +6,9 @@ the readers of `distrecvae.data.sources`, so that everything said there about co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +141,13 @@ def as_table(histories: HistoriesLike) -> InteractionTable:
     for user, items in zip(users, lists, strict=True):
         if isinstance(items, str | bytes) or not isinstance(items, Iterable):
             raise DataError(f"the history of user {user!r} is {items!r}; it must be a list of item ids")
+    for user in users:
+        if _is_missing(user):
+            raise DataError(f"a user id is missing ({user!r}); name the user, or leave the history out")
     items_of = [list(items) for items in lists]
+    for user, items in zip(users, items_of, strict=True):
+        for item in items:
+            _require_id(item, user)
     codes, item_ids = factorize(_column([item for items in items_of for item in items]), "item")
     counts = [len(items) for items in items_of]
     rows = np.repeat(np.arange(len(users), dtype=np.int32), counts)
@@ -162,8 +170,6 @@ def _of_frame(frame: pd.DataFrame) -> InteractionTable:
 
 def _column(values: list[Any]) -> pa.ChunkedArray:
     """Return item ids as an Arrow column: as they are where they are of one type, else as text."""
-    if any(value is None or value != value for value in values):  # NaN is not itself
-        raise DataError("a history has an item id that is missing (None or NaN); remove it")
     try:
         column = pa.array(values)
     except (pa.ArrowException, OverflowError):
@@ -174,6 +180,24 @@ def _column(values: list[Any]) -> pa.ChunkedArray:
     if cleaned.null_count:
         raise DataError("a history has an item id that is empty; remove it")
     return cleaned
+
+
+def _is_missing(value: Any) -> bool:
+    return (
+        value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+    )
+
+
+def _require_id(item: Any, user: Any) -> None:
+    if _is_missing(item):
+        raise DataError(f"the history of user {user!r} has an item id that is missing ({item!r}); remove it")
+    whole = isinstance(item, int | np.integer) or (
+        isinstance(item, float | np.floating) and float(item).is_integer()
+    )
+    if isinstance(item, bool | np.bool_) or not (isinstance(item, str) or whole):
+        raise DataError(
+            f"the history of user {user!r} has {item!r:.80} for an item id; ids are text or whole numbers"
+        )
 
 
 def _positions(ids: npt.NDArray[Any], item_ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -187,7 +211,8 @@ def _positions(ids: npt.NDArray[Any], item_ids: npt.NDArray[Any]) -> npt.NDArray
 def _array(values: list[Any]) -> npt.NDArray[Any]:
     """Return ids as int64 where all are whole numbers, else as an object array."""
     if all(isinstance(value, int | np.integer) and not isinstance(value, bool) for value in values):
-        return np.array(values, dtype=np.int64)
+        with suppress(OverflowError):
+            return np.array(values, dtype=np.int64)
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

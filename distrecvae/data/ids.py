@@ -5,6 +5,7 @@ Kept apart from the table so that splitting needs NumPy alone; this needs Arrow,
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -18,21 +19,48 @@ from distrecvae.errors import DataError
 # Positions are int32 everywhere (half the memory traffic of int64), so this many users or items is the end.
 MAX_IDS = 2**31 - 1
 
-# Texts that stand for "nothing there" in an id or a rating.
-NOTHING = ("", "NaN", "nan", "NULL", "null", "NA", "N/A", "<NA>", "None", "#N/A")
+LONGEST_ID = 4096
+"""Bytes of an id; what is longer is a text, or a file whose lines were not told apart."""
+
+# Texts that some tools write where nothing is. An item may be called so: nothing is dropped for it, but it is said.
+LOOKS_MISSING = frozenset(
+    ("NaN", "nan", "NAN", "NULL", "null", "Null", "NA", "N/A", "n/a", "<NA>", "None", "none", "#N/A", "\\N")
+)
+
+_EXACT = 2**53
+"""Whole numbers beyond this are not told apart by a float64."""
+
+_WHOLE = r"^-?(0|[1-9][0-9]*)(\.0*)?$"
+_WHOLE_R = r"^-?[1-9](\.[0-9]+)?e\+[0-9][0-9]$"  # what R makes of 100000
+_ROUNDED = r"^-?[0-9]\.[0-9]+E\+[0-9]+$"  # what spreadsheets make of long numbers
 
 
-def clean_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text ids as dictionaries without surrounding space, those that stand for nothing null; others as
-    they are.
+def clean_ids(column: pa.ChunkedArray, what: str = "the ids") -> pa.ChunkedArray:
+    """Return ids of any type as whole numbers, or as text without surrounding space, in dictionaries; empty ones null.
 
-    Only distinct ids are looked at, so the cost does not grow with the rows.
+    Whole numbers written as floats are whole numbers, be it as text ("2.0"), floats or decimals. Only distinct texts
+    are looked at, so the cost does not grow with the rows.
+
+    Raises:
+        DataError: a number that is not whole, or that a float or a spreadsheet has rounded; bytes that are not UTF-8.
     """
     kind = column.type
-    if pa.types.is_string_view(kind):
+    if pa.types.is_dictionary(kind) and not _is_text(kind.value_type):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_null(kind):
+        return column.cast(pa.int64())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _whole(column, what)
+    if _is_bytes(kind):
+        try:
+            column = column.cast(pa.large_binary()).cast(pa.large_string())
+        except pa.ArrowException as error:
+            raise DataError(f"{what} ids are bytes that are not UTF-8 text; write them as text") from error
+    elif pa.types.is_string_view(kind):
         column = column.cast(pa.large_string())
-    values_type = kind.value_type if pa.types.is_dictionary(kind) else column.type
-    if not _is_text(values_type):
+    kind = column.type
+    if not _is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
         return column
     if not pa.types.is_dictionary(kind):
         column = column.dictionary_encode()
@@ -40,8 +68,13 @@ def clean_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not column.num_chunks:
         return column
     written = column.chunk(0).dictionary.cast(pa.string())
+    longest = pc.max(pc.binary_length(written)).as_py() or 0
+    if longest > LONGEST_ID:
+        raise DataError(
+            f"{what} ids are up to {longest:,} bytes long; an id has at most {LONGEST_ID:,}: name another column"
+        )
     values = pc.utf8_trim_whitespace(written)
-    values = pc.if_else(pc.is_in(values, value_set=pa.array(NOTHING)), None, values)
+    values = _whole_texts(pc.if_else(pc.equal(values, ""), None, values), what)
     if values.equals(written):
         return column
     encoded = values.dictionary_encode()  # trimming may have made two ids one
@@ -51,6 +84,29 @@ def clean_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
             for chunk in column.chunks
         ]
     )
+
+
+def _whole_texts(values: pa.Array, what: str) -> pa.Array:
+    """Return distinct texts with "2.0" as "2", if all of them are whole numbers."""
+    if not pc.any(
+        pc.match_substring_regex(values, r"^-?[0-9]+\.0*$|^-?[0-9](\.[0-9]+)?[eE]\+[0-9]+$")
+    ).as_py():
+        return values
+    rounded = values.filter(pc.fill_null(pc.match_substring_regex(values, _ROUNDED), False))
+    if len(rounded):
+        raise DataError(
+            f"{what} ids such as {rounded[0].as_py()!r} are numbers that a spreadsheet has rounded; export them as text"
+        )
+    if not pc.all(pc.match_substring_regex(values, f"{_WHOLE}|{_WHOLE_R}")).as_py():
+        return values
+    whole = [None if text is None else Decimal(text) for text in values.to_pylist()]
+    if any(number is not None and number != number.to_integral_value() for number in whole):
+        return values
+    if any(number is not None and abs(number) > _EXACT for number in whole):
+        raise DataError(
+            f"{what} ids are floats beyond 2^53, which have lost digits; write them as whole numbers"
+        )
+    return pa.array([None if number is None else str(int(number)) for number in whole], pa.string())
 
 
 def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array, npt.NDArray[Any]]:
@@ -73,7 +129,7 @@ def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array
     if isinstance(column, pa.Array):
         column = pa.chunked_array([column])
     if not pa.types.is_dictionary(column.type):
-        if pa.types.is_floating(column.type):
+        if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
             column = _whole(column, what)
         if not (pa.types.is_integer(column.type) or _is_text(column.type)):
             raise DataError(f"{what} ids have type {column.type}; they must be text or whole numbers")
@@ -150,8 +206,17 @@ def as_ids(values: pa.Array, what: str) -> npt.NDArray[Any]:
 
 
 def _whole(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
-    """Return a float column of whole numbers as int64: what pandas makes of integers that once had a gap."""
+    """Return floats or decimals that are whole numbers as int64, NaN as null: what pandas makes of integers that once
+    had a gap."""
     try:
+        if pa.types.is_floating(column.type):
+            column = column.cast(pa.float64())
+            column = pc.if_else(pc.is_nan(column), None, column)
+            largest = pc.max(pc.abs(column)).as_py()
+            if largest is not None and _EXACT < largest < 2**63:
+                raise DataError(
+                    f"{what} ids are floats beyond 2^53, which have lost digits; write them as whole numbers or text"
+                )
         return column.cast(pa.int64())
     except pa.ArrowInvalid as error:
         raise DataError(
@@ -161,3 +226,12 @@ def _whole(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )

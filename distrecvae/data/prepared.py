@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,8 +18,9 @@ from distrecvae.data.presets import split_options
 from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg
 from distrecvae.data.remote import is_uri
 from distrecvae.data.sources import read_table
-from distrecvae.data.sources.columns import ColumnNames
+from distrecvae.data.sources.columns import ColumnNames, Told
 from distrecvae.data.sources.frames import read_frame
+from distrecvae.data.sources.sizes import require_room
 from distrecvae.data.split import SplitOptions, split_users
 from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS, synthetic_table
@@ -95,6 +96,10 @@ def prepare_data(
     columns: ColumnNames | None = None,
     source_format: str | None = None,
     member: str | None = None,
+    header: bool | None = None,
+    missing: Sequence[str] = (),
+    encoding: str | None = None,
+    max_rows: int | None = None,
     preset: str | None = None,
     seed: int | None = None,
     users: int | None = None,
@@ -109,6 +114,10 @@ def prepare_data(
         columns: columns as told.
         source_format: of a file; None to tell by name and content.
         member: which file of a zip or folder to read.
+        header: whether a text's first line names the columns; None to tell by that line.
+        missing: texts that stand for an id that is not there; rows with one are left out and counted.
+        encoding: of a text; None for what it says itself, or UTF-8.
+        max_rows: rows above which a source is refused; None lets the memory decide.
         preset: a published protocol; what is in `split` goes over it.
         seed: of the split, or of synthetic data.
         users: of synthetic data.
@@ -122,15 +131,23 @@ def prepare_data(
     """
     columns = columns or ColumnNames()
     if isinstance(source, pd.DataFrame):
-        for option, value in (("format", source_format), ("member", member)):
+        of_files = {"format": source_format, "member": member, "header": header, "encoding": encoding}
+        for option, value in of_files.items():
             if value is not None:
                 raise ConfigError(f"--{option} {value}: a DataFrame is no file; leave it out")
+        require_room(len(source), "the DataFrame", max_rows)
         options = split_options(preset, seed=seed, **split)
-        return _split(partial(read_frame, source, columns), "the DataFrame", options, preset, stage)
+        told = Told(columns=columns, missing=tuple(missing))
+        return _split(partial(read_frame, source, told), "the DataFrame", options, preset, stage)
     if source is not None and (is_dataset(source) or pro_sg_folder(Path(source))):
         given = [
             name
-            for name, value in (split | asdict(columns) | {"preset": preset, "seed": seed}).items()
+            for name, value in (
+                split
+                | asdict(columns)
+                | {"preset": preset, "seed": seed, "missing": missing or None, "encoding": encoding}
+                | {"header": header, "max_rows": max_rows}
+            ).items()
             if value is not None
         ]
         if given:
@@ -146,7 +163,10 @@ def prepare_data(
         }
         made = partial(synthetic_table, **sizes, seed=0 if seed is None else seed)
         return _split(made, "synthetic data", options, preset, stage)
-    read = partial(read_table, source, columns, source_format=source_format, member=member)
+    read = partial(
+        read_table, source, columns, source_format=source_format, member=member, header=header, missing=missing,
+        encoding=encoding, max_rows=max_rows,
+    )  # fmt: skip
     return _split(read, str(source), options, preset, stage)
 
 

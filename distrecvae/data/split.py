@@ -197,8 +197,8 @@ def _kept_rows(table: InteractionTable, options: SplitOptions) -> tuple[IntArray
     missing = np.flatnonzero(np.isnan(table.ratings))
     if missing.size:
         raise DataError(
-            f"the rating is empty or NaN in {missing.size} of {table.n_rows} rows (first in row {missing[0] + 1}); "
-            "fill or remove those rows, or leave --min-rating out"
+            f"the rating is empty or NaN in {missing.size} of {table.n_rows} rows (first in"
+            f" {table.place(int(missing[0]))}); fill or remove those rows, or leave --min-rating out"
         )
     keep = table.ratings > options.min_rating
     if not keep.any():

@@ -19,7 +19,13 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
         if counts.get(key):
             lines.append(f"{'dropped' if lines else 'read':<10} {_counted(counts[key], noun)}{why}")
 
+    given = protocol.get("source")
+    source: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     account("rows", "row")
+    if source.get("columns"):
+        lines.append(columns_taken(source))
+    if source.get("rows_without_id"):
+        lines.append(f"left out   {_counted(source['rows_without_id'], 'row')} whose id --missing names")
     account("below_threshold", "row", f" with rating {options.get('min_rating')} or less")
     account("duplicates", "row", " that repeat a user and item (merged into one interaction)")
     for noun in ("item", "user"):
@@ -49,13 +55,31 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
                 f"note       {_counted(silent, f'{name} user')} with nothing to predict or nothing to go by, not "
                 "scored"
             )
-    source = protocol.get("source")
-    columns = (source.get("columns") or {}) if isinstance(source, Mapping) else {}
+    columns = source.get("columns") or {}
+    lines += [f"note       {note}" for note in source.get("notes", ())]
     if "rating" in columns and options.get("min_rating") is None:
         lines.append(
             f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps only those above R"
         )
     return lines
+
+
+def columns_taken(source: Mapping[str, Any]) -> str:
+    """Return which columns were taken as what, in a line, and which of them by guess."""
+    guessed = source.get("guessed", ())
+    named = ", ".join(
+        f"{role} {name!r}" + (f" (a guess; --{role}-column says)" if role in guessed else "")
+        for role, name in source["columns"].items()
+    )
+    return f"columns    {named}"
+
+
+def reading_notes(source: Mapping[str, Any]) -> list[str]:
+    """Return what somebody should know of how a file was read, a line each: guesses, rows left out, odd ids."""
+    lines = [columns_taken(source)] if source.get("guessed") else []
+    if source.get("rows_without_id"):
+        lines.append(f"{_counted(source['rows_without_id'], 'row')} left out, whose id --missing names")
+    return [*lines, *source.get("notes", ())]
 
 
 def facts(split: Split, protocol: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +91,8 @@ def facts(split: Split, protocol: Mapping[str, Any]) -> dict[str, Any]:
     """
     source = protocol.get("source")
     if isinstance(source, Mapping):
-        source = Path(str(source["path"])).name if "path" in source else source.get("format")
+        # The name of "." is empty; what it stands for is not.
+        source = Path(str(source["path"])).resolve().name if "path" in source else source.get("format")
     return {
         "fingerprint": split.fingerprint,
         "source": source,

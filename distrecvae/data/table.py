@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,10 @@ import numpy.typing as npt
 
 from distrecvae.data.interactions import Int32Array
 from distrecvae.errors import DataError
+
+
+def _row(row: int) -> str:
+    return f"row {row + 1}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +28,7 @@ class InteractionTable:
         user_ids: sorted distinct ids: int64, or an object array of str (sorted by code point).
         item_ids: likewise.
         source: what was read, JSON-able, for the protocol.
+        place: tells where the row of a position stands in the source, for messages: "line 12".
     """
 
     users: Int32Array
@@ -32,6 +37,7 @@ class InteractionTable:
     user_ids: npt.NDArray[Any]
     item_ids: npt.NDArray[Any]
     source: Mapping[str, Any] = field(default_factory=dict)
+    place: Callable[[int], str] = _row
 
     def __post_init__(self) -> None:
         n_rows = self.users.shape

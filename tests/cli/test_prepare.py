@@ -184,7 +184,7 @@ BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("a.csv --out o", text("a.csv", ""), "is empty"),
     ("a.csv --out o", text("a.csv", "user_id,item_id\n"), "a header and no rows"),
     ("a.csv --out o", text("a.csv", "user_id,item_id,rating\n1,2,good\n"), "rating 'good' in line 2"),
-    ("a.csv --out o", text("a.csv", "user_id,item_id\nNaN,2\n"), "user id is missing"),
+    ("a.csv --out o", text("a.csv", "user_id,item_id\n,2\n"), "user id is missing"),
     ("a.csv --min-rating 3 --out o", text("a.csv", "user_id,item_id\n1,2\n"), "no rating column"),
     (
         "a.csv --min-rating 3 --out o",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -67,12 +68,58 @@ def test_what_cannot_be_an_id(column: pa.Array) -> None:
         factorize(column, "user")
 
 
-def test_ids_are_trimmed_and_nothing_is_null() -> None:
+def test_ids_are_trimmed_and_empty_ones_null() -> None:
     column = pa.chunked_array([pa.array([" a", "a ", "b", "", " "]), pa.array(["nan", "NULL", None, "b "])])
     cleaned = clean_ids(column)
-    assert cleaned.to_pylist() == ["a", "a", "b", None, None, None, None, None, "b"]
+    assert cleaned.to_pylist() == ["a", "a", "b", None, None, "nan", "NULL", None, "b"]
     codes, ids = factorize(cleaned.drop_null(), "user")
-    assert (codes.tolist(), ids.tolist()) == ([0, 0, 1, 1], ["a", "b"])
+    assert (codes.tolist(), ids.tolist()) == ([1, 1, 2, 3, 0, 2], ["NULL", "a", "b", "nan"])
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pa.array(["1.0", "2.0", "10.0"]), [1, 2, 10]),  # what pandas writes of integers that once had a gap
+        (pa.array(["1", "2.0", "2"]), [1, 2, 2]),
+        (pa.array(["-3.0", "1e+05", "100000"]), [-3, 100000, 100000]),  # R
+        (pa.array(["1.0", "x"]), ["1.0", "x"]),
+        (pa.array(["1.0", "2.5"]), ["1.0", "2.5"]),
+        (pa.array(["1.0", "007"]), ["1.0", "007"]),
+        (pa.array(["1e3", "1e4"]), ["1e3", "1e4"]),  # may as well be the ends of hashes
+        (pa.array([1, 2, 1], pa.decimal128(20, 0)), [1, 2, 1]),
+        (pa.array([Decimal("1.00"), Decimal("2.00")], pa.decimal128(20, 2)), [1, 2]),
+        (pa.array([b"a", b"b"], pa.binary()), ["a", "b"]),
+        (pa.array([b"1", b"2"], pa.large_binary()), [1, 2]),
+        (pa.array(["b", "a", "b"], pa.large_string()).dictionary_encode(), ["b", "a", "b"]),
+        (pa.array([2.0, 1.0, 2.0]).dictionary_encode(), [2, 1, 2]),
+        (pa.array([2.0, 1.0], pa.float32()), [2, 1]),
+        (pa.array([-5, 3, -5]), [-5, 3, -5]),
+        (pa.array(["-5", "3"]), [-5, 3]),
+    ],
+)
+def test_whole_numbers_are_whole_numbers_however_they_are_written(
+    column: pa.Array, expected: list[Any]
+) -> None:
+    """A model trained on a CSV knew nothing of `pd.read_csv` of the same file: "2.0" there was text, here 2."""
+    codes, ids = factorize(clean_ids(pa.chunked_array([column])), "user")
+    assert ids[codes].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array([2.0**53 + 2]), "lost digits"),
+        (pa.array(["9007199254740994.0"]), "lost digits"),
+        (pa.array(["1.23457E+11", "5"]), "spreadsheet has rounded"),
+        (pa.array([Decimal("1.50")], pa.decimal128(20, 2)), "not whole numbers"),
+        (pa.array([float("inf"), 1.0]), "not whole numbers"),
+        (pa.array([b"\xff"], pa.binary()), "not UTF-8"),
+        (pa.array(["x" * 5000]), "5,000 bytes long"),
+    ],
+)
+def test_ids_that_lost_what_tells_them_apart_are_refused(column: pa.Array, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        clean_ids(pa.chunked_array([column]), "x.csv: user")
 
 
 def test_more_ids_than_positions(monkeypatch: pytest.MonkeyPatch) -> None:

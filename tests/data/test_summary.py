@@ -12,7 +12,7 @@ import pytest
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.split import SplitOptions, split_users
-from distrecvae.data.summary import describe, facts
+from distrecvae.data.summary import describe, facts, reading_notes
 from distrecvae.data.table import InteractionTable
 
 
@@ -52,6 +52,7 @@ def test_the_whole_account_in_its_order(split: Split) -> None:
     lines = describe(split, {"counts": COUNTS, "options": OPTIONS, "source": source})
     assert lines[:-1] == [
         "read       2,000 rows",
+        "columns    user 'u', item 'i', rating 'stars'",
         "dropped    1,200 rows with rating 3.5 or less",
         "dropped    30 rows that repeat a user and item (merged into one interaction)",
         "dropped    1 item with fewer than 2 interactions",
@@ -62,6 +63,19 @@ def test_the_whole_account_in_its_order(split: Split) -> None:
     ]
     assert lines[-1].startswith("note       1 ")
     assert lines[-1].endswith("with nothing to predict or nothing to go by, not scored")
+
+
+def test_what_was_guessed_left_out_or_odd_is_said(split: Split) -> None:
+    source = {
+        "columns": {"user": "uid", "item": "sid"}, "guessed": ["item"], "rows_without_id": 2, "notes": ["odd ids"]
+    }  # fmt: skip
+    columns = "columns    user 'uid', item 'sid' (a guess; --item-column says)"
+    lines = describe(split, {"counts": COUNTS, "options": OPTIONS, "source": source})
+    assert columns in lines
+    assert "left out   2 rows whose id --missing names" in lines
+    assert "note       odd ids" in lines
+    assert reading_notes(source) == [columns, "2 rows left out, whose id --missing names", "odd ids"]
+    assert reading_notes({"columns": {"user": "u", "item": "i"}}) == []
 
 
 def test_what_did_not_happen_is_not_said(split: Split) -> None:

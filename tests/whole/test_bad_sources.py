@@ -57,7 +57,7 @@ CASES: list[tuple[str, str | bytes | Callable[[Path], None] | None, str]] = [
     ("no_id.csv", HEADER + "1,2,3\n,3,4\n", "user id is missing .* in 1 of them, first in line 3"),
     (
         "nan_id.csv",
-        HEADER + "1,2,3\n1,NaN,4\n1,null,4\n",
+        HEADER + "1,2,3\n1,,4\n1, ,4\n",
         "item id is missing .* in 2 of them, first in line 3",
     ),
     ("blank_id.csv", HEADER + "1,2,3\n1,  ,4\n", "item id is missing"),

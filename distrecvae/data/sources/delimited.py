@@ -3,188 +3,192 @@ cores.
 
 Ids are read as dictionaries (one copy of each distinct id, 32 bits a row), so a file of 20 million rows costs
 a few hundred megabytes, and ids keep their text until `factorize` decides that they are numbers.
+
+Arrow takes a stray quote for the beginning of a text that goes on over lines, and reads fewer rows than there are.
+So its bytes are watched (`watching`); where quotes stand as none may that quote, or span lines, an exact reading in
+Python (`lines`) says what they mean, or refuses the file with the line.
 """
 
 from __future__ import annotations
 
-import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from distrecvae.data.ids import NOTHING, clean_ids, factorize
-from distrecvae.data.sources.columns import ColumnNames, find_columns
+from distrecvae.data.sources.columns import Columns, Told, no_header_columns, taken_columns
+from distrecvae.data.sources.lines import Layout, LineError, first_fault, line_of, quotes_quote
 from distrecvae.data.sources.opening import Part, Replacing
+from distrecvae.data.sources.rows import to_table
+from distrecvae.data.sources.text import Text, text_of
+from distrecvae.data.sources.watching import Watched
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
+from distrecvae.words import first_line
 
 ID = pa.dictionary(pa.int32(), pa.string())
 
+NO_RATING = (
+    "",
+    "NaN",
+    "nan",
+    "NAN",
+    "NULL",
+    "null",
+    "NA",
+    "N/A",
+    "n/a",
+    "<NA>",
+    "None",
+    "none",
+    "#N/A",
+    "\\N",
+)
+"""Texts that stand for a rating that is not there."""
+
 _BLOCK_BYTES = 8 << 20  # big enough that few dictionaries have to be merged, small enough for a few in flight
-_DELIMITERS = (",", "\t", ";", "|")
 
 
-def read_delimited(part: Part, wanted: ColumnNames, *, typed_header: bool = False) -> InteractionTable:
-    """Read a text table whose first line names its columns; the delimiter is the one that line uses most.
+def read_delimited(part: Part, told: Told, *, typed_header: bool = False) -> InteractionTable:
+    """Read a text table; the delimiter is the one that its first line uses most.
 
     Args:
         part: the file.
-        wanted: columns as told.
-        typed_header: names carry a type after a colon (`user_id:token`, RecBole).
+        told: what is known of it.
+        typed_header: names carry a type after a colon (`user_id:token`, RecBole); quotes are characters.
 
     Raises:
-        DataError: empty, only a header, a missing column, a row of another width, an empty id, a rating that
-            is no number, or damaged.
+        DataError: empty, only a header, no header, a missing column, a row of another width, an empty id, a rating
+            that is no number, a quote that may mean two things, or damaged.
     """
-    first_line, rest = _first_line(part)
-    delimiter = max(_DELIMITERS, key=first_line.count)
-    names = next(csv.reader([first_line], delimiter=delimiter))
-    names = [name.strip().rsplit(":", 1)[0] if typed_header else name.strip() for name in names]
-    positions = find_columns(names, wanted)
-    if not rest.strip():
-        raise DataError(f"{part} has a header and no rows; it must hold interactions")
-    table = _parse(part, delimiter, len(names), positions, names, skip_lines=1)
-    columns = {role: names[position] for role, position in positions.items()}
-    source = {"path": str(part), "format": "recbole" if typed_header else "csv", "columns": columns}
-    return to_table(table, source, part, names=columns, first_line=2)
+    text = text_of(part, header=told.header is not False, encoding=told.encoding, spaces=True)
+    source: dict[str, Any] = {"path": str(part), "format": "recbole" if typed_header else "csv"}
+    if text.names is None:
+        columns = no_header_columns(part, text.first, told)
+    else:
+        names = [name.rsplit(":", 1)[0] for name in text.names] if typed_header else list(text.names)
+        columns = taken_columns(part, names, told)
+    source |= columns.facts()
+    layout = Layout(
+        delimiter=text.delimiter.encode(),
+        n_columns=len(text.first),
+        positions={role: at for role, at in columns.positions.items() if role != "timestamp"},
+        names=columns.names,
+        first_line=text.first_line,
+        quoted_header=text.quoted_header,
+    )
+    checked = columns if text.names is not None and told.header is None else None
+    return _read_table(text, layout, told, source, may_quote=not typed_header, columns=checked)
 
 
-def read_headerless(part: Part, roles: Sequence[str], source_format: str, delimiter: str) -> InteractionTable:
+def read_headerless(
+    part: Part, roles: Sequence[str], source_format: str, delimiter: str, told: Told | None = None
+) -> InteractionTable:
     """Read a text table without a header whose columns are `roles` in order (user, item, rating, timestamp).
 
     Raises:
         DataError: as `read_delimited`.
     """
-    positions = {role: position for position, role in enumerate(roles)}
-    table = _parse(part, delimiter, len(roles), positions, roles, skip_lines=0)
+    told = told or Told()
+    text = text_of(part, header=False, delimiter=delimiter, encoding=told.encoding)
+    layout = Layout(
+        delimiter=delimiter.encode(),
+        n_columns=len(roles),
+        positions={role: position for position, role in enumerate(roles) if role != "timestamp"},
+        names={role: role for role in roles},
+        first_line=text.first_line,
+    )
     source = {"path": str(part), "format": source_format}
-    return to_table(table, source, part, names={role: role for role in roles}, first_line=1)
+    return _read_table(text, layout, told, source, may_quote=False, columns=None)
 
 
-def to_table(
-    table: pa.Table,
+def _read_table(
+    text: Text,
+    layout: Layout,
+    told: Told,
     source: Mapping[str, Any],
-    part: Part | str,
     *,
-    names: Mapping[str, str],
-    first_line: int,
-    place: str = "line",
+    may_quote: bool,
+    columns: Columns | None,
 ) -> InteractionTable:
-    """Return the InteractionTable of an Arrow table with columns user, item and perhaps rating.
-
-    Raises:
-        DataError: no rows, an empty or NaN id, more ids than fit.
-    """
+    part = text.part
+    table, quoted = _parse(text, layout, told, may_quote=may_quote)
     if not table.num_rows:
-        raise DataError(f"{part} has no rows; it must hold interactions")
-    factors = {}
-    for role in ("user", "item"):
-        column = clean_ids(table.column(role))
-        empty = _empty_ids(column)
-        if empty.size:
-            raise DataError(
-                f"{part} has rows whose {role} id is missing (column {names[role]!r}, empty or NaN in {empty.size} of "
-                f"them, first in {place} {empty[0] + first_line}); remove them"
+        raise DataError(f"{part} has a header and no rows; it must hold interactions")
+
+    def place(row: int) -> str:
+        return f"line {line_of(layout, text.lines, row, quoted=quoted)}"
+
+    return to_table(
+        table, source, str(part), names=layout.names, place=place, missing=told.missing, columns=columns
+    )
+
+
+def _parse(text: Text, layout: Layout, told: Told, *, may_quote: bool) -> tuple[pa.Table, bool]:
+    """Return the wanted columns, and whether quotes quote in them."""
+    quoted = may_quote and layout.quoted_header
+    try:
+        table, seen = _try(text, layout, told, quoted=quoted, spans=False)
+        if may_quote and seen.any_quote and not quoted:
+            quoted = True
+            table, seen = _try(text, layout, told, quoted=True, spans=False)
+        if quoted and (seen.misplaced or seen.spans):
+            quoted = quotes_quote(layout, text.lines)
+            table, seen = _try(text, layout, told, quoted=quoted, spans=quoted and seen.spans)
+        if isinstance(table, str):
+            first_fault(
+                layout, text.lines, quoted=quoted, nothing=frozenset(word.encode() for word in NO_RATING)
             )
-        factors[role] = factorize(column, role)
-        table = table.drop_columns([role])
-    ratings = None
-    if "rating" in table.column_names:
-        ratings = table.column("rating").to_numpy().astype(np.float64, copy=False)
-    (users, user_ids), (items, item_ids) = factors["user"], factors["item"]
-    return InteractionTable(users, items, ratings, user_ids, item_ids, source)
+            raise DataError(f"{text.part} cannot be read ({table}); write it anew as CSV")
+    except LineError as error:
+        raise DataError(f"{text.part} {error}") from None
+    if seen.any_zero:
+        raise DataError(f"{text.part} is not text (it has zero bytes); give a CSV, TSV or Parquet file")
+    return table, quoted
 
 
-def _empty_ids(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.intp]]:
-    nothing = column.is_null(nan_is_null=True)
-    return np.flatnonzero(nothing.to_numpy())
+def _try(
+    text: Text, layout: Layout, told: Told, *, quoted: bool, spans: bool
+) -> tuple[pa.Table | str, Watched]:
+    """Return what Arrow reads, or why it does not; and what was seen of the bytes on the way.
 
-
-def _first_line(part: Part) -> tuple[str, bytes]:
-    head = part.head()
-    if not head.strip():
-        raise DataError(f"{part} is empty; it must hold a header line and interactions")
-    if b"\0" in head:
-        raise DataError(f"{part} is not text (it has zero bytes); give a CSV, TSV or Parquet file")
-    line, _, rest = head.partition(b"\n")
-    try:
-        return line.decode("utf-8-sig").rstrip("\r"), rest
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{part} is not UTF-8 text ({error.reason} at byte {error.start}); convert it first"
-        ) from error
-
-
-def _parse(
-    part: Part,
-    delimiter: str,
-    n_columns: int,
-    positions: Mapping[str, int],
-    names: Sequence[str],
-    *,
-    skip_lines: int,
-) -> pa.Table:
-    """Return the wanted columns; on a failure read again on one core, which names the line."""
-    try:
-        return _read(part, delimiter, n_columns, positions, skip_lines, careful=False)
-    except pa.ArrowInvalid:
-        pass
-    try:
-        return _read(part, delimiter, n_columns, positions, skip_lines, careful=True)
-    except pa.ArrowInvalid as error:
-        raise DataError(_explained(str(error), part, positions, names)) from error
-
-
-def _read(
-    part: Part,
-    delimiter: str,
-    n_columns: int,
-    positions: Mapping[str, int],
-    skip_lines: int,
-    *,
-    careful: bool,
-) -> pa.Table:
-    wanted = [role for role in ("user", "item", "rating") if role in positions]
-    columns = [f"column {i}" for i in range(n_columns)]
+    Without `spans` a line end always ends a record, and lines are cut among cores.
+    """
+    wanted = [role for role in ("user", "item", "rating") if role in layout.positions]
+    columns = [f"column {i}" for i in range(layout.n_columns)]
     for role in wanted:
-        columns[positions[role]] = role
+        columns[layout.positions[role]] = role
     types = {"user": ID, "item": ID, "rating": pa.float64()}
-    with part.open() as file:
-        stream = pa.OSFile(str(part.path)) if part.is_plain else pa.PythonFile(file, mode="r")
+    delimiter = text.delimiter
+    with text.open() as file:
+        seen = Watched(file, delimiter, what=str(text.part), max_rows=told.max_rows)
+        stream: Any = seen
         if delimiter == "::":
-            stream = pa.PythonFile(io.BufferedReader(Replacing(file, b"::", b"\t")), mode="r")
-        return pacsv.read_csv(
-            stream,
-            read_options=pacsv.ReadOptions(
-                column_names=columns, skip_rows=skip_lines, use_threads=not careful, block_size=_BLOCK_BYTES
-            ),
-            parse_options=pacsv.ParseOptions(
-                delimiter="\t" if delimiter == "::" else delimiter, newlines_in_values=careful
-            ),
-            convert_options=pacsv.ConvertOptions(
-                include_columns=wanted,
-                column_types={role: types[role] for role in wanted},
-                null_values=list(NOTHING),
-                strings_can_be_null=True,
-            ),
-        )
-
-
-def _explained(message: str, part: Part, positions: Mapping[str, int], names: Sequence[str]) -> str:
-    """Return Arrow's message as one of ours: where, what, and what to do."""
-    line = f" in line {match[1]}" if (match := re.search(r"Row #(\d+)", message)) else ""
-    if match := re.search(r"Expected (\d+) columns, got (\d+)", message):
-        return f"{part} has {match[2]} fields{line} and {match[1]} in its first; every line must have as many"
-    if match := re.search(r"conversion error to double: invalid value '(.*)'", message, re.DOTALL):
-        column = names[positions["rating"]]
-        return (
-            f"{part} has rating {match[1]!r}{line} (column {column!r}); ratings must be numbers: correct it"
-        )
-    if "UTF8" in message:
-        return f"{part} is not UTF-8 text{line}; convert it first"
-    return f"{part} cannot be read{line} ({message.splitlines()[0][:160]})"
+            stream, delimiter = io.BufferedReader(Replacing(seen, b"::", b"\x1f")), "\x1f"
+        try:
+            table = pacsv.read_csv(
+                pa.PythonFile(stream, mode="r"),
+                read_options=pacsv.ReadOptions(column_names=columns, block_size=_BLOCK_BYTES),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=spans
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    include_columns=wanted,
+                    column_types={role: types[role] for role in wanted},
+                    null_values=list(NO_RATING),
+                    strings_can_be_null=False,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            failure = first_line(error)
+            if "Empty CSV file" in failure:
+                return pa.table({role: pa.array([], types[role]) for role in wanted}), seen
+        else:
+            return table, seen
+    with text.open() as file:  # Arrow may have stopped anywhere
+        seen = Watched(file, text.delimiter, what=str(text.part), max_rows=told.max_rows)
+        while seen.read(_BLOCK_BYTES):
+            pass
+    return failure, seen

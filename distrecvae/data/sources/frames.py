@@ -3,53 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from distrecvae.data.sources.columns import ColumnNames, find_columns
-from distrecvae.data.sources.delimited import to_table
+from distrecvae.data.sources.columns import Columns, Told, find_columns
+from distrecvae.data.sources.rows import to_table
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
 from distrecvae.words import first_line
 
 
-def read_frame(frame: pd.DataFrame, wanted: ColumnNames | None = None) -> InteractionTable:
+def read_frame(frame: pd.DataFrame, told: Told | None = None) -> InteractionTable:
     """Return the interactions in a DataFrame, a row each; its index is not looked at.
 
     Args:
         frame: with a user and an item column, perhaps with ratings.
-        wanted: columns as told; others are found by their usual names.
+        told: columns and what is missing; other columns are found by their usual names.
 
     Raises:
         DataError: a column is missing or holds something else, an id is missing, or there are no rows.
     """
     names = [str(name) for name in frame.columns]
-    found = find_columns(names, wanted or ColumnNames())
-    columns = {role: names[position] for role, position in found.items()}
-    return frame_table(frame, found, "the DataFrame", {"format": "pandas", "columns": columns})
+    told = told or Told()
+    found = find_columns(names, told.columns)
+    source = {"format": "pandas", **found.facts()}
+    return frame_table(frame, found, "the DataFrame", source, missing=told.missing)
 
 
 def frame_table(
-    frame: pd.DataFrame, found: Mapping[str, int], what: str, source: Mapping[str, object] | None = None
+    frame: pd.DataFrame,
+    found: Columns,
+    what: str,
+    source: Mapping[str, object] | None = None,
+    *,
+    missing: tuple[str, ...] | None = None,
 ) -> InteractionTable:
     """Return the interactions in a DataFrame whose columns are known.
 
     Args:
         frame: the rows.
-        found: the position of each role's column, as `find_columns` says.
+        found: which column is what.
         what: the frame, in messages.
         source: what is written down of it.
+        missing: texts that stand for an id that is not there; None where nobody can tell them.
 
     Raises:
         DataError: as `read_frame`.
     """
-    names = {role: str(frame.columns[position]) for role, position in found.items()}
+    roles = [role for role in ("user", "item", "rating") if role in found.positions]
+    columns = {role: _column(frame.iloc[:, found.positions[role]], role, found, what) for role in roles}
+    return to_table(pa.table(columns), source or {}, what, names=found.names, place=_place, missing=missing)
+
+
+def _place(row: int) -> str:
+    return f"row {row + 1} (.iloc[{row}])"
+
+
+def _column(series: pd.Series[Any], role: str, found: Columns, what: str) -> pa.Array:
     try:
-        columns = {role: pa.Array.from_pandas(frame.iloc[:, found[role]]) for role in ("user", "item")}
-        if "rating" in found:
-            columns["rating"] = pa.Array.from_pandas(frame.iloc[:, found["rating"]]).cast(pa.float64())
-        table = pa.table(columns)
-    except pa.ArrowException as error:
-        raise DataError(f"{what} cannot be read ({first_line(error)})") from None
-    return to_table(table, source or {}, what, names=names, first_line=0, place="row")
+        column = pa.Array.from_pandas(series)
+        return column.cast(pa.float64()) if role == "rating" else column
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        name = found.names[role]
+        if role == "rating":
+            raise DataError(
+                f"{what} has ratings that are no numbers (column {name!r}: {first_line(error)}); correct them, or"
+                " leave ratings out by --rating-column none"
+            ) from None
+        raise DataError(
+            f"{what} has {role} ids that are not all whole numbers or all text (column {name!r}: {first_line(error)});"
+            f" make them text, frame[{name!r}].astype(str)"
+        ) from None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from distrecvae.data.sources.kinds import refuse_other_archives
 from distrecvae.errors import DataError, nearest
 
 # What an archive or a folder with several files is known for, in order of preference.
@@ -103,6 +104,10 @@ def parts_of(path: Path, member: str | None = None) -> list[Part]:
         close = difflib.get_close_matches(path.name, _siblings(path), n=1, cutoff=0.8)
         hint = f"; did you mean {str(path.with_name(close[0]))!r}?" if close else ""
         raise DataError(f"{path}: no such file or folder{hint}")
+    if not path.is_dir() and not path.is_file():
+        raise DataError(
+            f"{path} is neither a file nor a folder (a pipe or a device); write it to a file first"
+        )
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
         names = [p.relative_to(path).as_posix() for p in files]
@@ -110,6 +115,7 @@ def parts_of(path: Path, member: str | None = None) -> list[Part]:
     if zipfile.is_zipfile(path) and path.suffix.casefold() not in (".parquet", ".pq"):
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if not n.endswith("/") and "__MACOSX" not in n]
+        refuse_other_archives(path, names)
         return [Part(path, name) for name in _pick(names, member, path)]
     if member is not None:
         raise DataError(f"--member {member}: {path} is neither a zip nor a folder; leave it out")
@@ -149,12 +155,17 @@ class Chain(io.RawIOBase):
 
 
 class Replacing(io.RawIOBase):
-    """A file in which every `old` reads as `new`, also where a chunk's border cuts an `old` in two."""
+    """A file in which every `old` reads as `new`, also where a chunk's border cuts an `old` in two.
+
+    Attributes:
+        n_replaced: how many there were so far.
+    """
 
     def __init__(self, file: BinaryIO | io.RawIOBase, old: bytes, new: bytes, size: int = 4 << 20) -> None:
         self._file, self._old, self._new, self._size = file, old, new, size
         self._held = b""  # the start of an `old` that may go on in the next chunk
         self._left = memoryview(b"")
+        self.n_replaced = 0
 
     def readable(self) -> bool:
         """Return True."""
@@ -168,7 +179,9 @@ class Replacing(io.RawIOBase):
             if not chunk:
                 self._left, self._held = memoryview(self._held), b""
                 break
-            text = (self._held + chunk).replace(self._old, self._new)
+            text = self._held + chunk
+            self.n_replaced += text.count(self._old)
+            text = text.replace(self._old, self._new)
             n_held = next((n for n in range(len(self._old) - 1, 0, -1) if text.endswith(self._old[:n])), 0)
             self._held = text[len(text) - n_held :]
             self._left = memoryview(text)[: len(text) - n_held]

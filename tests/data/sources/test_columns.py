@@ -22,12 +22,12 @@ from distrecvae.data.sources.columns import ColumnNames, find_columns
 )
 def test_by_usual_names(found: str, expected: str) -> None:
     names = found.split(",")
-    positions = find_columns(names, ColumnNames())
-    assert [names[p] for p in positions.values()] == expected.split("," if "," in expected else " ")
+    found_columns = find_columns(names, ColumnNames())
+    assert list(found_columns.names.values()) == expected.split("," if "," in expected else " ")
 
 
 def test_told_names_come_first_and_exact_case_wins() -> None:
     names = ["User", "user", "item", "user_id"]
-    assert find_columns(names, ColumnNames(user="User"))["user"] == 0
-    assert find_columns(names, ColumnNames(user="user"))["user"] == 1
-    assert find_columns(names, ColumnNames(item="ITEM"))["item"] == 2
+    assert find_columns(names, ColumnNames(user="User")).positions["user"] == 0
+    assert find_columns(names, ColumnNames(user="user")).positions["user"] == 1
+    assert find_columns(names, ColumnNames(item="ITEM")).positions["item"] == 2

@@ -7,19 +7,17 @@ import io
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distrecvae.data.ids import NOTHING
-from distrecvae.data.sources.columns import ColumnNames
-from distrecvae.data.sources.delimited import read_delimited, read_headerless, to_table
+from distrecvae.data.sources.columns import ColumnNames, Told
+from distrecvae.data.sources.delimited import NO_RATING, read_delimited, read_headerless
 from distrecvae.data.sources.opening import Part
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
 
-ANY = ColumnNames()
+ANY = Told()
 
 
 def written(folder: Path, content: str | bytes, name: str = "a.csv") -> Part:
@@ -44,8 +42,14 @@ def refusal(part: Part, *, typed_header: bool = False) -> str:
     return str(refused.value)
 
 
-WORDS = st.text(st.sampled_from('ab7",;\t|\n é:'), min_size=1, max_size=5).filter(
-    lambda text: text.strip() == text and text not in NOTHING
+CONVERT = "convert it first, or say what it is by --encoding"
+NUMBERS = (
+    "ratings must be numbers, with a point and without thousands separators: correct it, or leave ratings out by"
+    " --rating-column none"
+)
+
+WORDS = st.text(st.sampled_from('ab7",;\t| é:'), min_size=1, max_size=5).filter(
+    lambda text: text.strip() == text and text not in NO_RATING
 )
 
 
@@ -107,7 +111,7 @@ def test_a_type_after_a_colon_is_cut_off_where_a_header_has_types(tmp_path: Path
     assert table.source["format"] == "recbole"
     assert table.source["columns"] == {"user": "user_id", "item": "item_id", "rating": "rating"}
     # Elsewhere a colon is the name's own.
-    told = ColumnNames(user="who:id", item="what:id")
+    told = Told(columns=ColumnNames(user="who:id", item="what:id"))
     table = read_delimited(written(tmp_path, "who:id,what:id\n1,2\n"), told)
     assert table.source["columns"] == {"user": "who:id", "item": "what:id"}
 
@@ -117,16 +121,34 @@ def test_columns_that_are_not_needed_may_hold_anything(tmp_path: Path) -> None:
     assert rows(read_delimited(written(tmp_path, content), ANY)) == [("1", "2", None), ("3", "4", None)]
 
 
-@pytest.mark.parametrize("nothing", NOTHING)
-def test_what_stands_for_nothing_is_a_missing_rating_and_a_refused_id(nothing: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("nothing", NO_RATING)
+def test_what_stands_for_nothing_is_a_missing_rating(nothing: str, tmp_path: Path) -> None:
     table = read_delimited(written(tmp_path, f"user,item,rating\n1,2,{nothing}\n3,4,5\n"), ANY)
     np.testing.assert_array_equal(table.ratings, [np.nan, 5.0])
-    for line, role in ((f"{nothing},4,5", "user"), (f"3,{nothing},5", "item")):
-        part = written(tmp_path, f"user,item,rating\n1,2,3\n{line}\n")
-        assert refusal(part) == (
-            f"{part} has rows whose {role} id is missing (column '{role}', empty or NaN in 1 of them,"
-            " first in line 3); remove them"
-        )
+
+
+@pytest.mark.parametrize("nothing", [text for text in NO_RATING if text])
+def test_an_item_may_be_called_as_nothing_is_and_it_is_said(nothing: str, tmp_path: Path) -> None:
+    """They were dropped as missing: a band is called NA, a user null."""
+    part = written(tmp_path, f"user,item\n1,a\n2,{nothing}\n")
+    table = read_delimited(part, ANY)
+    assert rows(table) == [("1", "a", None), ("2", nothing, None)]
+    (note,) = table.source["notes"]
+    assert repr(nothing) in note
+    assert f"--missing {nothing}" in note
+    left = read_delimited(part, Told(missing=(nothing,)))
+    assert rows(left) == [("1", "a", None)]
+    assert left.source["rows_without_id"] == 1
+
+
+@pytest.mark.parametrize(("line", "role"), [(",4,5", "user"), ("3,  ,5", "item")])
+def test_an_empty_id_is_refused_or_left_out_as_told(line: str, role: str, tmp_path: Path) -> None:
+    part = written(tmp_path, f"user,item,rating\n1,2,3\n{line}\n")
+    assert refusal(part) == (
+        f"{part} has rows whose {role} id is missing (column '{role}', empty or NaN in 1 of them, first in line 3);"
+        " remove them, or leave them out by --missing ''"
+    )
+    assert rows(read_delimited(part, Told(missing=("",)))) == [("1", "2", 3.0)]
 
 
 def test_quotes_do_not_make_nothing_something(tmp_path: Path) -> None:
@@ -139,17 +161,16 @@ def test_quotes_do_not_make_nothing_something(tmp_path: Path) -> None:
         ("", "{} is empty; it must hold a header line and interactions"),
         (" \n\r\n", "{} is empty; it must hold a header line and interactions"),
         ("user,item", "{} has a header and no rows; it must hold interactions"),
-        ("user,item\n \r\n", "{} has a header and no rows; it must hold interactions"),
+        ("user,item\n\r\n", "{} has a header and no rows; it must hold interactions"),
         ("u\0s,i", "{} is not text (it has zero bytes); give a CSV, TSV or Parquet file"),
         (
-            "user,item\n1,2\n".encode("utf-16"),
-            "{} is not text (it has zero bytes); give a CSV, TSV or Parquet file",
+            "usér,item\n1,2\n".encode("latin-1"),
+            "{} is not UTF-8 text (invalid continuation byte at byte 2); " + CONVERT,
         ),
         (
-            "usér,item\n1,2\n".encode("latin-1"),
-            "{} is not UTF-8 text (invalid continuation byte at byte 2); convert it first",
+            b"user,item\n1,2\n\xe9,3\n",
+            "{} is not UTF-8 text in line 3; " + CONVERT,
         ),
-        (b"user,item\n1,2\n\xe9,3\n", "{} is not UTF-8 text in line 3; convert it first"),
         (
             "user,item\n1,2\n3\n",
             "{} has 1 fields in line 3 and 2 in its first; every line must have as many",
@@ -160,11 +181,11 @@ def test_quotes_do_not_make_nothing_something(tmp_path: Path) -> None:
         ),
         (
             "user,item,Stars\n1,2,3\n1,3,good\n",
-            "{} has rating 'good' in line 3 (column 'Stars'); ratings must be numbers: correct it",
+            "{} has rating 'good' in line 3 (column 'Stars'); " + NUMBERS,
         ),
         (
             'user,item,rating\n1,2,"a\nb"\n',
-            "{} has rating 'a\\nb' in line 2 (column 'rating'); ratings must be numbers: correct it",
+            "{} has rating 'a\\nb' in line 2 (column 'rating'); " + NUMBERS,
         ),
     ],
 )
@@ -219,7 +240,7 @@ def test_a_table_without_a_header_has_its_columns_in_the_order_told(tmp_path: Pa
             "1::2::3::4\n::2::3::4\n",
             "user id is missing (column 'user', empty or NaN in 1 of them, first in line 2)",
         ),
-        ("", "cannot be read (Empty CSV file)"),
+        ("", "is empty"),
     ],
 )
 def test_a_table_without_a_header_counts_its_lines_from_the_first(
@@ -230,35 +251,3 @@ def test_a_table_without_a_header_counts_its_lines_from_the_first(
         read_headerless(part, RATED, "movielens", "::")
     assert said in str(refused.value)
     assert str(refused.value).startswith(str(part))
-
-
-NAMES = {"user": "who", "item": "what"}
-
-
-def test_arrow_columns_become_a_table() -> None:
-    given_table = pa.table(
-        {"item": pa.array([5, 3, 5]), "rating": pa.array([1, 2, 3]), "user": ["b", "a", "a"]}
-    )
-    table = to_table(given_table, {"format": "mine"}, "here", names=NAMES, first_line=1)
-    assert rows(table) == [("b", "5", 1.0), ("a", "3", 2.0), ("a", "5", 3.0)]
-    assert table.ratings is not None
-    assert table.ratings.dtype == np.float64
-    assert table.source == {"format": "mine"}
-
-
-def test_arrow_columns_without_rows_are_refused() -> None:
-    nobody = pa.table({"user": pa.array([], pa.int64()), "item": pa.array([], pa.int64())})
-    with pytest.raises(DataError) as refused:
-        to_table(nobody, {}, "the histories", names=NAMES, first_line=1)
-    assert str(refused.value) == "the histories has no rows; it must hold interactions"
-
-
-@pytest.mark.parametrize("items", [[1, None, None], [1.0, float("nan"), None], ["x", " ", "NULL"]])
-def test_missing_ids_are_counted_and_the_first_told_by_column_and_place(items: list[object]) -> None:
-    given_table = pa.table({"user": [1, 2, 3], "item": items})
-    with pytest.raises(DataError) as refused:
-        to_table(given_table, {}, "here", names=NAMES, first_line=10, place="row")
-    assert str(refused.value) == (
-        "here has rows whose item id is missing (column 'what', empty or NaN in 2 of them, first in row 11);"
-        " remove them"
-    )

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from distrecvae.data.sources import read_table
-from distrecvae.data.sources.columns import ColumnNames
+from distrecvae.data.sources.columns import ColumnNames, Told
 from distrecvae.data.sources.frames import read_frame
 from distrecvae.errors import DataError
 
@@ -56,12 +56,12 @@ def test_what_was_read_is_written_down() -> None:
     ("frame", "wanted", "words"),
     [
         (FRAME.drop(columns="movieId"), None, ["the item", "when, userId, rating"]),
-        (FRAME, ColumnNames(user="buyer"), ["buyer", "userId"]),
+        (FRAME, Told(columns=ColumnNames(user="buyer")), ["buyer", "userId"]),
         (FRAME.head(0), None, ["the DataFrame", "no rows"]),
         (
             FRAME.assign(userId=pd.Series(["a", None, "b", "c"], index=FRAME.index)),
             None,
-            ["user id is missing", "userId", "first in row 1)"],
+            ["user id is missing", "userId", "first in row 2 (.iloc[1])"],
         ),
         (FRAME.assign(rating=["good", "bad", "bad", "good"]), None, ["the DataFrame", "good"]),
         (FRAME.assign(userId=[1.5, 2.0, 3.0, 4.0]), None, ["user", "1.5"]),
@@ -69,7 +69,7 @@ def test_what_was_read_is_written_down() -> None:
     ],
 )
 def test_what_is_no_table_of_interactions_is_refused_in_a_line(
-    frame: pd.DataFrame, wanted: ColumnNames | None, words: list[str]
+    frame: pd.DataFrame, wanted: Told | None, words: list[str]
 ) -> None:
     with pytest.raises(DataError) as refused:
         read_frame(frame, wanted)

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distrecvae.data.sources.columns import ColumnNames
+from distrecvae.data.sources.columns import ColumnNames, Told
 from distrecvae.data.sources.opening import Part
 from distrecvae.data.sources.parquet import read_parquet
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
 
-ANY = ColumnNames()
+ANY = Told()
 
 
 def written(path: Path, columns: dict[str, Any]) -> Part:
@@ -92,7 +92,7 @@ def test_columns_as_told(tmp_path: Path) -> None:
     part = written(
         tmp_path / "a.parquet", {"user_id": [1], "buyer": [7], "sku": [3], "stars": [5], "w": [0.5]}
     )
-    table = read_parquet(part, ColumnNames(user="buyer", item="SKU", rating="w"))
+    table = read_parquet(part, Told(columns=ColumnNames(user="buyer", item="SKU", rating="w")))
     assert pairs(table) == [(7, 3)]
     assert table.ratings is not None
     assert table.ratings.tolist() == [0.5]
@@ -156,12 +156,12 @@ def test_a_member_of_a_zip(tmp_path: Path) -> None:
         (
             {"user": [1, None, None], "item": [1, 2, 3]},
             "{} has rows whose user id is missing (column 'user', empty or NaN in 2 of them, first in row 2);"
-            " remove them",
+            " remove them, or leave them out by --missing ''",
         ),
         (
             {"User": ["a"], "Item": [" "]},
             "{} has rows whose item id is missing (column 'Item', empty or NaN in 1 of them, first in row 1);"
-            " remove them",
+            " remove them, or leave them out by --missing ''",
         ),
     ],
 )
@@ -182,7 +182,7 @@ def test_ratings_that_are_no_numbers_are_refused_with_their_column(
     with pytest.raises(DataError) as refused:
         read_parquet(part, ANY)
     assert str(refused.value).startswith(f"{part}: column 'Stars' holds no numbers (")
-    assert str(refused.value).endswith("); correct it")
+    assert str(refused.value).endswith("); correct it, or leave ratings out by --rating-column none")
     assert "\n" not in str(refused.value)
 
 
