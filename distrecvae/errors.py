@@ -10,6 +10,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+UNEXPECTED = 70
+"""Exit status of a command that met an error that is none of these, of ours or of what it stands on: EX_SOFTWARE."""
+
 
 class DistrecvaeError(Exception):
     """Base of everything raised on purpose; its message is for the person who typed the command."""

@@ -7,16 +7,17 @@ import importlib
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from distrecvae import __version__
-from distrecvae.errors import DistrecvaeError
+from distrecvae.errors import UNEXPECTED, DistrecvaeError
 from distrecvae.signals import INTERRUPTED, handled
 from distrecvae.words import first_line
 
@@ -81,7 +82,7 @@ def cli() -> None:
 def main(
     arguments: list[str] | None = None, *, prog_name: str = "distrecvae", command: str | None = None
 ) -> None:
-    """Run the command line and exit: 0 done, 2 bad input (one line on stderr), 130 interrupted.
+    """Run the command line and exit: 0 done, 2 bad input (one line on stderr), 70 a bug (a traceback), 130 interrupted.
 
     Args:
         arguments: what was typed; `sys.argv[1:]` if None.
@@ -104,12 +105,12 @@ def main(
         sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in _STORAGE_TROUBLE:
-            raise
+            _unexpected()
         _fail(f"{error.filename or 'output'}: {_STORAGE_TROUBLE[error.errno]}")
     except Exception as error:
         # PyTorch's error for a GPU is named so; it is not imported for it.
         if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
-            raise
+            _unexpected()
         _fail(
             f"out of memory ({first_line(error)}); lower batch_size or the model's sizes, or take a larger machine"
         )
@@ -144,6 +145,12 @@ _STORAGE_TROUBLE = {
     errno.ENOENT: "it is not there, or no longer; see whether the storage went away",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
 }
+
+
+def _unexpected() -> NoReturn:
+    """Show the error that is being handled whole, and end with a status that `distrecvae.job` begins again after."""
+    traceback.print_exc()
+    sys.exit(UNEXPECTED)
 
 
 def _fail(message: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from distrecvae.errors import ResourceError
+from distrecvae.errors import DistrecvaeError, ResourceError
 from distrecvae.files import remove_leftovers, storage_error, write_text
 from distrecvae.layout import LEDGER_FILE, SUMMARY_FILE
 from distrecvae.pacing import Seldom
@@ -121,6 +121,12 @@ class _Course:
                 self._write_state(INTERRUPTED)
         except OSError as error:
             raise storage_error(error, self._search.folder, self._search.goes_on) from error
+        except DistrecvaeError:
+            raise
+        except Exception as error:
+            # A bug of ours or of what this stands on: a traceback follows. What was reported is safe all the same.
+            self._say(f"\n{self._summary(None, f'ended by {type(error).__name__}: {first_line(error)}')}")
+            raise
         return self._end()
 
     def _train(self) -> None:
@@ -140,7 +146,7 @@ class _Course:
                     search.plan.slots,
                     search.folder,
                     refresh=self._refresh,
-                    lost=self._progress.lost,
+                    tell=self._progress.warn,
                     stop=session.stop,
                 )
         conductor.settle()

@@ -31,6 +31,7 @@ from distrecvae.search.launch import load_space, plan_search, search
 from distrecvae.search.on_ray.callbacks import ConductorScheduler
 from distrecvae.search.on_ray.session import Session, ray_session
 from distrecvae.search.on_ray.trainable import SHARE
+from distrecvae.search.on_ray.workers import Workers
 from distrecvae.search.planning.plan import Plan
 from distrecvae.search.planning.resources import Cluster
 from distrecvae.search.watchers.progress import PLAIN_EVERY_S, Progress
@@ -183,7 +184,7 @@ def test_the_share_of_a_long_step_is_shown_and_not_written_down(tmp_path: Path) 
     task = conductor.next_task()
     assert task is not None
     written = (tmp_path / LEDGER_FILE).read_bytes()
-    scheduler = ConductorScheduler(conductor)
+    scheduler = ConductorScheduler(conductor, Workers(conductor, print))
     trial = SimpleNamespace(config={"task": task.to_dict()}, run_metadata=SimpleNamespace())
     assert scheduler.on_trial_result(None, trial, {SHARE: 0.42, "time_total_s": 1.0}) == "CONTINUE"
     assert (tmp_path / LEDGER_FILE).read_bytes() == written

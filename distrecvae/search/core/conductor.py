@@ -16,6 +16,7 @@ from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.room import Room
 from distrecvae.search.core.rules import StoppingRule
 from distrecvae.search.core.samplers import make_sampler, starting_values
 from distrecvae.search.space.space import SearchSpace
@@ -52,6 +53,10 @@ class Conductor:
         watchers: told of everything after it was written down.
         elapsed_s: seconds that earlier runs of this search took.
         warm_starts: Optuna parameters of the trials after the first one, whole: what another search found good.
+
+    Attributes:
+        ledger: as given.
+        room: how many trials run at once, where memory ran out.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class Conductor:
         self.trouble = ""
         """Why the search cannot go on, in a line; empty while it can."""
         self._dropped: Counter[int] = Counter()
+        self.room = Room(concurrent)
 
     @property
     def elapsed_s(self) -> float:
@@ -119,6 +125,13 @@ class Conductor:
             elif not self._stop(record):
                 return
             self._waiting.popleft()
+
+    def keep_time(self) -> None:
+        """End what is under way once the time budget is spent: no trial has to report to hear of it."""
+        if self.out_of_time:
+            for record in self.ledger.unfinished():
+                self._stop(record)
+            self.settle()
 
     def heard(self, number: int, metrics: Mapping[str, Any]) -> bool:
         """Take in one report; return whether the trial must stop now."""

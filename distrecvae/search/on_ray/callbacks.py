@@ -16,8 +16,9 @@ from distrecvae.layout import trial_folder
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.interruption import StopSearch
-from distrecvae.search.on_ray.ray_internals import forget, forgive
+from distrecvae.search.on_ray.ray_internals import forget
 from distrecvae.search.on_ray.trainable import FAILURE, SHARE, TROUBLE
+from distrecvae.search.on_ray.workers import Workers, number_of
 
 
 class _Unpickled:
@@ -62,11 +63,17 @@ class ConductorSearcher(_Unpickled, Searcher):  # type: ignore[misc]
 
 
 class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
-    """Brings each report to the conductor and its decision back."""
+    """Brings each report to the conductor and its decision back; begins no more trials than there is room for."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, workers: Workers) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._conductor, self._workers = conductor, workers
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Return the trial that Tune shall begin next, or None."""
+        with _ours():
+            may_begin = self._workers.may_begin(tune_controller)
+        return super().choose_trial_to_run(tune_controller) if may_begin else None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return Tune's STOP or CONTINUE."""
@@ -77,6 +84,7 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
             elif FAILURE in result:
                 self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
             elif SHARE in result:
+                self._workers.heard(trial, further=False)
                 self._conductor.advanced(number, float(result[SHARE]))
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
             elif "passes" in result:
@@ -85,28 +93,28 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
                 }
                 known = self._conductor.ledger.records[number].passes
                 over = self._conductor.heard(number, metrics)
-                if self._conductor.ledger.records[number].passes > known:
-                    # Spot nodes may vanish any number of times under a long trial: what counts are deaths at one place.
-                    forgive(trial)
+                further = self._conductor.ledger.records[number].passes > known
+                self._workers.heard(trial, further=further)
                 if not over:
                     return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         return TrialScheduler.STOP  # type: ignore[no-any-return]
 
 
 class ConductorCallback(_Unpickled, Callback):  # type: ignore[misc]
-    """Tells the conductor of trials that ended by themselves, `lost` of a trial that is run again after its process or
-    its node was lost, and `refresh` that time has passed."""
+    """Tells the conductor of trials that ended by themselves, `workers` of those that have or lose one, and `refresh`
+    that time has passed."""
 
-    def __init__(
-        self, conductor: Conductor, refresh: Callable[[], None], lost: Callable[[int], None]
-    ) -> None:
-        self._conductor = conductor
-        self._refresh = refresh
-        self._lost = lost
+    def __init__(self, conductor: Conductor, workers: Workers, refresh: Callable[[], None]) -> None:
+        self._conductor, self._workers, self._refresh = conductor, workers, refresh
         self._ended: list[Trial] = []
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        """A trial has a worker, a new one or one that another trial had."""
+        self._workers.began(trial)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's function returned, or it was stopped (and the conductor knows already)."""
+        self._workers.left(trial)
         with _ours():
             self._conductor.finished(number_of(trial))
         self._ended.append(trial)
@@ -117,19 +125,18 @@ class ConductorCallback(_Unpickled, Callback):  # type: ignore[misc]
         with _ours():
             # Tune counts the death of a worker that was about to be used again twice, and then gives up at once.
             if trial.num_failures <= RETRIES and self._conductor.dropped(number):
-                self._lost(number)
+                self._workers.lost(trial, _others(trials, trial))
             else:
-                reason = (
-                    f"its process died {trial.num_failures} times at the same place (when memory runs out the system"
-                    f" kills it); see {trial_folder(Path(), number)} and Ray's logs"
-                )
+                why = self._workers.why_given_up(number, trial.num_failures)
+                reason = f"{why}; see {trial_folder(Path(), number)} and Ray's logs"
+                self._workers.left(trial)
                 self._conductor.failed(number, Status.FAILED, reason)
         self._ended.append(trial)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's process died; Tune runs the trial again."""
         with _ours():
-            self._lost(number_of(trial))
+            self._workers.lost(trial, _others(trials, trial))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
         """Tune went once around its loop: all that it does at a trial's end is done."""
@@ -137,14 +144,14 @@ class ConductorCallback(_Unpickled, Callback):  # type: ignore[misc]
             forget(trial)
         self._ended.clear()
         with _ours():
+            self._workers.step()
             self._refresh()
+
+
+def _others(trials: list[Trial], trial: Trial) -> int:
+    return sum(other is not trial and other.status in (Trial.RUNNING, Trial.PENDING) for other in trials)
 
 
 # Tune adds its own keys to every result (time_total_s, node_ip, ...).
 _OURS = frozenset({"cycle", "passes", "train_s", "evaluate_s"})
 _OURS_UNDER = ("valid/", "train/")
-
-
-def number_of(trial: Trial) -> int:
-    """Return the search's number of a Tune trial."""
-    return int(trial.config["task"]["number"])

@@ -8,11 +8,97 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
 
 import ray
 from ray._private import services
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
+
+
+class WorkerLostError(RayActorError):  # type: ignore[misc]
+    """A worker's death that Ray tells by an error of another kind, which Tune takes for a bug of its own.
+
+    Attributes:
+        for_memory: Ray's memory monitor stopped it. Tune does not count such a death.
+    """
+
+    def __init__(self, text: str, for_memory: bool = False) -> None:
+        super().__init__(error_msg=text, preempted=for_memory)
+        self.for_memory = for_memory
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WorkerLostError, (str(self), self.for_memory)
+
+
+@contextmanager
+def every_loss_is_told() -> Iterator[None]:
+    """Let Tune run a trial again whatever its worker died of.
+
+    Ray's memory monitor tells by an `OutOfMemoryError` that it stopped a worker, a lost node or owner by others. Tune
+    knows the death of an actor and the failure of a task, and ends the whole search on anything else.
+    """
+    failed, not_started = RayActorManager._actor_task_failed, RayActorManager._actor_start_failed
+
+    def on_task(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        failed(self, tracked_actor_task, _told(exception))
+
+    def on_start(self: Any, tracked_actor: Any, exception: Exception) -> None:
+        not_started(self, tracked_actor, _told(exception))
+
+    RayActorManager._actor_task_failed, RayActorManager._actor_start_failed = on_task, on_start
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed, RayActorManager._actor_start_failed = failed, not_started
+
+
+def _told(error: Exception) -> Exception:
+    if not isinstance(error, RayError) or isinstance(error, RayActorError | RayTaskError):
+        return error
+    return WorkerLostError(str(error), isinstance(error, OutOfMemoryError))
+
+
+def died_for_memory(trial: Trial) -> bool:
+    """Tell whether Ray's memory monitor stopped the trial's last worker; ask before the trial is run again."""
+    path = trial.pickled_error_file
+    if path is None:
+        return False
+    with Path(path).open("rb") as file:
+        error = ray.cloudpickle.load(file)
+    return isinstance(error, WorkerLostError) and error.for_memory
+
+
+def stop_worker(trial: Trial) -> None:
+    """Kill the worker that a trial runs on, if it has one: Tune hears of it as of any other death."""
+    worker = trial.temporary_state.ray_actor
+    if worker is not None:
+        ray.kill(worker)
+
+
+def let_run(controller: Any, at_once: int) -> bool:
+    """Let Tune's loop run so many trials at once, fewer than it was begun with; return whether another one may begin.
+
+    Where none may, it makes no worker, asks for no trial, and reuses no worker that is free: that one is let go.
+
+    Args:
+        controller: what Tune hands to its scheduler.
+        at_once: trials that may have a worker.
+    """
+    loop = controller._tune_controller
+    another = len(loop._running_trials) + len(loop._staged_trials) < at_once
+    loop._max_pending_trials = 1 if another else -1
+    if not another:
+        loop._cleanup_cached_actors(force_all=True)
+    return another
+
+
+def let_all_run(controller: Any) -> None:
+    """Let Tune's loop run as many trials at once as it was begun with."""
+    controller._tune_controller.update_max_pending_trials()
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from ray import tune
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, ConductorSearcher
 from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
-from distrecvae.search.on_ray.ray_internals import started_here
+from distrecvae.search.on_ray.ray_internals import every_loss_is_told, started_here
 from distrecvae.search.on_ray.trainable import trainable
+from distrecvae.search.on_ray.workers import Workers
 from distrecvae.search.planning.resources import Slots
 
 TUNE_FOLDER = ".ray"
@@ -38,7 +39,7 @@ def run_trials(
     folder: Path,
     *,
     refresh: Callable[[], None],
-    lost: Callable[[int], None],
+    tell: Callable[[str], None],
     stop: Interruption,
 ) -> None:
     """Let Tune run the conductor's trials to the end, or until `stop` says so.
@@ -50,7 +51,7 @@ def run_trials(
         slots: how trials are laid on the cluster.
         folder: the results folder.
         refresh: called each time Tune goes around its loop.
-        lost: called with the number of a trial that is run again because its process or its node was lost.
+        tell: shows a line: a trial lost its worker, or is silent, and what comes of it.
         stop: hears signals, watches Ray.
 
     Raises:
@@ -58,12 +59,13 @@ def run_trials(
         ResourceError: the search cannot go on; the conductor says why.
     """
     clear_away(folder)
+    workers = Workers(conductor, tell)
     worker = tune.with_parameters(trainable, data=data, common=common, threads=slots.cpus, gpus=slots.gpus)
     tuner = tune.Tuner(
         tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
         tune_config=tune.TuneConfig(
             search_alg=ConductorSearcher(conductor),
-            scheduler=ConductorScheduler(conductor),
+            scheduler=ConductorScheduler(conductor, workers),
             num_samples=-1,
             max_concurrent_trials=slots.concurrent,
             reuse_actors=True,
@@ -76,11 +78,11 @@ def run_trials(
             # Silent, as it says; the one that Tune takes in a notebook wipes the cell's output.
             progress_reporter=tune.CLIReporter(),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[ConductorCallback(conductor, refresh, lost)],
+            callbacks=[ConductorCallback(conductor, workers, refresh)],
         ),
     )
     try:
-        with stop.listening(_vital_parts()):
+        with stop.listening(_vital_parts()), every_loss_is_told():
             tuner.fit()
         conductor.reclaim()
     except StopSearch as stopped:

@@ -101,9 +101,8 @@ class Progress:
         elif record.status in (Status.FAILED, Status.DIVERGED):
             self._live.console.print(Text(text, style="yellow"))
 
-    def lost(self, number: int) -> None:
-        """Say that a trial's process died: it is run again, from its last checkpoint."""
-        text = f"trial {number} lost its process or its node; it goes on from its last checkpoint"
+    def warn(self, text: str) -> None:
+        """Say a line that people should see: a trial lost its process and is run again, say."""
         if self._live is None:
             self._line(text)
         else:

@@ -14,6 +14,7 @@ from distrecvae.search.core.records import Status
 from distrecvae.search.core.study import state_of
 from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler
 from distrecvae.search.on_ray.interruption import StopSearch
+from distrecvae.search.on_ray.workers import Workers
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
 
@@ -26,7 +27,9 @@ def tune_trial(conductor: Conductor, deaths: int) -> Any:
     task = conductor.next_task()
     assert task is not None
     kept = SimpleNamespace(num_failures=deaths, metric_analysis={}, metric_n_steps={})
-    return SimpleNamespace(config={"task": task.to_dict()}, run_metadata=kept, num_failures=deaths)
+    return SimpleNamespace(
+        config={"task": task.to_dict()}, run_metadata=kept, num_failures=deaths, pickled_error_file=None
+    )
 
 
 def report(passes: int) -> dict[str, Any]:
@@ -34,7 +37,10 @@ def report(passes: int) -> dict[str, Any]:
 
 
 def test_deaths_are_forgotten_once_a_trial_gets_further(conductor: Conductor) -> None:
-    scheduler, trial = ConductorScheduler(conductor), tune_trial(conductor, deaths=0)
+    scheduler, trial = (
+        ConductorScheduler(conductor, Workers(conductor, print)),
+        tune_trial(conductor, deaths=0),
+    )
     scheduler.on_trial_result(None, trial, report(4))
     trial.run_metadata.num_failures = 2
     scheduler.on_trial_result(None, trial, report(4))
@@ -44,16 +50,16 @@ def test_deaths_are_forgotten_once_a_trial_gets_further(conductor: Conductor) ->
 
 
 def test_a_trial_that_tune_gives_up_too_early_is_given_out_again(conductor: Conductor) -> None:
-    died: list[int] = []
-    callback = ConductorCallback(conductor, lambda: None, died.append)
+    said: list[str] = []
+    callback = ConductorCallback(conductor, Workers(conductor, said.append), lambda: None)
     callback.on_trial_error(0, [], tune_trial(conductor, deaths=2))
-    assert died == [0]
+    assert said == ["trial 0 lost its process or its node; it goes on from its last checkpoint"]
     assert conductor.ledger.records[0].status is Status.RUNNING
     assert tune_trial(conductor, deaths=0).config["task"]["number"] == 0
 
 
 def test_a_trial_that_dies_at_one_place_fails_and_the_sampler_hears_of_it(conductor: Conductor) -> None:
-    callback = ConductorCallback(conductor, lambda: None, lambda _: None)
+    callback = ConductorCallback(conductor, Workers(conductor, pytest.fail), lambda: None)
     callback.on_trial_error(0, [], tune_trial(conductor, deaths=RETRIES + 1))
     record = conductor.ledger.records[0]
     assert record.status is Status.FAILED
@@ -64,7 +70,10 @@ def test_a_trial_that_dies_at_one_place_fails_and_the_sampler_hears_of_it(conduc
 def test_an_error_of_ours_ends_the_search_as_it_is(
     conductor: Conductor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scheduler, trial = ConductorScheduler(conductor), tune_trial(conductor, deaths=0)
+    scheduler, trial = (
+        ConductorScheduler(conductor, Workers(conductor, print)),
+        tune_trial(conductor, deaths=0),
+    )
 
     def full(chain: Chain, line: bytes) -> None:
         raise OSError(28, "No space left on device")

@@ -16,8 +16,9 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
 from distrecvae.search.core.conductor import Conductor
-from distrecvae.search.on_ray.callbacks import ConductorCallback, number_of
+from distrecvae.search.on_ray.callbacks import ConductorCallback
 from distrecvae.search.on_ray.ray_internals import forget, forgive, process_groups_of_their_own, started_here
+from distrecvae.search.on_ray.workers import Workers, number_of
 from distrecvae.search.planning.resources import Cluster
 from tests import HANGS_AFTER_S, ROOT
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
@@ -131,7 +132,7 @@ def ended_trial(conductor: Conductor) -> Any:
 
 def test_a_long_search_stays_flat(tmp_path: Path) -> None:
     conductor = open_conductor(tmp_path, toy_search_config(scheduler="none"))
-    callback = ConductorCallback(conductor, lambda: None, lambda _: None)
+    callback = ConductorCallback(conductor, Workers(conductor, print), lambda: None)
     ended = [ended_trial(conductor) for _ in range(2)]
     for trial in ended:
         callback.on_trial_complete(0, ended, trial)

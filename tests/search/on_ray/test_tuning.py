@@ -55,7 +55,7 @@ def run(
             Slots(concurrent=1, cpus=1, gpus=0.0),
             folder,
             refresh=refresh,
-            lost=lambda number: pytest.fail(f"trial {number} lost its process"),
+            tell=pytest.fail,
             stop=stop,
         )
     finally:
@@ -106,7 +106,7 @@ def test_an_interruption_leaves_the_trial_to_be_gone_on_with(
 
     data: Any = Session(cluster, SPLIT).data
     slots = Slots(concurrent=1, cpus=1, gpus=0.0)
-    run_trials(conductor, data, None, slots, tmp_path, refresh=refresh, lost=print, stop=stop)
+    run_trials(conductor, data, None, slots, tmp_path, refresh=refresh, tell=print, stop=stop)
     stop.over()
     assert conductor.ledger.records[0].reports
     assert [record.number for record in conductor.ledger.unfinished()] == list(

@@ -162,12 +162,10 @@ def test_a_trial_that_draws_level_does_not_take_the_lead(clock: Clock) -> None:
     assert screen.said() == []
 
 
-def test_a_trial_that_lost_its_process_is_said(clock: Clock) -> None:
+def test_what_people_should_see_is_said(clock: Clock) -> None:
     screen = Screen()
-    screen.progress.lost(7)
-    assert screen.said() == [
-        "[0 s] trial 7 lost its process or its node; it goes on from its last checkpoint"
-    ]
+    screen.progress.warn("trial 7 lost its process")
+    assert screen.said() == ["[0 s] trial 7 lost its process"]
 
 
 def status(screen: Screen, clock: Clock) -> str:
@@ -328,7 +326,7 @@ def test_a_terminal_keeps_only_what_went_wrong(clock: Clock) -> None:
         assert not any("trial" in line for line in screen.said())
         screen.progress.ended(record(2, status=Status.FAILED, reason="no memory"))
         screen.progress.ended(record(3, 0.1, status=Status.DIVERGED, reason="loss is nan"))
-        screen.progress.lost(4)
+        screen.progress.warn("trial 4 lost its process")
         said = " ".join(screen.said())
     for words in ("trial 2 failed (no memory)", "trial 3 diverged (loss is nan)", "trial 4 lost its process"):
         assert words in said

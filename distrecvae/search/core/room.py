@@ -1,0 +1,89 @@
+"""Owns how many trials run at once after memory ran out: fewer each time that it happens again. No Ray in here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import Enum
+
+PAUSES_S = (1.0, 10.0, 60.0)
+"""How long a trial that memory ran out under, alone, waits before it is run again the first time, the second, ...: what
+took the memory may be somebody else's, and go away."""
+
+
+class Verdict(Enum):
+    """What becomes of a trial whose worker was stopped for memory."""
+
+    AGAIN = "again"
+    """It goes on, as many at once as before."""
+    FEWER = "fewer"
+    """It goes on, and fewer run at once from now on."""
+    ALONE = "alone"
+    """It goes on after a pause: no other trial could have made room."""
+    FAILED = "failed"
+    """It died alone too often at one place: it does not fit."""
+
+
+class Room:
+    """How many trials may run at once; it shrinks, and the next process that goes on with the search begins anew.
+
+    Memory may cost several trials at once; that is one time. The first time nothing changes: what took the memory may
+    be somebody else's.
+
+    Args:
+        at_once: trials at once while memory suffices.
+
+    Attributes:
+        at_once: trials at once, now.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
+        self._most = at_once
+        self._times, self._ran, self._closed_until_s = 0, 0, 0.0
+        self._gone: set[int] = set()
+        """The trials that this time has cost so far; empty once one is on a worker again."""
+        self._alone: Counter[int] = Counter()
+
+    @property
+    def shrunk(self) -> bool:
+        """Whether fewer may run than at the beginning."""
+        return self.at_once < self._most
+
+    def open_at(self, now_s: float) -> bool:
+        """Tell whether a trial may begin now."""
+        return now_s >= self._closed_until_s
+
+    def began(self) -> None:
+        """Take in that a trial began, or went on, on a worker."""
+        self._gone.clear()
+
+    def advanced(self, number: int) -> None:
+        """Take in that a trial got further: its deaths were at another place."""
+        self._alone.pop(number, None)
+
+    def ran_out(self, number: int, running: int, now_s: float) -> Verdict:
+        """Take in that a trial's worker was stopped for memory.
+
+        Args:
+            number: the trial's.
+            running: trials that had a worker then, or were about to, this one counted.
+            now_s: a clock that only goes forward, seconds.
+        """
+        another_time = not self._gone or number in self._gone
+        if another_time:
+            self._gone.clear()
+            self._ran = running
+        self._gone.add(number)
+        if self._ran <= 1:
+            self._alone[number] += 1
+            if self._alone[number] > len(PAUSES_S):
+                return Verdict.FAILED
+            self._closed_until_s = now_s + PAUSES_S[self._alone[number] - 1]
+            return Verdict.ALONE
+        self._times += another_time
+        if self._times < 2:
+            return Verdict.AGAIN
+        before = self.at_once
+        # What survived has room. Where nothing did, half of it may.
+        self.at_once = min(before, max(1, self._ran - len(self._gone), self._ran // 2))
+        return Verdict.FEWER if self.at_once < before else Verdict.AGAIN

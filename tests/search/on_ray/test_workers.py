@@ -1,0 +1,185 @@
+"""What follows where a trial's worker hangs or dies: real workers that are stopped and killed, on a real Ray."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.search.core import silence
+from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status
+from distrecvae.search.core.room import PAUSES_S
+from distrecvae.search.core.rules import Never
+from distrecvae.search.on_ray import workers as following
+from distrecvae.search.on_ray.interruption import Interruption
+from distrecvae.search.on_ray.session import Session
+from distrecvae.search.on_ray.tuning import run_trials
+from distrecvae.search.on_ray.workers import LONGEST_STEP_S, Workers, number_of
+from distrecvae.search.planning.resources import Cluster, Slots
+from tests.search.on_ray.test_tuning import SPACE
+from tests.search.simulated import METRIC, open_conductor, toy_search_config
+
+SPLIT = synthetic_split(n_users=100, n_items=60, seed=1)
+
+
+def opened(folder: Path, **settings: Any) -> Conductor:
+    config = SearchConfig(**{"trials": 1, "max_passes": 4000, "checkpoint_every_s": 0.05, **settings})
+    ledger = Ledger(folder, METRIC)
+    return Conductor(ledger=ledger, space=SPACE, config=config, rule=Never(), folder=folder)
+
+
+def run(conductor: Conductor, cluster: Cluster, folder: Path, refresh: Callable[[], None]) -> list[str]:
+    """Run the trials, one at a time; return what was said."""
+    said: list[str] = []
+    stop, slots = Interruption(), Slots(concurrent=1, cpus=1, gpus=0.0)
+    data = Session(cluster, SPLIT).data
+    try:
+        run_trials(conductor, data, None, slots, folder, refresh=refresh, tell=said.append, stop=stop)
+    finally:
+        stop.over()
+    return said
+
+
+def trial_workers() -> list[psutil.Process]:
+    """Return the workers that a trial runs on, or ran on last."""
+    everyone = psutil.Process().children(recursive=True)
+    return [process for process in everyone if "ImplicitFunc" in " ".join(process.cmdline())]
+
+
+def stopping_once(conductor: Conductor, stopped: list[int]) -> Callable[[], None]:
+    """Stop the worker (SIGSTOP) of the first trial that has reported five times."""
+
+    def refresh() -> None:
+        if not stopped and len(conductor.ledger.records[0].reports) >= 5:
+            for process in trial_workers():
+                stopped.append(process.pid)
+                os.kill(process.pid, signal.SIGSTOP)
+
+    return refresh
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_trial_whose_worker_hangs_is_named_and_run_again_from_its_checkpoint(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In life a network file system that is stuck, or a GPU. The search waited for it for ever, without a word.
+    monkeypatch.setattr(silence, "NAMED_S", 2.0)
+    monkeypatch.setattr(silence, "STOPPED_S", 4.0)
+    stopped: list[int] = []
+    conductor = opened(tmp_path, max_passes=400)
+    said = run(conductor, cluster, tmp_path, stopping_once(conductor, stopped))
+    assert stopped, "no worker was found to stop"
+    named, acted, again = said
+    assert named.startswith("trial 0 has not reported for ")
+    assert acted.endswith(": its worker is stopped")
+    assert again == "trial 0: its worker was stopped; it goes on from its last checkpoint"
+    record = conductor.ledger.records[0]
+    assert (record.status, record.passes) == (Status.FINISHED, 400)
+    assert [report["passes"] for report in record.reports] == list(range(4, 401, 4))
+    assert not any(psutil.pid_exists(pid) for pid in stopped), "what hangs is not left behind"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_time_budget_ends_a_search_whose_worker_hangs(cluster: Cluster, tmp_path: Path) -> None:
+    # It was looked at in reports only.
+    stopped: list[int] = []
+    conductor = opened(tmp_path, trials=3, time_budget_s=12.0)
+    assert run(conductor, cluster, tmp_path, stopping_once(conductor, stopped)) == []
+    assert stopped, "no worker was found to stop"
+    assert conductor.out_of_time
+    (record,) = conductor.ledger.records.values()
+    assert (record.status, record.reason) == (Status.STOPPED, "time budget of 12 s")
+    assert len(record.reports) >= 5
+
+
+# Without Ray: what Tune tells, and what is made of it.
+
+
+@pytest.fixture
+def conductor(tmp_path: Path) -> Conductor:
+    return open_conductor(tmp_path, toy_search_config(scheduler="none"))
+
+
+def tune_trial(conductor: Conductor) -> Any:
+    task = conductor.next_task()
+    assert task is not None
+    return SimpleNamespace(
+        config={"task": task.to_dict()},
+        run_metadata=SimpleNamespace(num_failures=0),
+        temporary_state=SimpleNamespace(ray_actor=None),
+        status="RUNNING",
+        pickled_error_file=None,
+    )
+
+
+def test_memory_that_runs_out_again_leaves_fewer_at_once_in_a_line(
+    conductor: Conductor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "died_for_memory", lambda _: True)
+    conductor.room = type(conductor.room)(2)
+    said: list[str] = []
+    workers, trials = Workers(conductor, said.append), [tune_trial(conductor) for _ in range(2)]
+    for _ in range(2):
+        for trial in trials:
+            workers.began(trial)
+        for trial in trials:
+            workers.lost(trial, 1)
+    plain = "memory ran out and Ray stopped its worker; it goes on from its last checkpoint"
+    fewer = f"{plain}; from now on 1 trial at a time instead of 2"
+    assert said == [f"trial 0: {plain}", f"trial 1: {plain}", f"trial 0: {fewer}", f"trial 1: {plain}"]
+    assert all(record.status is Status.RUNNING for record in conductor.ledger.records.values())
+
+
+def test_only_a_trial_that_dies_alone_fails_for_memory(
+    conductor: Conductor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "died_for_memory", lambda _: True)
+    workers, trial = Workers(conductor, lambda _: None), tune_trial(conductor)
+    record = conductor.ledger.records[0]
+    for _ in range(len(PAUSES_S) + 1):
+        assert record.status is Status.RUNNING
+        workers.began(trial)
+        workers.lost(trial, 0)
+    assert record.status is Status.FAILED
+    assert record.reason.startswith("memory ran out 4 times while it ran alone; lower batch_size")
+
+
+def test_a_driver_that_was_stopped_does_not_take_its_trials_for_hung(
+    conductor: Conductor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It heard nothing because it was stopped itself (SIGSTOP, a laptop's lid); its workers wait to be heard.
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    workers, trial = Workers(conductor, pytest.fail), tune_trial(conductor)
+    workers.began(trial)
+    workers.heard(trial, further=False)
+    conductor.heard(0, {"passes": 4, "cycle": 1, METRIC: 0.1, "train_s": 0.01})
+    for pause in (1.0, 3600.0, 1.0):
+        now[0] += pause
+        workers.step()
+    assert LONGEST_STEP_S + 2.0 < silence.NAMED_S
+
+
+def test_a_trial_that_ended_while_its_worker_was_at_work_is_stopped(conductor: Conductor) -> None:
+    stopped: list[int] = []
+    workers, trials = Workers(conductor, pytest.fail), [tune_trial(conductor) for _ in range(2)]
+    controller = SimpleNamespace(
+        get_live_trials=lambda: list(trials), stop_trial=lambda trial: stopped.append(number_of(trial))
+    )
+    assert workers.may_begin(controller)
+    assert stopped == []
+    conductor.failed(1, Status.FAILED, "memory")
+    assert workers.may_begin(controller)
+    assert stopped == [1]
