@@ -20,6 +20,33 @@ OUT_OF_MEMORY: tuple[type[BaseException], ...] = (MemoryError, torch.OutOfMemory
 """What running out of memory raises, on the CPU and on a GPU."""
 
 
+_DEVICE_ERRORS = (
+    "CUDA error",
+    "CUDNN_STATUS",
+    "cuDNN error",
+    "CUBLAS_STATUS",
+    "CUSPARSE_STATUS",
+    "cusolver error",
+)
+"""How PyTorch begins to say what CUDA or a library of it said."""
+
+
+def is_ruinous(error: BaseException | None) -> bool:
+    """Return whether an error, or what it came from, leaves its process without its GPU.
+
+    After an illegal access, a failed assertion in a kernel or a memory fault every further call fails, whatever it is.
+    Running out of memory is no such error.
+    """
+    while error is not None:
+        if not isinstance(error, OUT_OF_MEMORY) and "out of memory" not in str(error):
+            if isinstance(error, torch.AcceleratorError):
+                return True
+            if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _DEVICE_ERRORS):
+                return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def use_threads(threads: int | None) -> None:
     """Let PyTorch compute in that many threads; None leaves its choice."""
     if threads is not None:
@@ -81,9 +108,13 @@ def require_room(needed_bytes: int, facts: DeviceFacts, gpus: float) -> None:
 
 
 def keep_to_share(gpus: float) -> None:
-    """Let this process take no more than its share of its GPU: what outgrows it fails alone, not its neighbours."""
+    """Let this process take no more than its share of its GPU: what outgrows it fails alone, not its neighbours.
+
+    The share has room for the process's CUDA context, too, which PyTorch does not count.
+    """
     if 0 < gpus < 1:
-        torch.cuda.set_per_process_memory_fraction(gpus)
+        total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        torch.cuda.set_per_process_memory_fraction(max(gpus - CUDA_CONTEXT_BYTES / total, 0.0))
 
 
 @cache

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from distrecvae.errors import ResourceError
 from distrecvae.training.device import (
     CUDA_CONTEXT_BYTES,
     DeviceFacts,
     device_facts,
+    is_ruinous,
     keep_to_share,
     require_room,
     resolved_precision,
 )
+from tests.soft_cuda import SoftDevice
 
 GPU = DeviceFacts("a GPU", "bfloat16", 8 << 30)
 
@@ -45,6 +48,41 @@ def test_a_share_holds_what_fits_and_refuses_what_does_not() -> None:
     require_room(fits * 3, GPU, 2)
     with pytest.raises(ResourceError, match="8,192 MiB"):
         require_room(8 << 30, GPU, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "ruinous"),
+    [
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), True),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), False),
+        (torch.AcceleratorError("CUDA error: out of memory"), False),
+        (MemoryError(), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("CUDA error: not said by PyTorch"), False),
+    ],
+)
+def test_every_cuda_error_but_out_of_memory_leaves_a_process_without_its_gpu(
+    error: Exception, ruinous: bool
+) -> None:
+    assert is_ruinous(error) is ruinous
+    outer = KeyError("what came of it")
+    outer.__cause__ = error
+    assert is_ruinous(outer) is ruinous
+
+
+@pytest.mark.cuda
+def test_a_share_of_a_gpu_has_room_for_the_context(cuda_device: SoftDevice | None) -> None:
+    # Four processes at a quarter each held all of it in tensors, and four contexts: a neighbour paid for the last one.
+    if cuda_device is None:
+        pytest.skip("a fraction cannot be asked of a GPU")
+    keep_to_share(0.25)
+    total = torch.cuda.get_device_properties(0).total_memory
+    assert 4 * (cuda_device.fraction * total + CUDA_CONTEXT_BYTES) == pytest.approx(total)
+    with pytest.raises(torch.OutOfMemoryError):
+        cuda_device.take(int(0.25 * total), None)
 
 
 @pytest.mark.parametrize("gpus", [0, 1, 4])

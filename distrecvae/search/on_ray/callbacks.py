@@ -17,7 +17,7 @@ from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.interruption import StopSearch
 from distrecvae.search.on_ray.ray_internals import forget
-from distrecvae.search.on_ray.trainable import FAILURE, SHARE, TROUBLE
+from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, SHARE, TROUBLE
 from distrecvae.search.on_ray.workers import Workers, number_of
 
 
@@ -83,6 +83,9 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
                 self._conductor.give_up(number, result[TROUBLE])
             elif FAILURE in result:
                 self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
+            elif BROKEN in result:
+                self._workers.broke(trial, result["reason"])
+                return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
             elif SHARE in result:
                 self._workers.heard(trial, further=False)
                 self._conductor.advanced(number, float(result[SHARE]))

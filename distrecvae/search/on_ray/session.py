@@ -211,7 +211,8 @@ def survey(slots: Slots, cluster: Cluster, tell: Callable[[str], None] = lambda 
         tell(
             f"Waiting for the cluster to get a node with {slots.cpus} CPU and {slots.gpus:g} GPU for a trial."
         )
-    worker = ray.remote(device_facts).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
+    # One call: a worker that has asked holds a CUDA context, half a GB that nobody counts, and would live on with it.
+    worker = ray.remote(max_calls=1, num_cpus=slots.cpus, num_gpus=slots.gpus)(device_facts)
     try:
         facts: DeviceFacts = ray.get(worker.remote(slots.device))
     except ray.exceptions.RayTaskError as error:

@@ -23,6 +23,7 @@ from distrecvae.training.device import (
     OUT_OF_MEMORY,
     device_facts,
     give_back_memory,
+    is_ruinous,
     keep_to_share,
     require_room,
     set_aside_imports,
@@ -36,8 +37,12 @@ FAILURE = "failure"
 
 TROUBLE = "trouble"
 """Key of a report that ends the search: what is wrong with the node, in a line."""
+BROKEN = "broken"
+"""Key of a report before the worker ends itself, since its device is lost to it; `reason` says why."""
 SHARE = "share"
 """Key of a report that only tells which share of a long step is done."""
+DEVICE_LOST = 70
+"""Exit status of a worker that ends itself since its device is lost to it."""
 SHARE_EVERY_S = 2.0
 """For each report the worker waits for the driver."""
 
@@ -48,7 +53,8 @@ def trainable(
     """Run one trial on a Ray worker (a Tune function trainable).
 
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
-    give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint.
+    give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint. A process whose GPU
+    has failed must die: Tune would give it the next trials, and each of them would fail.
     """
     # How long a stopped trial may take to wind up; after Tune's 2 s a busy machine would lose the next trial.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
@@ -78,9 +84,18 @@ def trainable(
             folder = Path(task.folder)
             write_text(folder / "error.txt", traceback.format_exc())
             reason += f" (see {folder.parent.name}/{folder.name}/error.txt)"
+        if is_ruinous(error):
+            tune.report({BROKEN: True, "reason": reason})
+            os._exit(DEVICE_LOST)
         tune.report({FAILURE: str(Status.FAILED), "reason": reason})
     finally:
-        give_back_memory()
+        try:
+            give_back_memory()
+        except Exception as error:
+            # Kernels run behind the host: a failure may show only now, and the trial that was reported stands.
+            if is_ruinous(error):
+                os._exit(DEVICE_LOST)
+            raise
 
 
 def _tell(share: float) -> None:

@@ -40,6 +40,7 @@ class Workers:
         self._on: dict[int, Trial] = {}
         self._hung: Counter[int] = Counter()
         self._stopped: set[int] = set()
+        self._broken: dict[int, str] = {}
         self._looked_s = time.monotonic()
         self._held = False
 
@@ -59,7 +60,12 @@ class Workers:
             # Spot nodes may vanish any number of times under a long trial: what counts are deaths at one place.
             forgive(trial)
             self._hung.pop(number, None)
+            self._broken.pop(number, None)
             self._conductor.room.advanced(number)
+
+    def broke(self, trial: Trial, reason: str) -> None:
+        """Take in that a trial's worker can do no more on its device, and is about to end itself."""
+        self._broken[number_of(trial)] = reason
 
     def left(self, trial: Trial) -> None:
         """Take in that a trial has ended, or lost its worker."""
@@ -77,6 +83,11 @@ class Workers:
         self.left(trial)
         if died_for_memory(trial):
             self._ran_out(number, min(others + 1, self._conductor.room.at_once))
+        elif number in self._broken:
+            self._tell(
+                f"trial {number}: {self._broken[number]}; its process ended, and it goes on from its last checkpoint in"
+                " another"
+            )
         elif number in self._stopped:
             self._tell(f"trial {number}: its worker was stopped; it goes on from its last checkpoint")
         else:
@@ -86,6 +97,8 @@ class Workers:
         """Return why a trial that died so often is not run again."""
         if self._hung[number]:
             return f"it fell silent or died {deaths} times at the same place, and its worker was stopped"
+        if number in self._broken:
+            return f"its process had to end {deaths} times at the same place: {self._broken[number]}"
         return f"its process died {deaths} times at the same place (when memory runs out the system kills it)"
 
     def step(self) -> None:

@@ -17,7 +17,15 @@ from distrecvae.errors import ConfigError
 from distrecvae.layout import LEDGER_FILE
 from distrecvae.runs.trial import TrialTask, run_trial
 from distrecvae.search.on_ray import trainable as worker
-from distrecvae.search.on_ray.trainable import FAILURE, SHARE, SHARE_EVERY_S, TROUBLE, trainable
+from distrecvae.search.on_ray.trainable import (
+    BROKEN,
+    DEVICE_LOST,
+    FAILURE,
+    SHARE,
+    SHARE_EVERY_S,
+    TROUBLE,
+    trainable,
+)
 
 SPLIT = synthetic_split(n_users=100, n_items=60, seed=1)
 Reports = list[dict[str, Any]]
@@ -116,6 +124,52 @@ def test_a_bug_is_told_though_its_traceback_cannot_be_written(
     monkeypatch.setattr(worker, "run_trial", raising(ZeroDivisionError("by nothing")))
     run(task)
     assert reports == [{FAILURE: "failed", "reason": "ZeroDivisionError: by nothing"}]
+
+
+class Left(BaseException):
+    """In the place of a process's end."""
+
+
+@pytest.fixture
+def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The statuses that the process would have ended with."""
+    found: list[int] = []
+
+    def leave(status: int) -> None:
+        found.append(status)
+        raise Left
+
+    monkeypatch.setattr("distrecvae.search.on_ray.trainable.os._exit", leave)
+    return found
+
+
+ILLEGAL = torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore of it")
+
+
+def test_a_process_that_has_lost_its_gpu_says_so_and_ends(
+    task: TrialTask, reports: Reports, exits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It said "failed" and was given the next trials: with the error in trial 2 of 8, trials 2 to 7 failed in no time,
+    # and the search ended well.
+    Path(task.folder).mkdir(parents=True)
+    monkeypatch.setattr(worker, "run_trial", raising(ILLEGAL))
+    with pytest.raises(Left):
+        run(task)
+    (told,) = reports
+    assert told.keys() == {BROKEN, "reason"}
+    assert told["reason"].startswith("AcceleratorError: CUDA error: an illegal memory access was encountered")
+    assert exits[0] == DEVICE_LOST
+
+
+def test_a_gpu_that_turns_out_lost_after_the_trial_takes_the_process_along(
+    task: TrialTask, reports: Reports, exits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Kernels run behind the host: their failure may be seen when memory is given back.
+    monkeypatch.setattr(worker, "give_back_memory", raising(ILLEGAL))
+    with pytest.raises(Left):
+        run(task)
+    assert [report["passes"] for report in reports] == [4, 8], "the trial itself stands"
+    assert exits == [DEVICE_LOST]
 
 
 def test_a_node_without_the_results_folder_ends_the_search_and_not_the_trial(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from distrecvae.data.synthetic import synthetic_split
+from distrecvae.runs.trial import TrialTask
+from distrecvae.runs.trial import run_trial as run_trial_for_real
 from distrecvae.search.core import silence
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
@@ -20,6 +23,8 @@ from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
 from distrecvae.search.core.room import PAUSES_S
 from distrecvae.search.core.rules import Never
+from distrecvae.search.on_ray import trainable as worker
+from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray import workers as following
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session
@@ -102,6 +107,43 @@ def test_the_time_budget_ends_a_search_whose_worker_hangs(cluster: Cluster, tmp_
     (record,) = conductor.ledger.records.values()
     assert (record.status, record.reason) == (Status.STOPPED, "time budget of 12 s")
     assert len(record.reports) >= 5
+
+
+_lost_gpu = False
+
+
+def _with_a_gpu_that_is_lost_in_trial_1(config: dict[str, Any], **given: Any) -> None:
+    """A trainable whose second trial breaks its process's GPU, once: as in life, every later call there fails."""
+    broken = Path(config["task"]["folder"]).parents[1] / "broken"
+    real = run_trial_for_real
+
+    def run_trial(task: TrialTask, *arguments: Any) -> Iterator[dict[str, Any]]:
+        global _lost_gpu
+        if task.number == 1 and not broken.exists():
+            broken.touch()
+            _lost_gpu = True
+        if _lost_gpu:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+        yield from real(task, *arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(worker, "run_trial", run_trial)
+        worker.trainable(config, **given)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_lost_gpu_costs_its_process_and_no_trial(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All trials after it failed, in the same process, and the search ended well.
+    monkeypatch.setattr(tuning, "trainable", _with_a_gpu_that_is_lost_in_trial_1)
+    conductor = opened(tmp_path, trials=4, max_passes=8)
+    said = run(conductor, cluster, tmp_path, lambda: None)
+    assert [record.status for record in conductor.ledger.records.values()] == [Status.FINISHED] * 4
+    (line,) = said
+    assert line.startswith("trial 1: AcceleratorError: CUDA error: an illegal memory access was encountered")
+    assert line.endswith("; its process ended, and it goes on from its last checkpoint in another")
 
 
 # Without Ray: what Tune tells, and what is made of it.
