@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,13 @@ from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError, DivergedError
 from distrecvae.kernels.precision import fast_float32
+from distrecvae.kernels.transfer import onto
 from distrecvae.metrics import METRICS, RANKS, Float64Array
 
 BATCH_USERS = 200
 """Users scored at a time: 32 MiB of scores for 40,000 items."""
+GPU_BATCH_USERS = 2000
+"""The same on a GPU, which is waited for once for all of them."""
 
 
 class Recommender(Protocol):
@@ -79,12 +82,13 @@ class Evaluation:
         }
 
 
-def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int = BATCH_USERS) -> Evaluation:
+def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int | None = None) -> Evaluation:
     """Score `users` and return the metrics of each one with something folded in and something held out.
 
     Memory is that of one batch of scores, `batch_size` x n_items: what was shown and what is to be found are
     marked in it. Beyond 32 MiB the C library gives and takes fresh pages for every batch; on a CPU that costs more
-    than the ranking. It decides nothing but speed.
+    than the ranking. It decides nothing but speed; None is `BATCH_USERS`, or `GPU_BATCH_USERS` for a model on a GPU,
+    as its first scores tell.
 
     Raises:
         DataError: the model and the users disagree about the number of items.
@@ -99,12 +103,14 @@ def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int = BATCH
     if counted.size < users.n_users:
         fold_in, held_out = fold_in.take(counted), held_out.take(counted)
     hits = np.zeros((counted.size, min(RANKS, users.n_items)), dtype=np.bool_)
-    for start in range(0, counted.size, batch_size):
-        stop = min(start + batch_size, counted.size)
+    start, size = 0, batch_size or BATCH_USERS
+    while start < counted.size:
+        stop = min(start + size, counted.size)
         shown = fold_in.slice(start, stop)
         with fast_float32():
             scores = _flat(model.score(shown))
         hits[start:stop] = found(scores, shown, held_out.slice(start, stop), hits.shape[1])
+        start, size = stop, batch_size or users_at_once(scores)
         del scores  # or two batches of them would live while the next one is scored
     per_user = {name: metric(hits, held_out.counts(), k) for name, (metric, k) in METRICS.items()}
     return Evaluation(per_user, counted, users.n_users - counted.size)
@@ -132,6 +138,11 @@ def _scorable(users: HeldOutUsers) -> npt.NDArray[np.int64]:
     return np.flatnonzero((users.fold_in.counts() > 0) & (users.held_out.counts() > 0))
 
 
+def users_at_once(scores: torch.Tensor) -> int:
+    """Return how many users are best scored at a time where `scores` are."""
+    return GPU_BATCH_USERS if scores.is_cuda else BATCH_USERS
+
+
 def rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> npt.NDArray[np.int64]:
     """Return each user's `k` best items, best first, those of `fold_in` last: int64, (n_users, k).
 
@@ -142,7 +153,14 @@ def rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> npt.NDArra
     Raises:
         DivergedError: a score is not finite.
     """
-    return _rank(_flat(scores), fold_in, k).cpu().numpy()
+    scores = _flat(scores)
+    if not scores.numel():
+        return np.empty((scores.shape[0], min(k, scores.shape[1])), dtype=np.int64)
+    ranking = _rank(scores, fold_in, k)
+    items, tied = ranking.told(ranking.items)
+    if tied.size:
+        items[tied] = _in_order(scores, ranking.values, tied).cpu().numpy()
+    return items
 
 
 def found(
@@ -156,10 +174,20 @@ def found(
         DivergedError: a score is not finite.
     """
     scores = _flat(scores)
-    ranked = _rank(scores, fold_in, k)
-    # Finite scores have no further use: infinity marks the cells to be found, on the device.
-    scores.view(-1)[_cells(held_out, scores.device)] = math.inf
-    return (scores.gather(1, ranked) == math.inf).cpu().numpy()
+    if not scores.numel():
+        return np.zeros((scores.shape[0], min(k, scores.shape[1])), dtype=np.bool_)
+    ranking = _rank(scores, fold_in, k)
+    # Scores that are ranked have no further use, unless some are tied: infinity marks the cells to be found.
+    cells, flat = _cells(held_out, scores.device), scores.view(-1)
+    sought = flat[cells]
+    flat[cells] = math.inf
+    hits, tied = ranking.told(scores.gather(1, ranking.items) == math.inf)
+    if tied.size:
+        flat[cells] = sought
+        items = _in_order(scores, ranking.values, tied)
+        flat[cells] = math.inf
+        hits[tied] = (scores[_positions(tied, scores)].gather(1, items) == math.inf).cpu().numpy()
+    return hits
 
 
 def _flat(scores: torch.Tensor) -> torch.Tensor:
@@ -167,27 +195,45 @@ def _flat(scores: torch.Tensor) -> torch.Tensor:
     return scores.detach().contiguous()
 
 
-def _rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> torch.Tensor:
-    """Return what `rank` does, on the device of `scores`, which are contiguous and overwritten."""
+class _Ranking(NamedTuple):
+    """A ranking on its device, which was not waited for.
+
+    Attributes:
+        items: int64, (n_users, k), best first; of equal scores any.
+        values: (n_users, k), the scores of `items`.
+        tied: bool, (n_users,), whether there are equal scores among the best k + 1.
+        finite: bool, a scalar, whether all scores are.
+    """
+
+    items: torch.Tensor
+    values: torch.Tensor
+    tied: torch.Tensor
+    finite: torch.Tensor
+
+    def told(self, answer: torch.Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """Return `answer`, (n_users, k), and the users that are tied, in one copy: the host waits but once.
+
+        Raises:
+            DivergedError: a score is not finite.
+        """
+        flags = torch.stack([self.tied, self.finite.expand_as(self.tied)], dim=1)
+        whole = torch.cat([answer, flags.to(answer.dtype)], dim=1).cpu().numpy()
+        if not whole[:, -1].all():
+            raise DivergedError("the model gave a score that is not finite; its training diverged")
+        return whole[:, :-2], np.flatnonzero(whole[:, -2])
+
+
+def _rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> _Ranking:
+    """Return the ranking of `scores`, which are contiguous and of which those of `fold_in` are overwritten."""
     k = min(k, scores.shape[1])
-    if not scores.numel():
-        return torch.empty((scores.shape[0], k), dtype=torch.int64, device=scores.device)
     # The extremes tell as much as every score (NaN is both of them) for a tenth of the time.
     finite = torch.isfinite(torch.stack(scores.aminmax())).all()
     scores.view(-1)[_cells(fold_in, scores.device)] = -math.inf
     # One more than asked for, to see whether the last place is tied.
     items = _largest(scores, min(k + 1, scores.shape[1]))
     values, order = scores.gather(1, items).sort(dim=1, descending=True)
-    items = items.gather(1, order)[:, :k]
     tied = (values[:, 1:] == values[:, :-1]).any(dim=1)
-    # The only time that the host waits for the device, unless there are ties.
-    all_finite, any_tied = torch.stack((finite, tied.any())).tolist()
-    if not all_finite:
-        raise DivergedError("the model gave a score that is not finite; its training diverged")
-    if any_tied:
-        rows = tied.nonzero().flatten()
-        items[rows] = _in_order(scores[rows], values[rows, :k])
-    return items
+    return _Ranking(items.gather(1, order)[:, :k], values[:, :k], tied, finite)
 
 
 def _largest(scores: torch.Tensor, k: int) -> torch.Tensor:
@@ -221,12 +267,18 @@ def _top(values: torch.Tensor, k: int) -> torch.Tensor:
     return torch.from_numpy(np.argpartition(values.numpy(), -k, axis=1)[:, -k:])
 
 
-def _in_order(scores: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return the best items of each row, equal ones by position: int64, (n_rows, k).
+def _positions(users: npt.NDArray[np.int64], like: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(users).to(like.device)
 
-    `values`, (n_rows, k), are the k greatest scores of each row in falling order: which items have them may
+
+def _in_order(scores: torch.Tensor, values: torch.Tensor, users: npt.NDArray[np.int64]) -> torch.Tensor:
+    """Return the best items of `users`, equal ones by position: int64, (n_rows, k).
+
+    `values`, (n_users, k), are the k greatest scores of each user in falling order: which items have them may
     be undecided.
     """
+    rows = _positions(users, scores)
+    scores, values = scores[rows], values[rows]
     k, last = values.shape[1], values[:, -1:]
     level = scores == last
     # Of the items at the last place's score, the first ones fill what those above it leave.
@@ -241,4 +293,4 @@ def _in_order(scores: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 def _cells(matrix: InteractionMatrix, device: torch.device) -> torch.Tensor:
     """Return where the interactions are in a flattened users x items array: int64, (n_interactions,)."""
     first = np.arange(matrix.n_users, dtype=np.int64) * matrix.n_items
-    return torch.from_numpy(np.repeat(first, matrix.counts()) + matrix.indices).to(device)
+    return onto(torch.from_numpy(np.repeat(first, matrix.counts()) + matrix.indices), device)

@@ -11,8 +11,9 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError
-from distrecvae.evaluation import BATCH_USERS, Recommender, rank
+from distrecvae.evaluation import BATCH_USERS, Recommender, rank, users_at_once
 from distrecvae.kernels.precision import fast_float32
+from distrecvae.kernels.transfer import onto
 
 
 class Best(NamedTuple):
@@ -35,7 +36,7 @@ def best_items(
     *,
     top: int,
     hidden: InteractionMatrix | None = None,
-    batch_size: int = BATCH_USERS,
+    batch_size: int | None = None,
 ) -> Iterator[Best]:
     """Yield the `top` best items of each user, batch by batch; memory is that of one batch of scores.
 
@@ -44,7 +45,7 @@ def best_items(
         shown: what it goes by.
         top: items a user, fewer where the model has fewer.
         hidden: what is not recommended, the same users and items; None hides nothing.
-        batch_size: users a batch; it decides nothing but speed.
+        batch_size: users a batch; it decides nothing but speed. None as for an evaluation.
 
     Raises:
         DataError: the model and the users disagree about the number of items, or `shown` and `hidden` do about shapes.
@@ -55,8 +56,9 @@ def best_items(
         raise DataError(
             f"the model knows {model.n_items} items and users x items are {shapes}; they must agree"
         )
-    for start in range(0, shown.n_users, batch_size):
-        stop = min(start + batch_size, shown.n_users)
+    start, size = 0, batch_size or BATCH_USERS
+    while start < shown.n_users:
+        stop = min(start + size, shown.n_users)
         with fast_float32():
             scores = model.score(shown.slice(start, stop)).detach().contiguous()
         nothing = InteractionMatrix(
@@ -64,6 +66,8 @@ def best_items(
         )
         items = rank(scores, nothing if hidden is None else hidden.slice(start, stop), top)
         # `rank` marked what is hidden in these scores, for they were one block of memory already.
-        values = scores.gather(1, torch.from_numpy(items).to(scores.device)).cpu().numpy()
+        values = scores.gather(1, onto(torch.from_numpy(items), scores.device)).cpu().numpy()
+        size = batch_size or users_at_once(scores)
         del scores  # or two batches of them would live while the next one is scored
         yield Best(start, items, values)
+        start = stop

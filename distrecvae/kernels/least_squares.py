@@ -24,6 +24,8 @@ from distrecvae.kernels.sparse import SparseRows
 
 GROUP_BYTES = 16 << 20
 """What a group of rows may take in the gathered factors and in the matrices. One row always fits, however long."""
+GPU_GROUP_BYTES = 256 << 20
+"""The same on a GPU, which takes longer to be asked for a small group than to solve it."""
 
 
 class Weights(NamedTuple):
@@ -129,11 +131,16 @@ def _groups(rows: SparseRows, latent_dim: int, itemsize: int) -> Iterator[tuple[
     """Yield positions of rows, int64 on the rows' device, longest first, and the longest one's length."""
     counts, order = rows.counts.cpu().sort(descending=True, stable=True)
     lengths, order = counts.tolist(), order.to(rows.offsets.device)
-    start = 0
+    start, room = 0, group_bytes(rows.offsets.device.type)
     while start < len(lengths):
-        size = max(1, GROUP_BYTES // (itemsize * row_elements(lengths[start], latent_dim)))
+        size = max(1, room // (itemsize * row_elements(lengths[start], latent_dim)))
         yield order[start : start + size], lengths[start]
         start += size
+
+
+def group_bytes(device_type: str) -> int:
+    """Return what a group's gathered factors and matrices take at most, unless it is one long row: bytes."""
+    return GROUP_BYTES if device_type == "cpu" else GPU_GROUP_BYTES
 
 
 def row_elements(length: int, latent_dim: int) -> int:

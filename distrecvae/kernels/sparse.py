@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.kernels.transfer import onto
 
 PIECE_PLACES = 64
 """Interactions that one thread of a GPU sums at most: PyTorch's kernel lets one walk a whole row for each column."""
@@ -67,7 +68,7 @@ class SparseRows:
             # The arrays are read-only and torch has no read-only tensors; nothing here writes to them.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
             offsets, items = torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices)
-        return cls(offsets.to(device), items.to(device), matrix.n_items)
+        return cls(onto(offsets, device), onto(items, device), matrix.n_items)
 
     @property
     def n_rows(self) -> int:

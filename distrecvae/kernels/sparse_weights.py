@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import scipy.sparse as sp
@@ -12,11 +13,13 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError
 from distrecvae.kernels.item_weights import ItemWeights, load_item_weights
-from distrecvae.kernels.sparse import SparseRows
+from distrecvae.kernels.sparse import SparseRows, gather_sum
 
 SPARSE_BELOW = 0.25
 """Share of weights that are not zero below which they are stored sparse: half of the dense matrix's memory, or less."""
 USERS_AT_ONCE = 64
+COLUMNS_AT_ONCE = 512
+"""Columns of the weights that are written out at a time on a GPU."""
 _NAMES = ("offsets", "items", "values")
 
 
@@ -38,12 +41,14 @@ class SparseItemWeights:
         return self.offsets.numel() - 1
 
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
-        """Return float32 scores, (n_users, n_items); made some users at a time, for what is between is larger."""
-        scores = torch.empty(fold_in.n_users, self.n_items, device=self.values.device)
-        write = self._multiply if scores.device.type == "cpu" else self._add_up
-        for start in range(0, fold_in.n_users, USERS_AT_ONCE):
+        """Return float32 scores, (n_users, n_items)."""
+        if self.values.is_cuda:
+            return self._gather(fold_in)
+        scores = torch.empty(fold_in.n_users, self.n_items)
+        for start in range(0, fold_in.n_users, USERS_AT_ONCE):  # what is between is larger
             stop = min(start + USERS_AT_ONCE, fold_in.n_users)
-            write(fold_in.slice(start, stop), scores[start:stop])
+            product = fold_in.slice(start, stop).to_scipy() @ self._matrix
+            product.toarray(out=scores[start:stop].numpy())
         return scores
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
@@ -57,19 +62,31 @@ class SparseItemWeights:
         parts = (self.values.numpy(), self.items.numpy(), self.offsets.numpy())
         return sp.csr_array(parts, shape=(self.n_items, self.n_items))
 
-    def _multiply(self, fold_in: InteractionMatrix, out: torch.Tensor) -> None:
-        (fold_in.to_scipy() @ self._matrix).toarray(out=out.numpy())
+    @cached_property
+    def _by_column(self) -> tuple[list[int], torch.Tensor, torch.Tensor]:
+        """The weights in blocks of columns: where each block starts, each weight's cell in its block, the values."""
+        rows = torch.arange(self.n_items, device=self.items.device)
+        rows = rows.repeat_interleave(self.offsets.diff(), output_size=self.items.numel())
+        columns, order = self.items.long().sort(stable=True)
+        starts = torch.arange(0, self.n_items + COLUMNS_AT_ONCE, COLUMNS_AT_ONCE, device=columns.device)
+        cells = rows[order] * COLUMNS_AT_ONCE + columns % COLUMNS_AT_ONCE
+        return torch.searchsorted(columns, starts).tolist(), cells, self.values[order]
 
-    def _add_up(self, fold_in: InteractionMatrix, out: torch.Tensor) -> None:
-        """Add each weight that leads from an item of a user to the user's scores: needs no format of the device."""
-        rows = SparseRows.from_matrix(fold_in, out.device)
-        source = rows.items.long()
-        counts = self.offsets[source + 1] - self.offsets[source]
-        total = int(counts.sum())
-        first = self.offsets[source] - (counts.cumsum(0) - counts)
-        place = torch.arange(total, device=out.device) + first.repeat_interleave(counts, output_size=total)
-        user = rows.row_of.repeat_interleave(counts, output_size=total)
-        out.zero_().view(-1).index_add_(0, user * self.n_items + self.items[place], self.values[place])
+    def _gather(self, fold_in: InteractionMatrix) -> torch.Tensor:
+        """Return the scores on a GPU: some columns of W are written out at a time, and gathered.
+
+        Adding each weight to its user's score would take atomics, whose order, and so the sums, differ between calls.
+        """
+        rows = SparseRows.from_matrix(fold_in, self.values.device)
+        ones = rows.ones(self.values.dtype)
+        scores = torch.empty(fold_in.n_users, self.n_items, device=self.values.device)
+        starts, cells, values = self._by_column
+        for block, (first, last) in enumerate(pairwise(starts)):
+            some = values.new_zeros(self.n_items * COLUMNS_AT_ONCE)
+            some[cells[first:last]] = values[first:last]
+            out = scores[:, block * COLUMNS_AT_ONCE :][:, :COLUMNS_AT_ONCE]
+            out.copy_(gather_sum(rows, ones, some.view(-1, COLUMNS_AT_ONCE))[:, : out.shape[1]])
+        return scores
 
 
 def stored_weights(

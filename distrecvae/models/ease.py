@@ -16,7 +16,7 @@ import torch
 from distrecvae.checks import require_number
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
-from distrecvae.kernels.item_weights import gram_bytes, lent_gram, load_item_weights
+from distrecvae.kernels.item_weights import BLOCK_ITEMS, gram_bytes, lent_gram, load_item_weights
 
 load_ease = load_item_weights
 
@@ -62,12 +62,30 @@ def solve_ease(
     del gram  # one matrix of this size less while the next is made
     if int(failed):
         raise DivergedError(f"X^T X + {config.regularization} I is singular in float64; raise regularization")
+    if factor.is_cuda:
+        return {"weight": _weights_by_blocks(factor)}
     inverse = torch.cholesky_inverse(factor)
     del factor
     inverse.div_(-inverse.diagonal().clone())  # divides column j by -P_jj
     inverse.fill_diagonal_(0.0)
     # Rows must lie whole in memory, for scores are sums of rows; LAPACK writes columns.
     return {"weight": inverse.to(torch.float32, memory_format=torch.contiguous_format)}
+
+
+def _weights_by_blocks(factor: torch.Tensor) -> torch.Tensor:
+    """Return B, float32, given the lower Cholesky factor of the regularized Gram matrix, some columns at a time.
+
+    A GPU inverts by solving for the identity, which would take three matrices in float64.
+    """
+    n_items = factor.shape[0]
+    weight = torch.empty((n_items, n_items), dtype=torch.float32, device=factor.device)
+    for start in range(0, n_items, BLOCK_ITEMS):
+        stop = min(start + BLOCK_ITEMS, n_items)
+        columns = factor.new_zeros(n_items, stop - start)
+        columns.diagonal(-start).fill_(1.0)
+        columns = torch.cholesky_solve(columns, factor)
+        weight[:, start:stop] = columns.div_(-columns.diagonal(-start).clone())
+    return weight.fill_diagonal_(0.0)
 
 
 def ease_bytes(

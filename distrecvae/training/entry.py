@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
+import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.evaluation import BATCH_USERS, Recommender
+from distrecvae.evaluation import BATCH_USERS, GPU_BATCH_USERS, Recommender
 from distrecvae.training.trainer import Trainer
 
 FLOAT_BYTES = 4
@@ -55,6 +56,7 @@ class Entry(NamedTuple):
     tells: bool = False
 
 
-def score_bytes(n_users: int, n_items: int) -> int:
+def score_bytes(n_users: int, n_items: int, device: torch.device | str = "cpu") -> int:
     """Return what scoring a batch of users takes: the scores and, while they are ranked, as much again."""
-    return 2 * FLOAT_BYTES * min(BATCH_USERS, n_users) * n_items
+    at_once = GPU_BATCH_USERS if torch.device(device).type == "cuda" else BATCH_USERS
+    return 2 * FLOAT_BYTES * min(at_once, n_users) * n_items

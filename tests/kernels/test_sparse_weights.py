@@ -48,13 +48,21 @@ def test_scores_are_those_of_the_dense_matrix(
     assert stored_bytes(int((weight != 0).sum()), N_ITEMS) == size
 
 
-def test_the_way_for_gpus_gives_the_same() -> None:
+@pytest.mark.cuda
+@pytest.mark.parametrize("columns", [7, 16, 512])
+def test_a_gpu_gives_the_same_in_every_call(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Sums by atomics differed from call to call, and with them what is tied.
+    monkeypatch.setattr(sparse_weights, "COLUMNS_AT_ONCE", columns)
     users = random_users(n_users=30, n_items=N_ITEMS)
-    model = load_weights(None, N_ITEMS, stored(weights(0.1)))
+    state = stored(weights(0.1))
+    model = load_weights(None, N_ITEMS, state, "cuda")
     assert isinstance(model, SparseItemWeights)
-    added = torch.full((30, N_ITEMS), torch.nan)
-    model._add_up(users, added)
-    torch.testing.assert_close(added, model.score(users), rtol=1e-5, atol=1e-6)
+    scores = model.score(users)
+    assert scores.is_cuda
+    torch.testing.assert_close(
+        scores.cpu(), load_weights(None, N_ITEMS, state).score(users), rtol=1e-5, atol=1e-6
+    )
+    assert torch.equal(scores, model.score(users))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.kernels.transfer import onto
 
 
 class Batch(NamedTuple):
@@ -77,6 +78,6 @@ class Cutter:
         """
         starts = np.arange(0, order.numel(), self._size)
         n_interactions = np.add.reduceat(self._counts[order.numpy()], starts).tolist()
-        users = order.to(self._device)
+        users = onto(order, self._device)
         for start, number in zip(starts.tolist(), n_interactions, strict=True):
             yield users[start : start + self._size], number

@@ -141,6 +141,8 @@ def closed_form(
         )
         # Afterwards there are the model and, on the host, the best model's copy and the one that is being saved.
         copies = 1 if device.type == "cuda" else 3
-        return max(solving, copies * parameters + score_bytes(train.n_users, train.n_items)), 2 * parameters
+        return max(
+            solving, copies * parameters + score_bytes(train.n_users, train.n_items, device)
+        ), 2 * parameters
 
     return Entry(config_class, train, load, memory_bytes, at_once=True, common=common, tells=tells)

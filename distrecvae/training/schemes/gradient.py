@@ -239,7 +239,7 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
         )
         step += working_bytes(config.batch_size, train.n_items, device.type, product_dtype(precision))
         # Gradients are made anew each step; the best model's copy is on the host.
-        working = 2 * FLOAT_BYTES * parameters + step + score_bytes(train.n_users, train.n_items)
+        working = 2 * FLOAT_BYTES * parameters + step + score_bytes(train.n_users, train.n_items, device)
         if device.type == "cuda":
             working += train.indices.nbytes + train.indptr.nbytes
         return saved + working, saved + FLOAT_BYTES * parameters

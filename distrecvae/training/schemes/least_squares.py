@@ -13,9 +13,9 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError
 from distrecvae.evaluation import Recommender
 from distrecvae.kernels.least_squares import (
-    GROUP_BYTES,
     Factors,
     Weighing,
+    group_bytes,
     item_side,
     load_factors,
     row_elements,
@@ -25,6 +25,7 @@ from distrecvae.kernels.least_squares import (
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.precisions import Precision
 from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
+from distrecvae.training.schemes.state import snapshot
 
 START_DEVIATION = 0.1
 """Of an item's initial factors, as a vector; a coordinate has it divided by sqrt(latent_dim)."""
@@ -126,7 +127,7 @@ class LeastSquaresTrainer:
 
     def model_state(self) -> dict[str, torch.Tensor]:
         """Return the parameters: a copy on the CPU."""
-        return {"items": self._model.items.detach().cpu().clone()}
+        return snapshot({"items": self._model.items})
 
 
 def _transposed(matrix: InteractionMatrix) -> InteractionMatrix:
@@ -190,7 +191,7 @@ def _memory(latent_dim: int, train: InteractionMatrix, device: torch.device) -> 
     longest = max((int(counts.max(initial=0)) for counts in (train.counts(), train.item_counts())), default=0)
     # Gathered factors and matrices; weighted factors; triangles: three times what a group counts at most.
     # One very long row may exceed a group's limit.
-    group = 3 * max(GROUP_BYTES, FLOAT_BYTES * row_elements(longest, latent_dim))
+    group = 3 * max(group_bytes(device.type), FLOAT_BYTES * row_elements(longest, latent_dim))
     transposed = train.indices.nbytes + 8 * (train.n_items + 1)
     # Both sides while one is solved, padded copies and the weighted one of the given side.
     working = 2 * items + 2 * users + 2 * max(items, users) + group + transposed
@@ -198,4 +199,4 @@ def _memory(latent_dim: int, train: InteractionMatrix, device: torch.device) -> 
         working += train.indices.nbytes + train.indptr.nbytes
     else:
         working += 2 * items  # the best model's copy and the one that is being saved
-    return working + score_bytes(train.n_users, train.n_items), 2 * items
+    return working + score_bytes(train.n_users, train.n_items, device), 2 * items

@@ -213,7 +213,7 @@ def phased(config_class: type, network: Callable[..., torch.nn.Module]) -> Entry
         numbers = [sum(value.numel() for value in part.parameters()) for part in (module, module.scorer)]
         # Of the best model only the part that scores is kept. Training users may be ranked beside what a step holds.
         saved -= FLOAT_BYTES * (numbers[0] - numbers[1])
-        return held + score_bytes(train.n_users, train.n_items), saved
+        return held + score_bytes(train.n_users, train.n_items, device), saved
 
     plain = gradient(config_class, network)
     return plain._replace(train=train, load=load, memory=memory)

@@ -43,7 +43,7 @@ def recvae_bytes(
     # Parameters and two moments of both sides, q_old and the best model are saved; gradients are not.
     saved = 3 * both + encoder
     hidden = HIDDEN_TENSORS * config.batch_size * config.hidden_dim
-    scores = score_bytes(train.n_users, train.n_items)
+    scores = score_bytes(train.n_users, train.n_items, device)
     step = FLOAT_BYTES * hidden + working_bytes(
         config.batch_size, train.n_items, device.type, product_dtype(precision)
     )
@@ -105,4 +105,4 @@ def recvae_implicitslim_bytes(
     width = max(config.hidden_dim, config.latent_dim)
     refinement = refined_bytes(train.n_users, train.n_items, train.n_interactions, width)
     # It comes between cycles, where models are scored, and they let go of what they used.
-    return in_training + max(0, refinement - score_bytes(train.n_users, train.n_items)), on_disk
+    return in_training + max(0, refinement - score_bytes(train.n_users, train.n_items, device)), on_disk

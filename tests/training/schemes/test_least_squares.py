@@ -159,6 +159,6 @@ def test_memory_counts_what_a_long_row_takes_beyond_a_group(monkeypatch: pytest.
     assert on_disk == 2 * 4 * 1000 * 16, "the trainer's factors and the best model's"
     # Both fit in a group; then only the transposed interactions, of four bytes each, are more.
     assert registry.memory_bytes("wmf", config, many)[0] - in_few == 4 * 990
-    monkeypatch.setattr("distrecvae.training.schemes.least_squares.GROUP_BYTES", 1)
+    monkeypatch.setattr("distrecvae.kernels.least_squares.GROUP_BYTES", 1)
     in_training = [registry.memory_bytes("wmf", config, train)[0] for train in (few, many)]
     assert in_training[1] - in_training[0] == 4 * 990 + 3 * 4 * 990 * 16
