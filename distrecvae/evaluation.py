@@ -85,10 +85,9 @@ class Evaluation:
 def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int | None = None) -> Evaluation:
     """Score `users` and return the metrics of each one with something folded in and something held out.
 
-    Memory is that of one batch of scores, `batch_size` x n_items: what was shown and what is to be found are
-    marked in it. Beyond 32 MiB the C library gives and takes fresh pages for every batch; on a CPU that costs more
-    than the ranking. It decides nothing but speed; None is `BATCH_USERS`, or `GPU_BATCH_USERS` for a model on a GPU,
-    as its first scores tell.
+    Memory is that of one batch of scores, `batch_size` x n_items: what was shown and what is to be found are marked
+    in it. Beyond 32 MiB the C library gives and takes fresh pages for every batch, which costs more than the ranking.
+    It decides nothing but speed; None is `BATCH_USERS`, or `GPU_BATCH_USERS` where the first scores lie on a GPU.
 
     Raises:
         DataError: the model and the users disagree about the number of items.
@@ -146,9 +145,8 @@ def users_at_once(scores: torch.Tensor) -> int:
 def rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> npt.NDArray[np.int64]:
     """Return each user's `k` best items, best first, those of `fold_in` last: int64, (n_users, k).
 
-    Equal scores are ordered by item position, on every device, so a ranking is a function of the scores
-    alone. `scores`, float32 (n_users, n_items), is overwritten; where there are fewer than `k` items, all
-    are ranked.
+    Equal scores are ordered by item position, on every device, so a ranking is a function of the scores alone.
+    `scores`, float32 (n_users, n_items), is overwritten; where there are fewer than `k` items, all are ranked.
 
     Raises:
         DivergedError: a score is not finite.
@@ -186,7 +184,8 @@ def found(
         flat[cells] = sought
         items = _in_order(scores, ranking.values, tied)
         flat[cells] = math.inf
-        hits[tied] = (scores[_positions(tied, scores)].gather(1, items) == math.inf).cpu().numpy()
+        rows = torch.from_numpy(tied).to(scores.device)
+        hits[tied] = (scores[rows].gather(1, items) == math.inf).cpu().numpy()
     return hits
 
 
@@ -199,9 +198,9 @@ class _Ranking(NamedTuple):
     """A ranking on its device, which was not waited for.
 
     Attributes:
-        items: int64, (n_users, k), best first; of equal scores any.
+        items: int64, (n_users, k), best first.
         values: (n_users, k), the scores of `items`.
-        tied: bool, (n_users,), whether there are equal scores among the best k + 1.
+        tied: bool, (n_users,), whether equal scores leave some places undecided.
         finite: bool, a scalar, whether all scores are.
     """
 
@@ -231,9 +230,22 @@ def _rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> _Ranking:
     scores.view(-1)[_cells(fold_in, scores.device)] = -math.inf
     # One more than asked for, to see whether the last place is tied.
     items = _largest(scores, min(k + 1, scores.shape[1]))
-    values, order = scores.gather(1, items).sort(dim=1, descending=True)
-    tied = (values[:, 1:] == values[:, :-1]).any(dim=1)
+    if (
+        scores.is_cuda
+    ):  # which would have to be waited for to put ties right: equal ones come by position at once
+        items = items.sort(dim=1).values
+        values, order = _falling(scores.gather(1, items))
+        tied = values[:, k:].eq(values[:, k - 1 : k]).any(dim=1)
+    else:
+        values, order = scores.gather(1, items).sort(dim=1, descending=True)
+        tied = (values[:, 1:] == values[:, :-1]).any(dim=1)
     return _Ranking(items.gather(1, order)[:, :k], values[:, :k], tied, finite)
+
+
+def _falling(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return each row's values in falling order, equal ones in the order they had, and their positions."""
+    # Adding 0 makes -0 a 0, which it equals: a radix sort, as GPUs have, may tell their bits apart.
+    return (values + 0.0).sort(dim=1, descending=True, stable=True)
 
 
 def _largest(scores: torch.Tensor, k: int) -> torch.Tensor:
@@ -267,17 +279,13 @@ def _top(values: torch.Tensor, k: int) -> torch.Tensor:
     return torch.from_numpy(np.argpartition(values.numpy(), -k, axis=1)[:, -k:])
 
 
-def _positions(users: npt.NDArray[np.int64], like: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(users).to(like.device)
-
-
 def _in_order(scores: torch.Tensor, values: torch.Tensor, users: npt.NDArray[np.int64]) -> torch.Tensor:
     """Return the best items of `users`, equal ones by position: int64, (n_rows, k).
 
     `values`, (n_users, k), are the k greatest scores of each user in falling order: which items have them may
     be undecided.
     """
-    rows = _positions(users, scores)
+    rows = torch.from_numpy(users).to(scores.device)
     scores, values = scores[rows], values[rows]
     k, last = values.shape[1], values[:, -1:]
     level = scores == last
@@ -285,9 +293,7 @@ def _in_order(scores: torch.Tensor, values: torch.Tensor, users: npt.NDArray[np.
     left = k - (values > last).sum(dim=1, keepdim=True)
     level &= level.cumsum(dim=1, dtype=torch.int32) <= left
     items = (level | (scores > last)).nonzero()[:, 1].view(-1, k)
-    # Adding 0 makes -0 a 0, which it equals: a radix sort, as GPUs have, may tell their bits apart.
-    order = (scores.gather(1, items) + 0.0).sort(dim=1, descending=True, stable=True).indices
-    return items.gather(1, order)
+    return items.gather(1, _falling(scores.gather(1, items))[1])
 
 
 def _cells(matrix: InteractionMatrix, device: torch.device) -> torch.Tensor:

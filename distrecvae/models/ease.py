@@ -95,5 +95,7 @@ def ease_bytes(
 ) -> tuple[int, int]:
     """Return what solving takes at its peak, and the weights: bytes; of a Gram matrix that is `lent` nothing."""
     size = train.n_items**2
-    # Two matrices in float64; that in float32 is gone before the second one is made.
-    return max(0 if lent else gram_bytes(train, 4), 2 * 8 * size), 4 * size
+    # Two matrices in float64; that in float32 is gone before the second one is made. On a GPU, then, one of them, the
+    # result, and some columns thrice.
+    by_blocks = 12 * size + 3 * 8 * train.n_items * min(BLOCK_ITEMS, train.n_items)
+    return max(0 if lent else gram_bytes(train, 4), 2 * 8 * size, by_blocks), 4 * size

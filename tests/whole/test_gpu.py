@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -132,12 +133,14 @@ def test_memory_stays_within_its_estimate(model: str) -> None:
         evaluate(trainer.model, HeldOutUsers(train, train))
         measured = device.peak_bytes
     estimate, _ = registry.memory_bytes(model, config, train, device="cuda", precision=precision)
-    assert 0.3 * estimate <= measured <= estimate, f"{measured / 2**20:.1f} of {estimate / 2**20:.1f} MiB"
+    assert 0.25 * estimate <= measured <= estimate, f"{measured / 2**20:.1f} of {estimate / 2**20:.1f} MiB"
 
 
 def test_an_evaluation_waits_once_for_two_thousand_users(soft_device: SoftDevice) -> None:
-    model = trained("recvae", "cuda", passes=4).model
-    users = random_users(n_users=4200, n_items=90)
+    # More items than are ranked: what is hidden comes last, tied, and who has a tied last place is looked at again.
+    model = trained("recvae", "cuda", passes=4, train=random_users(n_users=50, n_items=400)).model
+    users = random_users(n_users=4200, n_items=400, seed=2)
+    users = users.take(np.flatnonzero(users.counts()))
     soft_device.reset_counts()
     evaluate(model, HeldOutUsers(users, users))
     assert soft_device.n_waits == 3, soft_device.waits  # 200 users to see where scores are, then twice 2,000

@@ -241,7 +241,8 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
         # Gradients are made anew each step; the best model's copy is on the host.
         working = 2 * FLOAT_BYTES * parameters + step + score_bytes(train.n_users, train.n_items, device)
         if device.type == "cuda":
-            working += train.indices.nbytes + train.indptr.nbytes
+            # The data lies there too. A CUDA graph lends what its step holds, gradients included, to no one else.
+            working += train.indices.nbytes + train.indptr.nbytes + 2 * FLOAT_BYTES * parameters + step
         return saved + working, saved + FLOAT_BYTES * parameters
 
     return Entry(config_class, train, load, memory, rounds=True)
