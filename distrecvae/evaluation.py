@@ -251,11 +251,10 @@ def _falling(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _largest(scores: torch.Tensor, k: int) -> torch.Tensor:
     """Return `k` items of each row, none of the others being greater: int64, (n_rows, k), in any order.
 
-    A row is cut into groups of `size` items and a tail. Only the k groups with the greatest maxima, and the
-    tail, are looked into, and that is exact: were an item elsewhere greater than the k-th found, then so were
-    its group's maximum and those of the k groups, and they alone are k items greater than the k-th.
-
-    Item i is in group i % n_groups, so that maxima are taken of whole runs of memory, not within them.
+    A row is cut into groups of `size` items and a tail. Only the k groups with the greatest maxima, and the tail, are
+    looked into, and that is exact: were an item elsewhere greater than the k-th found, then so were its group's
+    maximum and those of the k groups, and they alone are k items greater than the k-th. Item i is in group
+    i % n_groups, so that maxima are taken of whole runs of memory, not within them.
     """
     n_items = scores.shape[1]
     # n_items / size maxima and size * k items are to be searched; the latter cost about twice as much each.
@@ -282,8 +281,7 @@ def _top(values: torch.Tensor, k: int) -> torch.Tensor:
 def _in_order(scores: torch.Tensor, values: torch.Tensor, users: npt.NDArray[np.int64]) -> torch.Tensor:
     """Return the best items of `users`, equal ones by position: int64, (n_rows, k).
 
-    `values`, (n_users, k), are the k greatest scores of each user in falling order: which items have them may
-    be undecided.
+    `values`, (n_users, k), are each user's k greatest scores in falling order; whose they are may be undecided.
     """
     rows = torch.from_numpy(users).to(scores.device)
     scores, values = scores[rows], values[rows]
