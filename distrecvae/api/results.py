@@ -256,7 +256,11 @@ def _in_a_line(scores: Mapping[str, Mapping[str, float]], metric: str) -> str:
 
 
 def _scores_html(scores: Mapping[str, Mapping[str, float]]) -> str:
-    return _table_html(pd.DataFrame(scores).T.rename(columns=TITLES), index=True)
+    said = {
+        group: {TITLES[name]: with_error(mean, None) for name, mean in means.items()}
+        for group, means in scores.items()
+    }
+    return _table_html(pd.DataFrame(said).T, index=True)
 
 
 def _table_html(frame: pd.DataFrame, *, index: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,8 +157,14 @@ def command(
 def _print_next(out: Path, settings: RunSettings) -> None:
     from distrecvae.runs import training_run as runs
 
+    best, data = shlex.quote(str(out / BEST_FOLDER)), shlex.quote(settings.data)
     click.echo(
         f"\nmodel    {out / BEST_FOLDER}\nhistory  {out / runs.HISTORY_FILE}\n\nnext:\n"
-        f"  distrecvae evaluate --model {out / BEST_FOLDER} --data {settings.data}\n"
-        f"  distrecvae search --data {settings.data} --model {settings.model}"
+        f"  distrecvae evaluate --model {best} --data {data}"
+    )
+    # A refit is what comes after the search: its model is to be used.
+    click.echo(
+        f"  distrecvae recommend --model {best} --histories histories.csv --out recommendations.parquet"
+        if settings.refit
+        else f"  distrecvae search --data {data} --model {settings.model}"
     )

@@ -42,7 +42,18 @@ class OutputLoss(Protocol):
         bias_gradient: torch.Tensor | None = None,
         row_weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return each row's loss, (n_rows,), and write the wanted gradients of their mean, weighted where asked."""
+        """Return each row's loss, (n_rows,), and write the gradients of its mean over the rows.
+
+        Args:
+            rows: the observed items.
+            code: z, (n_rows, width).
+            weight: W, (n_items, width).
+            bias: b, (n_items,).
+            code_gradient: overwritten with the gradient by `code` where given.
+            weight_gradient: overwritten with the gradient by `weight` where given.
+            bias_gradient: overwritten with the gradient by `bias` where given.
+            row_weights: (n_rows,), what each row counts in that mean, not in what is returned; None for 1 each.
+        """
 
 
 def denoised(rows: SparseRows, dropout: float, draws: Draws, dtype: torch.dtype) -> torch.Tensor:

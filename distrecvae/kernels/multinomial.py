@@ -81,15 +81,7 @@ class Multinomial:
     ) -> torch.Tensor:
         """Return -log p(x) of each row, (n_rows,), and write the gradients of its mean over the rows.
 
-        Args:
-            rows: the observed items; an empty row has likelihood one and no gradient.
-            code: z, (n_rows, width).
-            weight: W, (n_items, width).
-            bias: b, (n_items,).
-            code_gradient: overwritten with the gradient by `code` where given.
-            weight_gradient: overwritten with the gradient by `weight` where given.
-            bias_gradient: overwritten with the gradient by `bias` where given.
-            row_weights: (n_rows,), what each row counts in that mean, not in what is returned; None for 1 each.
+        Arguments as for `layers.OutputLoss`. An empty row has likelihood one and no gradient.
         """
         ones, counts = rows.ones(code.dtype), rows.counts.to(code.dtype)
         observed = gather_sum(rows, ones, weight)

@@ -77,17 +77,9 @@ class Pointwise:
         bias_gradient: torch.Tensor | None = None,
         row_weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return each row's loss, (n_rows,), and write the gradients of their mean.
+        """Return each row's loss, (n_rows,), and write the gradients of its mean over the rows.
 
-        Args:
-            rows: what the users have; an empty row is a row of zeros, which has a loss too.
-            code: (n_rows, width).
-            weight: (n_items, width).
-            bias: (n_items,).
-            code_gradient: overwritten with the gradient by `code` where given.
-            weight_gradient: overwritten with the gradient by `weight` where given.
-            bias_gradient: overwritten with the gradient by `bias` where given.
-            row_weights: (n_rows,), what each row counts in that mean, not in what is returned; None for 1 each.
+        Arguments as for `layers.OutputLoss`. An empty row is a row of zeros, which has a loss, too.
         """
         low, scratch = self._low, self._scratch
         losses = code.new_zeros(rows.n_rows)

@@ -101,3 +101,26 @@ def test_an_interrupted_search_says_so_and_how_to_go_on(tmp_path: Path) -> None:
     assert str(found) == SUMMARY
     with pytest.raises(CheckpointError, match="no model"):
         _ = found.model
+
+
+def test_scores_over_no_users_are_not_there_and_are_said_so(tmp_path: Path) -> None:
+    # JSON has null for them; they are no numbers here, as in any mean, and never 0.
+    found = results(tmp_path, [[0.1], [0.2]], complete=True)
+    means = {
+        group: {"mean": dict.fromkeys(METRICS, value)} for group, value in (("valid", 0.2), ("test", None))
+    }
+    (tmp_path / "best").mkdir()
+    write_json(tmp_path / "best" / "metrics.json", means)
+    assert found.best is not None
+    assert all(np.isnan(mean) for mean in found.best.scores["test"].values())
+    assert "NDCG@100 0.2000 on valid users, n/a on test users" in repr(found)
+    assert Tags(found._repr_html_()).text.count("n/a") == len(METRICS)
+
+
+def test_a_trial_that_diverged_is_never_the_best(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, METRIC)
+    ledger.ask(lambda _number: optuna.samplers.RandomSampler(seed=0), SPACE.suggest, lambda _n: {})
+    scores = {f"valid/{name}": 0.5 for name in METRICS}
+    ledger.report(0, {"passes": 4, "cycle": 1, **scores, "train_s": 1.0})
+    ledger.end(0, Status.DIVERGED, "loss is nan")
+    assert SearchResult(tmp_path, True, SUMMARY, "ndcg_100").best is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import signal
 import statistics
 import subprocess
@@ -363,6 +364,11 @@ def test_a_refit_trains_on_validation_users_too_for_the_passes_that_were_best(
     assert code == 0
     assert f"{passes} of {passes} passes are done" in text
     assert "training and validation users" in text
+    # It is what comes after the search: to search again was advised.
+    next_steps = [shlex.split(line) for line in text.partition("next:\n")[2].splitlines()]
+    assert [step[:4] for step in next_steps] == [
+        ["distrecvae", command, "--model", str(out / "best")] for command in ("evaluate", "recommend")
+    ]
     metrics = json.loads((out / "best" / "metrics.json").read_text())
     assert metrics["refit"] is True
     assert metrics["passes"] == passes

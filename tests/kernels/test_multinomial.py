@@ -56,8 +56,7 @@ def random_parts(seed: int, n_rows: int, n_items: int, width: int, scale: float 
     return code, weight, bias
 
 
-@settings(deadline=None, max_examples=60)
-@given(
+in_any_shape_and_blocks = given(
     seed=st.integers(0, 999),
     n_rows=st.integers(1, 9),
     n_items=st.integers(1, 40),
@@ -65,6 +64,10 @@ def random_parts(seed: int, n_rows: int, n_items: int, width: int, scale: float 
     items_a_block=st.integers(1, 45),
     kept_bytes=st.sampled_from([0, KEPT_BYTES]),
 )
+
+
+@settings(deadline=None, max_examples=60)
+@in_any_shape_and_blocks
 def test_losses_and_gradients_in_any_shape_and_blocks(
     seed: int, n_rows: int, n_items: int, width: int, items_a_block: int, kept_bytes: int
 ) -> None:
@@ -142,14 +145,7 @@ def test_errors_are_no_worse_than_those_of_the_naive_way_in_the_same_precision(
 
 
 @settings(deadline=None, max_examples=40)
-@given(
-    seed=st.integers(0, 999),
-    n_rows=st.integers(1, 9),
-    n_items=st.integers(1, 40),
-    width=st.integers(1, 6),
-    items_a_block=st.integers(1, 45),
-    kept_bytes=st.sampled_from([0, KEPT_BYTES]),
-)
+@in_any_shape_and_blocks
 def test_bfloat16_is_the_same_in_any_shape_and_blocks_but_for_rounding(
     seed: int, n_rows: int, n_items: int, width: int, items_a_block: int, kept_bytes: int
 ) -> None:

@@ -17,7 +17,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from distrecvae.data.dataset import Split
+from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DistrecvaeError, ResourceError, ResultsError
 from distrecvae.evaluation import evaluate
@@ -68,6 +69,7 @@ class Begun:
         stop: hears that it must end.
         reported: the state in which each report found the search.
         log: the tracker.
+        split: the data set.
     """
 
     config: SearchConfig
@@ -76,12 +78,13 @@ class Begun:
     stop: Interruption = field(default_factory=Interruption)
     reported: list[str] = field(default_factory=list)
     log: Log = field(default_factory=Log)
+    split: Split = SPLIT
 
     def carry_out(self, **changes: Any) -> Outcome:
         """Carry it out in a new process: nothing is known but what lies in the folder."""
         config = replace(self.config, **changes)
         self.stop = Interruption()
-        ray = Session(CLUSTER, SPLIT, self.stop)
+        ray = Session(CLUSTER, self.split, self.stop)
         plan = plan_search(config, SPACE, ray)
         shown = Console(file=self.console, width=40)
         return carry_out(Search(config, SPACE, plan, Path("out"), self.described, TYPED), ray, shown)
@@ -210,6 +213,16 @@ def test_a_tracker_hears_of_every_trial_and_of_the_test_scores(begun: Begun) -> 
         True,
         {f"test/{name}": value for name, value in metrics["test"]["mean"].items()},
     )
+
+
+def test_without_a_test_user_that_can_be_scored_a_search_ends_well(begun: Begun) -> None:
+    # It died at its very end: the gain over no users is no number, and no JSON.
+    nobody = InteractionMatrix.from_pairs([], [], n_users=SPLIT.test.n_users, n_items=SPLIT.n_items)
+    begun.split = replace(SPLIT, test=HeldOutUsers(SPLIT.test.fold_in, nobody))
+    outcome = begun.carry_out()
+    assert (outcome.complete, outcome.has_score, status()) == (True, True, "finished")
+    assert "No test user can be scored" in outcome.summary
+    assert begun.log.last == (True, {}), "a tracker has no word for what is no number"
 
 
 @pytest.mark.parametrize("end", [Status.FAILED, Status.DIVERGED])

@@ -295,6 +295,15 @@ class TestMedianRule:
     def test_waits_for_enough_others_that_got_as_far(self) -> None:
         assert not self.rule.should_stop(3, curves(*self.others[:3], [(10, 0.0)]))
         assert not self.rule.should_stop(4, curves(*self.others, [(21, 0.0)]))
+        # Whose last report is at these very passes got as far: 0.5 to 0.8, and their median is 0.65.
+        assert self.rule.should_stop(4, curves(*self.others, [(20, 0.6)]))
+        assert not self.rule.should_stop(4, curves(*self.others, [(20, 0.65)]))
+
+    def test_four_others_are_enough_and_it_has_no_rungs(self) -> None:
+        as_made = MedianRule(10, 100)
+        assert as_made.should_stop(4, curves(*self.others, [(10, 0.0)]))
+        assert not as_made.should_stop(3, curves(*self.others[:3], [(10, 0.0)]))
+        assert as_made.rungs(0) == as_made.rungs(7) == ()
 
     def test_leaves_the_ends_alone(self) -> None:
         far = [[(5, 0.5), (100, 0.9)]] * 4

@@ -6,7 +6,6 @@ import math
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +20,9 @@ from distrecvae.errors import ConfigError
 from distrecvae.search.core.config import SAMPLERS
 from distrecvae.search.core.samplers import STARTUP_TRIALS, make_sampler, starting_values
 from tests import ROOT
+from tests.search.core.suggested import suggest
 
 SEED = 11
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """A space with every kind of Optuna parameter."""
-    return {
-        "x": trial.suggest_float("x", 0, 1),
-        "rate": trial.suggest_float("rate", 1e-4, 1e-1, log=True),
-        "size": trial.suggest_int("size", 16, 128, step=16),
-        "branch": trial.suggest_categorical("branch", ("gamma", "beta")),
-    }
 
 
 def objective(point: dict[str, Any]) -> float:

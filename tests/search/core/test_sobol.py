@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,26 +15,9 @@ from distrecvae.rng import stream
 from distrecvae.search.core.optuna_internals import stored_id
 from distrecvae.search.core.samplers import make_sampler
 from distrecvae.search.core.sobol import SobolSampler, at_quantile
+from tests.search.core.suggested import suggest
 
 SEED = 11
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """A space with every kind of Optuna parameter."""
-    return {
-        "x": trial.suggest_float("x", 0, 1),
-        "rate": trial.suggest_float("rate", 1e-4, 1e-1, log=True),
-        "size": trial.suggest_int("size", 16, 128, step=16),
-        "branch": trial.suggest_categorical("branch", ("gamma", "beta")),
-    }
 
 
 def point(study: optuna.Study, dimensions: int) -> list[float]:

@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from distrecvae.search.core.study import quiet
-from distrecvae.search.report.importance import FEWEST_TRIALS, Importance, importances
+from distrecvae.search.report.importance import FEWEST_TRIALS, N_SHUFFLES, Importance, importances
 from distrecvae.search.space.parameters import Parameter, parse_parameter
 
 PARAMETERS: dict[str, Parameter] = {
@@ -27,18 +27,25 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
-def found(n_trials: int, score: Any, seed: int) -> dict[str, Importance]:
+def drawn(n_trials: int, seed: int) -> tuple[list[optuna.trial.FrozenTrial], list[dict[str, Any]]]:
+    """Return trials at random, and their configurations."""
     with quiet():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    noise, trials, scores, configs = np.random.default_rng(seed), [], [], []
+    trials, configs = [], []
     for _ in range(n_trials):
         trial = study.ask()
         config: dict[str, Any] = {}
         for name, parameter in PARAMETERS.items():
             config |= parameter.suggest(trial, name)
         trials.append(study.tell(trial, 0.0))
-        scores.append(score(config) + 0.05 * noise.normal())
         configs.append(config)
+    return trials, configs
+
+
+def found(n_trials: int, score: Any, seed: int) -> dict[str, Importance]:
+    trials, configs = drawn(n_trials, seed)
+    noise = np.random.default_rng(seed)
+    scores = [score(config) + 0.05 * noise.normal() for config in configs]
     return {each.name: each for each in importances(PARAMETERS, trials, scores, configs)}
 
 
@@ -109,6 +116,28 @@ def test_it_is_the_best_quarter_that_counts() -> None:
     assert not ranked["eighth"].stands_out
 
 
+def test_of_few_trials_it_is_the_best_five_that_count() -> None:
+    # A quarter of sixteen would be four. Who is among the best is all that matters, not in which order.
+    trials, configs = drawn(16, seed=3)
+
+    def shares(order: list[int]) -> dict[str, float]:
+        scores = [float(-order.index(n)) for n in range(16)]
+        return {each.name: each.share for each in importances(PARAMETERS, trials, scores, configs)}
+
+    order = list(range(16))
+    assert shares([4, 3, 2, 1, 0, *order[5:]]) == shares(order)
+    assert shares([0, 1, 2, 3, 5, 4, *order[6:]]) != shares(order)
+
+
+def test_chance_makes_one_thing_in_twenty_stand_out() -> None:
+    # A true score is as likely as each shuffle of it to be the greatest of them all.
+    assert 1 / (1 + N_SHUFFLES) == 0.05
+    assert Importance("rate", 0.5, N_SHUFFLES, 40).stands_out
+    assert not Importance("rate", 0.5, N_SHUFFLES - 1, 40).stands_out
+
+
 def test_few_trials_or_equal_scores_say_nothing() -> None:
-    assert found(FEWEST_TRIALS - 1, lambda config: config["width"], seed=0) == {}
+    assert found(14, lambda config: config["width"], seed=0) == {}
+    assert set(found(15, lambda config: config["width"], seed=0)) >= {"width", "rate", "kind"}
+    assert FEWEST_TRIALS == 15, "the page says so"
     assert importances(PARAMETERS, [], [], []) == []

@@ -90,6 +90,11 @@ def test_luck_is_more_than_two_standard_errors_of_the_difference_of_both_gains(
         assert said.endswith(words), difference
 
 
+def test_gains_that_are_equal_and_without_an_error_are_the_same() -> None:
+    _, said = compared((0.5, 0.0), (0.5, 0.0))
+    assert said.endswith("it is the same within two standard errors.")
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_gain_counts_beyond_twice_its_standard_error_whatever_its_sign(sign: int) -> None:
     first, _ = compared((0.1, 0.01), (sign * 0.021, 0.01))
@@ -142,6 +147,12 @@ def test_before_the_end_test_users_have_not_been_looked_at(
         "Best so far is trial 1 with validation NDCG@100 0.3000, the starting configuration has 0.2500.",
         f"{over}: test users have not been looked at.",
     ]
+
+
+def test_before_the_end_a_first_trial_without_a_score_is_not_named() -> None:
+    trials = made_trial(0, None, status=Status.FAILED), made_trial(1, 0.3)
+    first, _ = prose.verdict(made_results(*trials, status="running", trials=9))
+    assert first == "Best so far is trial 1 with validation NDCG@100 0.3000."
 
 
 def test_a_search_with_a_running_trial_goes_on_though_all_trials_are_given_out() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tensorboard import context
 from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
+from distrecvae.layout import trial_folder
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.watchers.tensorboard import EventFiles
@@ -136,3 +138,60 @@ def test_reports_written_again_keep_their_distance_in_time(tmp_path: Path) -> No
     multiplexer.Reload()
     times = [event.wall_time for event in multiplexer.Tensors("trials/00000", "valid/ndcg_100")]
     assert [later - times[0] for later in times] == pytest.approx([0.0, 1.5, 3.0], abs=0.5)
+
+
+def events_of(folder: Path, tag: str, run: str = "trials/00000") -> list[Any]:
+    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    found: list[Any] = multiplexer.Tensors(run, tag)
+    return found
+
+
+def test_a_diverged_trials_zero_comes_after_all_that_it_reported(tmp_path: Path) -> None:
+    # A step has one value: one at an earlier step would be taken for a score that was bettered since.
+    write(tmp_path, end(record(0, 0.3, 0.4), Status.DIVERGED))
+    steps = [event.step for event in events_of(tmp_path, "best/ndcg_100")]
+    assert steps == [4, 8, 9]
+
+
+def test_a_columns_domain_is_the_range_that_is_searched(tmp_path: Path) -> None:
+    # Its slider in the tab has these ends.
+    write(tmp_path, record(0, 0.2))
+    found = {info.name: info.domain_interval for info in shown(tmp_path)[0].hparam_infos}
+    searched = SPACE.parameters["learning_rate"].to_dict()
+    assert found["learning_rate"].min_value == pytest.approx(searched["low"])
+    assert found["learning_rate"].max_value == pytest.approx(searched["high"])
+
+
+def test_what_a_running_trial_reported_can_be_seen_at_once(tmp_path: Path) -> None:
+    # Also what it reported before an interruption; somebody is looking while the search runs.
+    events, trial = EventFiles(tmp_path, SPACE, "ndcg_100"), record(0, 0.2)
+    events.started(trial)
+    assert [event.step for event in events_of(tmp_path, "best/ndcg_100")] == [4]
+    again = record(0, 0.2, 0.3)
+    events.reported(again)
+    assert [event.step for event in events_of(tmp_path, "best/ndcg_100")] == [4, 8]
+    events.close()
+
+
+def test_a_trial_has_one_file_however_often_it_goes_on(tmp_path: Path) -> None:
+    # A second file of the same run would show each report twice.
+    folder = trial_folder(tmp_path, 0)
+    folder.mkdir(parents=True)
+    (folder / "events.out.tfevents.0000000001.elsewhere.1").write_bytes(b"of an earlier process")
+    events = EventFiles(tmp_path, SPACE, "ndcg_100")
+    for _ in range(2):  # lost with its process, and given out again
+        events.started(record(0, 0.2))
+    events.close()
+    assert len(list(folder.iterdir())) == 1
+    held = psutil.Process().open_files()
+    assert not [file.path for file in held if Path(file.path).is_relative_to(tmp_path)], "none stays open"
+
+
+def test_an_end_after_the_files_were_closed_is_not_written(tmp_path: Path) -> None:
+    # A search that is interrupted closes them; a last word of Ray's may come later.
+    events, trial = EventFiles(tmp_path, SPACE, "ndcg_100"), record(0, 0.2)
+    events.started(trial)
+    events.close()
+    events.ended(end(trial, Status.FINISHED))
+    assert shown(tmp_path)[1]["trials/00000"].sessions[0].status == api_pb2.STATUS_UNKNOWN
