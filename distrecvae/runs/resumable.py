@@ -92,8 +92,12 @@ class ResumableTraining:
         self._best_state, self.history = _under(_BEST, tensors), list(metadata["history"])
         self._n_saved = len(self.history)
 
-    def cycles(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    def cycles(
+        self, over: Callable[[], bool], leaving: Callable[[], bool] = lambda: False
+    ) -> Iterator[dict[str, Any]]:
         """Train and yield each cycle's report until `over()`; state is saved as time passes, and before the last one.
+
+        While `leaving()`, it is saved before each one: this place may be gone at any moment.
 
         Raises:
             DivergedError: training stopped making sense.
@@ -107,7 +111,7 @@ class ResumableTraining:
                 self._best_state = self.trainer.model_state()
             self.history.append(report)
             started = time.monotonic()
-            if started - saved_at >= every_s or over():
+            if started - saved_at >= every_s or over() or leaving():
                 self._try_to_save()
                 saved_at = time.monotonic()
                 every_s = max(self._every_s, (saved_at - started) / CHECKPOINT_SHARE)

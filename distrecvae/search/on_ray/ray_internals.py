@@ -116,6 +116,17 @@ def process_groups_of_their_own() -> Iterator[None]:
         services.ConsolePopen = original
 
 
+def own_node_is_draining() -> bool:
+    """Tell whether the node that this process is on is about to be taken away: a spot node that got its warning.
+
+    Ray marks it so: for a preemption that a cloud announced, or where someone drains it.
+    """
+    if not ray.is_initialized():
+        return False
+    draining = ray._private.state.state.get_draining_nodes()
+    return ray.get_runtime_context().get_node_id() in draining
+
+
 def started_here() -> bool:
     """Tell whether the Ray that this process is connected to is one that it started itself."""
     node = ray._private.worker._global_node
