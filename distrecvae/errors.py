@@ -14,6 +14,10 @@ UNEXPECTED = 70
 """Exit status of a command that met an error that is none of these, of ours or of what it stands on: EX_SOFTWARE."""
 
 
+LOST = 75
+"""Exit status of a search whose Ray went away under it; it can be gone on with as it is: EX_TEMPFAIL."""
+
+
 class DistrecvaeError(Exception):
     """Base of everything raised on purpose; its message is for the person who typed the command."""
 

@@ -18,7 +18,8 @@ PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 300.0, 300.0)
 """How long the job waits before it begins again the first time, the second, ...; afterwards it gives up."""
 
 DONE = frozenset({0, 1, 2, 130})
-"""Statuses of a search that has ended, was refused, or was interrupted by somebody: it is not begun again."""
+"""Statuses of a search that has ended, was refused, or was interrupted by somebody: it is not begun again. After any
+other it is: a signal, an error that nobody foresaw (`errors.UNEXPECTED`), a Ray that went away (`errors.LOST`)."""
 
 REFUSED = 2
 

@@ -13,6 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from distrecvae.errors import LOST, UNEXPECTED
 from distrecvae.job import DONE, REFUSED, keep_going, main
 from distrecvae.signals import INTERRUPTED
 from tests import HANGS_AFTER_S
@@ -45,7 +46,8 @@ def test_what_has_ended_is_not_begun_again(status: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("then", "said"),
-    [("kill -9 $$", "signal 9 (Killed)"), ("exit 139", "status 139"), ("exit 3", "status 3")],
+    [("kill -9 $$", "signal 9 (Killed)"), ("exit 139", "status 139"), ("exit 3", "status 3")]
+    + [(f"exit {status}", f"status {status}") for status in (UNEXPECTED, LOST)],
 )
 def test_what_died_is_begun_again(
     then: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

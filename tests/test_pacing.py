@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distrecvae.pacing import Seldom
+from distrecvae.pacing import Seldom, before_batch, heard_between_batches
 
 
 def test_a_call_is_passed_on_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,3 +16,29 @@ def test_a_call_is_passed_on_when_it_is_time(monkeypatch: pytest.MonkeyPatch) ->
         clock[0] = 100.0 + 0.75 * step  # 100, 100.75, ..., 105.25
         seldom(step, word="x")
     assert heard == [(3, "x"), (6, "x")], "2 s after it was made, and 2 s after that"
+
+
+def test_a_call_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("distrecvae.pacing.time.monotonic", lambda: clock[0])
+    heard: list[float] = []
+    seldom = Seldom(heard.append, every_s=2.0)
+    clock[0] = 101.5
+    seldom.put_off()
+    clock[0] = 103.0
+    seldom(1.0)
+    clock[0] = 103.5
+    seldom(2.0)
+    assert heard == [2.0]
+
+
+def test_batches_are_heard_by_whoever_listens_and_by_nobody_else() -> None:
+    heard: list[tuple[int, int]] = []
+    before_batch(0, 3)
+    with heard_between_batches(lambda number, of: heard.append((number, of))):
+        before_batch(1, 3)
+        with pytest.raises(ZeroDivisionError), heard_between_batches(lambda number, _: 1 // number):
+            before_batch(0, 9)
+        before_batch(2, 3)
+    before_batch(0, 3)
+    assert heard == [(1, 3), (2, 3)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -181,8 +182,12 @@ def _run(
     )
     if run.passes:
         say(f"going on after {run.passes} passes")
-    if train_to_end(run, settings):
-        run.save()
+    try:
+        stopped = train_to_end(run, settings)
+    except KeyboardInterrupt:
+        say(f"\nto go on after the last checkpoint:\n  {goes_on}", file=sys.stderr)
+        raise
+    if stopped:
         say(f"stopped after {run.passes} passes; go on with:\n  {goes_on}")
         return Trained(False, settings, ended=f"stopped after {run.passes} passes; go on with: {goes_on}")
     scores = run.finish()

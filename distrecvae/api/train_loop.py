@@ -15,6 +15,12 @@ from distrecvae.metrics import TITLES, on_validation
 from distrecvae.pacing import Seldom
 from distrecvae.signals import handled
 
+Tell = Callable[[float], None]
+"""Is told which share of something is done, 0 to 1."""
+
+BAR_EVERY_S = 0.1
+"""Seconds between two looks of a progress bar, at least: batches may be many."""
+
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
     from distrecvae.runs.training_run import Run, RunSettings
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
 
 SHARE_EVERY_S = 10.0
 """Seconds between two lines on the share of a long step that is done, where there is no terminal."""
+CYCLE_EVERY_S = 60.0
+"""The same within a cycle: there is a line a minute."""
 
 
 def say(line: str, file: TextIO | None = None) -> None:
@@ -30,12 +38,22 @@ def say(line: str, file: TextIO | None = None) -> None:
 
 
 def train_to_end(run: Run, settings: RunSettings) -> bool:
-    """Train to the end; return whether it was stopped before by a signal."""
-    with _stop_asked() as asked, _shown(settings, run) as show:
-        for report in run.cycles():
-            show(report)
-            if asked() and run.ended is None:
-                return True
+    """Train to the end; return whether it was stopped before by a signal. What was completed is saved then.
+
+    It stops between two batches; the cycle that was under way is made again.
+    """
+    from distrecvae.runs.halting import StopRun, within_cycles
+
+    with _stop_asked() as asked, _shown(settings, run) as (show, show_share):
+        try:
+            with within_cycles(run, asked, show_share):
+                for report in run.cycles():
+                    show(report)
+                    if asked() and run.ended is None:
+                        run.save()
+                        return True
+        except StopRun:
+            return True
     return False
 
 
@@ -87,15 +105,15 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
         if seen:
             raise KeyboardInterrupt
         seen.append(number)
-        say("\nstopping after this cycle; once more stops now and keeps the last checkpoint", file=sys.stderr)
+        say("\nstopping; once more stops at once and keeps the last checkpoint", file=sys.stderr)
 
     with handled(note, (signal.SIGINT, signal.SIGTERM)):
         yield lambda: bool(seen)
 
 
 @contextmanager
-def _shown(settings: RunSettings, run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yield what shows a report: a progress bar on a terminal, else a line each."""
+def _shown(settings: RunSettings, run: Run) -> Iterator[tuple[Callable[[dict[str, Any]], None], Tell]]:
+    """Yield what shows a report and what shows how far a cycle is: a progress bar on a terminal, else lines."""
     key, title = on_validation(settings.metric), TITLES[settings.metric]
 
     def line(report: dict[str, Any]) -> str:
@@ -106,7 +124,15 @@ def _shown(settings: RunSettings, run: Run) -> Iterator[Callable[[dict[str, Any]
 
     if not sys.stdout.isatty():
         run.progress = Seldom(lambda share: say(f"solved {share:.0%}"), SHARE_EVERY_S)
-        yield lambda report: say(f"passes {report['passes']:4d}  {line(report)}  {report['train_s']:.1f} s")
+        within = Seldom(
+            lambda share: say(f"passes {run.passes:4d}  and {share:.0%} of a cycle"), CYCLE_EVERY_S
+        )
+
+        def show(report: dict[str, Any]) -> None:
+            within.put_off()
+            say(f"passes {report['passes']:4d}  {line(report)}  {report['train_s']:.1f} s")
+
+        yield show, within
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -121,8 +147,15 @@ def _shown(settings: RunSettings, run: Run) -> Iterator[Callable[[dict[str, Any]
     with Progress(*columns) as progress:
         total = 1 if solved_at_once(settings.model) else settings.max_passes
         task = progress.add_task("", total=total, completed=run.passes)
-        run.progress = lambda share: progress.update(task, completed=run.passes + share)
-        yield lambda report: progress.update(task, completed=report["passes"], description=line(report))
+
+        def advance(passes: float) -> None:
+            progress.update(task, completed=run.passes + passes)
+
+        run.progress = advance
+        yield (
+            lambda report: progress.update(task, completed=report["passes"], description=line(report)),
+            Seldom(lambda share: advance(share * run.passes_per_cycle), BAR_EVERY_S),
+        )
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from distrecvae.api.asking import asked_comparison, data_name
 from distrecvae.api.folders import results_folder
 from distrecvae.cli.names import complete_entrants
 from distrecvae.cli.search_options import settings_options
+from distrecvae.errors import LOST
 from distrecvae.search.core.config import ALL
+from distrecvae.signals import INTERRUPTED
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -77,5 +79,5 @@ def command(
     )
     click.echo(f"\n{done.text}")
     if not done.complete:
-        return 130
+        return LOST if done.lost else INTERRUPTED
     return 1 if done.without_score else 0

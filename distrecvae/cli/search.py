@@ -9,6 +9,8 @@ import click
 
 from distrecvae.api.asking import asked_search, default_name
 from distrecvae.cli.search_options import settings_options
+from distrecvae.errors import LOST
+from distrecvae.signals import INTERRUPTED
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -96,5 +98,5 @@ def command(
     )
     click.echo(f"\n{outcome.summary}")
     if not outcome.complete:
-        return 130
+        return LOST if outcome.lost else INTERRUPTED
     return 0 if outcome.has_score else 1

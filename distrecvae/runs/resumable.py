@@ -59,6 +59,7 @@ class ResumableTraining:
         self._path, self._valid, self._identity = path, valid, dict(identity)
         self._metric, self._every_s, self._must_save = metric, checkpoint_every_s, must_save
         self._about = dict(about or {})
+        self._n_saved = 0
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -72,6 +73,11 @@ class ResumableTraining:
             return self.trainer.model_state()
         return self._best_state
 
+    @property
+    def saved(self) -> bool:
+        """Whether the state file holds every cycle that was completed."""
+        return self._n_saved == len(self.history)
+
     def restore(self) -> None:
         """Take up what the state file holds; where there is none, nothing changes.
 
@@ -84,9 +90,14 @@ class ResumableTraining:
         _require_identity(self._path, metadata, self._identity)
         self.trainer.load_state_dict(_under(_TRAINER, tensors))
         self._best_state, self.history = _under(_BEST, tensors), list(metadata["history"])
+        self._n_saved = len(self.history)
 
-    def cycles(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    def cycles(
+        self, over: Callable[[], bool], leaving: Callable[[], bool] = lambda: False
+    ) -> Iterator[dict[str, Any]]:
         """Train and yield each cycle's report until `over()`; state is saved as time passes, and before the last one.
+
+        While `leaving()`, it is saved before each one: this place may be gone at any moment.
 
         Raises:
             DivergedError: training stopped making sense.
@@ -100,7 +111,7 @@ class ResumableTraining:
                 self._best_state = self.trainer.model_state()
             self.history.append(report)
             started = time.monotonic()
-            if started - saved_at >= every_s or over():
+            if started - saved_at >= every_s or over() or leaving():
                 self._try_to_save()
                 saved_at = time.monotonic()
                 every_s = max(self._every_s, (saved_at - started) / CHECKPOINT_SHARE)
@@ -118,6 +129,7 @@ class ResumableTraining:
         tensors = {_TRAINER + name: value for name, value in self.trainer.state_dict().items()}
         tensors |= {_BEST + name: value for name, value in self._best_state.items()}
         save_state(self._path, tensors, {**self._about, "identity": self._identity, "history": self.history})
+        self._n_saved = len(self.history)
 
 
 def best_report(history: Sequence[dict[str, Any]], metric: str | None) -> dict[str, Any] | None:

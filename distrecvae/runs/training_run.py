@@ -181,6 +181,16 @@ class Run:
         return self._training.trainer.passes
 
     @property
+    def passes_per_cycle(self) -> int:
+        """Data passes that a cycle costs."""
+        return self._training.trainer.passes_per_cycle
+
+    @property
+    def saved(self) -> bool:
+        """Whether the folder holds every cycle that was completed."""
+        return self._training.saved
+
+    @property
     def best(self) -> dict[str, Any] | None:
         """The report of the model that is kept; None before the first cycle."""
         return self._training.best

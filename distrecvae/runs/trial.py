@@ -81,13 +81,15 @@ def run_trial(
     valid: HeldOutUsers,
     common: CommonArrays | None = None,
     progress: Callable[[float], None] | None = None,
+    leaving: Callable[[], bool] = lambda: False,
 ) -> Iterator[dict[str, Any]]:
     """Yield the trial's reports: flat metrics with `passes`, `cycle` and `valid/...`.
 
     A trial that goes on from a checkpoint first repeats the checkpoint's report: its reader may have died before
     taking it in. The state with the best model is on disk before the last report is given, unless the disk refuses:
     a checkpoint saves time, it is not the trial's result, and `best_model` does without. `common` is what the model's
-    trials on these users have in common, where it is lent; `progress` is told the share of a long step that is done.
+    trials on these users have in common, where it is lent; `progress` is told the share of a long step that is done;
+    while `leaving()` says that this place is about to go, the state is on disk before each report.
 
     Raises:
         DivergedError: training stopped making sense.
@@ -97,7 +99,7 @@ def run_trial(
     training = _restored(task, train, valid, common, progress)
     if training.history:
         yield training.history[-1]
-    yield from training.cycles(lambda: _over(training, task))
+    yield from training.cycles(lambda: _over(training, task), leaving)
 
 
 def best_model(

@@ -42,11 +42,13 @@ class Outcome:
         summary: text for people.
         complete: every trial ended, or the time budget did.
         has_score: some trial has a score.
+        lost: Ray went away under it.
     """
 
     summary: str
     complete: bool
     has_score: bool
+    lost: bool = False
 
 
 def carry_out(search: Search, session: Session, console: Console) -> Outcome:
@@ -169,7 +171,7 @@ class _Course:
             self._write_state(FINISHED)
         if trouble := _report(folder):
             text += f"\n\n{trouble}"
-        return Outcome(text, complete, scored is not None)
+        return Outcome(text, complete, scored is not None, lost=not complete and self._session.stop.lost)
 
     def _complete(self) -> bool:
         """Tell whether the search is over: every trial ended, and no other is to come."""

@@ -22,6 +22,7 @@ from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import Evaluation
 from distrecvae.models import slim
+from distrecvae.pacing import before_batch
 from distrecvae.runs.training_run import Run, RunSettings, write_history
 from distrecvae.search.planning.resources import Slots
 from distrecvae.signals import handled
@@ -65,7 +66,8 @@ class Told:
         self.progress: Callable[[float], None] = lambda _: None
         self.best: dict[str, Any] | None = None
         self.ended: str | None = None
-        self.passes = 0
+        self.passes, self.passes_per_cycle = 0, 4
+        self.saved, self.n_saves = True, 0
         self.given = 0
         self._reports, self._during, self._key = reports, during, f"valid/{metric}"
 
@@ -81,7 +83,7 @@ class Told:
             yield each
 
     def save(self) -> None:
-        raise AssertionError("whoever asked for the training saves")
+        self.n_saves += 1
 
     def finish(self) -> dict[str, Evaluation]:
         raise AssertionError("whoever asked for the training finishes")
@@ -200,7 +202,75 @@ def test_a_first_signal_ends_training_after_the_cycle_that_it_met(
     assert run.given == 2
     out, err = capsys.readouterr()
     assert out.count("\n") == 2, "the cycle that it met is shown"
-    assert err == "\nstopping after this cycle; once more stops now and keeps the last checkpoint\n"
+    assert err == "\nstopping; once more stops at once and keeps the last checkpoint\n"
+    assert run.n_saves == 1
+
+
+def cycle_of_batches(n_passes: int, n_batches: int) -> None:
+    """Be a trainer that goes through a cycle's batches."""
+    for _ in range(n_passes):
+        for batch in range(n_batches):
+            before_batch(batch, n_batches)
+
+
+def test_a_signal_within_a_long_cycle_ends_training_at_the_next_batch() -> None:
+    # A cycle takes minutes on a large set; a batch system waits for seconds.
+    batches: list[int] = []
+
+    def interrupt(run: Told, place: int) -> None:
+        for batch in range(5):
+            if batch == 2:
+                signal.raise_signal(signal.SIGTERM)
+            before_batch(batch, 5)
+            batches.append(batch)
+
+    run = Told(report(4, 0.25), report(8, 0.5), during=interrupt)
+    assert train(run, settings()) is True
+    assert (batches, run.given) == ([0, 1], 0)
+    assert run.n_saves == 0, "in the middle of a cycle there is nothing that could be gone on with"
+
+
+def test_a_signal_does_not_cost_cycles_that_were_not_saved_yet() -> None:
+    def interrupt(run: Told, place: int) -> None:
+        run.saved = False
+        signal.raise_signal(signal.SIGTERM)
+        cycle_of_batches(4, 3)
+
+    run = Told(report(4, 0.25), report(8, 0.5), during=interrupt)
+    assert train(run, settings()) is True
+    assert (run.given, run.n_saves) == (1, 1)
+
+
+def test_a_log_has_a_line_a_minute_within_a_cycle(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    def step(run: Told, place: int) -> None:
+        for _ in range(4):
+            for batch in range(5):
+                clock[0] += 8.0  # 160 s a cycle
+                before_batch(batch, 5)
+
+    train(Told(report(4, 0.25), report(8, 0.5), during=step), settings())
+    assert [line.split("  NDCG")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "passes    0  and 35% of a cycle",
+        "passes    0  and 75% of a cycle",
+        "passes    4",
+        "passes    4  and 35% of a cycle",
+        "passes    4  and 75% of a cycle",
+        "passes    8",
+    ]
+
+
+def test_a_bar_moves_within_a_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_a_terminal(monkeypatch)
+    monkeypatch.setattr(train_loop, "BAR_EVERY_S", 0.0)
+    filled: list[float] = []
+    monkeypatch.setattr(Progress, "update", lambda *_, completed, **__: filled.append(completed))
+    train(Told(report(4, 0.5), during=lambda *_: cycle_of_batches(4, 2)), settings())
+    assert filled == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4]
 
 
 def test_a_signal_in_the_last_cycle_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:

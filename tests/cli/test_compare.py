@@ -12,6 +12,7 @@ import pytest
 
 from distrecvae.api.asking import UNCOUNTED
 from distrecvae.cli import main
+from distrecvae.errors import LOST
 from distrecvae.search.comparison import comparison
 from distrecvae.search.comparison.comparison import Comparison, Entrant
 from distrecvae.search.core.config import SearchConfig
@@ -165,8 +166,9 @@ def test_ray_is_silent_unless_asked(heard: Heard) -> None:
         (Comparison("the table", complete=True, without_score=()), 0),
         (Comparison("the table", complete=True, without_score=("ease",)), 1),
         (Comparison("go on with", complete=False, without_score=()), 130),
+        (Comparison("go on with", complete=False, without_score=(), lost=True), LOST),
     ],
-    ids=["all scored", "one without a score", "interrupted"],
+    ids=["all scored", "one without a score", "interrupted", "Ray went away"],
 )
 def test_the_text_is_printed_and_the_status_says_how_it_ended(
     ends: Comparison, status: int, heard: Heard, capsys: pytest.CaptureFixture[str]

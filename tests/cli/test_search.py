@@ -15,6 +15,7 @@ from distrecvae.api.asking import DEMO_SETTINGS
 from distrecvae.cli import main
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
+from distrecvae.errors import LOST
 from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.course import Outcome
@@ -236,8 +237,9 @@ def test_results_are_named_by_model_and_data(heard: Heard) -> None:
         (Outcome("the summary", complete=True, has_score=True), 0),
         (Outcome("the summary", complete=True, has_score=False), 1),
         (Outcome("the summary", complete=False, has_score=False), 130),
+        (Outcome("the summary", complete=False, has_score=False, lost=True), LOST),
     ],
-    ids=["a model", "no score", "interrupted"],
+    ids=["a model", "no score", "interrupted", "Ray went away"],
 )
 def test_the_summary_is_printed_and_the_status_says_how_it_ended(
     ends: Outcome, expected: int, heard: Heard, capsys: pytest.CaptureFixture[str]

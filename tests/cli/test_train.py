@@ -186,8 +186,8 @@ def test_help_says_the_settings_defaults() -> None:
     assert shown["model"].endswith(f"  [default: {DEFAULT_MODEL}]")
 
 
-def process(*arguments: object) -> subprocess.Popen[str]:
-    code = "from distrecvae.cli import main; main()"
+def process(*arguments: object, first: str = "pass") -> subprocess.Popen[str]:
+    code = f"from distrecvae.api import train_loop; from distrecvae.cli import main; {first}; main()"
     return subprocess.Popen(
         [sys.executable, "-u", "-c", code, *map(str, arguments)],
         cwd=ROOT,
@@ -228,6 +228,30 @@ def test_killed_or_stopped_it_goes_on_to_the_same_result(data: Path, tmp_path: P
     assert code == 0
     assert "going on after" in text
     assert_same_result(tmp_path / "whole", tmp_path / "out")
+
+
+def test_a_cycle_that_takes_minutes_is_left_at_the_next_batch(data: Path, tmp_path: Path) -> None:
+    # It went on for minutes after SIGTERM, and said `interrupted` at last and nothing else.
+    options = ("--data", data, *SMALL, "--set", "encoder_passes=1000000")
+    running = process("train", "--out", tmp_path / "out", *options, first="train_loop.CYCLE_EVERY_S = 0.1")
+    read_until(running, "passes    0  and 0% of a cycle")
+    running.send_signal(signal.SIGTERM)
+    out, err = running.communicate(timeout=HANGS_AFTER_S)
+    assert running.returncode == 130, err
+    assert f"stopped after 0 passes; go on with:\n  distrecvae train --out {tmp_path / 'out'} --resume" in out
+    assert err == "\nstopping; once more stops at once and keeps the last checkpoint\n"
+
+
+def test_a_second_signal_says_how_to_go_on_too(
+    data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("distrecvae.api.train_folder.train_to_end", interrupted)
+    code, _, err = run("train", "--data", data, "--out", tmp_path / "out", *SMALL)
+    assert code == 130
+    assert f"to go on after the last checkpoint:\n  distrecvae train --out {tmp_path / 'out'} --resume" in err
 
 
 def test_a_folder_in_use_is_refused(data: Path, tmp_path: Path, run: Run) -> None:
@@ -329,7 +353,7 @@ def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
         patch.setattr("distrecvae.search.on_ray.side_by_side.train_seeds", interrupted)
         code, text, err = run("train", "--out", out, *options)
     assert code == 130
-    assert "stopping after this cycle" in err
+    assert "stopping; once more stops at once" in err
     assert f"go on with:\n  distrecvae train --out {out} --resume" in text
     assert not (out / "metrics.json").exists()
     assert not (out / STOP_FILE).exists()

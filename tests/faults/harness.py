@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
+from distrecvae.errors import LOST
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.study import as_optuna_has_it
 from tests import HANGS_AFTER_S
@@ -136,7 +137,7 @@ class Storm:
                 if self._code() == 0:
                     return False
                 # The reaction to the fault before may come late: the driver of a node that died.
-                self._expect({130})
+                self._expect({LOST, 130})
                 self._start()
             assert time.monotonic() < deadline, f"no progress beyond {n_reports(self.folder)} reports"
             time.sleep(0.01)
@@ -150,7 +151,7 @@ class Storm:
                 time.sleep(0.05)
             if self._code() == 0:
                 return
-            self._expect({130})
+            self._expect({LOST, 130})
             self._start()
 
     def _expect(self, codes: set[int], words: str = "--resume") -> None:
@@ -223,15 +224,15 @@ class Storm:
 
     def _ray(self) -> None:
         kill_parts(self.driver, ("gcs/gcs_server", "raylet/raylet"))
-        self._expect({130})
+        self._expect({LOST})
 
     def _head(self) -> None:
         kill_parts(self.driver, ("gcs/gcs_server",))
-        self._expect({130})
+        self._expect({LOST})
 
     def _raylet(self) -> None:
         kill_parts(self.driver, ("raylet/raylet",))
-        self._expect({130})
+        self._expect({LOST})
 
     def _sigterm_all(self) -> None:
         assert self._process is not None

@@ -494,6 +494,18 @@ def test_storage_that_fails_is_an_error_that_says_how_to_go_on(
     assert len(pd.read_csv("out/trials.csv")) == 1
 
 
+def test_an_error_that_nobody_foresaw_does_not_take_the_way_on_with_it(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The traceback that follows was all there was.
+    monkeypatch.setattr(tuning, "run_trials", failing(RuntimeError("a bug\nin two lines")))
+    with pytest.raises(RuntimeError):
+        begun.carry_out()
+    shown = begun.console.getvalue()
+    assert "The search is not over: ended by RuntimeError: a bug." in shown
+    assert GO_ON in " ".join(shown.split())
+
+
 @pytest.mark.parametrize("error", [ResourceError("no node"), RuntimeError("a bug"), KeyboardInterrupt()])
 def test_whatever_ends_it_the_tables_are_written(
     error: BaseException, begun: Begun, monkeypatch: pytest.MonkeyPatch

@@ -21,7 +21,9 @@ from distrecvae import files
 from distrecvae.cli import main
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
+from distrecvae.errors import UNEXPECTED
 from distrecvae.files import exclusive
+from distrecvae.job import DONE
 from distrecvae.saved import tensors
 from distrecvae.search import launch
 from distrecvae.search.comparison import comparison
@@ -607,3 +609,21 @@ def test_a_command_that_is_terminated_ends_as_by_ctrl_c(
     assert capsys.readouterr().err.endswith("interrupted\n")
     assert _content(tmp_path / "here") == before
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_an_error_that_nobody_foresaw_has_a_status_of_its_own(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Python's own is 1: a job took it for "done, without a score", and a night ended there.
+    def bug(*_: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    _copied(place, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    without_ray(monkeypatch)
+    monkeypatch.setattr(launch, "survey", bug)
+    with pytest.raises(SystemExit) as stopped:
+        main(search(*OUT))
+    assert stopped.value.code == UNEXPECTED
+    assert UNEXPECTED not in DONE
+    assert capsys.readouterr().err.endswith("RuntimeError: nobody foresaw this\n")

@@ -203,3 +203,58 @@ def test_a_node_that_joins_without_the_results_folder_ends_the_search_not_its_tr
     table = (site.folder / "elastic/joined/trials.csv").read_text()
     assert "failed" not in table
     assert table.count("running") == 3, "each can be resumed"
+
+
+# Each trial's node is drained once the search has so many reports; the other node takes what was on it.
+DRAINING = """
+import json, subprocess, sys, time
+from pathlib import Path
+import ray
+from ray.cluster_utils import Cluster
+from distrecvae.saved.tensors import read_metadata
+from tests.results import n_reports
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+nodes = [cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)]
+options = ["--address", cluster.address, "--out", "drained"]
+search = subprocess.Popen([*sys.argv[1:], *options], stdout=subprocess.PIPE, text=True)
+cluster.connect()
+out = Path("drained")
+while n_reports(out) < 5:
+    assert search.poll() is None
+    time.sleep(0.02)
+free = {node for node, has in ray._private.state.available_resources_per_node().items() if has.get("CPU")}
+(busy,) = [node.node_id for node in nodes if node.node_id not in free]
+drain = ["ray", "drain-node", "--address", cluster.address, "--node-id", busy]
+drain += ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot", "--deadline-remaining-seconds", "60"]
+subprocess.run(drain, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+for line in search.stdout:
+    print(line, end="", flush=True)
+    if "its node is about to go" in line:
+        saved, reported = len(read_metadata(out / "trials/00000/state.safetensors")["history"]), n_reports(out)
+        print("saved", saved, "of", reported, flush=True)
+        cluster.remove_node(next(node for node in nodes if node.node_id == busy), allow_graceful=False)
+        while n_reports(out) < reported + 3 and search.poll() is None:
+            time.sleep(0.02)
+        search.terminate()
+print("exit status", search.wait(), flush=True)
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_trial_leaves_a_node_that_is_drained_and_loses_nothing(site: Site) -> None:
+    # A spot node's warning: it was heard of when the node was gone, with all since the last checkpoint.
+    options = ["--trials", "1", "--max-passes", "1000000", "--concurrent", "1", "--checkpoint-every", "3600"]
+    done = run(site, DRAINING, *site.arguments(*options))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trial 0: its node is about to go; it goes on from here on another one" in done.stdout
+    assert "lost its process" not in done.stdout
+    saved, reported = next(
+        (int(line.split()[1]), int(line.split()[3]))
+        for line in done.stdout.splitlines()
+        if line[:6] == "saved "
+    )
+    assert saved == reported, "what was reported is saved: less than a cycle is made again"
+    assert "exit status 130" in done.stdout, "it went on, and was interrupted then"

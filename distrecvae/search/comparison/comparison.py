@@ -64,11 +64,13 @@ class Comparison:
         text: the table and what to do next, for people.
         complete: every search is over.
         without_score: names of those in which no trial has a score.
+        lost: Ray went away under it.
     """
 
     text: str
     complete: bool
     without_score: tuple[str, ...]
+    lost: bool = False
 
 
 def entrants(names: Sequence[str], config: SearchConfig) -> list[Entrant]:
@@ -190,7 +192,7 @@ def compare(
             )
             if not outcome.complete:
                 text = f"Interrupted in the search of {entrant.name}; nothing is lost. Go on:\n  {command}"
-                return Comparison(text, complete=False, without_score=())
+                return Comparison(text, complete=False, without_score=(), lost=outcome.lost)
             if not outcome.has_score:
                 without_score.append(entrant.name)
                 continue

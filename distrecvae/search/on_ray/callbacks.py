@@ -17,7 +17,7 @@ from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.interruption import StopSearch
 from distrecvae.search.on_ray.ray_internals import forget
-from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, SHARE, TROUBLE
+from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, LEAVING, SHARE, TROUBLE
 from distrecvae.search.on_ray.workers import Workers, number_of
 
 
@@ -99,6 +99,8 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
                 further = self._conductor.ledger.records[number].passes > known
                 self._workers.heard(trial, further=further)
                 if not over:
+                    if LEAVING in result:
+                        self._workers.move(trial)
                     return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         return TrialScheduler.STOP  # type: ignore[no-any-return]
 

@@ -15,8 +15,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from types import FrameType
 
+from distrecvae.errors import LOST
+from distrecvae.search.on_ray.ray_internals import kill_own_ray
 from distrecvae.signals import INTERRUPTED, STOPPING, handled, to_hear
 
 GRACE_S = 10.0
@@ -29,8 +32,14 @@ ECHO_S = 1.0
 """SIGTERM so soon after the first signal is the same wish: `timeout`, `ray job stop` and parents that pass it on send
 it to a process and to its children or its group."""
 
+STALLED_S = 60.0
+"""How long a part of Ray may take connections and say nothing: its process is stopped, or the machine is. Ray itself
+gives a node as much."""
+
 _PATIENT_S = 1.0
 _LOOK_EVERY_S = 1.0
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+"""How a client of gRPC begins: every server that is awake answers it, if only by hanging up."""
 
 
 class StopSearch(BaseException):
@@ -45,6 +54,14 @@ class StopSearch(BaseException):
         self.cause = cause
 
 
+class Sign(Enum):
+    """What there is of a part of Ray."""
+
+    ANSWERS = "answers"
+    SILENT = "takes connections and does not answer"
+    GONE = "is gone"
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """A part of Ray without which the driver cannot go on.
@@ -53,7 +70,7 @@ class Endpoint:
         name: what it is, in words.
         host: its address.
         port: where it listens.
-        patience_s: how long it may be silent; the head of a cluster may come back.
+        patience_s: how long it may be gone; the head of a cluster may come back.
     """
 
     name: str
@@ -61,13 +78,20 @@ class Endpoint:
     port: int
     patience_s: float
 
-    def answers(self) -> bool:
-        """Tell whether something listens there."""
+    def look(self) -> Sign:
+        """Tell whether something listens there, and is awake."""
         try:
-            socket.create_connection((self.host, self.port), timeout=_PATIENT_S).close()
+            with socket.create_connection((self.host, self.port), timeout=_PATIENT_S) as connection:
+                connection.sendall(_HELLO)
+                try:
+                    connection.recv(1)
+                except TimeoutError:
+                    return Sign.SILENT
+        except ConnectionResetError:
+            return Sign.ANSWERS
         except OSError:
-            return False
-        return True
+            return Sign.GONE
+        return Sign.ANSWERS
 
 
 class Interruption:
@@ -91,6 +115,7 @@ class Interruption:
         self.last_words: Callable[[], None] = lambda: None
         self.goes_on = ""
         self._reason: str | None = None
+        self._lost = False
         self._signals = 0
         self._first_at = 0.0
         self._deadline: float | None = None
@@ -102,6 +127,11 @@ class Interruption:
     def reason(self) -> str | None:
         """Why the search must end now, in words; None while it need not."""
         return self._reason
+
+    @property
+    def lost(self) -> bool:
+        """Whether that is a Ray that went away: whoever begins a job again goes on."""
+        return self._lost
 
     @contextmanager
     def listening(self, watched: Sequence[Endpoint]) -> Iterator[None]:
@@ -164,7 +194,7 @@ class Interruption:
             self._deadline = time.monotonic() + grace_s
 
     def _watch(self, signals: int) -> None:
-        silent_since: dict[Endpoint, float] = {}
+        seen: dict[Endpoint, tuple[Sign, float]] = {}
         looked = time.monotonic()
         while not self._closed.is_set():
             ready, _, _ = select.select([signals], [], [], 0.2)
@@ -179,12 +209,17 @@ class Interruption:
                 self._raise_interrupt()
             if now - looked < _LOOK_EVERY_S:
                 continue
-            looked = now
+            # Where this process was stopped itself, or the machine slept, nobody else was silent so long.
+            passed_s, looked = min(now - looked, 2 * _LOOK_EVERY_S + _PATIENT_S), now
             for part in self._watched:
-                if part.answers():
-                    silent_since.pop(part, None)
-                elif now - silent_since.setdefault(part, now) >= part.patience_s:
-                    self._ask(f"{part.name} ({part.host}:{part.port}) is gone", LOST_GRACE_S)
+                sign = part.look()
+                before, away_s = seen.get(part, (Sign.ANSWERS, 0.0))
+                away_s = away_s + passed_s if sign is before else 0.0
+                seen[part] = sign, away_s
+                patience_s = STALLED_S if sign is Sign.SILENT else part.patience_s
+                if sign is not Sign.ANSWERS and away_s >= patience_s and self._reason is None:
+                    self._lost = True
+                    self._ask(f"{part.name} ({part.host}:{part.port}) {sign.value}", LOST_GRACE_S)
 
     def _raise_interrupt(self) -> None:
         words = f"\n{self._reason}, and Ray does not answer{self.goes_on and f'; to go on: {self.goes_on}'}"
@@ -199,5 +234,7 @@ class Interruption:
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
+            if self._lost:
+                kill_own_ray()
             # Not sys.exit: the main thread, and Ray's own wind-up at exit, wait for what will not come.
-            os._exit(INTERRUPTED)
+            os._exit(LOST if self._lost else INTERRUPTED)

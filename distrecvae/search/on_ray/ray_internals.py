@@ -6,11 +6,12 @@ Seen in Ray 2.60. A touch that is not needed any more is deleted here, with its 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray._private import services
 from ray.air.execution._internal.actor_manager import RayActorManager
@@ -115,10 +116,29 @@ def process_groups_of_their_own() -> Iterator[None]:
         services.ConsolePopen = original
 
 
+def own_node_is_draining() -> bool:
+    """Tell whether the node that this process is on is about to be taken away: a spot node that got its warning.
+
+    Ray marks it so: for a preemption that a cloud announced, or where someone drains it.
+    """
+    if not ray.is_initialized():
+        return False
+    draining = ray._private.state.state.get_draining_nodes()
+    return ray.get_runtime_context().get_node_id() in draining
+
+
 def started_here() -> bool:
     """Tell whether the Ray that this process is connected to is one that it started itself."""
     node = ray._private.worker._global_node
     return node is not None and bool(node.head)
+
+
+def kill_own_ray() -> None:
+    """Kill all processes of the Ray that this process started, if it did: stopped ones would outlive their driver."""
+    if started_here():
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def forgive(trial: Trial) -> None:

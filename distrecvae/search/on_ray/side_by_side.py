@@ -11,6 +11,7 @@ import ray
 
 from distrecvae.data.dataset import Split
 from distrecvae.errors import DivergedError, ResourceError
+from distrecvae.runs.halting import StopRun, within_cycles
 from distrecvae.runs.training_run import RunSettings, TrainingRun
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.on_ray.session import ray_session
@@ -20,7 +21,7 @@ from distrecvae.training.device import usable_device, use_threads
 from distrecvae.words import one_line
 
 STOP_FILE = ".stop"
-"""Laid into the folder of all seeds by a driver that was asked to stop; workers look for it after each cycle."""
+"""Laid into the folder of all seeds by a driver that was asked to stop; workers look for it before each batch."""
 LOOK_EVERY_S = 0.5
 RESTARTS = 3
 """How often a seed whose process died is begun again, each time from its checkpoint."""
@@ -51,7 +52,7 @@ def train_seeds(
         checkpoint_every_s: seconds between checkpoints, at least.
         address: a Ray cluster to join, or None to start Ray here.
         tell: told once how the runs are laid on the cluster.
-        look: called twice a second; it returns True when the runs shall stop after their cycles.
+        look: called twice a second; it returns True when the runs shall stop, at the next batch where nothing is lost.
 
     Raises:
         ResourceError: one run fits nowhere, or its process died again and again.
@@ -122,10 +123,14 @@ def _train(
         Path(place), settings, split, device=usable_device(device), checkpoint_every_s=checkpoint_every_s
     )
     if run.ended is None:
+        asked = Path(stop).exists
         try:
-            for _ in run.cycles():
-                if Path(stop).exists():
-                    break
+            with within_cycles(run, asked, lambda _: None):
+                for _ in run.cycles():
+                    if asked():
+                        break
+        except StopRun:
+            return False, ""
         except DivergedError as error:
             return False, str(error)
         run.save()

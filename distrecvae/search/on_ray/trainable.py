@@ -18,6 +18,7 @@ from distrecvae.layout import LEDGER_FILE
 from distrecvae.pacing import Seldom
 from distrecvae.runs.trial import TrialTask, memory_of, run_trial
 from distrecvae.search.core.records import Status
+from distrecvae.search.on_ray.ray_internals import own_node_is_draining
 from distrecvae.search.on_ray.shared_folder import not_shared
 from distrecvae.training.device import (
     OUT_OF_MEMORY,
@@ -39,12 +40,36 @@ TROUBLE = "trouble"
 """Key of a report that ends the search: what is wrong with the node, in a line."""
 BROKEN = "broken"
 """Key of a report before the worker ends itself, since its device is lost to it; `reason` says why."""
+LEAVING = "leaving"
+"""Key of a report after which the trial is to be moved: its node is about to go, and what it has is saved."""
 SHARE = "share"
 """Key of a report that only tells which share of a long step is done."""
 DEVICE_LOST = 70
 """Exit status of a worker that ends itself since its device is lost to it."""
 SHARE_EVERY_S = 2.0
 """For each report the worker waits for the driver."""
+DRAIN_EVERY_S = 2.0
+"""How often a worker looks whether its node is about to go: spot nodes are warned 30 s before, or 120."""
+
+
+class Departure:
+    """Knows whether this worker's node is about to be taken away.
+
+    Attributes:
+        near: whether it is, as far as is known.
+    """
+
+    def __init__(self) -> None:
+        self.near = False
+        self._ask = Seldom(self._look, DRAIN_EVERY_S)
+
+    def look(self) -> bool:
+        """Ask Ray if it is time to, and tell whether it is."""
+        self._ask()
+        return self.near
+
+    def _look(self) -> None:
+        self.near = own_node_is_draining()
 
 
 def trainable(
@@ -70,8 +95,9 @@ def trainable(
         if gpus:
             keep_to_share(gpus)
             require_room(memory_of(task, train, lent=common is not None), device_facts(task.device), gpus)
-        for metrics in run_trial(task, train, valid, common, Seldom(_tell, SHARE_EVERY_S)):
-            tune.report(metrics)
+        departure = Departure()
+        for metrics in run_trial(task, train, valid, common, Seldom(_tell, SHARE_EVERY_S), departure.look):
+            tune.report({**metrics, LEAVING: True} if departure.near else metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
     except OUT_OF_MEMORY as error:

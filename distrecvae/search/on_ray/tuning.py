@@ -82,7 +82,7 @@ def run_trials(
         ),
     )
     try:
-        with stop.listening(_vital_parts()), every_loss_is_told():
+        with stop.listening(vital_parts()), every_loss_is_told():
             tuner.fit()
         conductor.reclaim()
     except StopSearch as stopped:
@@ -92,7 +92,7 @@ def run_trials(
         clear_away(folder)
 
 
-def _vital_parts() -> tuple[Endpoint, ...]:
+def vital_parts() -> tuple[Endpoint, ...]:
     """Return what a driver cannot do without: the cluster's head and the node manager of its own machine."""
     context = ray.get_runtime_context()
     host, _, port = context.gcs_address.rpartition(":")

@@ -40,6 +40,7 @@ class Workers:
         self._on: dict[int, Trial] = {}
         self._hung: Counter[int] = Counter()
         self._stopped: set[int] = set()
+        self._moving: set[int] = set()
         self._broken: dict[int, str] = {}
         self._looked_s = time.monotonic()
         self._held = False
@@ -49,6 +50,7 @@ class Workers:
         number = number_of(trial)
         self._on[number] = trial
         self._stopped.discard(number)
+        self._moving.discard(number)
         self._silence.heard(number)
         self._conductor.room.began()
 
@@ -66,6 +68,12 @@ class Workers:
     def broke(self, trial: Trial, reason: str) -> None:
         """Take in that a trial's worker can do no more on its device, and is about to end itself."""
         self._broken[number_of(trial)] = reason
+
+    def move(self, trial: Trial) -> None:
+        """Let a trial whose node is about to go leave it: it has just saved what it has. That is no failure of it."""
+        forgive(trial)
+        self._moving.add(number_of(trial))
+        stop_worker(trial)
 
     def left(self, trial: Trial) -> None:
         """Take in that a trial has ended, or lost its worker."""
@@ -88,6 +96,9 @@ class Workers:
                 f"trial {number}: {self._broken[number]}; its process ended, and it goes on from its last checkpoint in"
                 " another"
             )
+        elif number in self._moving:
+            forgive(trial)
+            self._tell(f"trial {number}: its node is about to go; it goes on from here on another one")
         elif number in self._stopped:
             self._tell(f"trial {number}: its worker was stopped; it goes on from its last checkpoint")
         else:

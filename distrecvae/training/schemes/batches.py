@@ -10,6 +10,7 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.kernels.transfer import onto
+from distrecvae.pacing import before_batch
 
 
 class Batch(NamedTuple):
@@ -79,5 +80,6 @@ class Cutter:
         starts = np.arange(0, order.numel(), self._size)
         n_interactions = np.add.reduceat(self._counts[order.numpy()], starts).tolist()
         users = onto(order, self._device)
-        for start, number in zip(starts.tolist(), n_interactions, strict=True):
+        for batch, (start, number) in enumerate(zip(starts.tolist(), n_interactions, strict=True)):
+            before_batch(batch, starts.size)
             yield users[start : start + self._size], number

@@ -8,10 +8,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
+import psutil
 import pytest
 
-from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
+from distrecvae.search.on_ray import interruption
+from distrecvae.search.on_ray.interruption import Endpoint, Interruption, Sign, StopSearch
+from distrecvae.search.on_ray.tuning import vital_parts
+from distrecvae.search.planning.resources import Cluster
+from distrecvae.signals import INTERRUPTED
 from tests import HANGS_AFTER_S, ROOT
 
 # Locking a mutex twice: no signal handler of Python's runs in there, as in a call into a Ray that is gone. Tests that
@@ -65,7 +71,7 @@ def test_a_process_that_hangs_is_ended_after_its_last_words(number: signal.Signa
     process = started(STUCK)
     process.send_signal(number)
     out, err = process.communicate(timeout=HANGS_AFTER_S)
-    assert process.returncode == 130, err
+    assert process.returncode == INTERRUPTED, err
     assert out == f"last words: interrupted by {number.name}\n"
 
 
@@ -110,21 +116,53 @@ def test_who_ignores_a_hangup_goes_on() -> None:
     assert process.communicate(timeout=HANGS_AFTER_S)[0] == "stopped: interrupted by SIGINT\n"
 
 
-def test_a_part_of_ray_that_is_silent_for_too_long_ends_the_search() -> None:
+def listening_to(part: Endpoint, during: Callable[[Interruption], object]) -> Interruption:
+    """Watch a part of Ray until the search must end; `during` is called once it is watched."""
+    stop = Interruption()
+    with stop.listening([part]):
+        during(stop)
+        deadline = time.monotonic() + HANGS_AFTER_S
+        while stop.reason is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with pytest.raises(StopSearch):
+            stop.check()
+    stop.over()
+    return stop
+
+
+def test_a_part_of_ray_that_is_gone_ends_the_search() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         part = Endpoint("Ray's head", "127.0.0.1", server.getsockname()[1], patience_s=0.0)
-        stop = Interruption()
-        with stop.listening([part]):
-            assert part.answers()
-            stop.check()
-            server.close()
-            deadline = time.monotonic() + HANGS_AFTER_S
-            while stop.reason is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            with pytest.raises(StopSearch):
-                stop.check()
-        stop.over()
-        assert stop.reason == f"Ray's head (127.0.0.1:{part.port}) is gone"
+        stop = listening_to(part, lambda _: server.close())
+    assert stop.reason == f"Ray's head (127.0.0.1:{part.port}) is gone"
+    assert stop.lost
+
+
+def test_a_part_of_ray_that_takes_connections_and_says_nothing_ends_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A process that is stopped: the kernel goes on taking its connections, and the search hung for ever.
+    monkeypatch.setattr(interruption, "STALLED_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        part = Endpoint("Ray's head", "127.0.0.1", server.getsockname()[1], patience_s=3600.0)
+        assert part.look() is Sign.SILENT
+        stop = listening_to(part, lambda stop: stop.check())
+    assert stop.reason == f"Ray's head (127.0.0.1:{part.port}) takes connections and does not answer"
+    assert stop.lost
+
+
+@pytest.mark.ray
+def test_the_parts_of_a_living_ray_answer(cluster: Cluster) -> None:
+    assert cluster.cpus
+    parts = vital_parts()
+    assert [part.look() for part in parts] == [Sign.ANSWERS] * 2
+    node = next(p for p in psutil.Process().children() if "raylet" in p.name())
+    node.suspend()
+    try:
+        assert [part.look() for part in parts] == [Sign.ANSWERS, Sign.SILENT]
+    finally:
+        node.resume()
+    assert parts[1].look() is Sign.ANSWERS
 
 
 def test_nothing_stays_of_an_interruption_that_did_not_come() -> None:

@@ -6,18 +6,31 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 import ray
 from ray._private import services
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.on_ray.callbacks import ConductorCallback
-from distrecvae.search.on_ray.ray_internals import forget, forgive, process_groups_of_their_own, started_here
+from distrecvae.search.on_ray.ray_internals import (
+    WorkerLostError,
+    died_for_memory,
+    every_loss_is_told,
+    forget,
+    forgive,
+    own_node_is_draining,
+    process_groups_of_their_own,
+    started_here,
+    stop_worker,
+)
 from distrecvae.search.on_ray.workers import Workers, number_of
 from distrecvae.search.planning.resources import Cluster
 from tests import HANGS_AFTER_S, ROOT
@@ -88,6 +101,77 @@ def test_deaths_are_counted_where_they_are_forgiven() -> None:
     assert trial.num_failures == 2, "Tune reads it there"
     forgive(trial)
     assert trial.num_failures == 0
+
+
+def told_of(error: Exception) -> list[Exception]:
+    """Let Tune's manager of workers hear that a task failed so; return what it tells the loop."""
+    heard: list[Exception] = []
+    actor = SimpleNamespace(actor_id=1, _on_error=None)
+    task = SimpleNamespace(_tracked_actor=actor, _on_error=lambda _, exception: heard.append(exception))
+    manager: Any = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda **_: None)
+    RayActorManager._actor_task_failed(manager, task, error)
+    return heard
+
+
+def test_tune_hears_of_every_loss_of_a_worker() -> None:
+    # Ray's memory monitor ended whole searches by this.
+    with pytest.raises(RuntimeError, match="Caught unexpected exception"):
+        told_of(OutOfMemoryError("the node is low on memory"))
+    with every_loss_is_told():
+        (memory,), (node,) = told_of(OutOfMemoryError("low")), told_of(NodeDiedError("gone"))
+        (death,) = told_of(RayActorError())
+    assert isinstance(memory, WorkerLostError)
+    assert isinstance(node, WorkerLostError)
+    assert (memory.for_memory, node.for_memory) == (True, False)
+    assert not isinstance(death, WorkerLostError), "what Tune knows is told as it is"
+    with pytest.raises(RuntimeError):
+        told_of(OutOfMemoryError("low"))
+
+
+def test_a_death_for_memory_is_not_counted_and_can_be_told_from_others(tmp_path: Path) -> None:
+    trial = trial_of({})
+    trial._handle_ray_actor_error(WorkerLostError("gone"))
+    assert trial.num_failures == 1
+    trial._handle_ray_actor_error(WorkerLostError("low", for_memory=True))
+    assert trial.num_failures == 1, "the conductor decides, and Tune runs it again"
+    assert isinstance(Trial.pickled_error_file, property), "where Tune keeps a trial's last error"
+    without_any: Any = SimpleNamespace(pickled_error_file=None)
+    assert not died_for_memory(without_any)
+    kept = tmp_path / "error.pkl"
+    for error in (WorkerLostError("low", for_memory=True), WorkerLostError("gone"), RayActorError()):
+        kept.write_bytes(ray.cloudpickle.dumps(error))
+        held: Any = SimpleNamespace(pickled_error_file=str(kept))
+        assert died_for_memory(held) == (getattr(error, "for_memory", False))
+
+
+@pytest.mark.ray
+def test_a_worker_is_killed_where_tune_keeps_it(cluster: Cluster) -> None:
+    assert cluster.cpus
+    trial = trial_of({})
+    stop_worker(trial)  # it has none
+
+    class Worker:
+        def live(self) -> bool:
+            return True
+
+        def get_auto_filled_metrics(self, **_: bool) -> dict[str, str]:
+            """Tune asks its workers."""
+            return {}
+
+    worker = ray.remote(num_cpus=0)(Worker).remote()
+    assert ray.get(worker.live.remote())
+    trial.set_ray_actor(worker)
+    stop_worker(trial)
+    with pytest.raises(RayActorError):
+        ray.get(worker.live.remote())
+
+
+@pytest.mark.ray
+def test_a_node_that_stays_is_not_taken_for_one_that_goes(cluster: Cluster) -> None:
+    # tests/whole/test_cluster.py drains one.
+    assert cluster.cpus
+    assert ray._private.state.state.get_draining_nodes() == {}
+    assert not own_node_is_draining()
 
 
 FORGOTTEN = (

@@ -16,11 +16,13 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ConfigError
 from distrecvae.layout import LEDGER_FILE
 from distrecvae.runs.trial import TrialTask, run_trial
+from distrecvae.saved.tensors import read_metadata
 from distrecvae.search.on_ray import trainable as worker
 from distrecvae.search.on_ray.trainable import (
     BROKEN,
     DEVICE_LOST,
     FAILURE,
+    LEAVING,
     SHARE,
     SHARE_EVERY_S,
     TROUBLE,
@@ -55,6 +57,24 @@ def task(tmp_path: Path) -> TrialTask:
 
 def run(task: TrialTask) -> None:
     trainable({"task": task.to_dict()}, shared_arrays(SPLIT), None, threads=1, gpus=0)
+
+
+def test_on_a_node_that_is_about_to_go_each_report_is_saved_first_and_says_so(
+    task: TrialTask, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The driver moves the trial upon such a report. Checkpoints are far apart otherwise.
+    monkeypatch.setattr(worker, "DRAIN_EVERY_S", 0.0)
+    monkeypatch.setattr(worker, "own_node_is_draining", lambda: len(reports) > 0)
+    saved: list[int] = []
+
+    def told(report: dict[str, Any]) -> None:
+        reports.append(report)
+        saved.append(len(read_metadata(task.state_file)["history"]) if task.state_file.exists() else 0)
+
+    monkeypatch.setattr("distrecvae.search.on_ray.trainable.tune.report", told)
+    run(replace(task, max_passes=16))
+    assert [LEAVING in report for report in reports] == [False, True, True, True]
+    assert saved == [0, 2, 3, 4]
 
 
 def test_a_trial_reports_what_it_reports_without_ray(
@@ -191,7 +211,7 @@ def test_the_share_of_a_long_step_is_told_now_and_then(
     monkeypatch.setattr("distrecvae.pacing.time.monotonic", lambda: clock[0])
 
     def solving(*arguments: Any) -> Reports:
-        progress = arguments[-1]
+        progress = arguments[4]
         for share in (0.1, 0.2, 0.3, 0.4):
             clock[0] += 0.6 * SHARE_EVERY_S
             progress(share)

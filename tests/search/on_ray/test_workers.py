@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -14,14 +15,15 @@ import pytest
 import torch
 
 from distrecvae.data.synthetic import synthetic_split
+from distrecvae.layout import LEDGER_FILE
 from distrecvae.runs.trial import TrialTask
 from distrecvae.runs.trial import run_trial as run_trial_for_real
 from distrecvae.search.core import silence
-from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
-from distrecvae.search.core.room import PAUSES_S
+from distrecvae.search.core.room import PAUSES_S, Room
 from distrecvae.search.core.rules import Never
 from distrecvae.search.on_ray import trainable as worker
 from distrecvae.search.on_ray import tuning
@@ -43,10 +45,12 @@ def opened(folder: Path, **settings: Any) -> Conductor:
     return Conductor(ledger=ledger, space=SPACE, config=config, rule=Never(), folder=folder)
 
 
-def run(conductor: Conductor, cluster: Cluster, folder: Path, refresh: Callable[[], None]) -> list[str]:
-    """Run the trials, one at a time; return what was said."""
+def run(
+    conductor: Conductor, cluster: Cluster, folder: Path, refresh: Callable[[], None], concurrent: int = 1
+) -> list[str]:
+    """Run the trials; return what was said."""
     said: list[str] = []
-    stop, slots = Interruption(), Slots(concurrent=1, cpus=1, gpus=0.0)
+    stop, slots = Interruption(), Slots(concurrent=concurrent, cpus=1, gpus=0.0)
     data = Session(cluster, SPLIT).data
     try:
         run_trials(conductor, data, None, slots, folder, refresh=refresh, tell=said.append, stop=stop)
@@ -146,6 +150,29 @@ def test_a_lost_gpu_costs_its_process_and_no_trial(
     assert line.endswith("; its process ended, and it goes on from its last checkpoint in another")
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+def test_where_room_is_for_one_trials_run_one_at_a_time(cluster: Cluster, tmp_path: Path) -> None:
+    conductor = opened(tmp_path, trials=4, max_passes=40)
+    conductor.room = Room(2)
+
+    def shrink_once() -> None:
+        records = conductor.ledger.records
+        if len(records) > 1 and all(record.reports for record in records.values()):
+            conductor.room.at_once = 1
+
+    assert run(conductor, cluster, tmp_path, shrink_once, concurrent=2) == []
+    assert [record.status for record in conductor.ledger.records.values()] == [Status.FINISHED] * 4
+    order = [line["trial"] for line in reports_with_trials(tmp_path)]
+    later = [number for number in order if number > 1]
+    assert later == sorted(later), "trials after the first two ran beside each other"
+
+
+def reports_with_trials(folder: Path) -> list[dict[str, Any]]:
+    lines = map(json.loads, (folder / LEDGER_FILE).read_text().splitlines())
+    return [line for line in lines if line["kind"] == "report"]
+
+
 # Without Ray: what Tune tells, and what is made of it.
 
 
@@ -170,7 +197,7 @@ def test_memory_that_runs_out_again_leaves_fewer_at_once_in_a_line(
     conductor: Conductor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "died_for_memory", lambda _: True)
-    conductor.room = type(conductor.room)(2)
+    conductor.room = Room(2)
     said: list[str] = []
     workers, trials = Workers(conductor, said.append), [tune_trial(conductor) for _ in range(2)]
     for _ in range(2):
@@ -225,3 +252,23 @@ def test_a_trial_that_ended_while_its_worker_was_at_work_is_stopped(conductor: C
     conductor.failed(1, Status.FAILED, "memory")
     assert workers.may_begin(controller)
     assert stopped == [1]
+
+
+def test_a_trial_whose_node_is_about_to_go_is_moved_and_its_deaths_are_forgotten(
+    conductor: Conductor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(following, "stop_worker", lambda trial: killed.append(number_of(trial)))
+    said: list[str] = []
+    workers, trial = Workers(conductor, said.append), tune_trial(conductor)
+    workers.began(trial)
+    trial.run_metadata.num_failures = RETRIES  # one more, and Tune would give it up
+    workers.move(trial)
+    assert (killed, trial.run_metadata.num_failures) == ([0], 0)
+    trial.run_metadata.num_failures = 1  # Tune counts the worker that was stopped
+    workers.lost(trial, 0)
+    assert trial.run_metadata.num_failures == 0
+    assert said == ["trial 0: its node is about to go; it goes on from here on another one"]
+    workers.began(trial)
+    workers.lost(trial, 0)
+    assert "lost its process" in said[-1], "that was another death"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.pacing import heard_between_batches
 from distrecvae.training.schemes.batches import Cutter
 from tests.training.schemes.test_alternating import random_train
 
@@ -39,3 +40,13 @@ def test_there_is_room_for_almost_every_batch_and_no_more_than_for_the_largest_u
 def test_users_without_interactions_leave_room_for_one() -> None:
     nobody = InteractionMatrix.from_pairs([], [], n_users=3, n_items=4)
     assert Cutter(nobody, 2, CPU).places() == 1
+
+
+def test_whoever_listens_hears_of_each_batch_before_it_comes() -> None:
+    train = random_train()
+    cutter = Cutter(train, 7, CPU)
+    heard: list[tuple[int, int]] = []
+    with heard_between_batches(lambda number, of: heard.append((number, of))):
+        for number, _ in enumerate(cutter.cut(torch.arange(train.n_users))):
+            assert heard[-1] == (number, cutter.n_batches)
+            assert len(heard) == number + 1
