@@ -18,6 +18,8 @@ CAPABILITY = (8, 0)
 """The least compute capability: bfloat16 in hardware. What is older is neither compiled for nor tested."""
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 """What the kernels compute with: float64 is for oracles, and theirs are PyTorch's own operators."""
+KINDS: tuple[type, ...] = (torch.Tensor, torch.nn.Parameter)
+"""What a kernel can be given: where the data of another subclass lies, only that class knows."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,12 +27,12 @@ _log = logging.getLogger(__name__)
 def usable(*tensors: torch.Tensor) -> bool:
     """Return whether the kernels of this room can be taken for these tensors.
 
-    They must lie on an NVIDIA GPU, be of a type the kernels know, and want no autograd: a kernel records no graph.
-    Triton must be there, able to launch, and not switched off (`DISTRECVAE_TRITON=0`). That it does not work is logged
-    once a process.
+    They must be plain tensors on an NVIDIA GPU, of a type the kernels know, and want no autograd, for which a kernel
+    records nothing. Triton must be there, able to launch, and not switched off (`DISTRECVAE_TRITON=0`). That it does
+    not work is logged once a process.
     """
     return (
-        all(tensor.is_cuda and tensor.dtype in DTYPES for tensor in tensors)
+        all(type(tensor) in KINDS and tensor.is_cuda and tensor.dtype in DTYPES for tensor in tensors)
         and os.environ.get(SWITCH) != "0"
         and not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors))
         and all(_works(tensor.device) for tensor in tensors)

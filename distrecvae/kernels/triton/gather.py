@@ -1,6 +1,6 @@
 """Owns the product of sparse rows and a dense matrix on a GPU: a gather-sum whose long rows are split.
 
-PyTorch's `embedding_bag` lets one thread walk a row, twice, and the last row ends at the end of the places there: the
+PyTorch's `embedding_bag` lets one thread walk a row, and the last row ends at the end of the places there, so that the
 last user walks all padding. Here a row up to a length has a program to itself, a longer one is cut at fixed places
 into parts, whose sums a second launch adds up in their order. No atomics: the same input gives the same bits.
 """

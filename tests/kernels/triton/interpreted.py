@@ -19,7 +19,7 @@ SWITCH = "TRITON_INTERPRET"
 
 
 def interpreted(module: str, function: str, *arguments: Any, **named: Any) -> tuple[Any, ...]:
-    """Call a function of the kernels' room in the interpreter.
+    """Call a function of the kernels' room, or of a module whose whole name is given, in the interpreter.
 
     Returns:
         What it returns, then its arguments as it leaves them, the named ones last: they travel, and so are never
@@ -33,7 +33,8 @@ def interpreted(module: str, function: str, *arguments: Any, **named: Any) -> tu
 
 def call(module: str, function: str, *arguments: Any, **named: Any) -> tuple[Any, ...]:
     """Call a function of the kernels' room here; return what `interpreted` does."""
-    found = getattr(importlib.import_module(f"{ROOM}.{module}"), function)(*arguments, **named)
+    name = module if "." in module else f"{ROOM}.{module}"
+    found = getattr(importlib.import_module(name), function)(*arguments, **named)
     return found, *arguments, *named.values()
 
 

@@ -15,6 +15,7 @@ from distrecvae.kernels.sparse import SparseRows, gather_sum
 from distrecvae.kernels.triton import choice
 from distrecvae.kernels.triton.choice import SWITCH, usable
 from tests.kernels.triton import needs_gpu, needs_triton
+from tests.soft_cuda import SoftDevice
 
 
 def on_cuda(dtype: torch.dtype = torch.float32, *, requires_grad: bool = False) -> Any:
@@ -28,6 +29,7 @@ def on_cuda(dtype: torch.dtype = torch.float32, *, requires_grad: bool = False) 
 def works(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a GPU and its Triton be there."""
     monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setattr(choice, "KINDS", (*choice.KINDS, SimpleNamespace))
     monkeypatch.setattr(choice, "_works", lambda _device: True)
 
 
@@ -37,6 +39,15 @@ def test_all_tensors_must_be_on_a_gpu_and_of_a_type_the_kernels_know() -> None:
     assert not usable(on_cuda(), torch.zeros(1))
     assert not usable(on_cuda(torch.float64)), "the oracles' type"
     assert not usable(torch.zeros(1))
+
+
+@pytest.mark.usefixtures("works")
+def test_a_tensor_that_only_says_that_it_is_on_a_gpu_is_left_to_pytorch(soft_device: SoftDevice) -> None:
+    # A kernel would be handed an address of its own making, and take the GPU of this machine down, if it has one.
+    soft = torch.ones(2, device="cuda")
+    assert soft.is_cuda
+    assert not usable(soft)
+    assert soft_device.n_waits == 0
 
 
 @pytest.mark.usefixtures("works")
@@ -57,6 +68,7 @@ def test_a_tensor_that_wants_a_graph_gets_one() -> None:
 
 def works_where(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> bool:
     choice._works.cache_clear()
+    monkeypatch.setattr(choice, "KINDS", (SimpleNamespace,))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
     try:
         return usable(on_cuda())
@@ -68,6 +80,7 @@ def test_a_triton_that_does_not_work_is_told_once_and_training_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # What an installation lacks shows as all kinds of errors: no Triton, no C compiler, a driver too old.
+    monkeypatch.setattr(choice, "KINDS", (SimpleNamespace,))
     monkeypatch.setitem(sys.modules, "distrecvae.kernels.triton.probe", None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (9, 0))
     choice._works.cache_clear()

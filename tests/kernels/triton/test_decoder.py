@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.kernels.triton import PRODUCTS, assert_as_exact, lowered, needs_triton
+from tests.kernels.triton import PRODUCTS, assert_as_exact, error_of, lowered, needs_triton
 from tests.kernels.triton.compiled import CAPABILITIES, Launch, launches_of, made_up, resources_of
 from tests.kernels.triton.random_batch import RandomBatch, random_batch
 
@@ -76,6 +76,43 @@ def test_gradients_are_as_exact_as_with_logits_in_memory(
         found, usual_gradients(batch, scale, low), true_gradients(batch, scale), strict=True
     ):
         assert_as_exact(mine, usual, true, low)
+
+
+@pytest.mark.parametrize(("run", "low"), PRODUCTS)
+def test_what_is_observed_is_as_exact_as_in_float32(run: Callable[..., Any], low: torch.dtype | None) -> None:
+    # Rows that count no interactions have no softmax in their gradient: what is left is the sparse part.
+    batch, scale = random_batch(8, 37, 130, 24), scale_of(37)
+    targets = targets_of(batch, scale)._replace(counts=torch.zeros(37))
+    into = [torch.empty_like(part) for part in (batch.weight, batch.bias)]
+    arguments = (targets, batch.code, batch.weight, batch.bias, log_totals(batch, low), low, *into)
+    weight, bias = run("decoder", "decoder_gradients", *arguments)[-2:]
+    x, code = batch.dense(), batch.code.double()
+    observed = (x * scale.double()[:, None]).T
+    assert_as_exact(weight, -(observed.float() @ batch.code), -(observed @ code))
+    assert_as_exact(bias, -observed.float().sum(1), -observed.sum(1))
+
+
+@pytest.mark.parametrize(("run", "low"), PRODUCTS)
+def test_logits_of_two_hundred_change_nothing_and_rows_that_are_not_there_neither(
+    run: Callable[..., Any], low: torch.dtype | None
+) -> None:
+    # A softmax does not see what is added to all logits. 2^288 is beyond float32: a row of padding would be NaN.
+    batch, scale = random_batch(9, 5, 40, 7), scale_of(5)
+    batch = batch._replace(bias=batch.bias + 200)
+    into = [torch.empty_like(part) for part in (batch.weight, batch.bias)]
+    arguments = (
+        targets_of(batch, scale),
+        batch.code,
+        batch.weight,
+        batch.bias,
+        log_totals(batch, low),
+        low,
+        *into,
+    )
+    found = run("decoder", "decoder_gradients", *arguments)[-2:]
+    for mine, true in zip(found, true_gradients(batch, scale), strict=True):
+        # A logit of 200 has roundings of 1.5e-5, and so have the logarithms of probabilities.
+        assert error_of(mine, true) <= 1e-4 + (0 if low is None else 3 * torch.finfo(low).eps)
 
 
 @pytest.mark.parametrize(("n_rows", "n_items", "width"), SHAPES)

@@ -10,7 +10,10 @@ import torch
 
 from distrecvae.kernels.multinomial import Multinomial
 from distrecvae.kernels.sparse import SparseRows
+from distrecvae.models.recvae import RecVAEConfig
+from tests.kernels.test_sparse import random_matrix
 from tests.kernels.triton import PRODUCTS, assert_as_exact, needs_triton
+from tests.kernels.triton.interpreted import interpreted
 from tests.kernels.triton.random_batch import RandomBatch, random_batch
 
 pytestmark = needs_triton
@@ -83,6 +86,31 @@ def test_a_step_is_taken_instead_of_gradients(run: Callable[..., Any], low: torc
         assert float(change.median()) >= RATE * 0.99
     if low is not None:
         assert torch.equal(after.copy, ran[3].to(low))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("low", [None, torch.float16], ids=str)
+def test_multinomial_gives_the_same_where_it_takes_the_kernels(
+    low: torch.dtype | None, weighted: bool
+) -> None:
+    batch = random_batch(7, 20, 150, 24)
+    row_weights = torch.rand(20, generator=torch.Generator().manual_seed(1)) if weighted else None
+    found = interpreted("tests.kernels.triton.wired", "loss_and_gradients", batch, low, row_weights)[0]
+    truth = oracle(batch, None, torch.float64, row_weights)
+    usual = oracle(batch, low, torch.float32, row_weights)
+    for mine, naive, true in zip(found, usual, truth, strict=True):
+        assert_as_exact(mine, naive, true, low)
+
+
+def test_a_cycle_of_recvae_with_the_kernels_is_the_one_without() -> None:
+    train = random_matrix(2, 30, 40)
+    config = RecVAEConfig(hidden_dim=12, latent_dim=6, batch_size=8)
+    found, expected = (
+        interpreted("tests.kernels.triton.wired", "recvae_cycle", train, config, by_kernels=by_kernels)[0]
+        for by_kernels in (True, False)
+    )
+    # Adam's first steps follow a gradient's sign, whatever its size: where one is nearly zero, rounding decides.
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_layers_that_are_too_wide_or_of_float32_are_left_to_pytorch() -> None:
