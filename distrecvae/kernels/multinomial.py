@@ -19,6 +19,7 @@ import torch
 from distrecvae.kernels.precision import product, rounded
 from distrecvae.kernels.scratch import Scratch
 from distrecvae.kernels.sparse import SparseRows, gather_sum, scatter_sum
+from distrecvae.kernels.triton.choice import usable
 
 BLOCK_ELEMENTS = 512 * 1024
 """Logits in a block: what a core's cache holds is what a CPU is fastest with."""
@@ -83,6 +84,21 @@ class Multinomial:
 
         Arguments as for `layers.OutputLoss`. An empty row has likelihood one and no gradient.
         """
+        if self._low is not None and usable(code, weight, bias):
+            from distrecvae.kernels.triton import likelihood
+
+            if likelihood.fits(weight, self._low):
+                return likelihood.loss_and_gradients(
+                    likelihood.Observed(rows.offsets, rows.items, rows.row_of),
+                    code,
+                    weight,
+                    bias,
+                    self._low,
+                    code_gradient=code_gradient,
+                    weight_gradient=weight_gradient,
+                    bias_gradient=bias_gradient,
+                    row_weights=row_weights,
+                )
         ones, counts = rows.ones(code.dtype), rows.counts.to(code.dtype)
         observed = gather_sum(rows, ones, weight)
         observed_bias = gather_sum(rows, ones, bias[:, None])[:, 0]

@@ -19,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.kernels.transfer import onto
+from distrecvae.kernels.triton.choice import usable
 
 PIECE_PLACES = 64
 """Interactions that one thread of a GPU sums at most: PyTorch's kernel lets one walk a whole row for each column."""
@@ -162,6 +163,10 @@ def gather_sum(rows: SparseRows, values: torch.Tensor, weight: torch.Tensor) -> 
         values: (n_places,), its values there, of the dtype of `weight`; 0 for padding.
         weight: (n_items, width).
     """
+    if usable(weight, values):
+        from distrecvae.kernels.triton.gather import gather_sum as split_gather_sum
+
+        return split_gather_sum(rows.offsets, rows.items, values, weight)
     if weight.is_cuda:
         # Two sums, of pieces and of what they gave, so that no thread walks a long row; or all padding, which PyTorch's
         # kernel takes for part of the last row.

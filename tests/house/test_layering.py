@@ -53,6 +53,7 @@ LIBRARIES = {
         "kernels", "models", "evaluation", "recommendation", "training", "saved", "runs/resumable", "runs/trial",
         "search/doctor/machine",
     ),
+    "triton": ("kernels/triton",),
     "safetensors": ("saved/tensors",),
     "pydantic": ("typed",),
     "onnxscript": ("saved/export",),

@@ -1,0 +1,58 @@
+"""Owns the choice of the Triton kernels: whether they can be taken for some tensors, here and now.
+
+Every one of them computes what a few lines of PyTorch compute, too; those are its oracle, and what runs where this
+module says no. Only here may a module that imports Triton be looked for: the others of this room import it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import cache
+
+import torch
+
+SWITCH = "DISTRECVAE_TRITON"
+"""The environment variable that switches the kernels off, by "0": for oracles and for emergencies."""
+CAPABILITY = (8, 0)
+"""The least compute capability: bfloat16 in hardware. What is older is neither compiled for nor tested."""
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+"""What the kernels compute with: float64 is for oracles, and theirs are PyTorch's own operators."""
+KINDS: tuple[type, ...] = (torch.Tensor, torch.nn.Parameter)
+"""What a kernel can be given: where the data of another subclass lies, only that class knows."""
+
+_log = logging.getLogger(__name__)
+
+
+def usable(*tensors: torch.Tensor) -> bool:
+    """Return whether the kernels of this room can be taken for these tensors.
+
+    They must be plain tensors on an NVIDIA GPU, of a type the kernels know, and want no autograd, for which a kernel
+    records nothing. Triton must be there, able to launch, and not switched off (`DISTRECVAE_TRITON=0`). That it does
+    not work is logged once a process.
+    """
+    return (
+        all(type(tensor) in KINDS and tensor.is_cuda and tensor.dtype in DTYPES for tensor in tensors)
+        and os.environ.get(SWITCH) != "0"
+        and not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors))
+        and all(_works(tensor.device) for tensor in tensors)
+    )
+
+
+@cache
+def _works(device: torch.device) -> bool:
+    """Compile the smallest kernel and launch it: that needs a driver, a C compiler and an assembler.
+
+    Nothing is read back, so that nothing waits for the device.
+    """
+    if torch.version.hip is not None or torch.cuda.get_device_capability(device) < CAPABILITY:
+        return False
+    try:
+        from distrecvae.kernels.triton.probe import launch
+
+        launch(device)
+    except Exception as error:  # whatever it is: training goes on without
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        _log.warning("Triton does not work on %s (%s); PyTorch's slower kernels are used", device, reason)
+        return False
+    return True

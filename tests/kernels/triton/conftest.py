@@ -1,0 +1,22 @@
+"""What holds for the kernels' tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels_are_kept_in_a_folder_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compile anew in each run of the tests, and leave nothing in the home folder."""
+    if find_spec("triton") is None:
+        yield
+        return
+    import triton
+
+    before = triton.knobs.cache.dir
+    triton.knobs.cache.dir = str(tmp_path_factory.mktemp("triton"))
+    yield
+    triton.knobs.cache.dir = before
