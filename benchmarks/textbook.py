@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.models.recvae import RecVAE, RecVAEConfig, kl_divergence, new_encoder
+from distrecvae.kernels.composite_prior import kl_divergence
+from distrecvae.models.recvae import RecVAE, RecVAEConfig, new_encoder
 
 
 def power_law_users(n_users: int, n_items: int, per_user: int) -> InteractionMatrix:

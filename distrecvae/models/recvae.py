@@ -1,4 +1,4 @@
-"""Owns RecVAE: its configuration, its networks, its prior, and the terms of its loss.
+"""Owns RecVAE: its configuration and its networks; its prior is `distrecvae.kernels.composite_prior`'s.
 
 Shenbin et al., "RecVAE: a New Variational Autoencoder for Top-N Recommendations with Implicit Feedback", WSDM
 2020. Mult-VAE (Liang et al., WWW 2018) and the steps of the paper's ablation between the two are settings of
@@ -33,8 +33,6 @@ Architecture = Literal["dense", "mlp"]
 ARCHITECTURES = ("dense", "mlp")
 N_HIDDEN = 5
 LAYER_NORM_EPS = 0.1
-UNIFORM_LOGVAR = 10.0
-"""The prior's third component, N(0, exp(10)), stands for a uniform density."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,41 +245,3 @@ def load_recvae(
         model = RecVAE(config, n_items)
     load_parameters(model, state, device)
     return model
-
-
-def log_normal(z: torch.Tensor, mu: torch.Tensor | float, logvar: torch.Tensor | float) -> torch.Tensor:
-    """Return log N(z; mu, exp(logvar)) a coordinate: the shape of `z`."""
-    variance = logvar.exp() if isinstance(logvar, torch.Tensor) else math.exp(logvar)
-    return -0.5 * (logvar + math.log(2 * math.pi) + (z - mu).square() / variance)
-
-
-def log_prior(
-    z: torch.Tensor, weights: tuple[float, float, float], old: tuple[torch.Tensor, torch.Tensor] | None
-) -> torch.Tensor:
-    """Return log p~(z|x) a coordinate, the composite prior: the shape of `z`.
-
-    Args:
-        z: (n_rows, latent_dim).
-        weights: of N(0, I), q_old and N(0, exp(10) I); a component with weight zero is not computed.
-        old: mean and log-variance of q_old(z|x); needed where its weight is positive.
-    """
-    parts = []
-    if weights[0]:
-        parts.append(log_normal(z, 0.0, 0.0) + math.log(weights[0]))
-    if weights[1]:
-        assert old is not None  # noqa: S101  (the caller's promise)
-        parts.append(log_normal(z, *old) + math.log(weights[1]))
-    if weights[2]:
-        parts.append(log_normal(z, 0.0, UNIFORM_LOGVAR) + math.log(weights[2]))
-    return parts[0] if len(parts) == 1 else torch.logsumexp(torch.stack(parts), dim=0)
-
-
-def kl_divergence(
-    z: torch.Tensor,
-    mu: torch.Tensor,
-    logvar: torch.Tensor,
-    weights: tuple[float, float, float],
-    old: tuple[torch.Tensor, torch.Tensor] | None,
-) -> torch.Tensor:
-    """Return the one-sample estimate log q(z|x) - log p~(z|x) of each row: (n_rows,)."""
-    return (log_normal(z, mu, logvar) - log_prior(z, weights, old)).sum(dim=1)

@@ -12,9 +12,10 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, ConfigError
+from distrecvae.kernels.composite_prior import kl_divergence, log_prior
 from distrecvae.kernels.multinomial import Multinomial
 from distrecvae.kernels.sparse import SparseRows, scatter_sum
-from distrecvae.models.recvae import RecVAE, RecVAEConfig, kl_divergence, load_recvae, log_prior, new_encoder
+from distrecvae.models.recvae import RecVAE, RecVAEConfig, load_recvae, new_encoder
 from tests.golden import Golden, recvae_step
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -126,21 +127,6 @@ def test_a_user_without_interactions_is_scored_from_the_bias() -> None:
     model = RecVAE(RecVAEConfig(hidden_dim=6, latent_dim=2), 9)
     nobody = InteractionMatrix.from_pairs([], [], n_users=2, n_items=9)
     assert torch.isfinite(model.score(nobody)).all()
-
-
-@pytest.mark.parametrize(
-    "weights", [(1.0, 0.0, 0.0), (0.25, 0.75, 0.0), (0.0, 1.0, 0.0), (0.5, 0.0, 0.5), WEIGHTS]
-)
-def test_the_prior_is_the_mixture_of_its_active_components(weights: tuple[float, float, float]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    z, mu, logvar = torch.randn(3, 4, 6, generator=generator, dtype=torch.float64).unbind()
-    normal = torch.distributions.Normal
-    parts = (normal(0.0, 1.0), normal(mu, (logvar / 2).exp()), normal(0.0, math.exp(5.0)))
-    densities = [part.log_prob(z).exp() for part in parts]  # type: ignore[no-untyped-call]
-    expected = sum(weight * density for weight, density in zip(weights, densities, strict=True))
-    assert isinstance(expected, torch.Tensor)
-    found = log_prior(z, weights, (mu, logvar) if weights[1] else None)
-    torch.testing.assert_close(found, expected.log())
 
 
 def test_the_published_configuration_is_the_default() -> None:

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import torch
 
+from distrecvae.kernels.composite_prior import sampled
 from distrecvae.kernels.multinomial import Multinomial
 from distrecvae.kernels.precision import product_dtype
 from distrecvae.kernels.sparse import SparseRows, scatter_sum
-from distrecvae.models.recvae import Encoder, RecVAE, RecVAEConfig, kl_divergence
+from distrecvae.models.recvae import Encoder, RecVAE, RecVAEConfig
 from distrecvae.precisions import Precision
 from distrecvae.training.schemes.batches import Batch
 from distrecvae.training.schemes.state import adam
@@ -78,7 +79,11 @@ class Update:
             preactivation = model.encoder.preactivation(rows, values)
         with torch.set_grad_enabled(sides.encoder):
             mu, logvar = model.encoder(preactivation.requires_grad_(sides.encoder), self._low)
-            z = mu + batch.noise * (logvar / 2).exp()
+            if sides.encoder:
+                old = self._old_posterior_of(batch.users, rows, first=sides.first)
+                z, divergence = sampled(mu, logvar, batch.noise, config.mixture_weights, old)
+            else:
+                z = mu + batch.noise * (logvar / 2).exp()
         with torch.set_grad_enabled(sides.encoder or sides.decoder):
             code = model.decoder(z, self._low)
         code_gradient = torch.empty_like(code) if code.requires_grad else None
@@ -96,8 +101,7 @@ class Update:
             # Counts are integers, and a float times integers would be of PyTorch's default dtype.
             weight = batch.beta if config.gamma is None else config.gamma * rows.counts.to(nll.dtype)
             assert weight is not None  # noqa: S101  (a batch has what its configuration asks for)
-            old = self._old_posterior_of(batch.users, rows, first=sides.first)
-            kl = weight * kl_divergence(z, mu, logvar, config.mixture_weights, old)
+            kl = weight * divergence
             outputs, gradients = [code, kl], [code_gradient, torch.full_like(kl, 1 / rows.n_rows)]
         if code_gradient is not None:
             self._backward(rows, values, preactivation, outputs, gradients, sides)
