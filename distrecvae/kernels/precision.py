@@ -127,7 +127,7 @@ def product(
 
 
 class _RoundedLinear(torch.autograd.Function):
-    """`linear` on a GPU, whose products of rounded factors come in float32: fewer launches, and no result is rounded."""
+    """`linear` on a GPU, whose products of rounded factors are float32: fewer launches, and no result is rounded."""
 
     @staticmethod
     def forward(

@@ -9,8 +9,8 @@ from tests import ROOT
 from tests.house import MODULES, place_of
 
 TESTS = ROOT / "tests"
-SPANNING = ("whole", "faults", "cluster", "house")
-"""Folders of tests that span rooms: the program as its users meet it, faults, clusters, the package's structure."""
+SPANNING = ("whole", "faults", "cluster", "house", "soft_cuda")
+"""Folders of tests that span rooms: the program as users meet it, faults, clusters, the structure, the soft device."""
 
 
 def mirrored() -> dict[str, str]:

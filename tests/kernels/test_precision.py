@@ -65,6 +65,29 @@ def test_a_linear_layer_and_its_gradients_are_as_near_as_the_rounding_of_factors
         assert relative_error(found, truth) <= bound
 
 
+@pytest.mark.cuda
+def test_on_a_gpu_a_layers_products_are_not_rounded_once_more() -> None:
+    parts = random(60, 90), random(40, 90, seed=1), random(40, seed=2)
+    upstream = random(60, 40, seed=3)
+
+    def results(device: str, dtype: torch.dtype, low: torch.dtype | None) -> list[torch.Tensor]:
+        x, weight, bias = (part.to(device, dtype).requires_grad_() for part in parts)
+        out = linear(x, weight, bias, low)
+        assert out.dtype == dtype
+        gradients = torch.autograd.grad(out, [x, weight, bias], upstream.to(device, dtype))
+        return [part.detach().cpu() for part in (out, *gradients)]
+
+    everywhere = zip(
+        results("cuda", torch.float32, LOW),
+        results("cpu", torch.float32, LOW),
+        results("cpu", torch.float64, None),
+        strict=True,
+    )
+    for there, here, truth in everywhere:
+        # Rounding the factors costs 2^-9, relative and alike in both; the CPU's rounding of the result comes on top.
+        assert relative_error(there, truth) <= min(2.0**-8, 1.02 * relative_error(here, truth))
+
+
 def test_a_bias_is_not_rounded() -> None:
     bias = torch.tensor([1000.125])
     assert float(linear(torch.zeros(1, 2), torch.zeros(1, 2), bias, LOW)) == 1000.125

@@ -15,6 +15,7 @@ import torch
 
 GRANULE_BYTES = 512
 """CUDA's allocator rounds sizes up to this."""
+_MACHINERY = ("device.py", "runtime.py", "tensors.py")
 DEVICE_ASSERT = "CUDA error: device-side assert triggered"
 """What PyTorch says from a failed assertion in a kernel on: the process can do nothing more on the device."""
 
@@ -197,7 +198,7 @@ def caller() -> str:
         if "/distrecvae/" in name and "/tests/" not in name:
             line = linecache.getline(name, frame.f_lineno).strip()
             return f"{name.rsplit('/distrecvae/', 1)[1]}:{frame.f_lineno} {line}"
-        if at is None and "/tests/" in name and "/soft_cuda/" not in name:
+        if at is None and "/tests/" in name and name.rsplit("/", 1)[1] not in _MACHINERY:
             at = f"{name.rsplit('/', 1)[1]}:{frame.f_lineno}"
         frame = frame.f_back
     return at or "?"
