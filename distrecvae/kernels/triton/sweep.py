@@ -18,7 +18,7 @@ import triton.language as tl
 WIDEST = 256
 """Widths up to this fit: a program holds its rows' sums of W in registers."""
 PROGRAMS = 256
-"""Programs wanted: two for each of an H100's processors."""
+"""Programs wanted: two for each of an H100's processors, at once or, at widths beyond 128, one after the other."""
 TILES = {
     False: {"ROWS": 64, "ITEMS": 32, "num_warps": 8, "num_stages": 2},
     True: {"ROWS": 32, "ITEMS": 16, "num_warps": 8, "num_stages": 1},

@@ -47,7 +47,7 @@ def test_losses_and_gradients_are_as_exact_as_the_oracles(
     usual = oracle(batch, low, torch.float32, row_weights)
     rows = Observed(batch.offsets, batch.items, batch.row_of)
     parts = (batch.code, batch.weight, batch.bias)
-    for wanted in (NAMES[:1], NAMES[1:], NAMES[1:2], NAMES[2:], NAMES):
+    for wanted in (NAMES[:1], NAMES[1:2], NAMES):
         blank = {name: torch.full_like(part, float("nan")) for name, part in zip(NAMES, parts, strict=True)}
         into = {name: blank[name] for name in wanted}
         ran = run("likelihood", "loss_and_gradients", rows, *parts, low, **into, row_weights=row_weights)
