@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -22,27 +23,34 @@ from distrecvae.errors import ResultsError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on a clean exit sync and rename it to `path`, else remove it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644 & ~_umask())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Yield a temporary path beside `path`; on a clean exit sync and rename it to `path`, else remove it.
+
+    What a killed process left of an earlier try is removed first. An error of the storage names `path`.
+    """
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_of(path)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        temporary = Path(name)
+        try:
+            _hold(handle)
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644 & ~_umask())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(handle)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on a clean exit rename it to `path`, else remove it.
 
-    `path` must not exist, or be an empty folder.
+    `path` must not exist, or be an empty folder. What a killed process left of an earlier try is removed first.
 
     Raises:
         ResultsError: `path` exists and is not an empty folder.
@@ -52,14 +60,19 @@ def new_folder(path: Path) -> Iterator[Path]:
             f"{path} already exists; an existing folder is never overwritten: remove it or choose another"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_of(path)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    handle = os.open(temporary, os.O_RDONLY)
     try:
+        _hold(handle)
         yield temporary
         temporary.chmod(0o755 & ~_umask())
         temporary.replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -139,9 +152,47 @@ def remove_leftovers(folder: Path) -> None:
 def storage_error(error: OSError, folder: Path, go_on: str) -> ResultsError:
     """Return the error to raise where writing into a results folder failed, with the command that goes on."""
     return ResultsError(
-        f"{folder} cannot be written ({error.strerror or error}); what was reported before is safe:"
+        f"{error.filename or folder} cannot be written ({error.strerror or error}); what was reported before is safe:"
         f" see to the storage, then go on with: {go_on}"
     )
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error of the storage say which file it is about: a full disk is often met where no name is known."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and (error.filename is None or str(error.filename).endswith(".part")):
+            error.filename = str(path)
+        raise
+
+
+def _hold(handle: int) -> None:
+    """Mark an open temporary file or folder as being written; where storage knows no locks nothing marks it."""
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_left_of(path: Path) -> None:
+    """Remove what killed processes left of earlier tries to write `path`; looked for once a process."""
+    if path in _looked_beside:
+        return
+    _looked_beside.add(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError):
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()
+            finally:
+                os.close(handle)
+
+
+_looked_beside: set[Path] = set()
 
 
 def _umask() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from distrecvae import files
 from distrecvae.errors import ResultsError
 from distrecvae.files import (
     claimed,
@@ -277,6 +279,65 @@ def test_leftovers_of_killed_writers_go_and_nothing_else_does(tmp_path: Path) ->
     assert names(folder / "best") == [".deeper.part", "deep"]
     remove_leftovers(folder)  # nothing is left to do
     assert names(folder) == sorted(kept)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from distrecvae.files import new_folder, replacing
+with replacing(Path("table.csv")) as file, new_folder(Path("data")) as folder:
+    file.write_text("half")
+    (folder / "half").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_command_left_goes_with_the_next_one_that_writes_there(
+    tmp_path: Path,
+) -> None:
+    # `prepare` that is killed leaves a `.mine.x.part` of gigabytes beside data/mine, for ever.
+    for _ in range(2):
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+        assert killed.returncode == -signal.SIGKILL
+    left = names(tmp_path)
+    assert [name.split(".")[1] for name in left] == ["data", "table"], (
+        "the second one removed the first one's"
+    )
+    (tmp_path / ".data.notes").touch()
+    with replacing(tmp_path / "table.csv") as file, new_folder(tmp_path / "data"):
+        file.write_text("whole")
+    assert names(tmp_path) == [".data.notes", "data", "table.csv"]
+
+
+def test_what_another_process_is_writing_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with replacing(tmp_path / "table.csv") as theirs, new_folder(tmp_path / "data") as other:
+        theirs.write_text("theirs")
+        monkeypatch.setattr(files, "_looked_beside", set())  # as a process that begins now
+        with replacing(tmp_path / "table.csv") as file:
+            file.write_text("ours")
+        with new_folder(tmp_path / "data") as folder:
+            (folder / "ours").touch()
+        assert theirs.exists()
+        assert other.exists()
+        (folder.parent / "data" / "ours").unlink()
+
+
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    # `error: output: the disk is full` named none.
+    for error in (OSError(errno.ENOSPC, "full"), OSError(errno.ENOSPC, "full", ".a.json.x.part")):
+        with pytest.raises(OSError, match="full") as caught, replacing(tmp_path / "a.json"):
+            raise error
+        assert caught.value.filename == str(tmp_path / "a.json")
+    with pytest.raises(FileNotFoundError) as caught_, replacing(tmp_path / "a.json"):
+        (tmp_path / "input.csv").read_text()
+    assert caught_.value.filename == str(tmp_path / "input.csv"), "what is read has its own name"
 
 
 def test_a_storage_error_says_the_reason_what_is_safe_and_the_command_that_goes_on() -> None:

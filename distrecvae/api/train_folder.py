@@ -20,7 +20,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.data.prepared import Data
 from distrecvae.errors import ConfigError
 from distrecvae.evaluation import Evaluation
-from distrecvae.files import exclusive
+from distrecvae.files import exclusive, storage_error
 from distrecvae.layout import DATA_FOLDER
 from distrecvae.runs import training_run as runs
 from distrecvae.runs.refit import RefitRun
@@ -183,14 +183,15 @@ def _run(
     if run.passes:
         say(f"going on after {run.passes} passes")
     try:
-        stopped = train_to_end(run, settings)
+        if train_to_end(run, settings):
+            say(f"stopped after {run.passes} passes; go on with:\n  {goes_on}")
+            return Trained(False, settings, ended=f"stopped after {run.passes} passes; go on with: {goes_on}")
+        scores = run.finish()
     except KeyboardInterrupt:
         say(f"\nto go on after the last checkpoint:\n  {goes_on}", file=sys.stderr)
         raise
-    if stopped:
-        say(f"stopped after {run.passes} passes; go on with:\n  {goes_on}")
-        return Trained(False, settings, ended=f"stopped after {run.passes} passes; go on with: {goes_on}")
-    scores = run.finish()
+    except OSError as error:
+        raise storage_error(error, out, goes_on) from error
     best = run.best
     assert best is not None  # noqa: S101  (a finished run has a cycle)
     chosen = "" if settings.refit else f"; best after {best['passes']} passes (cycle {best['cycle']})"

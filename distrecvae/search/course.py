@@ -121,6 +121,7 @@ class _Course:
             finally:
                 self._events.close()
                 self._write_state(INTERRUPTED)
+            return self._end()
         except OSError as error:
             raise storage_error(error, self._search.folder, self._search.goes_on) from error
         except DistrecvaeError:
@@ -129,7 +130,6 @@ class _Course:
             # A bug of ours or of what this stands on: a traceback follows. What was reported is safe all the same.
             self._say(f"\n{self._summary(None, f'ended by {type(error).__name__}: {first_line(error)}')}")
             raise
-        return self._end()
 
     def _train(self) -> None:
         """Run the trials that are left."""

@@ -506,6 +506,24 @@ def test_an_error_that_nobody_foresaw_does_not_take_the_way_on_with_it(
     assert GO_ON in " ".join(shown.split())
 
 
+def test_a_disk_that_is_full_when_the_model_is_published_is_said_so_too(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It said `error: output: the disk is full`: neither where nor how to go on.
+    def full(folder: Path, **_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "model.safetensors"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("distrecvae.search.folder.best.save_model", full)
+        with pytest.raises(ResultsError) as caught:
+            begun.carry_out()
+    assert str(caught.value).startswith(
+        "out/best/model.safetensors cannot be written (No space left on device)"
+    )
+    assert str(caught.value).endswith(f"go on with: {GO_ON}")
+    assert begun.carry_out().has_score, "with room it goes on to its end"
+
+
 @pytest.mark.parametrize("error", [ResourceError("no node"), RuntimeError("a bug"), KeyboardInterrupt()])
 def test_whatever_ends_it_the_tables_are_written(
     error: BaseException, begun: Begun, monkeypatch: pytest.MonkeyPatch

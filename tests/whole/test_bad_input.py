@@ -504,7 +504,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "a full disk at a checkpoint": (
         ["train", "--out", "run", "--resume", "--max-passes", "12", "--threads", "1"],
         fails(tensors, "save_file", errno.ENOSPC),
-        ["out: the disk is full"],
+        ["cannot be written (No space left on device)", "go on with: distrecvae train --out run --resume"],
     ),
     # compare
     "models that are not": ([*COMPARE, "--models", "recvae,eaze"], nothing, ["'eaze' is no model", "'ease'"]),

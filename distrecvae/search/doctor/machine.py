@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from distrecvae.search.on_ray.joining import ray_folder
 from distrecvae.training.device import DeviceFacts, device_facts
 
 PACKAGES = ("distrecvae", "ray", "torch", "optuna", "numpy", "scipy", "pandas", "pyarrow", "safetensors")
@@ -72,8 +72,9 @@ class Machine:
 def this_machine(root: Path = Path("/")) -> Machine:
     """Return this machine's facts; `root` has its /proc, /sys and /dev."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    ray_folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    disk = shutil.disk_usage(ray_folder)
+    folder = ray_folder()
+    made = next(place for place in (Path(folder), *Path(folder).absolute().parents) if place.exists())
+    disk = shutil.disk_usage(made)
     shm = root / "dev/shm"
     cores = os.cpu_count() or 1
     limit = min(_limits(root, "memory"), default=None)
@@ -93,7 +94,7 @@ def this_machine(root: Path = Path("/")) -> Machine:
         cuda=torch.version.cuda,
         has_nvidia=any((root / name).exists() for name in _NVIDIA),
         omp_num_threads=os.environ.get("OMP_NUM_THREADS"),
-        ray_folder=ray_folder,
+        ray_folder=folder,
         ray_disk_used=disk.used / disk.total,
     )
 

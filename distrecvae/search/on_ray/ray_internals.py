@@ -133,6 +133,11 @@ def started_here() -> bool:
     return node is not None and bool(node.head)
 
 
+def own_session_folder() -> Path | None:
+    """Return where the Ray that this process started keeps its sockets and logs; None where it started none."""
+    return Path(ray._private.worker._global_node.get_session_dir_path()) if started_here() else None
+
+
 def kill_own_ray() -> None:
     """Kill all processes of the Ray that this process started, if it did: stopped ones would outlive their driver."""
     if started_here():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -19,16 +19,26 @@ from distrecvae.data.dataset import Split
 from distrecvae.data.shared import dataset_bytes, shared_arrays
 from distrecvae.errors import ResourceError
 from distrecvae.search.on_ray.interruption import Interruption
-from distrecvae.search.on_ray.ray_internals import process_groups_of_their_own, started_here
+from distrecvae.search.on_ray.joining import (
+    named,
+    ray_folder,
+    refused_token,
+    require_listener,
+    require_room_for_sockets,
+    stderr_kept,
+)
+from distrecvae.search.on_ray.ray_internals import (
+    own_session_folder,
+    process_groups_of_their_own,
+    started_here,
+)
+from distrecvae.search.on_ray.session_folders import marked, remove_dead
 from distrecvae.search.planning.resources import Cluster, Slots, fitting, require_store
 from distrecvae.signals import unchanged
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, device_facts
 from distrecvae.training.entry import Common
 from distrecvae.words import one_line
-
-ANSWER_S = 10.0
-"""How long a cluster's address may take to accept a connection."""
 
 NODE_ANSWER_S = 60.0
 """How long a node may take to answer a question: a worker is started there first."""
@@ -112,24 +122,49 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     # Tune prints a traceback for every process that is lost and run again; `lost` says it in a line.
     logging.getLogger("ray.tune").setLevel(level if verbose else logging.CRITICAL)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
-    _require_listener(where)
-    # A local Ray must not be found by, nor find, another one on this machine.
-    extra = {"include_dashboard": False} if where == "local" else {}
+    if where == "local":
+        require_room_for_sockets()
+        remove_dead(Path(ray_folder()) / "ray")
+    else:
+        require_listener(where, named(address, where))
+    _connect(where, named(address, where), level, verbose=verbose)
     try:
-        # Ray's own handler would end this process with status 15, and stay when Ray is gone.
-        with unchanged(signal.SIGTERM), process_groups_of_their_own():
-            ray.init(
-                address=where, log_to_driver=verbose, logging_level=level, configure_logging=verbose, **extra
-            )
-    except (ConnectionError, ValueError) as error:
-        reason = one_line(error)
-        raise ResourceError(
-            f"--address {where}: no Ray cluster answers there ({reason}); start one or leave it out"
-        ) from error
-    try:
-        yield living_nodes(joined=where != "local")
+        own = own_session_folder()
+        with nullcontext() if own is None else marked(own):
+            yield living_nodes(joined=where != "local")
     finally:
         ray.shutdown()
+
+
+def _connect(where: str, name: str, level: int, *, verbose: bool) -> None:
+    """Start or join Ray at `where`, which is called `name`; errors are one line, whatever Ray says on the way."""
+    # A local Ray must not be found by, nor find, another one on this machine.
+    extra = {"include_dashboard": False} if where == "local" else {}
+    said: Callable[[], str] = str
+    try:
+        # Ray's own handler would end this process with status 15, and stay when Ray is gone.
+        with unchanged(signal.SIGTERM), process_groups_of_their_own(), ExitStack() as kept:
+            if where != "local" and not verbose:
+                said = kept.enter_context(stderr_kept())
+            try:
+                ray.init(
+                    address=where,
+                    log_to_driver=verbose,
+                    logging_level=level,
+                    configure_logging=verbose,
+                    **extra,
+                )
+            except (ConnectionError, ValueError):
+                if not refused_token(said()):
+                    raise
+                raise ResourceError(
+                    f"{name}: it answered and refused the token; give the cluster's own in RAY_AUTH_TOKEN (or its file"
+                    " in RAY_AUTH_TOKEN_PATH), with RAY_AUTH_MODE=token"
+                ) from None
+    except (ConnectionError, ValueError) as error:
+        raise ResourceError(
+            f"{name}: no Ray cluster answers there ({one_line(error)}); start one or leave it out"
+        ) from error
 
 
 @contextmanager
@@ -150,19 +185,6 @@ def _as_it_runs(address: str | None, *, verbose: bool) -> Iterator[Cluster]:
     finally:
         for logger, before in zip(loggers, levels, strict=True):
             logger.setLevel(before)
-
-
-def _require_listener(where: str) -> None:
-    """Refuse an address at which nothing listens; Ray itself would try for minutes."""
-    host, _, port = where.rpartition("://")[2].rpartition(":")
-    if not host:
-        return  # 'auto' and 'local'
-    try:
-        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise ResourceError(
-            f"--address {where}: nothing listens there ({error}); start Ray, or leave it out to run here"
-        ) from error
 
 
 def living_nodes(*, joined: bool) -> Cluster:

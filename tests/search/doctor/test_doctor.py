@@ -146,12 +146,12 @@ def test_a_ray_that_does_not_start_is_a_finding(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_error_of_ours_has_its_own_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_require_listener", _refuse)
+    monkeypatch.setattr(session, "require_listener", _refuse)
     finding = the(finding for finding in doctor.examine("head:1") if finding.subject == "Ray")
     assert finding == Finding("Ray", "head:1: nothing; listens", "start Ray")
 
 
-def _refuse(where: str) -> None:
+def _refuse(where: str, _: str) -> None:
     raise ResourceError(f"{where}: nothing; listens; start Ray")
 
 
