@@ -326,3 +326,29 @@ def test_how_far_a_step_is_is_shown_and_not_written_down(tmp_path: Path) -> None
     conductor.advanced(0, 0.25)
     assert conductor.ledger.records[0].share == 0.25
     assert conductor.ledger.mark == before
+
+
+def test_of_interrupted_trials_those_that_are_over_end_and_the_next_is_given_out(tmp_path: Path) -> None:
+    config = toy_search_config(trials=2, max_passes=8, scheduler="none")
+    conductor = open_conductor(tmp_path, config)
+    conductor.next_task()
+    conductor.next_task()
+    conductor.heard(0, report(1))
+    conductor.heard(0, report(2))
+    conductor.heard(1, report(1))
+    again = open_conductor(tmp_path, config)
+    again.settle()
+    assert [record.status for record in again.ledger.records.values()] == [Status.FINISHED, Status.RUNNING]
+    task = again.next_task()
+    assert task is not None
+    assert task.number == 1
+
+
+def test_a_trial_runs_on_the_device_and_in_the_precision_of_its_search(tmp_path: Path) -> None:
+    conductor = Conductor(
+        ledger=Ledger(tmp_path, METRIC), space=SPACE, config=toy_search_config(checkpoint_every_s=7.0), rule=Never(),
+        folder=tmp_path, device="cuda", precision="bfloat16",
+    )  # fmt: skip
+    task = conductor.next_task()
+    assert task is not None
+    assert (task.device, task.precision, task.checkpoint_every_s) == ("cuda", "bfloat16", 7.0)
