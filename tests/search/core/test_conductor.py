@@ -352,3 +352,16 @@ def test_a_trial_runs_on_the_device_and_in_the_precision_of_its_search(tmp_path:
     task = conductor.next_task()
     assert task is not None
     assert (task.device, task.precision, task.checkpoint_every_s) == ("cuda", "bfloat16", 7.0)
+
+
+def test_time_that_is_up_ends_trials_that_have_not_reported(tmp_path: Path) -> None:
+    # A trial whose first step takes an hour was waited for.
+    conductor = open_conductor(tmp_path, toy_search_config(time_budget_s=1000.0))
+    conductor.next_task()
+    conductor.next_task()
+    conductor.keep_time()
+    assert len(conductor.ledger.unfinished()) == 2
+    conductor._elapsed_s = 2000.0
+    conductor.keep_time()
+    assert [record.status for record in conductor.ledger.records.values()] == [Status.STOPPED] * 2
+    assert conductor.ledger.records[1].reason == "time budget of 1000 s"
