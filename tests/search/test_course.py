@@ -30,6 +30,7 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.folder.description import describe
+from distrecvae.search.folder.environment import environment_of
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import Description, WarmStart, read_description, write_description
 from distrecvae.search.launch import plan_search
@@ -552,3 +553,22 @@ def test_a_node_on_which_no_trial_can_work_ends_the_search(
     assert isinstance(caught.value, ResourceError)
     assert str(caught.value) == "trial 0: the data set is not there"
     assert status() == "interrupted"
+
+
+def test_a_search_writes_down_what_it_goes_on_with_where_that_has_changed(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torches() -> list[str]:
+        lines = map(json.loads, Path("out/ledger.jsonl").read_text(encoding="utf-8").splitlines())
+        return [line["environment"]["torch"] for line in lines if line["kind"] in ("begun", "resumed")]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "run_trials", first_only)
+        begun.carry_out()
+        begun.carry_out()
+        (first,) = torches()
+        patch.setattr(course, "environment_of", lambda plan: {**environment_of(plan), "torch": "9.9"})
+        begun.carry_out()
+        assert "torch 9.9" in begun.console.getvalue()
+        begun.carry_out()
+    assert torches() == [first, "9.9"]

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from distrecvae.layout import trial_folder
 from distrecvae.search.core.chain import Chain
-from distrecvae.search.core.conductor import RETRIES
-from distrecvae.search.core.records import Status
+from distrecvae.search.core.conductor import RETRIES, Conductor
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.rules import Never
+from distrecvae.search.core.samplers import make_sampler
 from tests.search.simulated import (
     METRIC,
     SPACE,
@@ -183,3 +187,181 @@ def test_what_nobody_runs_any_more_is_taken_back(tmp_path: Path) -> None:
     conductor.reclaim()
     assert conductor.ledger.records[first.number].status is Status.FAILED
     assert "dropped" in conductor.ledger.records[first.number].reason
+
+
+class Heard:
+    """A watcher that remembers what it was told, and how far the ledger was by then."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, int]] = []
+
+    def started(self, record: TrialRecord) -> None:
+        self.told.append(("started", record.number, len(record.reports)))
+
+    def reported(self, record: TrialRecord) -> None:
+        self.told.append(("reported", record.number, len(record.reports)))
+
+    def ended(self, record: TrialRecord) -> None:
+        self.told.append((str(record.status), record.number, len(record.reports)))
+
+
+def report(cycle: int, score: float = 0.1) -> dict[str, Any]:
+    return {"passes": 4 * cycle, "cycle": cycle, METRIC: score}
+
+
+def test_watchers_hear_of_everything_once_in_the_order_in_which_it_was_written(tmp_path: Path) -> None:
+    heard = Heard()
+    conductor = open_conductor(tmp_path, toy_search_config(trials=2, scheduler="none"), (heard,))
+    conductor.next_task()
+    for cycle in (1, 1, 2):  # a trial that goes on from its checkpoint repeats a report
+        conductor.heard(0, report(cycle))
+    conductor.finished(0)
+    conductor.finished(0)
+    conductor.next_task()
+    conductor.failed(1, Status.FAILED, "no memory")
+    assert heard.told == [
+        ("started", 0, 0), ("reported", 0, 1), ("reported", 0, 2), ("finished", 0, 2),
+        ("started", 1, 0), ("failed", 1, 0),
+    ]  # fmt: skip
+    assert conductor.ledger.records[1].reason == "no memory"
+
+
+def test_a_report_of_a_trial_that_has_ended_stops_it_again(tmp_path: Path) -> None:
+    # Its worker has not heard of the end yet; what it says is not written down.
+    conductor = open_conductor(tmp_path, toy_search_config(scheduler="none"))
+    conductor.next_task()
+    assert not conductor.heard(0, report(1))
+    conductor.finished(0)
+    assert conductor.heard(0, report(2))
+    assert len(conductor.ledger.records[0].reports) == 1
+
+
+def test_what_another_search_found_good_comes_after_the_start_in_its_order(tmp_path: Path) -> None:
+    config = toy_search_config(trials=4, sampler="random")
+    points = [{**SPACE.default_point(), "width": width} for width in (33, 77)]
+    conductor = Conductor(
+        ledger=Ledger(tmp_path, METRIC), space=SPACE, config=config, rule=Never(), folder=tmp_path, warm_starts=points
+    )  # fmt: skip
+    tasks = [conductor.next_task() for _ in range(4)]
+    widths = [task.config["width"] for task in tasks if task is not None]
+    assert widths[:3] == [SPACE.default_config()["width"], 33, 77]
+    assert widths[3] not in (33, 77), "then it is the sampler's turn"
+
+
+def test_the_sampler_is_told_how_many_trials_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A sampler that takes running trials for bad ones keeps eight workers from trying the same thing.
+    asked: list[tuple[int, int]] = []
+
+    def make(name: str, *, seed: int, trial_number: int, concurrent: int) -> Any:
+        asked.append((trial_number, concurrent))
+        return make_sampler(name, seed=seed, trial_number=trial_number, concurrent=concurrent)
+
+    monkeypatch.setattr("distrecvae.search.core.conductor.make_sampler", make)
+    conductor = Conductor(
+        ledger=Ledger(tmp_path, METRIC), space=SPACE, config=toy_search_config(), rule=Never(), folder=tmp_path,
+        concurrent=8,
+    )  # fmt: skip
+    conductor.next_task()
+    conductor.next_task()
+    assert asked == [(0, 8), (1, 8)]
+
+
+def test_where_no_trial_can_run_the_search_ends_and_the_trial_is_still_to_be_run(tmp_path: Path) -> None:
+    config = toy_search_config(trials=3, scheduler="none")
+    conductor = open_conductor(tmp_path, config)
+    conductor.next_task()
+    conductor.give_up(0, "no libcuda")
+    conductor.give_up(0, "and then the node was gone")
+    assert conductor.trouble == "trial 0: no libcuda", "the first reason is the cause"
+    assert not conductor.has_work
+    assert conductor.next_task() is None
+    conductor.finished(0)  # Tune says so of what it takes down
+    again = open_conductor(tmp_path, config)
+    task = again.next_task()
+    assert task is not None
+    assert task.number == 0
+
+
+def test_a_trial_whose_budget_is_spent_is_finished_without_a_worker(tmp_path: Path) -> None:
+    # Killed after its last report and before its end was written: 12 passes, and no room for 4 more.
+    config = toy_search_config(trials=1, max_passes=15, scheduler="none")
+    conductor = open_conductor(tmp_path, config)
+    conductor.next_task()
+    for cycle in (1, 2, 3):
+        conductor.heard(0, report(cycle))
+    again = open_conductor(tmp_path, config)
+    assert again.next_task() is None
+    assert again.ledger.records[0].status is Status.FINISHED
+
+
+def test_a_trial_with_room_for_one_more_cycle_goes_on(tmp_path: Path) -> None:
+    config = toy_search_config(trials=1, max_passes=16, scheduler="none")
+    conductor = open_conductor(tmp_path, config)
+    conductor.next_task()
+    for cycle in (1, 2, 3):
+        conductor.heard(0, report(cycle))
+    task = open_conductor(tmp_path, config).next_task()
+    assert task is not None
+    assert task.number == 0
+
+
+def test_a_tasks_place_and_seed_are_its_own(tmp_path: Path) -> None:
+    conductor = open_conductor(tmp_path, toy_search_config(trials=3, sampler="random"))
+    first, second = conductor.next_task(), conductor.next_task()
+    assert first is not None
+    assert second is not None
+    assert first.folder == str(trial_folder(tmp_path, 0))
+    assert second.folder == str(trial_folder(tmp_path, 1))
+    assert first.seed != second.seed
+    assert first.metric == METRIC
+    assert second.ledger == conductor.ledger.mark.to_dict(), "its checkpoints vouch for the ledger so far"
+
+
+def test_how_far_a_step_is_is_shown_and_not_written_down(tmp_path: Path) -> None:
+    conductor = open_conductor(tmp_path, toy_search_config())
+    conductor.next_task()
+    before = conductor.ledger.mark
+    conductor.advanced(0, 0.25)
+    assert conductor.ledger.records[0].share == 0.25
+    assert conductor.ledger.mark == before
+
+
+def test_of_interrupted_trials_those_that_are_over_end_and_the_next_is_given_out(tmp_path: Path) -> None:
+    config = toy_search_config(trials=2, max_passes=8, scheduler="none")
+    conductor = open_conductor(tmp_path, config)
+    conductor.next_task()
+    conductor.next_task()
+    conductor.heard(0, report(1))
+    conductor.heard(0, report(2))
+    conductor.heard(1, report(1))
+    again = open_conductor(tmp_path, config)
+    again.settle()
+    assert [record.status for record in again.ledger.records.values()] == [Status.FINISHED, Status.RUNNING]
+    task = again.next_task()
+    assert task is not None
+    assert task.number == 1
+
+
+def test_a_trial_runs_on_the_device_and_in_the_precision_of_its_search(tmp_path: Path) -> None:
+    conductor = Conductor(
+        ledger=Ledger(tmp_path, METRIC), space=SPACE, config=toy_search_config(checkpoint_every_s=7.0), rule=Never(),
+        folder=tmp_path, device="cuda", precision="bfloat16",
+    )  # fmt: skip
+    task = conductor.next_task()
+    assert task is not None
+    assert (task.device, task.precision, task.checkpoint_every_s) == ("cuda", "bfloat16", 7.0)
+
+
+def test_time_that_is_up_ends_trials_that_have_not_reported(tmp_path: Path) -> None:
+    # A trial whose first step takes an hour was waited for.
+    conductor = open_conductor(tmp_path, toy_search_config(time_budget_s=1000.0))
+    conductor.next_task()
+    conductor.next_task()
+    conductor.keep_time()
+    assert len(conductor.ledger.unfinished()) == 2
+    conductor._elapsed_s = 2000.0
+    conductor.keep_time()
+    assert [record.status for record in conductor.ledger.records.values()] == [Status.STOPPED] * 2
+    assert conductor.ledger.records[1].reason == "time budget of 1000 s"

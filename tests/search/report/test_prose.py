@@ -14,6 +14,7 @@ from distrecvae.search.folder.search_json import Status as SearchStatus
 from distrecvae.search.folder.search_json import WarmStart
 from distrecvae.search.report import prose
 from distrecvae.search.report.data import SearchResults, read_results
+from distrecvae.search.report.importance import Importance
 from tests.search.report.made import (
     RECVAE,
     best_scores,
@@ -298,6 +299,22 @@ def test_a_trial_ended_by_the_time_budget_is_no_saving_of_the_scheduler(results:
     trials = tuple(replace(trial, reason="time budget of 60 s") for trial in results.trials)
     assert sum(prose.unspent_passes(replace(results, trials=trials))) == 0
     assert "No trial was stopped by a rule" in prose.saving(replace(results, trials=trials))
+
+
+def test_importance_is_told_with_what_chance_does_and_who_stands_out() -> None:
+    found = [
+        Importance("rate", 0.7, 19, 40),
+        Importance("width", 0.2, 18, 40),
+        Importance("kind", 0.1, 19, 40),
+    ]
+    said = prose.importance_words(found, 40)
+    assert "PED-ANOVA, from 40 trials." in said
+    assert "than each of 19 random shuffles of the scores gave, which chance does once in 20 times" in said
+    assert said.endswith("Blue here: rate, kind.")
+    assert prose.importance_words(found[1:2], 40).endswith("Blue here: none.")
+    assert prose.importance_words([], 7) == (
+        "Too early to say: it takes 15 trials with a score that differ, and there are 7."
+    )
 
 
 def test_a_saving_is_told_in_passes_and_as_a_share() -> None:
