@@ -19,7 +19,7 @@ from click.shell_completion import CompletionItem
 from distrecvae import __version__
 from distrecvae.errors import UNEXPECTED, DistrecvaeError
 from distrecvae.signals import INTERRUPTED, handled
-from distrecvae.words import first_line
+from distrecvae.words import first_line, printable
 
 # Import order is listing order. A command's module holds a click command called `command`.
 COMMANDS = {
@@ -154,5 +154,5 @@ def _unexpected() -> NoReturn:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {printable(' '.join(message.split()))}", err=True)
     sys.exit(2)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from distrecvae.cli.output import say
 from distrecvae.cli.reading import reading_options
 from distrecvae.errors import ConfigError, DataError
 
@@ -68,10 +69,10 @@ def command(
         encoding=encoding, max_rows=max_rows,
     )  # fmt: skip
     for note in reading_notes(table.source):
-        click.echo(note, err=True)
+        say(note, err=True)
     histories = histories_for(loaded, table, min_rating)
-    for note in histories.notes():
-        click.echo(note, err=True)
+    for note in histories.notes(include_seen=include_seen):
+        say(note, err=True)
     if min_rating is None and table.ratings is not None and loaded.min_rating is not None:
         click.echo(f"ratings above {loaded.min_rating:g} count, as in the model's training data", err=True)
     if not histories.n_users:
@@ -86,7 +87,7 @@ def command(
             loaded, histories, out, top=top, include_seen=include_seen, progress=progress
         )
     size = out.stat().st_size / 2**20
-    click.echo(
+    say(
         f"{histories.n_users:,} users, at most {top} items each: {out}"
         f" ({n_rows:,} rows, {size:,.1f} MiB, {time.perf_counter() - started:.1f} s)"
     )

@@ -89,7 +89,7 @@ class LoadedModel:
             DataError: `histories` is something else, or an id is missing.
         """
         frame, found = recommended(self, histories, top=top, include_seen=include_seen, min_rating=min_rating)
-        for note in found.notes():
+        for note in found.notes(include_seen=include_seen):
             warnings.warn(note, UserWarning, stacklevel=2)
         return frame
 

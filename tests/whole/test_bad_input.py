@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import torch
 
 from distrecvae import files
 from distrecvae.cli import main
+from distrecvae.data.dataset import HeldOutUsers
+from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import UNEXPECTED
@@ -43,6 +46,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     for name, seed in (("data", 1), ("other", 2)):
         save_dataset(synthetic_split(n_users=100, n_items=60, seed=seed), folder / name, {})
+    split = synthetic_split(n_users=100, n_items=60, seed=1)
+    empty = InteractionMatrix.from_pairs([], [], n_users=split.valid.n_users, n_items=split.n_items)
+    nobody = replace(split, valid=HeldOutUsers(split.valid.fold_in, empty))
+    save_dataset(nobody, folder / "nobody", {})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         without_ray(patch)
@@ -165,6 +172,7 @@ EVALUATE = ["evaluate", "--model", "run/best", "--data", "data", "--threads", "1
 COMPARE = ["compare", "--data", "data", "--trials", "2", "--out", "out"]
 MODEL = "run/best/model.safetensors"
 OUT = ["--out", "out"]
+NOBODY = "no validation user who can be scored"
 EXTEND = ["search", "--extend", "begun"]
 
 # what is typed; what lies there; what the line says
@@ -179,6 +187,34 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
             (f / "other/valid_held_out.parquet").read_bytes()
         ),
         ["data", "prepare"],
+    ),
+    "nobody to choose by, for train": ([*TRAIN, "--data", "nobody"], nothing, [NOBODY]),
+    "nobody to choose by, for a search": (search("--data", "nobody", *OUT), nothing, [NOBODY]),
+    "nobody to choose by, for a plan": (search("--data", "nobody", "--dry-run"), nothing, [NOBODY]),
+    "nobody to choose by, for compare": (
+        [*COMPARE, "--data", "nobody", "--models", "ease"],
+        nothing,
+        [NOBODY],
+    ),
+    "nobody to choose by, for prepare": (
+        ["prepare", "threes.csv", "--out", "out", "--min-user-interactions", "1"],
+        written("threes.csv", "user,item\n" + "".join(f"{n // 3},{n % 3}\n" for n in range(180))),
+        [NOBODY],
+    ),
+    "fewer passes than a cycle": (
+        [*TRAIN, "--max-passes", "1"],
+        nothing,
+        ["--max-passes is 1", "a cycle of recvae takes 4"],
+    ),
+    "fewer passes than a cycle, for a search": (
+        search("--max-passes", "1", *OUT),
+        nothing,
+        ["--max-passes is 1", "a cycle of recvae takes 4"],
+    ),
+    "validation users of a refit": (
+        [*EVALUATE, "--group", "valid"],
+        json_with("run/best/metrics.json", refit=True),
+        ["was trained on the validation users", "score the test users"],
     ),
     "ids are missing": (search(*OUT), gone("data/items.parquet"), ["items.parquet is missing"]),
     "dataset.json is cut": (
