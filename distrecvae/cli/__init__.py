@@ -108,8 +108,7 @@ def main(
             _unexpected()
         _fail(f"{error.filename or 'output'}: {_STORAGE_TROUBLE[error.errno]}")
     except Exception as error:
-        # PyTorch's error for a GPU is named so; it is not imported for it.
-        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+        if not _out_of_memory(error):
             _unexpected()
         _fail(
             f"out of memory ({first_line(error)}); lower batch_size or the model's sizes, or take a larger machine"
@@ -151,6 +150,16 @@ def _unexpected() -> NoReturn:
     """Show the error that is being handled whole, and end with a status that `distrecvae.job` begins again after."""
     traceback.print_exc()
     sys.exit(UNEXPECTED)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Tell whether an error says that memory is out: Python's, PyTorch's of a GPU (not imported for it) or of a CPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in said or "size calculation over" in said
+    )
 
 
 def _fail(message: str) -> None:
