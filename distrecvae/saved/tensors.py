@@ -30,7 +30,11 @@ def save_state(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mappin
     Raises:
         OSError: the file cannot be written.
     """
-    flat = {name: value.contiguous() for name, value in tensors.items()}
+    # An empty tensor may have strides that no bytes can be looked at by: SLIM's weights where none is left.
+    flat = {
+        name: value.contiguous() if value.numel() else value.new_empty(value.shape)
+        for name, value in tensors.items()
+    }
     document = {
         "format": FORMAT,
         "crc32": _checksum(flat),
