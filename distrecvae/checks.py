@@ -11,6 +11,10 @@ Scalar = None | bool | int | float | str
 """What a cell of a table holds."""
 
 
+MOST = 2**53
+"""Whole numbers beyond this are not told apart by a float64."""
+
+
 def is_whole(value: object) -> bool:
     """Tell whether `value` is an int, and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool)
@@ -27,7 +31,9 @@ def is_number(value: object) -> bool:
 
 
 def require_whole(name: str, value: object, *, at_least: int) -> None:
-    """Refuse anything but an int of `at_least` or more."""
+    """Refuse anything but an int of `at_least` or more; what a float64 cannot tell from its neighbour is no count."""
+    if isinstance(value, int) and value > MOST:
+        raise ConfigError(f"{name} is a whole number beyond {MOST}; give one that can be meant")
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least {at_least}")
 

@@ -1,13 +1,15 @@
-"""Reads JSON as dataclasses, and refuses what does not fit them: which field, what it is, what it must be."""
+"""Reads JSON as dataclasses, and refuses what does not fit them: which field, what it is, what it must be; and YAML."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
-from distrecvae.words import LONGEST
+from distrecvae.regular import read_regular
+from distrecvae.words import LONGEST, first_line
 
 Read = TypeVar("Read")
 
@@ -32,7 +34,7 @@ def read_typed(path: Path, wanted: type[Read]) -> Read:
         OSError: it cannot be read.
     """
     try:
-        return TypeAdapter(wanted).validate_json(path.read_bytes(), strict=True, extra="forbid")
+        return TypeAdapter(wanted).validate_json(read_regular(path), strict=True, extra="forbid")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
     field, rule = ".".join(map(str, first["loc"])), first["msg"]
@@ -43,3 +45,19 @@ def read_typed(path: Path, wanted: type[Read]) -> Read:
     if first["type"] == "value_error":  # a rule of the dataclass itself says what was met
         raise MisfitError(f"{field + ': ' if field else ''}{first['ctx']['error']}"[:LONGEST])
     raise MisfitError(f"{field + ' is ' if field else ''}{first['input']!r:.60}: {rule}")
+
+
+def yaml_value(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+    """Return what a YAML text holds.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+        MisfitError: it is, and holds what cannot be: a date without such a day, a number of thousands of digits,
+            brackets without end.
+    """
+    try:
+        return yaml.load(text, Loader=loader)  # noqa: S506  (a SafeLoader)
+    except RecursionError:
+        raise MisfitError("it is nested too deeply") from None
+    except (ValueError, OverflowError) as error:
+        raise MisfitError(f"a value in it is impossible: {first_line(error)}") from None

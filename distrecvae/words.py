@@ -51,13 +51,22 @@ def with_error(mean: float | None, error: float | None, *, digits: int = 4) -> s
     return f"{mean:.4f}" + ("" if error is None else f" ± {error:.{digits}f}")
 
 
+def printable(text: str) -> str:
+    """Return a text that does nothing to a terminal: control characters, and those that turn its direction, as escapes.
+
+    Names of files and columns are anybody's.
+    """
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
+
+
 LONGEST = 200
 """Characters of somebody else's error that are repeated in one of ours."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, cut at `LONGEST` characters; its type's name where it has none."""
-    return (str(error).splitlines() or [""])[0][:LONGEST] or type(error).__name__
+    """Return the first line of an error's text that says something, cut at `LONGEST` characters, or its type's name."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:LONGEST] if lines else type(error).__name__
 
 
 def one_line(error: BaseException) -> str:

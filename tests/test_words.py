@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distrecvae.words import LONGEST, counted, duration, first_line, gib, mib, one_line, short, with_error
+from distrecvae.words import (
+    LONGEST,
+    counted,
+    duration,
+    first_line,
+    gib,
+    mib,
+    one_line,
+    printable,
+    short,
+    with_error,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +104,7 @@ def test_a_setting_is_short_enough_for_a_table(value: object, said: str) -> None
         (ValueError("head\r\ntail"), "head", "head tail"),
         (ValueError(), "ValueError", "ValueError"),
         (ValueError(""), "ValueError", "ValueError"),
-        (ValueError("\ntail"), "ValueError", "tail"),
+        (ValueError("\ntail"), "tail", "tail"),
         (KeyboardInterrupt(), "KeyboardInterrupt", "KeyboardInterrupt"),
     ],
 )
@@ -104,6 +115,11 @@ def test_an_error_is_one_line_and_never_nothing(error: BaseException, first: str
 
 def test_an_error_of_space_alone_says_its_kind() -> None:
     assert one_line(ValueError(" \n ")) == "ValueError"
+    assert first_line(ValueError(" \n ")) == "ValueError"
+
+
+def test_names_do_nothing_to_a_terminal() -> None:
+    assert printable("user\x1b[31m\x07, \u202ename\n\té€") == "user\\x1b[31m\\x07, \\u202ename\n\té€"
 
 
 def test_a_long_error_is_cut_where_the_line_would_be_too_long() -> None:

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from distrecvae.errors import DistrecvaeError, nearest
 
-FLAGS = frozenset({"resume", "resume-or-start", "refit", "elastic", "synthetic", "header"})
+FLAGS = frozenset({"resume", "resume-or-start", "refit", "elastic", "synthetic", "header", "guard-formulas"})
 """Options that are given without a value."""
 
 _OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")

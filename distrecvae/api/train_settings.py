@@ -45,16 +45,21 @@ def new_settings(
     split: Split | None,
 ) -> tuple[Split, RunSettings]:
     """Return the data, read unless it is there, and the settings of a new run."""
+    from distrecvae.data.dataset import require_scored
     from distrecvae.data.io import load_dataset
     from distrecvae.runs.configuration import read_config
+    from distrecvae.runs.ending import require_a_cycle
+    from distrecvae.runs.room import require_memory
     from distrecvae.runs.training_run import RunSettings
     from distrecvae.training.device import device_facts
-    from distrecvae.training.registry import precision_for
+    from distrecvae.training.registry import config_from_dict, memory_bytes, precision_for
 
     if "data" not in given:
         raise ConfigError("--data is missing; give a dataset folder (`distrecvae prepare` makes one)")
     chosen, config = (configuration or partial(read_config, None, None, ()))()
     split = load_dataset(given["data"]) if split is None else split
+    if not given.get("refit"):
+        require_scored(split, str(given["data"]), "valid")
     settings = RunSettings(
         model=chosen,
         config=config,
@@ -62,6 +67,11 @@ def new_settings(
         precision=precision_for(chosen, precision or AUTO, device_facts(device).precision),
         **_with_patience(given),
     )
+    made = config_from_dict(chosen, config)
+    require_a_cycle(chosen, made, settings.max_passes)
+    if device == "cpu":
+        needed, _ = memory_bytes(chosen, made, split.train, precision=settings.precision)
+        require_memory(f"training {chosen} with these settings", needed)
     return split, settings
 
 

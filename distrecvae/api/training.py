@@ -154,12 +154,17 @@ def scores_of(loaded: LoadedModel, split: Split, group: str, *, names: tuple[str
         names: of model and data, for the message.
 
     Raises:
-        DataError: they have other items.
+        DataError: they have other items, or the model was trained on these users.
     """
     if loaded.item_ids.tolist() != split.item_ids.tolist():
         raise DataError(
             f"{names[0]} knows {len(loaded.item_ids)} items and {names[1]} has {len(split.item_ids)}, not the same"
             " ones in the same order; score it on the data set it was trained on"
+        )
+    if group == "valid" and loaded.metrics.get("refit"):
+        raise DataError(
+            f"{names[0]} was trained on the validation users, too (--refit), so that their scores say nothing; score"
+            " the test users"
         )
     return evaluate_users(loaded.recommender, split.test if group == "test" else split.valid)
 

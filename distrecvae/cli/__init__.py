@@ -19,7 +19,7 @@ from click.shell_completion import CompletionItem
 from distrecvae import __version__
 from distrecvae.errors import UNEXPECTED, DistrecvaeError
 from distrecvae.signals import INTERRUPTED, handled
-from distrecvae.words import first_line
+from distrecvae.words import first_line, printable
 
 # Import order is listing order. A command's module holds a click command called `command`.
 COMMANDS = {
@@ -108,8 +108,7 @@ def main(
             _unexpected()
         _fail(f"{error.filename or 'output'}: {_STORAGE_TROUBLE[error.errno]}")
     except Exception as error:
-        # PyTorch's error for a GPU is named so; it is not imported for it.
-        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+        if not _out_of_memory(error):
             _unexpected()
         _fail(
             f"out of memory ({first_line(error)}); lower batch_size or the model's sizes, or take a larger machine"
@@ -153,6 +152,16 @@ def _unexpected() -> NoReturn:
     sys.exit(UNEXPECTED)
 
 
+def _out_of_memory(error: Exception) -> bool:
+    """Tell whether an error says that memory is out: Python's, PyTorch's of a GPU (not imported for it) or of a CPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in said or "size calculation over" in said
+    )
+
+
 def _fail(message: str) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {printable(' '.join(message.split()))}", err=True)
     sys.exit(2)

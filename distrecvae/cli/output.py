@@ -10,10 +10,15 @@ import click
 
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE
 from distrecvae.metrics import TITLES
-from distrecvae.words import with_error
+from distrecvae.words import printable, with_error
 
 if TYPE_CHECKING:
     from distrecvae.evaluation import Evaluation
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line that has names in it, of files, columns or ids: whatever they are, they do nothing to a terminal."""
+    click.echo(printable(text), err=err)
 
 
 def print_seeds(out: Path, summary: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 from rich.markup import escape
 
+from distrecvae.cli.output import say
 from distrecvae.cli.reading import reading_options
 from distrecvae.data.dataset import Split
 from distrecvae.data.download import DOWNLOADS, default_folder, download
@@ -26,6 +27,7 @@ from distrecvae.data.split import SplitOptions
 from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS
 from distrecvae.errors import ConfigError, ResultsError
+from distrecvae.words import printable
 
 _DEFAULTS = {field.name: field.default for field in fields(SplitOptions)}
 
@@ -207,9 +209,9 @@ class _Stages:
 
         console = Console(stderr=True)
         started = time.perf_counter()
-        with console.status(f"{doing} {escape(what)}") if console.is_terminal else nullcontext():
+        with console.status(f"{doing} {escape(printable(what))}") if console.is_terminal else nullcontext():
             yield
-        click.echo(f"{doing} {what}: {time.perf_counter() - started:.1f} s", err=True)
+        say(f"{doing} {what}: {time.perf_counter() - started:.1f} s", err=True)
 
 
 def _downloaded(name: str, folder: Path) -> Path:
@@ -230,9 +232,9 @@ def _downloaded(name: str, folder: Path) -> Path:
 
 def _summary(split: Split, protocol: Mapping[str, Any], out: Path | None, export: Path | None) -> None:
     for line in describe(split, protocol):
-        click.echo(line)
+        say(line)
     if export is not None:
-        click.echo(f"exported   {export} (layout of Liang et al.)")
+        say(f"exported   {export} (layout of Liang et al.)")
     if out is not None:
-        click.echo(f"written    {out} (fingerprint {split.fingerprint[:12]})")
-        click.echo(f"\nnext: python -m distrecvae.search --data {shlex.quote(str(out))}")
+        say(f"written    {out} (fingerprint {split.fingerprint[:12]})")
+        say(f"\nnext: python -m distrecvae.search --data {shlex.quote(str(out))}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from distrecvae.cli.output import say
 from distrecvae.cli.reading import reading_options
 from distrecvae.errors import ConfigError, DataError
 
@@ -25,14 +26,17 @@ from distrecvae.errors import ConfigError, DataError
 @click.option("--top", type=click.IntRange(1), default=100, show_default=True, metavar="N",
               help="Items a user.")  # fmt: skip
 @click.option("--include-seen", is_flag=True, help="Recommend what a user has, too.")
+@click.option("--guard-formulas", is_flag=True,
+              help="Put ' before ids that a spreadsheet would run (=cmd...).")  # fmt: skip
 @click.option("--min-rating", type=float, metavar="R",
-              help="Go by rows with rating > R; the others are only not recommended (-inf: by all).  "
+              help="Go by rows with rating > R, strictly (3.5 drops 3.5); the others are only not recommended "
+              "(-inf: by all).  "
               "[default: as the model's data was prepared]")  # fmt: skip
 @reading_options
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
 def command(
-    folder: Path, source: Path, out: Path, top: int, include_seen: bool, min_rating: float | None,
+    folder: Path, source: Path, out: Path, top: int, include_seen: bool, guard_formulas: bool, min_rating: float | None,
     user_column: str | None, item_column: str | None, rating_column: str | None, header: bool | None,
     missing: tuple[str, ...], encoding: str | None, max_rows: int | None, source_format: str | None,
     member: str | None, device: str | None, threads: int | None,
@@ -68,10 +72,10 @@ def command(
         encoding=encoding, max_rows=max_rows,
     )  # fmt: skip
     for note in reading_notes(table.source):
-        click.echo(note, err=True)
+        say(note, err=True)
     histories = histories_for(loaded, table, min_rating)
-    for note in histories.notes():
-        click.echo(note, err=True)
+    for note in histories.notes(include_seen=include_seen):
+        say(note, err=True)
     if min_rating is None and table.ratings is not None and loaded.min_rating is not None:
         click.echo(f"ratings above {loaded.min_rating:g} count, as in the model's training data", err=True)
     if not histories.n_users:
@@ -83,10 +87,16 @@ def command(
     started = time.perf_counter()
     with _progress(histories.n_users) as progress:
         n_rows = write_recommendations(
-            loaded, histories, out, top=top, include_seen=include_seen, progress=progress
+            loaded,
+            histories,
+            out,
+            top=top,
+            include_seen=include_seen,
+            guard_formulas=guard_formulas,
+            progress=progress,
         )
     size = out.stat().st_size / 2**20
-    click.echo(
+    say(
         f"{histories.n_users:,} users, at most {top} items each: {out}"
         f" ({n_rows:,} rows, {size:,.1f} MiB, {time.perf_counter() - started:.1f} s)"
     )

@@ -44,6 +44,11 @@ class HeldOutUsers:
         """Number of items."""
         return self.fold_in.n_items
 
+    @property
+    def n_scored(self) -> int:
+        """Number of users with something folded in and something held out: those that a metric is defined for."""
+        return int(np.count_nonzero((self.fold_in.counts() > 0) & (self.held_out.counts() > 0)))
+
 
 @dataclass(frozen=True)
 class Split:
@@ -103,3 +108,25 @@ class Split:
         for ids in (self.user_ids, self.item_ids):
             digest.update("\0".join(map(str, ids.tolist())).encode() + b"\1")
         return digest.hexdigest()
+
+
+def require_scored(split: Split, what: str, *groups: str) -> None:
+    """Refuse a data set in which a group of users cannot be scored at all: its mean would be one over nobody.
+
+    Args:
+        split: the data set.
+        what: what it is called in the message.
+        groups: "valid", "test".
+
+    Raises:
+        DataError: no user of a group has something folded in and something held out.
+    """
+    for group in groups:
+        users: HeldOutUsers = getattr(split, group)
+        if not users.n_scored:
+            name = "validation" if group == "valid" else group
+            raise DataError(
+                f"{what} has no {name} user who can be scored ({users.n_users} users, none with an item to go by and"
+                " one to predict; something is held out of 5 items or more): lower --min-rating or"
+                " --min-item-interactions so that users keep more items, or hold out more users, or more of their items"
+            )

@@ -41,7 +41,9 @@ class Histories:
         n_unknown_items: distinct ids that the model does not have.
         n_unknown_rows: rows with them.
         an_unknown_item: the first of them, for a message; None where there are none.
-        n_left_out: users without a known item that counts.
+        unknown_to_model: ids of users without an item that the model knows; they are left out.
+        below_threshold: ids of users who have some, but none rated above the threshold; they are left out.
+        min_rating: the threshold; None where every row counts.
     """
 
     user_ids: npt.NDArray[Any]
@@ -50,23 +52,42 @@ class Histories:
     n_unknown_items: int
     n_unknown_rows: int
     an_unknown_item: Any
-    n_left_out: int
+    unknown_to_model: npt.NDArray[Any]
+    below_threshold: npt.NDArray[Any]
+    min_rating: float | None = None
+
+    @property
+    def n_left_out(self) -> int:
+        """Users without a known item that counts."""
+        return len(self.unknown_to_model) + len(self.below_threshold)
 
     @property
     def n_users(self) -> int:
         """Users that can be recommended to."""
         return self.shown.n_users
 
-    def notes(self) -> list[str]:
-        """Return what was left out, a line each."""
+    def notes(self, *, include_seen: bool = False) -> list[str]:
+        """Return who gets nothing, and what was left out, a line each.
+
+        Args:
+            include_seen: what a user has is recommended, too, so that something is left for everyone.
+        """
         lines = []
         if self.n_unknown_items:
             lines.append(
                 f"{_counted(self.n_unknown_items, 'item')} unknown to the model (such as {self.an_unknown_item!r}):"
                 f" {_counted(self.n_unknown_rows, 'row')} ignored"
             )
-        if self.n_left_out:
-            lines.append(f"{_counted(self.n_left_out, 'user')} left out: no item that the model knows")
+        everything = (
+            self.user_ids[:0] if include_seen else self.user_ids[self.seen.counts() == self.seen.n_items]
+        )
+        for ids, why in (
+            (self.unknown_to_model, "left out: no item that the model knows"),
+            (self.below_threshold, f"left out: no known item is rated above {self.min_rating or 0:g}"),
+            (everything, "without recommendations: they have every item that the model knows"),
+        ):
+            if len(ids):
+                lines.append(f"{_counted(len(ids), 'user')} {why} ({_some(ids)})")
         return lines
 
 
@@ -103,6 +124,7 @@ def over_items(
             )
         shown = rows(known & (table.ratings > min_rating))
     user_ids, kept = table.user_ids, np.flatnonzero(shown.counts())
+    knows_none, counts_none = seen.counts() == 0, (seen.counts() > 0) & (shown.counts() == 0)
     if kept.size < n_users:
         user_ids = user_ids[kept]
         shown, seen = shown.take(kept), (shown if seen is shown else seen).take(kept)
@@ -114,7 +136,9 @@ def over_items(
         n_unknown_items=unknown.size,
         n_unknown_rows=int(known.size - known.sum()),
         an_unknown_item=table.item_ids[unknown[:1]].tolist()[0] if unknown.size else None,
-        n_left_out=n_users - kept.size,
+        unknown_to_model=table.user_ids[knows_none],
+        below_threshold=table.user_ids[counts_none],
+        min_rating=min_rating,
     )
 
 
@@ -216,6 +240,11 @@ def _array(values: list[Any]) -> npt.NDArray[Any]:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
+
+
+def _some(ids: npt.NDArray[Any], most: int = 3) -> str:
+    shown = ", ".join(map(repr, ids[:most].tolist()))
+    return f"{shown}, ..." if len(ids) > most else shown
 
 
 def _counted(n: int, noun: str) -> str:

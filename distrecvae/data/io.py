@@ -21,11 +21,13 @@ import pyarrow.parquet as pq
 
 from distrecvae import __version__
 from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.ids import MAX_IDS
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.remote import fetch, is_uri
 from distrecvae.data.summary import facts
 from distrecvae.errors import DataError
 from distrecvae.files import new_folder, replacing, write_json
+from distrecvae.regular import read_regular, require_regular
 from distrecvae.words import first_line
 
 FORMAT = 1
@@ -109,14 +111,18 @@ def load_dataset(folder: Path | str) -> Split:
         n_items = int(protocol["n_items"])
         sizes = {group: int(protocol["n_users"][group]) for group in GROUPS}
         expected = str(protocol["fingerprint"])
+        n_rows = {name: int(protocol["n_interactions"][name]) for name in MATRICES}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / PROTOCOL} lacks {error}; run `distrecvae prepare` again") from error
     rows = dict(zip(MATRICES, (sizes["train"], *[sizes["valid"]] * 2, *[sizes["test"]] * 2), strict=True))
+    if min(n_items, *sizes.values()) < 0 or max(n_items, *sizes.values()) > MAX_IDS:
+        raise DataError(f"{folder / PROTOCOL} has impossible sizes; run `distrecvae prepare` again")
     train, valid_in, valid_out, test_in, test_out = (
-        _read_matrix(folder / f"{name}.parquet", n_users, n_items) for name, n_users in rows.items()
+        _read_matrix(folder / f"{name}.parquet", n_users, n_items, n_rows[name])
+        for name, n_users in rows.items()
     )
-    user_ids = load_ids(folder / "users.parquet", kind="user_id")
-    item_ids = load_ids(folder / "items.parquet", kind="item_id")
+    user_ids = load_ids(folder / "users.parquet", kind="user_id", n_ids=sum(sizes.values()))
+    item_ids = load_ids(folder / "items.parquet", kind="item_id", n_ids=n_items)
     split = Split(
         train, HeldOutUsers(valid_in, valid_out), HeldOutUsers(test_in, test_out), user_ids, item_ids
     )
@@ -136,16 +142,15 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
     """
     path = Path(folder) / PROTOCOL
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_regular(path))
     except FileNotFoundError as error:
         known = "no such folder" if not Path(folder).exists() else f"no {PROTOCOL} in it"
         raise DataError(
             f"{folder} is not a prepared dataset ({known}); make one with `distrecvae prepare`"
         ) from error
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read ({first_line(error)}); run `distrecvae prepare` again"
-        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise DataError(f"{path} cannot be read ({reason}); run `distrecvae prepare` again") from error
     version = document.get("format") if isinstance(document, dict) else None
     if version != FORMAT:
         raise DataError(
@@ -172,18 +177,51 @@ def save_ids(path: Path | str, ids: npt.NDArray[Any], *, kind: IdKind = "item_id
         _write_table(pa.table({kind: _id_array(ids)}), temporary)
 
 
-def load_ids(path: Path | str, *, kind: IdKind = "item_id") -> npt.NDArray[Any]:
+def load_ids(path: Path | str, *, kind: IdKind = "item_id", n_ids: int | None = None) -> npt.NDArray[Any]:
     """Return the ids that `save_ids` wrote: int64, or an object array of str.
 
+    Args:
+        path: the file.
+        kind: its column.
+        n_ids: how many there must be; that is looked at before they are read.
+
     Raises:
-        DataError: the file is missing, damaged, or has no column `kind`.
+        DataError: the file is missing, damaged, has no column `kind` or another number of ids, or they are neither
+            whole numbers nor text, or one is there twice.
     """
-    column = _read_columns(Path(path), [kind])[0]
+    column = _read_columns(Path(path), [kind], n_ids)[0]
     if column.null_count:
         raise DataError(f"{path} has {column.null_count} empty ids; run `distrecvae prepare` again")
-    if pa.types.is_integer(column.type):
+    whole = pa.types.is_integer(column.type)
+    if not (whole or pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise DataError(
+            f"{path} has ids of type {column.type}, not whole numbers or text; run `distrecvae prepare` again"
+        )
+    n_distinct = len(column.unique())
+    if n_distinct < len(column):
+        raise DataError(
+            f"{path} has {len(column) - n_distinct} ids that are there before; run `distrecvae prepare` again"
+        )
+    if whole:
         return np.asarray(column.to_numpy(), dtype=np.int64)
     return np.array(column.to_pylist(), dtype=object)
+
+
+def n_rows_of(path: Path | str) -> int:
+    """Return how many rows a Parquet file declares, without reading them.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = Path(path)
+    try:
+        require_regular(path)
+        return int(pq.read_metadata(path).num_rows)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; run `distrecvae prepare` again") from error
+    except (pa.ArrowException, OSError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise DataError(f"{path} is damaged ({reason}); run `distrecvae prepare` again") from error
 
 
 def is_dataset(path: Path | str) -> bool:
@@ -207,8 +245,8 @@ def _write_matrix(matrix: InteractionMatrix, path: Path) -> None:
     _write_table(pa.table({"user": users, "item": matrix.indices}), path)
 
 
-def _read_matrix(path: Path, n_users: int, n_items: int) -> InteractionMatrix:
-    user_column, item_column = _read_columns(path, ["user", "item"])
+def _read_matrix(path: Path, n_users: int, n_items: int, n_rows: int) -> InteractionMatrix:
+    user_column, item_column = _read_columns(path, ["user", "item"], n_rows)
     if user_column.type != pa.int32() or item_column.type != pa.int32():
         raise DataError(
             f"{path} has columns of {user_column.type} and {item_column.type}; both must be int32: prepare again"
@@ -225,11 +263,14 @@ def _read_matrix(path: Path, n_users: int, n_items: int) -> InteractionMatrix:
     return InteractionMatrix.checked(indptr, items, n_items)
 
 
-def _read_columns(path: Path, names: list[str]) -> list[pa.ChunkedArray]:
+def _read_columns(path: Path, names: list[str], n_rows: int | None) -> list[pa.ChunkedArray]:
+    found = n_rows_of(path)
+    if n_rows is not None and found != n_rows:
+        raise DataError(
+            f"{path} has {found:,} rows, and {n_rows:,} are said to be there; run `distrecvae prepare` again"
+        )
     try:
         table = pq.read_table(path, columns=names)
         return [table.column(name) for name in names]
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; run `distrecvae prepare` again") from error
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{path} is damaged ({first_line(error)}); run `distrecvae prepare` again") from error

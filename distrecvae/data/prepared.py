@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from distrecvae.data.dataset import Split
+from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.io import is_dataset, load_dataset, read_protocol, save_dataset
 from distrecvae.data.presets import split_options
 from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg
@@ -178,6 +178,7 @@ def _already_split(source: Path, stage: Stage) -> Data:
     folder = pro_sg_folder(source) or source
     with stage("reading", str(folder)):
         split, counts = read_pro_sg(folder)
+        require_scored(split, str(folder), "valid")
     protocol = {"source": {"path": str(folder), "format": "pro_sg"}, "options": None, "counts": counts}
     return Data(split, protocol, name=source.resolve().name)
 
@@ -189,6 +190,7 @@ def _split(
         table = read()
     with stage("splitting", f"{table.n_rows:,} rows"):
         split, counts = split_users(table, options)
+        require_scored(split, what, "valid")
     protocol = {
         "source": dict(table.source),
         "preset": preset,

@@ -29,10 +29,18 @@ Frame = pd.DataFrame
 
 
 class Ids:
-    """The ids that positions stand for, in Arrow's form, made once."""
+    """The ids that positions stand for, in Arrow's form, made once.
 
-    def __init__(self, user_ids: npt.NDArray[Any], item_ids: npt.NDArray[Any]) -> None:
-        self._users, self._items = _id_array(user_ids), _id_array(item_ids)
+    Args:
+        user_ids: int64 or text.
+        item_ids: likewise.
+        guarded: a text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
+
+    def __init__(
+        self, user_ids: npt.NDArray[Any], item_ids: npt.NDArray[Any], *, guarded: bool = False
+    ) -> None:
+        self._users, self._items = _id_array(user_ids, guarded), _id_array(item_ids, guarded)
         self.schema = pa.schema(
             {
                 "user_id": self._users.type,
@@ -140,7 +148,14 @@ class _RowGroups:
         self._waiting, self._n_rows = [], 0
 
 
-def _id_array(ids: npt.NDArray[Any]) -> pa.Array:
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a text begins with that a spreadsheet runs: `=cmd|...`."""
+
+
+def _id_array(ids: npt.NDArray[Any], guarded: bool) -> pa.Array:
     if ids.dtype.kind in "iu":
         return pa.array(ids, type=pa.int64())
-    return pa.array([str(id_) for id_ in ids], type=pa.string())
+    texts = [str(id_) for id_ in ids]
+    if guarded:
+        texts = [f"'{text}" if text.startswith(_FORMULA) else text for text in texts]
+    return pa.array(texts, type=pa.string())

@@ -53,6 +53,8 @@ class SparseItemWeights:
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
+        if not self.values.numel():  # PyTorch's exporter cannot keep tensors of nothing
+            return torch.zeros_like(x)
         rows = torch.bucketize(torch.arange(self.values.numel()), self.offsets, right=True) - 1
         weight = torch.zeros(self.n_items, self.n_items).index_put((rows, self.items.long()), self.values)
         return x @ weight

@@ -107,6 +107,11 @@ class RecVAEConfig:
             )
         object.__setattr__(self, "mixture_weights", _checked_weights(self.mixture_weights))
 
+    @property
+    def cycle_passes(self) -> int:
+        """Data passes of a cycle: of encoder and decoder in turn, or one for both together."""
+        return self.encoder_passes + self.decoder_passes if self.alternating else 1
+
 
 def _checked_weights(weights: object) -> tuple[float, float, float]:
     """Return the mixture weights as floats that sum to one.

@@ -11,7 +11,9 @@ import yaml
 
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.packaged import is_path, packaged_file, packaged_names
+from distrecvae.regular import read_regular
 from distrecvae.training.registry import config_class, config_from_dict, config_to_dict
+from distrecvae.typed import MisfitError, yaml_value
 from distrecvae.words import one_line
 
 DEFAULT_MODEL = "recvae"
@@ -66,8 +68,9 @@ def _located(source: str | Path) -> Traversable:
 
 def _from_file(name: str, path: Traversable) -> tuple[str | None, dict[str, Any]]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = read_regular(path).decode() if isinstance(path, Path) else path.read_text(encoding="utf-8")
+        content = yaml_value(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, MisfitError) as error:
         reason = getattr(error, "strerror", None) or one_line(error)
         raise ConfigError(
             f"{name} cannot be read as YAML or JSON ({reason}); give a file of settings"
@@ -91,8 +94,8 @@ def _from_words(words: Sequence[str]) -> dict[str, Any]:
         if not equals or not name.strip():
             raise ConfigError(f"{word!r} is no setting; write --set name=value, such as --set latent_dim=64")
         try:
-            settings[name.strip()] = _value(yaml.safe_load(text))
-        except yaml.YAMLError:
+            settings[name.strip()] = _value(yaml_value(text))
+        except (yaml.YAMLError, MisfitError):
             raise ConfigError(
                 f"the value of {word!r} cannot be read; write a number, a word or [a, list]"
             ) from None

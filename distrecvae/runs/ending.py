@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from distrecvae.errors import ConfigError
 from distrecvae.training.trainer import Trainer
 
 
@@ -36,6 +38,25 @@ def why_over(
 def room_for_a_cycle(passes: int, passes_per_cycle: int, max_passes: int) -> bool:
     """Return whether another cycle fits in the budget of data passes; the first one always does."""
     return passes == 0 or passes + passes_per_cycle <= max_passes
+
+
+def require_a_cycle(model: str, config: Any, max_passes: int) -> None:
+    """Refuse a budget that does not reach for one cycle.
+
+    Args:
+        model: its name.
+        config: its settings.
+        max_passes: the budget.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    needed = getattr(config, "cycle_passes", 1)
+    if max_passes < needed:
+        raise ConfigError(
+            f"--max-passes is {max_passes} and a cycle of {model} takes {needed}: {config.encoder_passes} encoder"
+            f" and {config.decoder_passes} decoder passes; give {needed} or more"
+        )
 
 
 def out_of_patience(scores: Sequence[tuple[int, float]], patience: int | None) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 
 from distrecvae import __version__
 from distrecvae.metrics import TITLES
-from distrecvae.words import with_error
+from distrecvae.words import printable, with_error
 
 CARD_FILE = "README.md"
 
@@ -130,7 +131,12 @@ def _data(data: Mapping[str, Any], n_items: int) -> str:
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return a text as a cell of a Markdown table: one line, no HTML, no end of the cell."""
+    return escape(" ".join(printable(text).split()), quote=False).replace("|", "/")
 
 
 def _counted(n: int | None) -> str:

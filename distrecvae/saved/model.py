@@ -16,7 +16,7 @@ import torch
 from distrecvae import __version__
 from distrecvae.checks import require_whole
 from distrecvae.data.histories import Histories, HistoriesLike, as_table, over_items
-from distrecvae.data.io import load_ids, save_ids
+from distrecvae.data.io import load_ids, n_rows_of, save_ids
 from distrecvae.data.recommendations import Frame, Ids, as_frame
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import CheckpointError, DistrecvaeError
@@ -89,7 +89,7 @@ class LoadedModel:
             DataError: `histories` is something else, or an id is missing.
         """
         frame, found = recommended(self, histories, top=top, include_seen=include_seen, min_rating=min_rating)
-        for note in found.notes():
+        for note in found.notes(include_seen=include_seen):
             warnings.warn(note, UserWarning, stacklevel=2)
         return frame
 
@@ -161,9 +161,10 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
     state, _ = load_state(folder / MODEL_FILE)
     try:
         config = config_from_dict(document["model"], document["config"])
+        _require_fitting(folder, document["config"], state)
         item_ids = load_ids(folder / ITEMS_FILE)
         recommender = load_recommender(document["model"], config, len(item_ids), state, device)
-    except (DistrecvaeError, KeyError, TypeError) as error:
+    except (DistrecvaeError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{folder} is damaged: {first_line(error)}") from None
     data = document.get("data")
     return LoadedModel(
@@ -175,6 +176,24 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
         data if isinstance(data, dict) else {},
         sum(value.numel() for value in state.values() if value.is_floating_point()),
     )
+
+
+def _require_fitting(folder: Path, settings: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse sizes that no weight of the model has, before anything of such a size is read or made.
+
+    Raises:
+        CheckpointError: there are as many items, or a layer is so wide, as no weight is.
+    """
+    widths = {size for tensor in state.values() for size in tensor.shape}
+    n_items = n_rows_of(folder / ITEMS_FILE)
+    if not widths & {n_items, n_items + 1}:
+        raise CheckpointError(
+            f"{ITEMS_FILE} has {n_items:,} items, and no weight in {MODEL_FILE} has as many"
+        )
+    for name, value in settings.items():
+        # What is left out of a saved model, such as a critic, may be wider than the rest of it, within reason.
+        if name.endswith("_dim") and isinstance(value, int) and value > 100 * max(widths):
+            raise CheckpointError(f"{name} is {value}, and no weight in {MODEL_FILE} is so wide")
 
 
 def model_folder(path: Path) -> Path:

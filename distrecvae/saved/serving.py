@@ -18,6 +18,7 @@ def write_recommendations(
     *,
     top: int,
     include_seen: bool,
+    guard_formulas: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Write the recommendations to a .parquet or .csv file that appears when complete; return its rows.
@@ -28,10 +29,11 @@ def write_recommendations(
         path: the file; an older one is replaced.
         top: items a user.
         include_seen: recommend what a user has, too.
+        guard_formulas: put an apostrophe before ids that a spreadsheet would run.
         progress: told how many users are done.
     """
     require_top(top)
-    ids, n_rows = Ids(histories.user_ids, loaded.item_ids), 0
+    ids, n_rows = Ids(histories.user_ids, loaded.item_ids, guarded=guard_formulas), 0
     hidden = None if include_seen else histories.seen
     with writing(path, ids) as sink:
         for batch in best_items(loaded.recommender, histories.shown, top=top, hidden=hidden):

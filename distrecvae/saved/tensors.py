@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from distrecvae.errors import CheckpointError
 from distrecvae.files import replacing
+from distrecvae.regular import read_regular, require_regular
 from distrecvae.words import first_line
 
 FORMAT = 1
@@ -29,7 +30,11 @@ def save_state(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mappin
     Raises:
         OSError: the file cannot be written.
     """
-    flat = {name: value.contiguous() for name, value in tensors.items()}
+    # An empty tensor may have strides that no bytes can be looked at by: SLIM's weights where none is left.
+    flat = {
+        name: value.contiguous() if value.numel() else value.new_empty(value.shape)
+        for name, value in tensors.items()
+    }
     document = {
         "format": FORMAT,
         "crc32": _checksum(flat),
@@ -76,12 +81,14 @@ def read_metadata(path: Path) -> dict[str, Any]:
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             yield file
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist; give the path of a saved state or model") from None
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged ({first_line(error)}); restore it or train again") from None
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise CheckpointError(f"{path} is damaged ({reason}); restore it or train again") from None
 
 
 def _document(file: Any, path: Path) -> dict[str, Any]:
@@ -120,13 +127,14 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: it is missing or damaged.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_regular(path))
     except FileNotFoundError:
         raise CheckpointError(
             f"{path} does not exist; give a folder that `distrecvae train` or a search wrote"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged ({first_line(error)}); restore it or train again") from None
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise CheckpointError(f"{path} is damaged ({reason}); restore it or train again") from None
     if not isinstance(document, dict):
         raise CheckpointError(f"{path} is damaged (not a JSON object); restore it or train again")
     return document

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from distrecvae.data.dataset import Split
+from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.prepared import Data
 from distrecvae.data.synthetic import synthetic_split
@@ -88,6 +88,7 @@ def search(
         held.enter_context(own("search", folder, resume=described is not None))
         there = data.split if data is not None else session.split if session is not None else None
         split = load_split(config, folder) if there is None else there
+        require_scored(split, config.data or "the data", "valid")
         if described is not None:
             check_same(described, config, space, split, folder)
             require_whole_ledger(folder, described)
@@ -129,6 +130,7 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchS
     config = one_trial_without_parameters(config, space)
     warm = warm_start_of(config, space, None)
     split = load_split(config, folder)
+    require_scored(split, config.data or "the data", "valid")
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         text = plan_search(config, space, Session(cluster, split)).text()

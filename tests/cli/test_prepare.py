@@ -136,13 +136,13 @@ def test_presets_with_options_over_them(shell: Shell, name: str) -> None:
     """The published settings (Liang et al., section 4.1; DESIGN section 3), and what is typed goes over
     them."""
     status, _, _ = shell(
-        f"ratings.csv --preset {name} --held-out-users 3 --min-user-interactions 2 --min-item-interactions 1 --out "
+        f"ratings.csv --preset {name} --held-out-users 8 --min-user-interactions 2 --min-item-interactions 1 --out "
         "data"
     )
     assert status == 0
     protocol = read_protocol("data")
     assert protocol["preset"] == name
-    assert protocol["options"]["held_out_users"] == 3
+    assert protocol["options"]["held_out_users"] == 8
     assert protocol["options"]["min_rating"] == (None if name == "msd" else 3.5)
 
 
@@ -155,7 +155,7 @@ def test_download_implies_its_preset(shell: Shell, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(prepare_module, "download", fetched)
     assert (
-        shell("--download ml-1m --download-to cache --held-out-users 3 --min-user-interactions 2 --out data")[
+        shell("--download ml-1m --download-to cache --held-out-users 8 --min-user-interactions 2 --out data")[
             0
         ]
         == 0

@@ -63,7 +63,7 @@ def test_each_users_best_items_are_written(run: Run) -> None:
     assert frame["item_id"].tolist() == expected([5], 7, hide=[5]) + expected([3, 4], 7, hide=[3, 4])
     assert err.splitlines() == [
         "1 item unknown to the model (such as 'new'): 2 rows ignored",
-        "1 user left out: no item that the model knows",
+        "1 user left out: no item that the model knows (5)",
     ]
     assert out.startswith("2 users, at most 7 items each: recs.parquet (14 rows")
 

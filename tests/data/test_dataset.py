@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.dataset import HeldOutUsers, Split, require_scored
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError
 
@@ -64,3 +64,20 @@ def test_held_out_users_have_one_shape() -> None:
         HeldOutUsers(ones(2), ones(3))
     with pytest.raises(dataclasses.FrozenInstanceError):
         split().train = ones(3)  # type: ignore[misc]
+
+
+def test_a_group_of_which_nobody_can_be_scored_is_refused() -> None:
+    """The mean over nobody was 0.0000, a search found that nothing was beaten, and `compare` ranked by it."""
+    nobody = InteractionMatrix.from_pairs([], [], n_users=1, n_items=3)
+    require_scored(split(), "data/mine", "valid", "test")
+    for name, users in (
+        ("valid", HeldOutUsers(ones(1), nobody)),
+        ("valid", HeldOutUsers(nobody, ones(1))),
+        ("test", HeldOutUsers(ones(1), nobody)),
+    ):
+        assert users.n_scored == 0
+        with pytest.raises(
+            DataError, match=rf"data/mine has no {name}\w* user who can be scored .*lower --min-r"
+        ):
+            require_scored(split(**{name: users}), "data/mine", "valid", "test")
+    require_scored(split(test=HeldOutUsers(ones(1), nobody)), "data/mine", "valid")

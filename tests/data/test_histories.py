@@ -34,7 +34,7 @@ def test_a_list_of_lists_has_users_by_position() -> None:
     found = over_items(as_table([[20], [], np.array([30, 20])]), ITEMS)
     assert rows(found) == {0: [2], 2: [0, 2]}
     assert found.user_ids.dtype == np.int64
-    assert found.notes() == ["1 user left out: no item that the model knows"]
+    assert found.notes() == ["1 user left out: no item that the model knows (1)"]
 
 
 def test_a_frame_is_read_as_a_file_is(tmp_path: Path) -> None:
@@ -80,6 +80,24 @@ def test_below_the_threshold_is_seen_and_not_gone_by() -> None:
     assert rows(found) == {1: [1], 3: [0]}
     assert rows(found, "seen") == {1: [1, 2], 3: [0, 1]}
     assert found.n_left_out == 1
+
+
+def test_who_gets_nothing_is_named_with_the_reason() -> None:
+    """They were counted, and nobody could tell who they were, or why."""
+    frame = pd.DataFrame(
+        [("a", 10, 5), ("b", 99, 5), ("c", 10, 1), *(("d", item, 5) for item in ITEMS)],
+        columns=["user_id", "item_id", "rating"],
+    )
+    found = over_items(as_table(frame), ITEMS, min_rating=3.5)
+    assert found.n_left_out == 2
+    assert found.notes()[1:] == [
+        "1 user left out: no item that the model knows ('b')",
+        "1 user left out: no known item is rated above 3.5 ('c')",
+        "1 user without recommendations: they have every item that the model knows ('d')",
+    ]
+    assert len(found.notes(include_seen=True)) == 3
+    many = over_items(as_table({f"u{n}": [99] for n in range(5)}), ITEMS)
+    assert many.notes()[1] == "5 users left out: no item that the model knows ('u0', 'u1', 'u2', ...)"
 
 
 def test_a_threshold_needs_ratings() -> None:

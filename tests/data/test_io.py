@@ -113,9 +113,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         rewritten("train.parquet", lambda t: t.cast(pa.schema({"user": pa.int64(), "item": pa.int64()}))),
         "must be int32",
     ),
-    "a row less": (rewritten("train.parquet", lambda t: t.slice(1)), "fingerprint"),
-    "users out of order": (rewritten("train.parquet", lambda t: t.take([30, 20, 10])), "out of order"),
-    "an item too many": (rewritten("items.parquet", lambda t: t.slice(1)), "item ids"),
+    "a row less": (rewritten("train.parquet", lambda t: t.slice(1)), "387 rows, and 388 are said"),
+    "users out of order": (
+        rewritten("train.parquet", lambda t: t.take(range(t.num_rows)[::-1])),
+        "out of order",
+    ),
+    "an item too many": (rewritten("items.parquet", lambda t: t.slice(1)), "49 rows, and 50 are said"),
     "an id changed": (
         rewritten("users.parquet", lambda t: t.set_column(0, "user_id", pa.array(range(60)))),
         "fingerprint",

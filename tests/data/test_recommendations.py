@@ -75,3 +75,14 @@ def test_a_name_must_tell_the_format(tmp_path: Path) -> None:
     (tmp_path / "f.csv").mkdir()
     with pytest.raises(ResultsError, match="is a folder"):
         recommendations.require_ending(tmp_path / "f.csv")
+
+
+def test_formulas_are_guarded_on_demand_and_numbers_stay() -> None:
+    """`=cmd|...` as an item's id ran where the CSV was opened in a spreadsheet."""
+    texts = np.array(["=cmd|' /C calc'!A0", "@x", "+1", "a=b"], dtype=object)
+    rows = (0, np.array([[0, 1, 2, 3]]), np.zeros((1, 4), dtype=np.float32))
+    plain = Ids(np.array([-5]), texts).table(*rows)
+    assert plain["item_id"].to_pylist() == texts.tolist()
+    guarded = Ids(np.array([-5]), texts, guarded=True).table(*rows)
+    assert guarded["item_id"].to_pylist() == ["'=cmd|' /C calc'!A0", "'@x", "'+1", "a=b"]
+    assert guarded["user_id"].to_pylist() == [-5] * 4

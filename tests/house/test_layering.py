@@ -13,7 +13,7 @@ from tests import ROOT
 from tests.house import MODULES, PACKAGE, place_of
 
 FLOORS = (
-    ("errors", "rng", "words", "layout", "signals", "precisions", "pacing"),
+    ("errors", "rng", "words", "layout", "signals", "precisions", "pacing", "regular"),
     ("checks", "files", "packaged", "job", "metrics", "typed"),
     ("data",),
     ("kernels",),

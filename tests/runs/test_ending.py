@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from distrecvae.runs.ending import out_of_patience, room_for_a_cycle
+from distrecvae.errors import ConfigError
+from distrecvae.models.ease import EASEConfig
+from distrecvae.models.recvae import RecVAEConfig
+from distrecvae.runs.ending import out_of_patience, require_a_cycle, room_for_a_cycle
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,14 @@ def test_the_budget_is_not_exceeded_but_by_a_first_cycle(
     passes: int, cost: int, budget: int, room: bool
 ) -> None:
     assert room_for_a_cycle(passes, cost, budget) is room
+
+
+def test_a_budget_below_one_cycle_is_refused_naming_the_cycle() -> None:
+    """`--max-passes 1` trained a cycle of 4."""
+    with pytest.raises(
+        ConfigError, match=r"--max-passes is 3 and a cycle of recvae takes 4: 3 encoder and 1 dec"
+    ):
+        require_a_cycle("recvae", RecVAEConfig(), 3)
+    require_a_cycle("recvae", RecVAEConfig(), 4)
+    require_a_cycle("recvae", RecVAEConfig(alternating=False), 1)
+    require_a_cycle("ease", EASEConfig(), 1)

@@ -99,6 +99,16 @@ def test_weights_that_are_stored_sparse_are_exported_too(tmp_path: Path) -> None
         assert_same_scores(loaded, tmp_path / name)
 
 
+def test_weights_of_which_none_is_left_are_exported_too(tmp_path: Path) -> None:
+    """SLIM's are, where the penalty is high: a model that scores every item 0."""
+    none = torch.zeros(0)
+    state = stored_weights(none.int(), none.int(), none, 40)
+    loaded = replace(trained("ease"), recommender=load_weights(None, 40, state), item_ids=np.arange(40))
+    for file_format in FORMATS:
+        path = tmp_path / f"none.{file_format}"
+        assert export_model(loaded, path, file_format).error == 0
+
+
 def test_recvae_as_multvae_is_exported_too(tmp_path: Path) -> None:
     loaded = trained("recvae", architecture="mlp")
     export_model(loaded, tmp_path / "m.onnx", "onnx")

@@ -218,3 +218,12 @@ def test_what_is_no_json_object_is_told(content: bytes | None, message: str, tmp
     with pytest.raises(CheckpointError, match=message) as caught:
         read_json(tmp_path / "x.json")
     assert "\n" not in str(caught.value)
+
+
+def test_tensors_of_nothing_are_kept(tmp_path: Path) -> None:
+    """SLIM with no weight left could not be saved: SciPy's empty arrays have strides of 0."""
+    nothing = torch.as_strided(torch.zeros(1, dtype=torch.int32), (0,), (0,))
+    save_state(tmp_path / "a", {"items": nothing, "offsets": torch.zeros(3)}, {})
+    state, _ = load_state(tmp_path / "a")
+    assert state["items"].shape == (0,)
+    assert state["items"].dtype == torch.int32

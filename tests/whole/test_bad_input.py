@@ -11,14 +11,21 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from distrecvae import files
 from distrecvae.cli import main
+from distrecvae.data.dataset import HeldOutUsers
+from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import UNEXPECTED
@@ -43,6 +50,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     for name, seed in (("data", 1), ("other", 2)):
         save_dataset(synthetic_split(n_users=100, n_items=60, seed=seed), folder / name, {})
+    split = synthetic_split(n_users=100, n_items=60, seed=1)
+    empty = InteractionMatrix.from_pairs([], [], n_users=split.valid.n_users, n_items=split.n_items)
+    nobody = replace(split, valid=HeldOutUsers(split.valid.fold_in, empty))
+    save_dataset(nobody, folder / "nobody", {})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         without_ray(patch)
@@ -113,6 +124,26 @@ def json_without(name: str, key: str) -> Given:
     return changed(name, change)
 
 
+def pipe(name: str) -> Given:
+    def make(folder: Path, patch: pytest.MonkeyPatch) -> None:
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+
+    return make
+
+
+def linked(name: str, target: str) -> Given:
+    def link(folder: Path, patch: pytest.MonkeyPatch) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to(target)
+
+    return link
+
+
+def parquet(name: str, **columns: npt.NDArray[Any]) -> Given:
+    return lambda folder, _: pq.write_table(pa.table(columns), folder / name)
+
+
 def gone(name: str) -> Given:
     def remove(folder: Path, patch: pytest.MonkeyPatch) -> None:
         path = folder / name
@@ -165,6 +196,7 @@ EVALUATE = ["evaluate", "--model", "run/best", "--data", "data", "--threads", "1
 COMPARE = ["compare", "--data", "data", "--trials", "2", "--out", "out"]
 MODEL = "run/best/model.safetensors"
 OUT = ["--out", "out"]
+NOBODY = "no validation user who can be scored"
 EXTEND = ["search", "--extend", "begun"]
 
 # what is typed; what lies there; what the line says
@@ -180,6 +212,123 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
         ),
         ["data", "prepare"],
     ),
+    "nobody to choose by, for train": ([*TRAIN, "--data", "nobody"], nothing, [NOBODY]),
+    "nobody to choose by, for a search": (search("--data", "nobody", *OUT), nothing, [NOBODY]),
+    "nobody to choose by, for a plan": (search("--data", "nobody", "--dry-run"), nothing, [NOBODY]),
+    "nobody to choose by, for compare": (
+        [*COMPARE, "--data", "nobody", "--models", "ease"],
+        nothing,
+        [NOBODY],
+    ),
+    "nobody to choose by, for prepare": (
+        ["prepare", "threes.csv", "--out", "out", "--min-user-interactions", "1"],
+        written("threes.csv", "user,item\n" + "".join(f"{n // 3},{n % 3}\n" for n in range(180))),
+        [NOBODY],
+    ),
+    "fewer passes than a cycle": (
+        [*TRAIN, "--max-passes", "1"],
+        nothing,
+        ["--max-passes is 1", "a cycle of recvae takes 4"],
+    ),
+    "fewer passes than a cycle, for a search": (
+        search("--max-passes", "1", *OUT),
+        nothing,
+        ["--max-passes is 1", "a cycle of recvae takes 4"],
+    ),
+    "validation users of a refit": (
+        [*EVALUATE, "--group", "valid"],
+        json_with("run/best/metrics.json", refit=True),
+        ["was trained on the validation users", "score the test users"],
+    ),
+    "dataset.json that is nested without end": (
+        TRAIN,
+        written("data/dataset.json", "[" * 100_000),
+        ["dataset.json cannot be read"],
+    ),
+    "dataset.json that is a pipe": (TRAIN, pipe("data/dataset.json"), ["dataset.json", "pipe"]),
+    "ids that are more than declared": (
+        TRAIN,
+        parquet("data/items.parquet", item_id=np.arange(300_000)),
+        ["items.parquet has 300,000 rows, and 59 are said to be there"],
+    ),
+    "a model's settings that are a pipe": (EVALUATE, pipe("run/best/config.json"), ["config.json", "pipe"]),
+    "a model's settings without end": (
+        EVALUATE,
+        linked("run/best/config.json", "/dev/zero"),
+        ["config.json", "device"],
+    ),
+    "a model's settings nested without end": (
+        EVALUATE,
+        written("run/best/config.json", "[" * 100_000),
+        ["config.json is damaged"],
+    ),
+    "weights that are a pipe": (EVALUATE, pipe(MODEL), ["model.safetensors", "pipe"]),
+    "weights without end": (EVALUATE, linked(MODEL, "/dev/zero"), ["model.safetensors", "device"]),
+    "items that are a pipe": (EVALUATE, pipe("run/best/items.parquet"), ["items.parquet", "pipe"]),
+    "items that no weight has": (
+        EVALUATE,
+        parquet("run/best/items.parquet", item_id=np.arange(3_000_000)),
+        ["items.parquet has 3,000,000 items, and no weight"],
+    ),
+    "items that are one": (
+        EVALUATE,
+        parquet("run/best/items.parquet", item_id=np.zeros(59, dtype=np.int64)),
+        ["58 ids that are there before"],
+    ),
+    "items that are halves": (
+        EVALUATE,
+        parquet("run/best/items.parquet", item_id=np.arange(59) + 0.5),
+        ["ids of type double"],
+    ),
+    "a model's width that is none": (
+        EVALUATE,
+        changed(
+            "run/best/config.json", lambda c: c.replace(b'"latent_dim": 4', b'"latent_dim": 123456789012')
+        ),
+        ["latent_dim is 123456789012, and no weight"],
+    ),
+    "a width beyond numbers": (
+        [*TRAIN, "--set", "latent_dim=1000000000000000000"],
+        nothing,
+        ["latent_dim is a whole number beyond"],
+    ),
+    "a width beyond the memory": (
+        [*TRAIN, "--set", "latent_dim=100000000000"],
+        nothing,
+        ["GiB of memory, and this machine has", "lower the model's sizes"],
+    ),
+    "a setting of thousands of digits": (
+        [*TRAIN, "--set", f"latent_dim={'9' * 5000}"],
+        nothing,
+        ["cannot be read"],
+    ),
+    "settings with a day that is none": (
+        search("--config", "s.yaml", *OUT),
+        written("s.yaml", "model: 2026-13-45\n"),
+        ["s.yaml", "month must be in 1..12"],
+    ),
+    "a configuration nested without end": (
+        [*TRAIN, "--config", "c.json"],
+        written("c.json", "[" * 100_000),
+        ["c.json cannot be read", "nested too deeply"],
+    ),
+    "a space whose model is a day that is none": (
+        search(*OUT),
+        written("space.yaml", "model: 2026-13-45\nparameters: {}\n"),
+        ["space.yaml", "month must be in 1..12"],
+    ),
+    "a range beyond numbers": (
+        search(*OUT),
+        space("  batch_size: {type: int, low: 8, high: 9223372036854775807000}\n"),
+        ["batch_size: high is 9223372036854775807000"],
+    ),
+    "steps beyond counting": (
+        search(*OUT),
+        space("  dropout: {type: float, low: 0.1, high: 0.5, step: 1.0e-300}\n"),
+        ["dropout: step 1e-300 divides", "leave it out"],
+    ),
+    "a space that is a pipe": (search(*OUT), pipe("space.yaml"), ["space.yaml"]),
+    "a source that is a pipe": (["prepare", "a.csv", *OUT], pipe("a.csv"), ["a.csv", "pipe"]),
     "ids are missing": (search(*OUT), gone("data/items.parquet"), ["items.parquet is missing"]),
     "dataset.json is cut": (
         search(*OUT),

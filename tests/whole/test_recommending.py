@@ -61,7 +61,9 @@ def test_what_a_user_has_is_recommended_where_it_is_asked_for(results: Path) -> 
 
 
 def test_more_than_there_are_is_all_there_are(results: Path) -> None:
-    assert len(distrecvae.load(results).recommend([[10, 20, 30, 40], [10]], top=10**9)) == 3
+    model = distrecvae.load(results)
+    with pytest.warns(UserWarning, match=r"1 user without recommendations: they have every item .* \(0\)"):
+        assert len(model.recommend([[10, 20, 30, 40], [10]], top=10**9)) == 3
 
 
 def test_what_is_left_out_is_warned_of(results: Path) -> None:
@@ -72,7 +74,7 @@ def test_what_is_left_out_is_warned_of(results: Path) -> None:
     assert lists(frame) == {"a": [(20, 3)]}
     assert [str(warning.message) for warning in caught] == [
         "2 items unknown to the model (such as 98): 2 rows ignored",
-        "1 user left out: no item that the model knows",
+        "1 user left out: no item that the model knows ('b')",
     ]
     assert all(warning.filename == __file__ for warning in caught)
 

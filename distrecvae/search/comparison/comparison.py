@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from distrecvae.data.dataset import Split
+from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.prepared import Data
 from distrecvae.errors import ConfigError, DistrecvaeError, nearest
 from distrecvae.files import write_text
@@ -123,6 +123,7 @@ def plans_text(listed: Sequence[Entrant], *, folder: Path, verbose: bool) -> str
     """
     config = listed[0].config
     split = load_split(config, folder)
+    require_scored(split, config.data or "the data", "valid")
     with ray_session(config.address, verbose=verbose) as cluster:
         plans = _plans(listed, Session(cluster, split))
     return "\n\n".join(f"== {name}\n{plan.text()}" for name, plan in plans.items())
@@ -160,6 +161,7 @@ def compare(
     with ExitStack() as held:
         held.enter_context(own("comparison", folder, resume=described is not None))
         split = load_split(config, folder) if data is None else data.split
+        require_scored(split, config.data or "the data", "valid")
         if described is not None:
             files.check_same(described, _shared_settings(config), split, folder)
         stop = Interruption(ends_process=not in_python)

@@ -14,6 +14,7 @@ from distrecvae.errors import ConfigError, nearest
 from distrecvae.metrics import METRICS
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.search.core.rules import RULES
+from distrecvae.typed import MisfitError, yaml_value
 from distrecvae.words import first_line
 
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
@@ -204,12 +205,12 @@ def read_settings(path: str) -> dict[str, Any]:
     """
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123  (a path as the user typed it)
-            content = yaml.safe_load(file)
+            content = yaml_value(file.read())
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); give a YAML file of settings"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, MisfitError) as error:
         raise ConfigError(
             f"{path}: is not YAML ({first_line(error)}); write one `setting: value` a line"
         ) from error

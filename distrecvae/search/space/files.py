@@ -12,6 +12,8 @@ import yaml
 
 from distrecvae.errors import SpaceError, nearest
 from distrecvae.packaged import is_path, packaged_file, packaged_names
+from distrecvae.regular import read_regular
+from distrecvae.typed import MisfitError, yaml_value
 
 FOLDER = "search_spaces"
 
@@ -48,15 +50,19 @@ def _names() -> str:
 
 def _parse(name: str, path: Traversable) -> object:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        return yaml_value(_text(path), _Loader)
     except OSError as error:
         raise SpaceError(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SpaceError(f"{name}: is not UTF-8 text; a search space is a YAML file") from None
-    except RecursionError:
-        raise SpaceError(f"{name}: is nested too deeply to be a search space") from None
+    except MisfitError as error:
+        raise SpaceError(f"{name}: is no search space: {error}") from None
     except yaml.YAMLError as error:
         raise SpaceError(f"{name}: is not YAML: {_one_line(error)}") from None
+
+
+def _text(path: Traversable) -> str:
+    return read_regular(path).decode() if isinstance(path, Path) else path.read_text(encoding="utf-8")
 
 
 def _one_line(error: yaml.YAMLError) -> str:
@@ -69,8 +75,13 @@ def _one_line(error: yaml.YAMLError) -> str:
 class _Loader(yaml.SafeLoader):
     """YAML that refuses what SafeLoader takes silently: a key given twice, where the last one wins."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Return the mapping of `node`, whose keys must differ."""
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        """Return a mapping as it is written, whose keys must differ.
+
+        Later, when it is constructed, `<<` may have been written out in it, and a key that goes over a merged one is
+        there twice by right.
+        """
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -83,7 +94,7 @@ class _Loader(yaml.SafeLoader):
                     None, None, f"{key!r} is given twice", key_node.start_mark
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 # PyYAML follows YAML 1.1, where 5e-4 is text; everybody who writes it means a number.

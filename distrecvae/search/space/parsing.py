@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from distrecvae.checks import is_number, is_whole
+from distrecvae.checks import MOST, is_number, is_whole
 from distrecvae.errors import SpaceError, nearest
 from distrecvae.search.space.distributions import Categorical, Distribution, Float, Int
 from distrecvae.search.space.simplex import Simplex
+
+
+def _shown(value: int) -> str:
+    """Return a number that may have more digits than can be written."""
+    return f"a number of {value.bit_length()} bits" if value.bit_length() > 200 else str(value)
 
 
 def parse(name: str, raw: object) -> Distribution:
@@ -50,6 +55,9 @@ def _parse_int(name: str, raw: Mapping[str, Any]) -> Int:
     step = 1 if raw.get("step") is None else raw["step"]
     if low is None or high is None:
         raise SpaceError(f"{name}: low and high must be whole numbers, not null")
+    for key, value in (("low", low), ("high", high), ("step", step)):
+        if abs(value) > MOST:
+            raise SpaceError(f"{name}: {key} is {_shown(value)}; whole numbers lie within {MOST} of 0")
     _check_range(name, low, high, step if raw.get("step") is not None else None, log, log_needs_step_1=True)
     return Int(low, high, step, log)
 
@@ -85,6 +93,10 @@ def _check_range(
     if log and not (log_needs_step_1 and step == 1):
         raise SpaceError(f"{name}: step and log: true exclude each other; remove one")
     span = Decimal(str(high)) - Decimal(str(low))
+    if span / Decimal(str(step)) > MOST:
+        raise SpaceError(
+            f"{name}: step {step} divides low {low} to high {high} into more than {MOST} parts; leave it out"
+        )
     if span % Decimal(str(step)):
         raise SpaceError(
             f"{name}: high {high} is not low {low} plus a multiple of step {step}; it would never be drawn"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from distrecvae.errors import SpaceError
+from distrecvae.search.space import files as files_module
 from distrecvae.search.space.files import available_spaces, read_space
 
 
@@ -79,10 +80,24 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest
     def broken(*_: Any, **__: Any) -> str:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(Path, "read_text", broken)
+    monkeypatch.setattr(files_module, "read_regular", broken)
     with pytest.raises(SpaceError) as refusal:
         read_space(path)
     assert str(refusal.value) == f"{path}: cannot be read: Input/output error"
+
+
+def test_a_key_may_go_over_one_that_was_merged(tmp_path: Path) -> None:
+    """A mapping that merges one that merges a third was told that its key is given twice."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "a: &a {low: 1, high: 2}\nb: &b {<<: *a, high: 3}\nc: {<<: *b, low: 0}\nd: [{<<: *b, high: 4}, *b]\n"
+    )
+    assert read_space(path)[1] == {
+        "a": {"low": 1, "high": 2},
+        "b": {"low": 1, "high": 3},
+        "c": {"low": 0, "high": 3},
+        "d": [{"low": 1, "high": 4}, {"low": 1, "high": 3}],
+    }
 
 
 @pytest.mark.parametrize(
@@ -102,7 +117,9 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest
         ("model: !!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
         ("{[1]: 2}", "is not YAML: a name is not text (line 1, column 2)"),
         ("model: \x07", "is not YAML: "),  # an error without a place
-        ("[" * 5000, "is nested too deeply"),
+        ("[" * 5000, "is no search space: it is nested too deeply"),
+        ("model: 2026-13-45", "a value in it is impossible: month must be in 1..12"),
+        (f"model: {'9' * 5000}", "a value in it is impossible"),
         (b"\xff\xfe\x00", "is not UTF-8 text; a search space is a YAML file"),
     ],
     ids=lambda value: repr(value[:30]),
