@@ -44,6 +44,8 @@ def train_to_end(run: Run, settings: RunSettings) -> bool:
     """
     from distrecvae.runs.halting import StopRun, within_cycles
 
+    if run.remark:
+        say(run.remark)
     with _stop_asked() as asked, _shown(settings, run) as (show, show_share):
         try:
             with within_cycles(run, asked, show_share):

@@ -39,6 +39,7 @@ class ResumableTraining:
     Attributes:
         trainer: as given.
         history: the reports so far, flat metrics, in order.
+        taken_up: what `about` the state file had that was restored; empty where none was.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ResumableTraining:
     ) -> None:
         self.trainer = trainer
         self.history: list[dict[str, Any]] = []
+        self.taken_up: dict[str, Any] = {}
         self._best_state: dict[str, torch.Tensor] = {}
         self._path, self._valid, self._identity = path, valid, dict(identity)
         self._metric, self._every_s, self._must_save = metric, checkpoint_every_s, must_save
@@ -90,6 +92,7 @@ class ResumableTraining:
         _require_identity(self._path, metadata, self._identity)
         self.trainer.load_state_dict(_under(_TRAINER, tensors))
         self._best_state, self.history = _under(_BEST, tensors), list(metadata["history"])
+        self.taken_up = {key: value for key, value in metadata.items() if key not in ("identity", "history")}
         self._n_saved = len(self.history)
 
     def cycles(

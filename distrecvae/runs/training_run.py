@@ -28,6 +28,7 @@ from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining
 from distrecvae.saved.model import save_model
 from distrecvae.training import registry
+from distrecvae.training.device import device_kind, moved
 from distrecvae.typed import MisfitError, read_typed
 from distrecvae.words import first_line
 
@@ -169,11 +170,15 @@ class Run:
                 "model": settings.model, "config": settings.config, "seed": settings.seed,
                 "fingerprint": settings.fingerprint, "precision": settings.precision, **identity,
             },
-            metric=self._metric,
-            checkpoint_every_s=checkpoint_every_s,
+            metric=self._metric, checkpoint_every_s=checkpoint_every_s, about={"device": device_kind(device)},
         )  # fmt: skip
         self._training.restore()
         write_history(folder, self._training.history)
+
+    @property
+    def remark(self) -> str:
+        """What people must know of going on here, in a line; empty for nothing."""
+        return moved(self._training.taken_up.get("device"), self._device)
 
     @property
     def passes(self) -> int:

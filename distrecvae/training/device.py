@@ -143,13 +143,33 @@ def checked_device(device: torch.device | str) -> torch.device:
     """
     try:
         chosen = torch.device(device)
+        if chosen.type not in ("cpu", "cuda"):
+            raise RuntimeError("nothing here is written for it")
         torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = first_line(error)
         raise ResourceError(
             f"device {str(device)!r} cannot be used ({reason}); use cpu, or cuda where there is a GPU"
         ) from None
     return chosen
+
+
+def device_kind(device: torch.device | str) -> str:
+    """Return the kind of a device, "cpu" or "cuda": on one kind random values are the same wherever they are drawn."""
+    return torch.device(device).type
+
+
+def moved(before: str | None, device: torch.device | str) -> str:
+    """Return what it means that what was trained on one kind of device goes on on another; empty where it does not.
+
+    Args:
+        before: the kind that it was trained on; None where that is not known.
+        device: where it goes on.
+    """
+    now = device_kind(device)
+    if before in (None, now):
+        return ""
+    return f"Goes on on {now}, and was on {before} until now: random values and rounding differ, and so will the scores"
 
 
 def usable_device(device: str | None) -> str:

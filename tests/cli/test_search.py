@@ -49,6 +49,7 @@ REFUSED: list[tuple[list[str], list[str]]] = [
     (["--sampler", "tpee"], ["tpee", "tpe"]),
     (["--scheduler", "ash"], ["ash", "asha"]),
     (["--gpus-per-trial", "1.5"], ["gpus_per_trial=1.5", "fraction"]),
+    (["--gpus-per-trial", "2"], ["gpus_per_trial=2.0", "a trial trains on one GPU"]),
     (["--gpus-per-trial", "-1"], ["gpus_per_trial=-1"]),
     (["--gpus-per-trial", "nan"], ["gpus_per_trial=nan"]),
     (["--time-budget", "0"], ["time_budget_s=0", "positive"]),

@@ -28,6 +28,7 @@ from distrecvae.runs.training_run import (
 )
 from distrecvae.saved.model import load_model
 from distrecvae.training import registry
+from tests.soft_cuda import soft_cuda
 
 SPLIT = synthetic_split(n_users=150, n_items=60, seed=4)
 SMALL: dict[str, Any] = {"hidden_dim": 8, "latent_dim": 4, "batch_size": 60, "encoder_passes": 1}
@@ -243,3 +244,15 @@ def test_progress_is_told_to_whoever_asks_after_the_run_was_made(tmp_path: Path)
 def test_settings_are_not_changed_once_made() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings().seed = 3  # type: ignore[misc]
+
+
+def test_a_run_that_goes_on_on_another_kind_of_device_says_so(tmp_path: Path) -> None:
+    # It went on with the other kind's random values, silently.
+    run = run_in(tmp_path)
+    next(run.cycles())
+    run.save()
+    assert run_in(tmp_path).remark == ""
+    with soft_cuda():
+        assert run_in(tmp_path, device="cuda").remark.startswith(
+            "Goes on on cuda, and was on cpu until now: "
+        )

@@ -9,9 +9,11 @@ from distrecvae.errors import ResourceError
 from distrecvae.training.device import (
     CUDA_CONTEXT_BYTES,
     DeviceFacts,
+    checked_device,
     device_facts,
     is_ruinous,
     keep_to_share,
+    moved,
     require_room,
     resolved_precision,
 )
@@ -48,6 +50,15 @@ def test_a_share_holds_what_fits_and_refuses_what_does_not() -> None:
     require_room(fits * 3, GPU, 2)
     with pytest.raises(ResourceError, match="8,192 MiB"):
         require_room(8 << 30, GPU, 2)
+
+
+@pytest.mark.parametrize("name", ["meta", "hpu", "mps", "xpu", "privateuseone"])
+def test_a_device_that_nothing_is_written_for_is_refused_in_a_line(name: str) -> None:
+    # "meta" passed, and trained nothing; "hpu" was a ModuleNotFoundError.
+    with pytest.raises(
+        ResourceError, match=f"^device '{name}' cannot be used .*; use cpu, or cuda where there is a GPU$"
+    ):
+        checked_device(name)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +99,12 @@ def test_a_share_of_a_gpu_has_room_for_the_context(cuda_device: SoftDevice | Non
 @pytest.mark.parametrize("gpus", [0, 1, 4])
 def test_whole_gpus_and_none_need_no_limit(gpus: float) -> None:
     keep_to_share(gpus)  # would fail here, where there is no GPU, if it did anything
+
+
+def test_going_on_on_another_kind_of_device_is_said_and_elsewhere_is_not() -> None:
+    # Random values are a kind's own: a run begun on a GPU went on on a CPU with others, without a word.
+    assert moved("cuda", "cpu") == (
+        "Goes on on cpu, and was on cuda until now: random values and rounding differ, and so will the scores"
+    )
+    assert moved("cpu", "cuda:1").startswith("Goes on on cuda, and was on cpu until now")
+    assert [moved("cpu", "cpu"), moved("cuda", torch.device("cuda", 3)), moved(None, "cuda")] == [""] * 3

@@ -149,11 +149,9 @@ class SearchConfig:
             if value is not None and not (is_number(value) and value > 0):
                 raise ConfigError(f"{name}={value!r} must be a positive number of seconds")
         gpus = self.gpus_per_trial
-        if gpus is not None and not (
-            is_number(gpus) and gpus >= 0 and (gpus <= 1 or float(gpus).is_integer())
-        ):
+        if gpus is not None and not (is_number(gpus) and 0 <= gpus <= 1):
             raise ConfigError(
-                f"gpus_per_trial={gpus!r} must be 0, a fraction below 1 (a shared GPU) or a whole number"
+                f"gpus_per_trial={gpus!r} must be 0, a fraction below 1 (a shared GPU) or 1: a trial trains on one GPU"
             )
 
         if not isinstance(self.elastic, bool):

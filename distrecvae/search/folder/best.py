@@ -9,6 +9,7 @@ from typing import Any
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import data_facts
+from distrecvae.errors import ResourceError
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.metrics import METRICS
@@ -37,12 +38,21 @@ def score_trial(
 ) -> tuple[Scored, dict[str, Any]]:
     """Return the scores of a trial's best model by `metric`, a key of its reports, and the model's parameters."""
     report = _at_best(record, metric)
-    # The driver need not have the trials' GPU; the state that a trial left is read anywhere.
-    task = replace(conductor.task(record), device=usable_device(None))
+    # The state that a trial left is read anywhere; only where it is gone is the trial repeated.
+    task = conductor.task(record)
+    task = replace(task, device=_like(task.device))
     state = best_model(task, int(report["cycle"]), split.train, split.valid)
     config = registry.config_from_dict(task.model, task.config)
     model = registry.load_recommender(task.model, config, split.n_items, state)
     return Scored(record, evaluate(model, split.valid), evaluate(model, split.test)), state
+
+
+def _like(device: str) -> str:
+    """Return the trials' device if this machine has it, for random values are its kind's; else what there is."""
+    try:
+        return usable_device(device)
+    except ResourceError:
+        return usable_device(None)
 
 
 def _at_best(record: TrialRecord, metric: str) -> dict[str, Any]:

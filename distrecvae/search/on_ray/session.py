@@ -238,7 +238,13 @@ def survey(slots: Slots, cluster: Cluster, tell: Callable[[str], None] = lambda 
     try:
         facts: DeviceFacts = ray.get(worker.remote(slots.device))
     except ray.exceptions.RayTaskError as error:
-        raise ResourceError(f"a worker cannot use its device: {' '.join(str(error.cause).split())}") from None
+        why = " ".join(str(error.cause).split())
+        remedy = (
+            "; a PyTorch built for CUDA is needed there, or --gpus-per-trial 0 to train on CPUs"
+            if slots.gpus
+            else ""
+        )
+        raise ResourceError(f"a worker cannot use its device: {why}{remedy}") from None
     return facts
 
 

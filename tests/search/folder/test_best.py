@@ -25,11 +25,13 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
 from distrecvae.search.core.rules import Never
+from distrecvae.search.folder import best
 from distrecvae.search.folder.best import gains, publish_best
 from distrecvae.search.folder.best_scores import read_best_scores
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training import registry
 from tests.search.described import begun
+from tests.soft_cuda import soft_cuda
 
 SPACE = SearchSpace.from_mapping(
     {
@@ -255,3 +257,10 @@ def test_the_gain_is_the_first_less_the_second_with_the_error_of_a_sample() -> N
     assert found["ndcg_100"].standard_error == pytest.approx(stats.sem(differences, ddof=1))
     assert found["recall_20"].mean == pytest.approx(sum(differences) / 14)
     assert (found["recall_50"].mean, found["recall_50"].standard_error) == (0.0, 0.0)
+
+
+def test_a_trial_is_repeated_on_its_own_kind_of_device_where_there_is_one() -> None:
+    # On another kind it would be another model than the one that was scored.
+    assert best._like("cuda") == "cpu"
+    with soft_cuda():
+        assert [best._like(device) for device in ("cpu", "cuda")] == ["cpu", "cuda"]

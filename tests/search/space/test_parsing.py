@@ -89,9 +89,18 @@ def test_every_type_is_known_by_name() -> None:
         ({"type": "int", "low": -8, "high": 8, "log": True}, "low is -8; with log: true"),
         ({"type": "float", "low": 1, "high": None}, "high is None; it must be a finite number"),
         ({"type": "float", "low": 0, "high": 1, "step": math.nan}, "step is nan; it must be a finite number"),
-        ({"type": "int", "low": 1, "high": 9223372036854775807000}, "high is 9223372036854775807000; whole numbers"),
-        ({"type": "int", "low": 1, "high": 10**400}, "high is a number of 1329 bits; whole numbers lie within"),
-        ({"type": "float", "low": 0.1, "high": 0.5, "step": 1e-300}, "step 1e-300 divides low 0.1 to high 0.5"),
+        (
+            {"type": "int", "low": 1, "high": 9223372036854775807000},
+            "high is 9223372036854775807000; whole numbers",
+        ),
+        (
+            {"type": "int", "low": 1, "high": 10**400},
+            "high is a number of 1329 bits; whole numbers lie within",
+        ),
+        (
+            {"type": "float", "low": 0.1, "high": 0.5, "step": 1e-300},
+            "step 1e-300 divides low 0.1 to high 0.5",
+        ),
         ({"type": "float", "low": 0, "high": 1e300, "step": 1}, "step 1 divides"),
         ({"type": "float", "low": 1, "high": 2, "step": 0}, "step is 0; it must be greater than 0"),
         ({"type": "float", "low": 1, "high": 2, "log": None}, "log is None; it must be true or false"),
