@@ -141,3 +141,8 @@ def test_few_trials_or_equal_scores_say_nothing() -> None:
     assert set(found(15, lambda config: config["width"], seed=0)) >= {"width", "rate", "kind"}
     assert FEWEST_TRIALS == 15, "the page says so"
     assert importances(PARAMETERS, [], [], []) == []
+    trials, configs = drawn(20, seed=0)
+    assert importances(PARAMETERS, trials, [0.2] * 20, configs) == []
+    assert importances(PARAMETERS, trials, [0.3] * 5 + [0.2] * 15, configs) != [], (
+        "two scores tell good from bad"
+    )

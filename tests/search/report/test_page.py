@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html import escape, unescape
 from pathlib import Path
 from types import SimpleNamespace
@@ -139,6 +140,19 @@ def test_searches_with_little_to_show_say_so(
     for sentence in expected:
         assert sentence in words
     assert "(trial 0) was not beaten" in words
+
+
+def test_a_figure_of_several_trials_waits_for_a_second_score(tmp_path: Path) -> None:
+    def second_is_lost(config: dict[str, Any], _passes: int) -> float:
+        return 0.2 if config["learning_rate"] == RECVAE.default_config()["learning_rate"] else math.nan
+
+    make_search(tmp_path, space=RECVAE, curve=second_is_lost, trials=2, max_passes=8, sampler="random")
+    results = read_results(tmp_path)
+    assert len(results.scored) == 2, "a diverged trial's score is 0"
+    alone = replace(results, trials=results.trials[:1])
+    several = {"parallel", "by-0", "triangle-mixture_weights"}
+    assert several <= set(figures_of(report_page(results)))
+    assert not several & set(figures_of(report_page(alone)))
 
 
 def test_a_search_whose_every_trial_failed_has_a_report(tmp_path: Path) -> None:
