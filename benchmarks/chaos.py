@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -42,20 +43,31 @@ LOCAL = {
     "slow-storage": 2,
     "refused": 3,
     "full": 3,
+    "hung": 5,
+    "memory": 4,
+    "stopped-driver": 2,
+    "stopped-raylet": 2,
 }
-CLUSTER = {"node": 6, "worker": 2, "driver": 2, "garbled": 2}
+CLUSTER = {"node": 6, "drain": 5, "worker": 2, "driver": 2, "garbled": 2}
 A_STORM = 6
+WARNING_S = 8.0
+"""How long a drained node lives; clouds give 30 or 120 s."""
 
 # Ray's in-process cluster must be started by the main thread of a process that does nothing else. The head runs no
 # trials: of a node that dies, the trial is the loss.
 NODES = """
-import sys
+import subprocess, sys
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
 for _ in range(2):
     cluster.add_node(num_cpus=1)
 print(cluster.address, flush=True)
 for line in sys.stdin:
+    for raylet in map(int, line.split()[1:]):
+        node = next(n for n in cluster.worker_nodes if n.all_processes["raylet"][0].process.pid == raylet)
+        subprocess.run(["ray", "drain-node", "--address", cluster.address, "--node-id", node.node_id,
+                        "--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot",
+                        "--deadline-remaining-seconds", "30"], stdout=subprocess.DEVNULL, check=True)
     cluster.add_node(num_cpus=1)
     print("added", flush=True)
 cluster.shutdown()
@@ -103,24 +115,38 @@ def cluster(folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, su
         process.wait(60)
 
 
-def replace_node(storm: Storm, nodes: subprocess.Popen[str]) -> None:
-    """Kill the node manager above the trial's worker; another node joins."""
+def replace_node(storm: Storm, nodes: subprocess.Popen[str], fault: Fault) -> None:
+    """Kill the node manager above the trial's worker, where it is drained after a warning; another node joins."""
+    raylets = []
     for worker in storm.workers():
         with suppress(psutil.Error):
             parent = worker.parent()
-            if parent is not None and "raylet" in parent.name():
-                parent.kill()
+            if parent is not None and "raylet" in parent.name() and parent not in raylets:
+                raylets.append(parent)
+    if fault.kind == "node":
+        for raylet in raylets:
+            raylet.kill()
     assert nodes.stdin is not None
     assert nodes.stdout is not None
-    nodes.stdin.write("add\n")
+    drained = [str(raylet.pid) for raylet in raylets] if fault.kind == "drain" else []
+    nodes.stdin.write(" ".join(["add", *drained]) + "\n")
     nodes.stdin.flush()
     nodes.stdout.readline()
+    if fault.kind == "drain":
+        time.sleep(WARNING_S)
+        for raylet in raylets:
+            with suppress(psutil.NoSuchProcess):
+                raylet.kill()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="*", metavar="KIND", help="kinds of faults; all without it")
+    parser.add_argument(
+        "--each", type=int, metavar="N", help="faults of each kind; as many as befit it without it"
+    )
     parser.add_argument(
         "--searches", type=int, nargs="*", help="numbers of the searches to run; all without it"
     )
@@ -136,8 +162,12 @@ def main() -> None:
     shared_before = {path.name for path in Path("/dev/shm").iterdir()}  # noqa: S108
     rows: list[list[object]] = []
     small = place / "small"
-    deals = [("local", f) for f in storms(LOCAL, reports, draw)]
-    deals += [("cluster", f) for f in storms(CLUSTER, reports, draw)]
+    chosen = [
+        {k: options.each or n for k, n in kinds.items() if options.kinds is None or k in options.kinds}
+        for kinds in (LOCAL, CLUSTER)
+    ]
+    deals = [("local", f) for f in storms(chosen[0], reports, draw)]
+    deals += [("cluster", f) for f in storms(chosen[1], reports, draw)]
     with small_disk(small):
         for number, (where, faults) in enumerate(deals):
             if options.searches is not None and number not in options.searches:
@@ -150,7 +180,7 @@ def main() -> None:
                 else:
                     with cluster(place, site.environment()) as (address, nodes):
                         storm.options = (*TRIALS, "--address", address)
-                        storm.run(faults, around=lambda _, s=storm, n=nodes: replace_node(s, n))  # type: ignore[misc]
+                        storm.run(faults, around=partial(replace_node, storm, nodes))
                 assert_nothing_lost(storm.folder, undisturbed.folder)
                 assert_no_orphans()
             except AssertionError as error:

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from ray._common.utils import get_system_memory
+from ray._private.utils import get_used_memory
 
 from distrecvae.errors import LOST
 from distrecvae.search.core.ledger import read_records
@@ -27,6 +30,17 @@ SEAM = Path(__file__).parent / "seam"
 TIMES = ["duration_s", "train_s", "evaluate_s"]
 # One worker: only then is the order of reports, and with it the whole course of the search, determined.
 SETTINGS = ("--max-passes", "24", "--min-passes", "4", "--concurrent", "1", "--checkpoint-every", "0.05")
+MEMORY_ROOM = 2_500_000_000
+"""Bytes that may be used, beside what is in use when a search starts, before Ray's memory monitor stops workers."""
+
+HOG = """
+import time
+held = []
+for _ in range(100):
+    held.append(bytearray(b"x") * 100_000_000)
+    time.sleep(0.05)
+time.sleep(3600)
+"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,7 @@ class Storm:
         self.seam.mkdir()
         self.output = self.site.folder / f"{plain}.out"
         self._said_before = 0
+        self._memory_monitored = False
         self._draw = random.Random(self.name)  # noqa: S311
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -78,6 +93,7 @@ class Storm:
 
     def run(self, faults: list[Fault], around: Callable[[Fault], None] | None = None) -> None:
         """Run the search to its end through all faults; `around` injects the kinds that are not known here."""
+        self._memory_monitored = any(fault.kind == "memory" for fault in faults)
         self._start()
         try:
             for fault in sorted(faults, key=lambda fault: fault.after_reports):
@@ -107,11 +123,22 @@ class Storm:
         resume = ("--resume",) if (self.folder / "search.json").exists() else ()
         self._said_before = self.output.stat().st_size if self.output.exists() else 0
         path = os.pathsep.join(filter(None, (str(SEAM), os.environ.get("PYTHONPATH"))))
+        monitored = {}
+        if self._memory_monitored:
+            # The other searches' memory varies by less than that.
+            share = (get_used_memory() + MEMORY_ROOM) / get_system_memory()
+            monitored["RAY_memory_usage_threshold"] = f"{share:.4f}"
+        typed = self.site.arguments(*SETTINGS, *self.options, "--out", self.name, *resume)
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                self.site.arguments(*SETTINGS, *self.options, "--out", self.name, *resume),
+                ["impatient" if word == "distrecvae.search" else word for word in typed],
                 cwd=self.site.folder,
-                env={**self.site.environment(), "FAULT_SEAM": str(self.seam), "PYTHONPATH": path},
+                env={
+                    **self.site.environment(),
+                    **monitored,
+                    "FAULT_SEAM": str(self.seam),
+                    "PYTHONPATH": path,
+                },
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -217,6 +244,40 @@ class Storm:
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
+
+    def _hung(self) -> None:
+        """Stop a worker: it is named, killed, and its trial run again."""
+        victims = self.workers()
+        for victim in victims:
+            with suppress(psutil.NoSuchProcess):
+                victim.suspend()
+        self._until(lambda: not any(victim.is_running() for victim in victims))
+
+    def _memory(self) -> None:
+        """Take memory until Ray's monitor stops a worker for it."""
+        before = self.output.read_bytes().count(b"memory ran out")
+        with subprocess.Popen([sys.executable, "-c", HOG], stdin=subprocess.PIPE) as hog:
+            self._until(lambda: self.output.read_bytes().count(b"memory ran out") > before)
+            hog.kill()
+
+    def _stopped_driver(self) -> None:
+        """Stop the driver for longer than a worker may be silent; nobody is to be blamed for it."""
+        self.driver.suspend()
+        time.sleep(12.0)
+        self.driver.resume()
+
+    def _stopped_raylet(self) -> None:
+        for process in self.driver.children():
+            with suppress(psutil.Error):
+                if "raylet/raylet" in " ".join(process.cmdline()[:1]):
+                    process.suspend()
+        self._expect({LOST})
+
+    def _until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + HANGS_AFTER_S
+        while self._alive() and not condition():
+            assert time.monotonic() < deadline, "what was to follow did not"
+            time.sleep(0.05)
 
     def _driver(self) -> None:
         self._kill()

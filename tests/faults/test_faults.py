@@ -31,6 +31,7 @@ def test_nothing_is_lost(site: Site, undisturbed: Path) -> None:
         Fault("checkpointing", 2),
         Fault("garbled", 6, 0.05),
         Fault("sigterm-all", 10, 0.02),
+        Fault("memory", 12),
         Fault("ray", 15, 0.01),
     ]
     storm = Storm(site, "storm", TRIALS)

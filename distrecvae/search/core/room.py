@@ -9,6 +9,10 @@ PAUSES_S = (1.0, 10.0, 60.0)
 """How long a trial that memory ran out under, alone, waits before it is run again the first time, the second, ...: what
 took the memory may be somebody else's, and go away."""
 
+WAITS = 30
+"""How many times the last pause is waited in addition where the trial before failed so, and none got further since: it
+is not the trials that are too large, something else holds the memory."""
+
 
 class Verdict(Enum):
     """What becomes of a trial whose worker was stopped for memory."""
@@ -43,11 +47,16 @@ class Room:
         self._gone: set[int] = set()
         """The trials that this time has cost so far; empty once one is on a worker again."""
         self._alone: Counter[int] = Counter()
+        self._failed_since = False
 
     @property
     def shrunk(self) -> bool:
         """Whether fewer may run than at the beginning."""
         return self.at_once < self._most
+
+    def deaths_alone(self, number: int) -> int:
+        """Return how often memory ran out under a trial, at one place, while it ran alone."""
+        return self._alone[number]
 
     def open_at(self, now_s: float) -> bool:
         """Tell whether a trial may begin now."""
@@ -60,6 +69,7 @@ class Room:
     def advanced(self, number: int) -> None:
         """Take in that a trial got further: its deaths were at another place."""
         self._alone.pop(number, None)
+        self._failed_since = False
 
     def ran_out(self, number: int, running: int, now_s: float) -> Verdict:
         """Take in that a trial's worker was stopped for memory.
@@ -76,9 +86,10 @@ class Room:
         self._gone.add(number)
         if self._ran <= 1:
             self._alone[number] += 1
-            if self._alone[number] > len(PAUSES_S):
+            if self._alone[number] > len(PAUSES_S) + (WAITS if self._failed_since else 0):
+                self._failed_since = True
                 return Verdict.FAILED
-            self._closed_until_s = now_s + PAUSES_S[self._alone[number] - 1]
+            self._closed_until_s = now_s + PAUSES_S[min(self._alone[number], len(PAUSES_S)) - 1]
             return Verdict.ALONE
         self._times += another_time
         if self._times < 2:

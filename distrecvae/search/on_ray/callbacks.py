@@ -9,6 +9,7 @@ from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -151,6 +152,16 @@ class ConductorCallback(_Unpickled, Callback):  # type: ignore[misc]
         with _ours():
             self._workers.step()
             self._refresh()
+
+
+class Quiet(_Unpickled, TrialProgressCallback):  # type: ignore[misc]
+    """Takes the place of Tune's own callback, which prints lines about some trials however silent it was told to be."""
+
+    def log_result(self, trial: Trial, result: dict[str, Any], error: bool = False) -> None:
+        """Nothing: watchers show what there is."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Nothing."""
 
 
 def _others(trials: list[Trial], trial: Trial) -> int:

@@ -73,6 +73,11 @@ def died_for_memory(trial: Trial) -> bool:
     return isinstance(error, WorkerLostError) and error.for_memory
 
 
+def is_resetting(trial: Trial) -> bool:
+    """Tell whether a trial waits for a worker that another one had to make itself ready."""
+    return trial.status == Trial.PENDING and trial.temporary_state.ray_actor is not None
+
+
 def stop_worker(trial: Trial) -> None:
     """Kill the worker that a trial runs on, if it has one: Tune hears of it as of any other death."""
     worker = trial.temporary_state.ray_actor

@@ -11,7 +11,7 @@ import ray
 from ray import tune
 
 from distrecvae.search.core.conductor import RETRIES, Conductor
-from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, ConductorSearcher
+from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, ConductorSearcher, Quiet
 from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
 from distrecvae.search.on_ray.ray_internals import every_loss_is_told, started_here
 from distrecvae.search.on_ray.trainable import trainable
@@ -78,7 +78,7 @@ def run_trials(
             # Silent, as it says; the one that Tune takes in a notebook wipes the cell's output.
             progress_reporter=tune.CLIReporter(),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[ConductorCallback(conductor, workers, refresh)],
+            callbacks=[ConductorCallback(conductor, workers, refresh), Quiet()],
         ),
     )
     try:

@@ -11,11 +11,12 @@ from ray.tune.experiment import Trial
 
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.records import Status
-from distrecvae.search.core.room import PAUSES_S, Verdict
+from distrecvae.search.core.room import Verdict
 from distrecvae.search.core.silence import Silence, Silent, Step
 from distrecvae.search.on_ray.ray_internals import (
     died_for_memory,
     forgive,
+    is_resetting,
     let_all_run,
     let_run,
     stop_worker,
@@ -127,6 +128,10 @@ class Workers:
             controller: what Tune hands to its scheduler.
         """
         for trial in list(controller.get_live_trials()):
+            if is_resetting(trial) and number_of(trial) not in self._on:
+                # It is to have a worker that another trial had: that one may hang, too.
+                self._on[number_of(trial)] = trial
+                self._silence.heard(number_of(trial))
             status = self._conductor.ledger.records[number_of(trial)].status
             if status is not Status.RUNNING and trial.status in (Trial.PENDING, Trial.RUNNING):
                 # It ended while its worker was at work, or dead: no answer has to be waited for.
@@ -148,8 +153,8 @@ class Workers:
         verdict = room.ran_out(number, running, time.monotonic())
         if verdict is Verdict.FAILED:
             reason = (
-                f"memory ran out {len(PAUSES_S) + 1} times while it ran alone; lower batch_size or the model's sizes,"
-                " or take a larger machine"
+                f"memory ran out {room.deaths_alone(number)} times while it ran alone; lower batch_size or the model's"
+                " sizes, or take a larger machine"
             )
             self._conductor.failed(number, Status.FAILED, reason)
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distrecvae.search.core.room import PAUSES_S, Room, Verdict
+from distrecvae.search.core.room import PAUSES_S, WAITS, Room, Verdict
 
 
 def test_the_first_time_changes_nothing_however_many_it_cost() -> None:
@@ -60,3 +60,22 @@ def test_deaths_alone_are_counted_at_one_place() -> None:
         assert room.ran_out(5, 1, 0.0) is Verdict.ALONE
         room.began()
         room.advanced(5)
+
+
+def deaths_alone_of(room: Room, number: int) -> int:
+    """Let memory run out under a trial until it is given up."""
+    for times in range(1, 1000):
+        if room.ran_out(number, 1, 0.0) is Verdict.FAILED:
+            assert room.deaths_alone(number) == times
+            return times
+        room.began()
+    raise AssertionError("it is never given up")
+
+
+def test_where_one_trial_after_the_other_dies_alone_it_is_not_their_size() -> None:
+    # Somebody else's program holds the memory: at four deaths each a night's trials would fail within minutes.
+    room, few = Room(1), len(PAUSES_S) + 1
+    assert deaths_alone_of(room, 5) == few
+    assert deaths_alone_of(room, 6) == few + WAITS
+    room.advanced(7)
+    assert deaths_alone_of(room, 8) == few, "there was room for another one in between"

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.core.study import state_of
-from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler
+from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, Quiet
 from distrecvae.search.on_ray.interruption import StopSearch
 from distrecvae.search.on_ray.workers import Workers
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
@@ -83,3 +84,13 @@ def test_an_error_of_ours_ends_the_search_as_it_is(
         scheduler.on_trial_result(None, trial, report(4))
     assert isinstance(stopped.value.cause, OSError)
     assert conductor.ledger.records[0].reports == [], "what is not on disk did not happen"
+
+
+def test_nothing_of_tunes_own_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    # `Trial trainable_2e993b94 completed. Last result: ` of each trial that ended before its first report.
+    trial: Any = type("Ended", (), {"last_result": {}})()
+    TrialProgressCallback().on_trial_complete(0, [], trial)
+    assert "completed" in capsys.readouterr().out, "Tune keeps silent by itself now: Quiet can go"
+    Quiet().on_trial_complete(0, [], trial)
+    Quiet().on_trial_error(0, [], trial)
+    assert capsys.readouterr().out == ""

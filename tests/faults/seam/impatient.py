@@ -1,0 +1,12 @@
+"""Runs a search that is impatient, with the options of `python -m distrecvae.search`: minutes become seconds."""
+
+from __future__ import annotations
+
+from distrecvae.cli import main
+from distrecvae.search.core import silence
+from distrecvae.search.on_ray import interruption
+
+if __name__ == "__main__":
+    silence.NAMED_S, silence.STOPPED_S = 4.0, 10.0
+    interruption.STALLED_S = 6.0
+    main(command="search", prog_name="python -m distrecvae.search")
