@@ -236,7 +236,7 @@ def soft_cuda(total_bytes: int = 80 << 30) -> Iterator[SoftDevice]:
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
         stack.enter_context(mock.patch.object(torch, "Generator", _generator))
         stack.enter_context(
-            mock.patch.object(threading.Thread, "run", _run_on_the_device(threading.Thread.run))
+            mock.patch.object(threading.Thread, _BEGIN, _run_on_the_device(getattr(threading.Thread, _BEGIN)))
         )
         torch.__future__.set_overwrite_module_params_on_conversion(True)
         tensors.current = gpu
@@ -246,6 +246,10 @@ def soft_cuda(total_bytes: int = 80 << 30) -> Iterator[SoftDevice]:
         finally:
             tensors.current = before
             torch.__future__.set_overwrite_module_params_on_conversion(overwrite)
+
+
+_BEGIN = "_bootstrap_inner"
+"""What every thread runs first: `run` itself may be a subclass's own, as that of Tune's threads is."""
 
 
 def _run_on_the_device(run: Any) -> Any:

@@ -93,12 +93,16 @@ def test_a_share_of_a_gpu_has_room_for_the_context(cuda_device: SoftDevice | Non
         share = torch.cuda.get_per_process_memory_fraction()
         assert 4 * (share * total + CUDA_CONTEXT_BYTES) == pytest.approx(total)
         with pytest.raises(torch.OutOfMemoryError):
-            if cuda_device is None:
-                torch.empty(int(0.25 * total), dtype=torch.uint8, device="cuda")
-            else:
-                cuda_device.take(int(0.25 * total), None)
+            _take(int(0.25 * total), cuda_device)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def _take(n_bytes: int, device: SoftDevice | None) -> None:
+    if device is None:
+        torch.empty(n_bytes, dtype=torch.uint8, device="cuda")
+    else:  # whose tensors would take that much of this machine
+        device.take(n_bytes, None)
 
 
 @pytest.mark.parametrize("gpus", [0, 1, 4])
