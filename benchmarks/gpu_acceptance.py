@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from acceptance import machine, searching, speed, trainings
-from acceptance.given import ROOT, Given
+from acceptance.given import ROOT, Given, pack
 from acceptance.outcome import LEFT_OUT, PASSED, Criterion, LeftOutError, Outcome, is_over, note, read, table
 
+from distrecvae.errors import ResourceError
 from distrecvae.search.doctor.gpu import require_gpu
 
 
@@ -127,7 +128,12 @@ def main() -> int:
         "--out", type=Path, help="folder for README.md, acceptance.json and log.txt; it must be new"
     )
     parser.add_argument(
-        "--data", type=Path, help="MovieLens-1M as `distrecvae prepare --held-out-users 600` wrote it"
+        "--data",
+        type=Path,
+        help="MovieLens-1M as `distrecvae prepare --held-out-users 600` wrote it, or packed",
+    )
+    parser.add_argument(
+        "--pack", type=Path, metavar="FILE.npz", help="write --data as what a bare GPU box can read, and end"
     )
     parser.add_argument("--soft", action="store_true", help="on the soft device, small, nothing timed")
     parser.add_argument("--only", nargs="+", choices=STEPS, metavar="STEP", help=f"of {', '.join(STEPS)}")
@@ -141,6 +147,14 @@ def main() -> int:
     if options.step is not None:
         carry_out(options.step, Given(options.soft, options.data, Path(options.work)), Path(options.notes))
         return 0
+    if options.pack is not None:
+        pack(Given(False, options.data, Path()).split(), options.pack)
+        return 0
+    try:
+        if not options.soft:
+            require_gpu()
+    except ResourceError as error:
+        parser.error(f"{error}; --soft tries the script alone")
     out = options.out or Path(tempfile.mkdtemp(prefix="gpu-acceptance-"))
     if out.exists() and any(out.iterdir()):
         parser.error(f"{out} is not empty; a result is never edited: name a new folder")

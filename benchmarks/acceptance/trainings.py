@@ -30,7 +30,7 @@ def waits(given: Given) -> Iterator[Criterion]:
     """Hold a pass of MovieLens-1M's shape to one wait, for its losses."""
     train = given.ml1m_users()
     yield Criterion("data", f"{train.n_users:,} users x {train.n_items:,} items, {train.n_interactions:,}")
-    for precision in PRECISIONS:
+    for precision in given.precisions:
         checked = gpu.of_waits(given.config, train, precision)
         yield judged(checked._replace(subject=f"waits, {precision}"), "one a pass, for its losses")
 
@@ -38,7 +38,7 @@ def waits(given: Given) -> Iterator[Criterion]:
 def states(given: Given) -> Iterator[Criterion]:
     """Hold trainings that should end in one state to that: twice, not recorded, stopped and resumed."""
     train = given.ml1m_users()
-    for precision in PRECISIONS:
+    for precision in given.precisions:
         for checked in gpu.of_states(given.config, train, precision):
             wanted = "three kinds" if checked.subject == "graphs" else "equal to the bit"
             yield judged(checked._replace(subject=f"{checked.subject}, {precision}"), wanted)

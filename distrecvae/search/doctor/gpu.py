@@ -111,10 +111,10 @@ def require_gpu() -> None:
         ResourceError: it finds none.
     """
     if not torch.cuda.is_available():
-        built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
         raise ResourceError(
-            f"--gpu: PyTorch {torch.__version__} ({built}) finds no GPU; look at nvidia-smi and"
-            " CUDA_VISIBLE_DEVICES, install PyTorch's build for your CUDA, or leave it out"
+            f"PyTorch {torch.__version__}, {built}, finds no GPU here; look at nvidia-smi and CUDA_VISIBLE_DEVICES, or"
+            " install PyTorch's build for your CUDA"
         )
 
 

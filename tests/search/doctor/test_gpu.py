@@ -57,9 +57,9 @@ def test_a_sound_gpu_is_well(soft_device: SoftDevice) -> None:
 
 def test_where_there_is_no_gpu_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ResourceError, match=r"--gpu: PyTorch .* finds no GPU; look at nvidia-smi"):
+    with pytest.raises(ResourceError, match=r"PyTorch .* finds no GPU here; look at nvidia-smi"):
         require_gpu()
-    with pytest.raises(ResourceError, match="--gpu"):
+    with pytest.raises(ResourceError, match="no GPU"):
         next(examine_gpu())
 
 
