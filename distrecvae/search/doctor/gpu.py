@@ -210,7 +210,10 @@ def of_memory(
             f"give a trial more of a GPU (--gpus-per-trial) than it asks for, and {_OURS.partition(';')[0]}"
         )
     elif reserved + context > estimate + CUDA_CONTEXT_BYTES:
-        remedy = f"give a trial {mib(reserved + context)} of a GPU at least (--gpus-per-trial)"
+        remedy = (
+            f"give a trial {mib(reserved + context)} of a GPU at least (--gpus-per-trial), or end what else holds"
+            " memory of it (nvidia-smi)"
+        )
     return Checked(subject, text, remedy, {name: float(value) for name, value in figures.items()})
 
 
