@@ -51,7 +51,7 @@ LIBRARIES = {
     "sqlalchemy": ("search/watchers/study_copy",),
     "torch": (
         "kernels", "models", "evaluation", "recommendation", "training", "saved", "runs/resumable", "runs/trial",
-        "search/doctor/machine",
+        "search/doctor/machine", "search/doctor/gpu", "search/doctor/watching",
     ),
     "triton": ("kernels/triton",),
     "safetensors": ("saved/tensors",),
@@ -184,11 +184,22 @@ def test_the_picture_in_the_docs_is_the_house() -> None:
 
 def test_training_works_where_ray_is_not_installed() -> None:
     # A bare GPU box has torch, NumPy and SciPy: importing what trains must not even look for the rest.
-    blocked = ["ray", "optuna", "pandas", "pyarrow", "tensorboard", "click", "rich"]
+    blocked = [
+        "ray",
+        "optuna",
+        "pandas",
+        "pyarrow",
+        "tensorboard",
+        "click",
+        "rich",
+        "psutil",
+        "pydantic",
+        "yaml",
+    ]
     code = (
         f"import sys\nfor name in {blocked}: sys.modules[name] = None\n"
         "import distrecvae.training.registry, distrecvae.training.trainer, distrecvae.evaluation\n"
-        "import distrecvae.data.synthetic"
+        "import distrecvae.data.synthetic, distrecvae.search.doctor.gpu"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

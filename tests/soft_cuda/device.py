@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class SoftDevice:
         fraction: of `total_bytes` that this process may take.
         live_bytes: of tensors now.
         forbids_waits: whether a wait is an error.
+        warns_of_waits: whether a wait is warned of.
         forbidden: kinds of calls (by ATen name) that fail as kernels may: they break the device.
     """
 
@@ -86,6 +88,7 @@ class SoftDevice:
     longest_bag: int = 0
     live_bytes: int = 0
     forbids_waits: bool = False
+    warns_of_waits: bool = False
     capturing: Capture | None = None
     broken: bool = False
     blocks: WeakValueDictionary[int, Block] = field(default_factory=WeakValueDictionary)
@@ -164,6 +167,8 @@ class SoftDevice:
             raise ForbiddenWaitError(f"operation not permitted when stream is capturing: {place}")
         if self.forbids_waits:
             raise ForbiddenWaitError(f"called a synchronizing CUDA operation: {place}")
+        if self.warns_of_waits and kind != "synchronize":  # of a wait that is asked for PyTorch says nothing
+            warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=2)
 
     def upload(self) -> None:
         """Count a copy to the device from memory that is not pinned, for which the host waits."""

@@ -175,6 +175,7 @@ _REAL_GENERATOR = torch.Generator
 
 def _forbid(mode: str | int) -> None:
     device().forbids_waits = mode in ("error", 2)
+    device().warns_of_waits = mode in ("warn", 1)
 
 
 def _properties(place: Any = None) -> SimpleNamespace:
@@ -185,6 +186,11 @@ def _properties(place: Any = None) -> SimpleNamespace:
 
 def _share(fraction: float, place: Any = None) -> None:
     device().fraction = fraction
+
+
+def _free_memory(place: Any = None) -> tuple[int, int]:
+    gpu = device()
+    return gpu.total_bytes - gpu.live_bytes - gpu.pool_bytes, gpu.total_bytes
 
 
 def _stand_ins() -> dict[str, Any]:
@@ -209,12 +215,13 @@ def _stand_ins() -> dict[str, Any]:
         "synchronize": lambda *_: device().wait("synchronize"),
         "set_sync_debug_mode": _forbid,
         "set_per_process_memory_fraction": _share,
+        "get_per_process_memory_fraction": lambda *_: device().fraction,
         "memory_allocated": lambda *_: device().live_bytes,
         "memory_reserved": lambda *_: device().live_bytes + device().pool_bytes,
         "max_memory_allocated": lambda *_: device().peak_bytes,
         "max_memory_reserved": lambda *_: device().peak_bytes,
         "reset_peak_memory_stats": lambda *_: device().reset_counts(),
-        "mem_get_info": lambda *_: (device().total_bytes - device().live_bytes, device().total_bytes),
+        "mem_get_info": _free_memory,
     }
 
 
@@ -229,7 +236,7 @@ def soft_cuda(total_bytes: int = 80 << 30) -> Iterator[SoftDevice]:
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
         stack.enter_context(mock.patch.object(torch, "Generator", _generator))
         stack.enter_context(
-            mock.patch.object(threading.Thread, "run", _run_on_the_device(threading.Thread.run))
+            mock.patch.object(threading.Thread, _BEGIN, _run_on_the_device(getattr(threading.Thread, _BEGIN)))
         )
         torch.__future__.set_overwrite_module_params_on_conversion(True)
         tensors.current = gpu
@@ -239,6 +246,10 @@ def soft_cuda(total_bytes: int = 80 << 30) -> Iterator[SoftDevice]:
         finally:
             tensors.current = before
             torch.__future__.set_overwrite_module_params_on_conversion(overwrite)
+
+
+_BEGIN = "_bootstrap_inner"
+"""What every thread runs first: `run` itself may be a subclass's own, as that of Tune's threads is."""
 
 
 def _run_on_the_device(run: Any) -> Any:

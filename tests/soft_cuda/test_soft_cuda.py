@@ -201,3 +201,27 @@ def test_threads_work_on_it_too(soft_device: SoftDevice) -> None:
     thread.start()
     thread.join()
     assert found == [True]
+
+
+def test_threads_that_run_in_a_way_of_their_own_work_on_it_too(soft_device: SoftDevice) -> None:
+    # Tune's do, in which a worker's trials run: they found no device.
+    found: list[bool] = []
+
+    class Own(threading.Thread):
+        def run(self) -> None:
+            found.append(torch.ones(2, device="cuda").is_cuda)
+
+    thread = Own()
+    thread.start()
+    thread.join()
+    assert found == [True]
+
+
+def test_a_wait_can_be_warned_of(soft_device: SoftDevice) -> None:
+    x = torch.ones(2, device="cuda")
+    torch.cuda.set_sync_debug_mode("warn")
+    with pytest.warns(UserWarning, match="called a synchronizing CUDA operation"):
+        x.tolist()
+    torch.cuda.synchronize()  # asked for: PyTorch says nothing of it
+    torch.cuda.set_sync_debug_mode("default")
+    x.tolist()

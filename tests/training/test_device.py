@@ -87,13 +87,22 @@ def test_every_cuda_error_but_out_of_memory_leaves_a_process_without_its_gpu(
 @pytest.mark.cuda
 def test_a_share_of_a_gpu_has_room_for_the_context(cuda_device: SoftDevice | None) -> None:
     # Four processes at a quarter each held all of it in tensors, and four contexts: a neighbour paid for the last one.
-    if cuda_device is None:
-        pytest.skip("a fraction cannot be asked of a GPU")
-    keep_to_share(0.25)
     total = torch.cuda.get_device_properties(0).total_memory
-    assert 4 * (cuda_device.fraction * total + CUDA_CONTEXT_BYTES) == pytest.approx(total)
-    with pytest.raises(torch.OutOfMemoryError):
-        cuda_device.take(int(0.25 * total), None)
+    keep_to_share(0.25)
+    try:
+        share = torch.cuda.get_per_process_memory_fraction()
+        assert 4 * (share * total + CUDA_CONTEXT_BYTES) == pytest.approx(total)
+        with pytest.raises(torch.OutOfMemoryError):
+            _take(int(0.25 * total), cuda_device)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def _take(n_bytes: int, device: SoftDevice | None) -> None:
+    if device is None:
+        torch.empty(n_bytes, dtype=torch.uint8, device="cuda")
+    else:  # whose tensors would take that much of this machine
+        device.take(n_bytes, None)
 
 
 @pytest.mark.parametrize("gpus", [0, 1, 4])

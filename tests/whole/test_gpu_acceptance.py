@@ -1,0 +1,206 @@
+"""The acceptance run of a GPU (benchmarks/gpu_acceptance.py) on the soft device, and what it makes of its findings."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from distrecvae.data.synthetic import synthetic_split
+from tests import HANGS_AFTER_S, ROOT
+
+if TYPE_CHECKING:
+    from acceptance import given, machine, outcome, speed, worker
+
+SCRIPT = ROOT / "benchmarks" / "gpu_acceptance.py"
+ON_RAY = ("doctor", "search", "faults")
+ALONE = (
+    "versions",
+    "cuda-tests",
+    "waits",
+    "states",
+    "speed",
+    "memory",
+    "quality",
+    "evaluation",
+    "triton-tests",
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def modules() -> Iterator[None]:
+    """The script's modules lie beside it, as a script's do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        for name in ("given", "machine", "outcome", "speed", "worker"):
+            globals()[name] = importlib.import_module(f"acceptance.{name}")
+        yield
+
+
+def run(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), "--out", str(out), "--patience", "10", *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANGS_AFTER_S,
+    )
+
+
+def steps(out: Path) -> dict[str, dict[str, Any]]:
+    document = json.loads((out / "acceptance.json").read_text(encoding="utf-8"))
+    return {step["step"]: step for step in document["steps"]}
+
+
+def all_criteria(found: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {each["what"]: each["found"] for step in found.values() for each in step["criteria"]}
+
+
+@pytest.mark.slow
+def test_it_runs_without_ray_on_the_soft_device(tmp_path: Path) -> None:
+    done = run(tmp_path / "out", "--soft", "--only", *ALONE)
+    assert done.returncode == 0, done.stdout + (tmp_path / "out" / "log.txt").read_text()
+    found = steps(tmp_path / "out")
+    assert tuple(found) == ALONE
+    passed = [name for name, step in found.items() if step["status"] == "passed"]
+    assert passed == [name for name in ALONE if name != "triton-tests"]
+    assert (
+        "needs a GPU" in found["triton-tests"]["why"] or "no Triton kernels" in found["triton-tests"]["why"]
+    )
+    told = all_criteria(found)
+    assert told["waits, bfloat16"] == "4 in 4 passes, for their losses"
+    assert told["not recorded, bfloat16"] == "the same state, to the bit"
+    assert told["seconds, kernels"].startswith("left out")
+    page = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "gpu_acceptance.py" in page
+    assert "left out: triton-tests." in page
+    assert "| **states** | passed |" in page
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_it_searches_on_soft_devices_in_rays_workers(tmp_path: Path) -> None:
+    done = run(tmp_path / "out", "--soft", "--only", *ON_RAY)
+    assert done.returncode == 0, done.stdout + (tmp_path / "out" / "log.txt").read_text()
+    found = steps(tmp_path / "out")
+    assert {name: step["status"] for name, step in found.items()} == dict.fromkeys(ON_RAY, "passed")
+    told = all_criteria(found)
+    assert told["trials"] == "12 of 12 finished"
+    assert told["killed"] == "1 worker"
+    assert told["failed"] == "trials [1, 3, 5] of 7"
+
+
+@pytest.mark.slow
+def test_a_step_beyond_its_limit_is_ended_and_fails_the_run(tmp_path: Path) -> None:
+    done = run(tmp_path / "out", "--soft", "--only", "versions", "--patience", "0.001")
+    assert done.returncode == 1
+    assert steps(tmp_path / "out")["versions"]["why"] == "not over after 0.04 s"
+    again = run(tmp_path / "out", "--soft", "--only", "versions")
+    assert again.returncode == 2
+    assert "a result is never edited" in again.stderr
+
+
+def notes(path: Path, *lines: Any) -> outcome.Outcome:
+    for line in lines:
+        outcome.note(path, line)
+    return outcome.read(path, "a step", 3.0, "it died")
+
+
+def test_what_is_not_as_wanted_fails_its_step_whatever_its_end(tmp_path: Path) -> None:
+    good, bad = outcome.Criterion("this", "1", "1"), outcome.Criterion("that", "2", "1", holds=False)
+    passed = notes(tmp_path / "a", good, {"end": outcome.PASSED, "why": ""})
+    failed = notes(tmp_path / "b", good, bad, {"end": outcome.PASSED, "why": ""})
+    died = notes(tmp_path / "c", good)
+    left_out = notes(tmp_path / "d", {"end": outcome.LEFT_OUT, "why": "no Ray"})
+    nothing = notes(tmp_path / "e")
+    assert [each.status for each in (passed, failed, died, left_out, nothing)] == [
+        "passed", "failed", "failed", "left out", "failed",
+    ]  # fmt: skip
+    assert (failed.why, died.why) == ("not as wanted: that", "it died")
+    assert died.criteria == (good,)
+    assert outcome.is_over([passed, left_out], require_all=False)
+    assert not outcome.is_over([passed, left_out], require_all=True)
+    assert not outcome.is_over([passed, failed], require_all=False)
+    assert "| that | **no** | 2 | 1 | |" in outcome.table([failed])
+
+
+@pytest.mark.parametrize(
+    ("step", "missing", "why"),
+    [("doctor", "ray", "Ray is not installed"), ("cuda_tests", "pytest", "pytest is not installed")],
+)
+def test_what_is_not_installed_is_named(
+    step: str, missing: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else "there")
+    with pytest.raises(outcome.LeftOutError, match=why):
+        list(getattr(machine, step)(given.Given(True, None, tmp_path)))
+
+
+def test_data_that_is_not_given_is_named_and_replaced_where_its_shape_will_do(tmp_path: Path) -> None:
+    nothing = given.Given(False, None, tmp_path)
+    with pytest.raises(outcome.LeftOutError, match="needs --data"):
+        nothing.split()
+    users = nothing.ml1m_users()
+    assert (users.n_users, users.n_items) == (6039, 3628)
+    assert users.n_interactions == pytest.approx(836_478, rel=0.02)
+
+
+def test_packed_data_is_what_was_packed(tmp_path: Path) -> None:
+    split = synthetic_split(n_users=100, n_items=60, seed=1, held_out_users=20)
+    given.pack(split, tmp_path / "data.npz")
+    found = given.Given(False, tmp_path / "data.npz", tmp_path).split()
+    for matrix, same in ((split.train, found.train), (split.test.held_out, found.test.held_out)):
+        assert np.array_equal(matrix.indptr, same.indptr)
+        assert np.array_equal(matrix.indices, same.indices)
+        assert matrix.n_items == same.n_items
+
+
+def event(name: str, start: float, end: float, device: str = "DeviceType.CUDA", **more: Any) -> Any:
+    return SimpleNamespace(
+        name=name, device_type=device, time_range=SimpleNamespace(start=start, end=end), **more
+    )
+
+
+def test_a_profile_counts_what_ran_on_the_gpu() -> None:
+    found = speed.launches_in(
+        [
+            event("gemm", 0, 100),
+            event("gemm", 150, 450),
+            event("copy", 400, 500),  # beside it, on another stream
+            event("cudaLaunchKernel", 0, 5, device="DeviceType.CPU"),
+            event("Optimizer.step#Adam.step", 0, 1000),
+            event("a pass", 0, 1000, is_user_annotation=True),
+        ]
+    )
+    profile = speed.profile(found)
+    assert profile.launches == 3
+    assert profile.busy == pytest.approx(450 / 500)
+    assert profile.slowest == (("gemm", 2, 0.4, 0.3), ("copy", 1, 0.1, 0.1))
+    assert profile.longest_ms == 0.3
+    with pytest.raises(RuntimeError, match="saw nothing"):
+        speed.profile([])
+
+
+def test_the_planted_model_outgrows_its_share() -> None:
+    share = 3 << 30
+    width = worker.outgrowing(share)
+    layers, kept = 4, 5  # the hidden layers between; weights, gradients, two moments, q_old's weights
+    assert 1.3 * share < layers * kept * 4 * width**2 < 1.4 * share
+
+
+def test_a_report_of_tests_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "report.xml").write_text(
+        '<testsuites><testsuite tests="7" failures="1" errors="2" skipped="3"/></testsuites>',
+        encoding="utf-8",
+    )
+    assert machine.counted(tmp_path / "report.xml") == {"run": 4, "failed": 3, "skipped": 3}
