@@ -35,7 +35,7 @@ Content = str | bytes | Callable[[Path], object]
 
 @dataclass(frozen=True)
 class Case:
-    """What a file holds, and what reading it gives: (user, item) or (user, item, rating) a row, or a refusal's words."""
+    """What a file holds, and what reading it gives: (user, item) or (user, item, rating) each, or a refusal's words."""
 
     name: str
     content: Content
@@ -80,6 +80,7 @@ AB = ((1, "a"), (2, "b"))
 ABC = ((1, "a", 5.0), (2, "b", 3.5))
 POSITIONS = {"header": False, "columns": ColumnNames(user="1", item="2")}
 
+# fmt: off
 CASES = [
     # plain
     good("a.csv", U + "1,a\n2,b\n", *AB, pandas={}),
@@ -134,12 +135,12 @@ CASES = [
     bad(
         "amazon_told.csv", "A001XYZ,B000000027,4.5,1400146039\nA2,B3,1.0,1\n", "looks like data",
         columns=ColumnNames(user="A001XYZ", item="B000000027"),
-    ),  # fmt: skip
+    ),
     bad("yoochoose.dat", "1,2014-04-07T10:51:09.277Z,214536502,0\n", "looks like data"),
     good(
         "yoochoose.dat", "1,2014-04-07T10:51:09.277Z,214536502,0\n2,2014-04-07T11:00:00.000Z,214536500,0\n",
         (1, 214536502), (2, 214536500), header=False, columns=ColumnNames(user="1", item="3"),
-    ),  # fmt: skip
+    ),
     good("no_header_told.csv", "1,a\n2,b\n", *AB, pandas={"header": None}, **POSITIONS),
     bad("positions.csv", "1,a\n2,b\n", "position from 1 to 2", header=False,
         columns=ColumnNames(user="1", item="9")),
@@ -150,7 +151,7 @@ CASES = [
     bad(
         "words_no_header.csv", "ann,film\nbob,film\nann,book\n", "'ann' is the name of the user column",
         columns=ColumnNames(user="ann", item="film"),
-    ),  # fmt: skip
+    ),
     bad("two_same.csv", "user_id,item_id,user_id\n1,a,2\n", "two columns 'user_id'"),
     bad("two_alike.csv", "user_id,userId,item\n1,a,2\n", "'user_id' and 'userId' may both be the user"),
     bad("artist_track.csv", "user,artist,track\n1,a,b\n", "'artist' or 'track' may be the item"),
@@ -163,7 +164,7 @@ CASES = [
     # widths
     bad("short.csv", H + "1,a,5\n2,b\n", "2 fields in line 3 and 3"),
     bad("long.csv", U + "1,a\n\n2,b,c\n", "3 fields in line 4 and 2"),
-    bad("long_line.csv", H + "1,a,5\n2,b," + "3" * (9 << 20) + "\n", r"line 2 of more than 8 MiB|rating '333"),
+    bad("long_line.csv", H + "1,a,5\n2,b," + "3" * (9 << 20) + "\n", "rating that is not finite in row 2"),
     # ids
     good("floats.csv", U + "1.0,10.0\n2.0,20.0\n", (1, 10), (2, 20), pandas={}),
     good("halves.csv", U + "1.5,a\n2.0,b\n", ("1.5", "a"), ("2.0", "b")),
@@ -226,7 +227,8 @@ CASES = [
     good("a.zip", zipped(a_csv=U + '1,"a"\n2,b\n'), *AB, pandas={}),
     good("gzip_utf16.csv.gz", gzip.compress((U + "1,a\n2,b\n").encode("utf-16")), *AB),
     bad("two.zip", zipped(a_csv=U, b_csv=U), "--member"),
-]  # fmt: skip
+]
+# fmt: on
 
 
 def rows_of(table: InteractionTable) -> list[Row]:
@@ -323,9 +325,11 @@ def test_a_table_is_the_same_in_every_format(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "a.tsv", index=False, sep="\t", encoding="utf-16")
     frame.to_parquet(tmp_path / "a.parquet")
     (tmp_path / "a.json").write_text(
-        "\n".join(json.dumps(row | {"rating": None if row["rating"] != row["rating"] else row["rating"]})
-                  for row in frame.to_dict("records"))
-    )  # fmt: skip
+        "\n".join(
+            json.dumps(row | {"rating": None if row["rating"] != row["rating"] else row["rating"]})
+            for row in frame.to_dict("records")
+        )
+    )
     buffer = io.BytesIO()
     frame.to_csv(buffer, index=False, quoting=2)
     (tmp_path / "quoted.csv.gz").write_bytes(gzip.compress(buffer.getvalue()))

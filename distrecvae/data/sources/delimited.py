@@ -21,7 +21,7 @@ import pyarrow.csv as pacsv
 from distrecvae.data.sources.columns import Columns, Told, no_header_columns, taken_columns
 from distrecvae.data.sources.lines import Layout, LineError, first_fault, line_of, quotes_quote
 from distrecvae.data.sources.opening import Part, Replacing
-from distrecvae.data.sources.rows import to_table
+from distrecvae.data.sources.rows import row_place, to_table
 from distrecvae.data.sources.text import Text, text_of
 from distrecvae.data.sources.watching import Watched
 from distrecvae.data.table import InteractionTable
@@ -119,7 +119,10 @@ def _read_table(
         raise DataError(f"{part} has a header and no rows; it must hold interactions")
 
     def place(row: int) -> str:
-        return f"line {line_of(layout, text.lines, row, quoted=quoted)}"
+        try:
+            return f"line {line_of(layout, text.lines, row, quoted=quoted)}"
+        except LineError:  # a line beyond what is read exactly
+            return row_place(row)
 
     return to_table(
         table, source, str(part), names=layout.names, place=place, missing=told.missing, columns=columns

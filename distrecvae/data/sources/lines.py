@@ -39,13 +39,11 @@ class Record(NamedTuple):
         line: number of its first line, from 1.
         fields: its fields, quotes taken off where they quote.
         spanned: its lines, where a quoted field has line ends in it; else empty.
-        quoted: whether a field of it is quoted.
     """
 
     line: int
     fields: list[bytes]
     spanned: tuple[bytes, ...] = ()
-    quoted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +111,7 @@ def records(
         if not quoted or _QUOTE not in line:
             yield Record(number, line.split(delimiter))
             continue
-        begun, text, spanned, fields, at, any_quoted = number, bytearray(line), [line], [], 0, False
+        begun, text, spanned, fields, at = number, bytearray(line), [line], [], 0
         while True:
             if not text.startswith(_QUOTE, at):
                 end = text.find(delimiter, at)
@@ -122,7 +120,7 @@ def records(
                     break
                 at = end + len(delimiter)
                 continue
-            any_quoted, close = True, at + 1
+            close = at + 1
             while (close := text.find(_QUOTE, close)) < 0 or text.startswith(_QUOTE, close + 1):
                 if close >= 0:
                     close += 2
@@ -145,7 +143,7 @@ def records(
                     f" {_REMEDY}"
                 )
             at += len(delimiter)
-        yield Record(begun, fields, tuple(spanned) if len(spanned) > 1 else (), any_quoted)
+        yield Record(begun, fields, tuple(spanned) if len(spanned) > 1 else ())
 
 
 def quotes_quote(layout: Layout, open_lines: OpenLines) -> bool:
@@ -161,21 +159,16 @@ def quotes_quote(layout: Layout, open_lines: OpenLines) -> bool:
     Raises:
         LineError: what quotes mean in a line cannot be told.
     """
-    any_quoted = layout.quoted_header
     try:
         for record in records(open_lines(), layout.delimiter, quoted=True, first_line=layout.first_line):
-            any_quoted |= record.quoted and not record.spanned
             if len(record.fields) != layout.n_columns:
                 raise _of_another_width(record, layout)
             if record.spanned:
                 _require_one_meaning(record, layout)
         return True
     except LineError as error:
-        if (
-            not any_quoted
-            and (not error.ambiguous or layout.delimiter == b"\t")
-            and _all_records(layout, open_lines)
-        ):
+        may_be_plain = not error.ambiguous or layout.delimiter == b"\t"
+        if may_be_plain and not layout.quoted_header and _all_plain_records(layout, open_lines):
             return False
         raise
 
@@ -187,9 +180,7 @@ def _require_one_meaning(record: Record, layout: Layout) -> None:
                 f"has a quote in line {record.line} that makes the {role} id go on in the next line, as no id does;"
                 f" {_REMEDY}"
             )
-    if not any(b'""' in line for line in record.spanned) and all(
-        _looks_whole(line, record, layout) for line in record.spanned
-    ):
+    if all(_looks_whole(line, record, layout) for line in record.spanned if line):
         raise LineError(
             f"has a quote in line {record.line} that is closed {len(record.spanned) - 1} line(s) further, though each"
             f" of these lines looks like a row of its own; {_REMEDY}",
@@ -203,11 +194,12 @@ def _looks_whole(line: bytes, record: Record, layout: Layout) -> bool:
     if len(fields) != layout.n_columns:
         return False
     for role, position in layout.positions.items():
-        field = fields[position].strip()
+        field = fields[position]
         if role == "rating":
-            if field and not is_number(field):
+            if field.strip() and not is_number(field.strip()):
                 return False
-        elif not field or (record.fields[position].strip().isdigit() and not field.isdigit()):
+        # Ids have no spaces, unless this record's has; texts do.
+        elif not field.strip() or (b" " in field and b" " not in record.fields[position]):
             return False
     return True
 
@@ -230,10 +222,18 @@ def _alone(line: bytes, delimiter: bytes) -> list[bytes]:
         at = end + len(delimiter)
 
 
-def _all_records(layout: Layout, open_lines: OpenLines) -> bool:
-    """Tell whether every line is a record by itself."""
-    fields = layout.n_columns - 1
-    return all(not line or line.count(layout.delimiter) == fields for line in open_lines())
+def _all_plain_records(layout: Layout, open_lines: OpenLines) -> bool:
+    """Tell whether every line is a record by itself, and no field is quoted from end to end."""
+    others = layout.n_columns - 1
+    for line in open_lines():
+        if line and line.count(layout.delimiter) != others:
+            return False
+        if _QUOTE in line and any(
+            len(field) > 1 and field.startswith(_QUOTE) and field.endswith(_QUOTE)
+            for field in line.split(layout.delimiter)
+        ):
+            return False
+    return True
 
 
 def _of_another_width(record: Record, layout: Layout) -> LineError:

@@ -149,12 +149,14 @@ def text_of(
 
 def _first_record(head: bytes, delimiter: str) -> tuple[list[str], int]:
     """Return the fields of the first record, and how many lines it has."""
-    lines = physical_lines(io.BytesIO(head))
+    lines, between = physical_lines(io.BytesIO(head)), delimiter.encode()
+    by_itself = [field.decode(errors="replace") for field in head.splitlines()[0].split(between)], 1
     try:
-        record = next(records(lines, delimiter.encode(), quoted=delimiter != "::"))
+        record = next(records(lines, between, quoted=delimiter != "::"))
     except LineError:
-        line = head.splitlines()[0]
-        return [field.decode() for field in line.split(delimiter.encode())], 1
+        return by_itself
+    if len({line.count(between) for line in record.spanned}) == 1 and between in record.spanned[0]:
+        return by_itself  # lines as wide as each other are rows: a stray quote opens and another closes
     return [field.decode(errors="replace") for field in record.fields], max(len(record.spanned), 1)
 
 
