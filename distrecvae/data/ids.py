@@ -27,6 +27,9 @@ LOOKS_MISSING = frozenset(
     ("NaN", "nan", "NAN", "NULL", "null", "Null", "NA", "N/A", "n/a", "<NA>", "None", "none", "#N/A", "\\N")
 )
 
+INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"
+"""Byte order marks of files that were put together, and other characters that nobody sees: no part of an id."""
+
 _EXACT = 2**53
 """Whole numbers beyond this are not told apart by a float64."""
 
@@ -73,7 +76,7 @@ def clean_ids(column: pa.ChunkedArray, what: str = "the ids") -> pa.ChunkedArray
         raise DataError(
             f"{what} ids are up to {longest:,} bytes long; an id has at most {LONGEST_ID:,}: name another column"
         )
-    values = pc.utf8_trim_whitespace(written)
+    values = pc.utf8_trim_whitespace(pc.utf8_trim(pc.utf8_trim_whitespace(written), INVISIBLE))
     values = _whole_texts(pc.if_else(pc.equal(values, ""), None, values), what)
     if values.equals(written):
         return column

@@ -129,6 +129,7 @@ CASES = [
     bad("swallow.csv", 'user_id,item_id,t\n1,a,"x\n2,b,y\n3,c,z"\n', "quote in line 2 that is closed 2 line"),
     bad("id_over_lines.csv", U + '"1","a\nb"\n', "line 2 that makes the item id go on in the next line"),
     bad("after_quote.csv", U + '1,"a"b\n2,"c"\n', "quote in line 2 in the middle"),
+    bad("space_quote.csv", U + '1, "a"\n2,"b"\n', "space beside the quotes of the item id in line 2"),
     # headers
     bad("no_header.csv", "1,2,3.5\n1,3,4.0\n", "looks like data"),
     bad("amazon.csv", "A001XYZ,B000000027,4.5,1400146039\nA2,B3,1.0,1\n", "looks like data"),
@@ -161,6 +162,10 @@ CASES = [
     bad("blank.csv", "\n \n", "is empty"),
     bad("header.csv", U, "has a header and no rows"),
     bad("header_blank.csv", U + "\n\n", "has a header and no rows"),
+    good("index.csv", ",user_id,item_id\n0,1,a\n1,2,b\n", *AB, pandas={}),
+    good("trailing.csv", "user_id,item_id,\n1,a,\n2,b,\n", *AB, pandas={}),
+    bad("excel_blank.csv", U + "1,a\n,\n", "user id is missing .* line 3"),
+    bad("dos_end.csv", U + "1,a\n\x1a", "1 fields in line 3"),
     # widths
     bad("short.csv", H + "1,a,5\n2,b\n", "2 fields in line 3 and 3"),
     bad("long.csv", U + "1,a\n\n2,b,c\n", "3 fields in line 4 and 2"),
@@ -170,6 +175,7 @@ CASES = [
     good("halves.csv", U + "1.5,a\n2.0,b\n", ("1.5", "a"), ("2.0", "b")),
     good("zeros_first.csv", U + "007,a\n7,b\n", ("007", "a"), ("7", "b")),
     good("negative.csv", U + "-1,a\n2,b\n", (-1, "a"), (2, "b"), pandas={}),
+    good("joined.csv", "\ufeff\ufeff" + U + "1,a\n\ufeff2,\u200bb\n", *AB),
     good("spaces.csv", U + " 1 , a\n2,b \n", *AB),
     good("huge.csv", U + "9223372036854775808,a\n2,b\n", ("9223372036854775808", "a"), ("2", "b")),
     good("int64.csv", U + "9223372036854775807,a\n2,b\n", (9223372036854775807, "a"), (2, "b"), pandas={}),

@@ -6,7 +6,7 @@ a few hundred megabytes, and ids keep their text until `factorize` decides that 
 
 Arrow takes a stray quote for the beginning of a text that goes on over lines, and reads fewer rows than there are.
 So its bytes are watched (`watching`); where quotes stand as none may that quote, or span lines, an exact reading in
-Python (`lines`) says what they mean, or refuses the file with the line.
+Python (`quotes`) says what they mean, or refuses the file with the line.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from distrecvae.data.sources.columns import Columns, Told, no_header_columns, taken_columns
-from distrecvae.data.sources.lines import Layout, LineError, first_fault, line_of, quotes_quote
+from distrecvae.data.sources.lines import Layout, LineError, first_fault, line_of
 from distrecvae.data.sources.opening import Part, Replacing
+from distrecvae.data.sources.quotes import quotes_quote
 from distrecvae.data.sources.rows import row_place, to_table
 from distrecvae.data.sources.text import Text, text_of
 from distrecvae.data.sources.watching import Watched

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from distrecvae.data.ids import INVISIBLE
 from distrecvae.data.sources.lines import LineError, physical_lines, records
 from distrecvae.data.sources.opening import Part
 from distrecvae.errors import DataError
@@ -125,7 +126,8 @@ def text_of(
             " by --encoding"
         ) from error
     delimiter = delimiter or _delimiter(shown, spaces=spaces)
-    fields, n_lines = _first_record(head[at:], delimiter)
+    found, n_lines = _first_record(head[at:], delimiter)
+    fields = tuple(field.strip().strip(INVISIBLE).strip() for field in found)
     n_skipped = 0
     if header:
         end = at
@@ -141,8 +143,8 @@ def text_of(
         begins=at,
         first_line=number + n_skipped,
         delimiter=delimiter,
-        names=tuple(field.strip() for field in fields) if header else None,
-        first=tuple(field.strip() for field in fields),
+        names=fields if header else None,
+        first=fields,
         quoted_header=header and b'"' in line,
     )
 
