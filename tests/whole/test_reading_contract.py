@@ -206,6 +206,7 @@ CASES = [
     good("combined_data_1.txt", "7:\n1,5,2005-09-06\n2,-1,2005-09-06\n", (1, 7, 5.0), (2, 7, -1.0)),
     bad("combined_data_1.txt", "7:\n1,5,2005-09-06\n\n,4,2005-09-06\n", "user id is missing .* line 4"),
     bad("combined_data_1.txt", "7:\n1,5,2005-09-06\nx,5,2005-09-06\n", "line 3 .*'x,5,2005-09-06'"),
+    good("combined_data_1.txt", "7:\r1,5,2005-09-06\r8:\r2,3,x\r", (1, 7, 5.0), (2, 8, 3.0)),
     good("train_triplets.txt", "1\ta\t5\n2\tb\t3.5\n", *ABC),
     # JSON lines
     good("yelp.json", '{"user_id":"1","business_id":"a","stars":5}\n{"user_id":"2","business_id":"b","stars":3.5}\n',
@@ -228,6 +229,10 @@ CASES = [
     bad("times.parquet", parquet(user_id=pa.array([1], pa.timestamp("s")), item_id=["a"]), "text or whole numbers"),
     bad("lists.parquet", parquet(user_id=[[1]], item_id=["a"]), "text or whole numbers"),
     bad("inf.parquet", parquet(user_id=[1], item_id=["a"], rating=[float("inf")]), "not finite in row 1"),
+    bad("past_exact.parquet", parquet(user_id=[2.0**53], item_id=["a"]), "lost digits"),
+    bad("zero_bytes.parquet", parquet(user_id=[b"a\0b"], item_id=["a"]), "zero bytes"),
+    bad("cut.csv", b"PK\x03\x04", "zip archive that is cut short"),
+    bad("no_encoding.csv", U + "1,a\n", "encoding 'base64' is not known", encoding="base64"),
     # packed
     good("a.csv.gz", gzip.compress((U + '1,"a"\n2,b\n').encode()), *AB, pandas={}),
     good("a.zip", zipped(a_csv=U + '1,"a"\n2,b\n'), *AB, pandas={}),

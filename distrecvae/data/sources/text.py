@@ -195,8 +195,9 @@ def _decoded(part: Part, encoding: str, mark_bytes: int) -> Iterator[BinaryIO]:
             yield file
             return
         try:
+            "".encode(encoding)  # of what is no encoding of text, such as base64, this fails
             decoder = codecs.getincrementaldecoder(encoding)()
-        except LookupError:
+        except (LookupError, TypeError, ValueError):
             raise DataError(
                 f"encoding {encoding!r} is not known; try utf-8, latin-1, cp1252 or utf-16"
             ) from None
