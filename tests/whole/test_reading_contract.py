@@ -170,6 +170,7 @@ CASES = [
     bad("short.csv", H + "1,a,5\n2,b\n", "2 fields in line 3 and 3"),
     bad("long.csv", U + "1,a\n\n2,b,c\n", "3 fields in line 4 and 2"),
     bad("long_line.csv", H + "1,a,5\n2,b," + "3" * (9 << 20) + "\n", "rating that is not finite in row 2"),
+    bad("longest_line.csv", H + "1,a,5\n2," + "b" * (20 << 20) + ",5\n", "line 3 of more than 8 MiB"),
     # ids
     good("floats.csv", U + "1.0,10.0\n2.0,20.0\n", (1, 10), (2, 20), pandas={}),
     good("halves.csv", U + "1.5,a\n2.0,b\n", ("1.5", "a"), ("2.0", "b")),

@@ -23,6 +23,7 @@ from distrecvae.data.sources.lines import Layout, LineError, first_fault, line_o
 from distrecvae.data.sources.opening import Part, Replacing
 from distrecvae.data.sources.quotes import quotes_quote
 from distrecvae.data.sources.rows import row_place, to_table
+from distrecvae.data.sources.sizes import require_room
 from distrecvae.data.sources.text import Text, text_of
 from distrecvae.data.sources.watching import Watched
 from distrecvae.data.table import InteractionTable
@@ -115,6 +116,8 @@ def _read_table(
     columns: Columns | None,
 ) -> InteractionTable:
     part = text.part
+    if told.max_rows is None:
+        require_room(text.estimated_rows(), part, None, estimated=True)
     table, quoted = _parse(text, layout, told, may_quote=may_quote)
     if not table.num_rows:
         raise DataError(f"{part} has a header and no rows; it must hold interactions")

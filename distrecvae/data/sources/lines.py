@@ -67,13 +67,17 @@ class Layout:
     quoted_header: bool = False
 
 
-def physical_lines(file: BinaryIO) -> Iterator[bytes]:
+def physical_lines(file: BinaryIO, first_line: int = 1) -> Iterator[bytes]:
     """Yield the lines of a file without their ends, which are LF, CR LF or CR.
+
+    Args:
+        file: the bytes.
+        first_line: the number of their first line.
 
     Raises:
         LineError: a line is longer than `LONGEST_LINE`.
     """
-    rest, number = b"", 0
+    rest, number = b"", first_line - 1
     while chunk := file.read(1 << 20):
         lines = (rest + chunk).splitlines(keepends=True)
         rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
