@@ -18,6 +18,7 @@ from distrecvae.cli.output import say
 from distrecvae.cli.reading import reading_options
 from distrecvae.data.dataset import Split
 from distrecvae.data.download import DOWNLOADS, default_folder, download
+from distrecvae.data.explaining import asked, explain
 from distrecvae.data.io import is_dataset, save_dataset
 from distrecvae.data.prepared import prepare_data
 from distrecvae.data.presets import PRESETS
@@ -26,6 +27,7 @@ from distrecvae.data.sources.columns import ColumnNames
 from distrecvae.data.split import SplitOptions
 from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS
+from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.words import printable
 
@@ -111,6 +113,13 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
 @click.option("--users", type=int, metavar="N", help=f"Users of --synthetic.  [default: {N_USERS}]")
 @click.option("--items", type=int, metavar="N", help=f"Items of --synthetic.  [default: {N_ITEMS}]")
 @click.option(
+    "--explain",
+    "explained",
+    multiple=True,
+    metavar="user=ID|item=ID",
+    help="Say what became of the rows of one user or item; without --out nothing is written.",
+)
+@click.option(
     "--export-pro-sg",
     "export",
     type=click.Path(path_type=Path),
@@ -122,7 +131,7 @@ def command(
     name: str | None, download_to: Path | None, synthetic: bool, users: int | None, items: int | None,
     export: Path | None, seed: int | None, user_column: str | None, item_column: str | None,
     rating_column: str | None, timestamp_column: str | None, header: bool | None, missing: tuple[str, ...],
-    encoding: str | None, max_rows: int | None, **split: Any,
+    encoding: str | None, max_rows: int | None, explained: tuple[str, ...], **split: Any,
 ) -> None:  # fmt: skip
     """Split a table of user-item interactions by users and write a dataset folder.
 
@@ -141,6 +150,7 @@ def command(
           --user-column 1 --item-column 2 --rating-column 3
       distrecvae prepare ml-20m.zip --preset ml-20m --out data/ml-20m
       distrecvae prepare --download ml-1m --out data/ml-1m
+      distrecvae prepare clicks.csv --explain user=1234 --explain item=B07
       distrecvae prepare data/mine --export-pro-sg pro_sg
       distrecvae prepare --synthetic --users 5000 --items 2000 --out data/demo
     """
@@ -152,7 +162,8 @@ def command(
     if len(sources) != 1:
         found = " and ".join(sources) if sources else "none of them"
         raise click.UsageError(f"give exactly one of SOURCE, --download and --synthetic, not {found}")
-    if out is None and export is None:
+    asked_for = [asked(text) for text in explained]
+    if out is None and export is None and not asked_for:
         raise click.UsageError("give --out DIR, the dataset folder to write")
     if (users is not None or items is not None) and not synthetic:
         raise click.UsageError("--users and --items go with --synthetic")
@@ -174,6 +185,12 @@ def command(
     if name is not None:
         source = _downloaded(name, download_to or default_folder())
         preset = preset or name
+    accounts: list[str] = []
+
+    def explains(table: InteractionTable, options: SplitOptions, made: Split) -> None:
+        for kind, id_ in asked_for:
+            accounts.extend(explain(table, options, made, kind, id_))
+
     data = prepare_data(
         source,
         columns=columns,
@@ -188,6 +205,7 @@ def command(
         users=users,
         items=items,
         stage=stage,
+        watcher=explains if asked_for else None,
         **split,
     )
     result, protocol = data.split, data.protocol
@@ -198,6 +216,8 @@ def command(
         with stage("writing", str(export)):
             write_pro_sg(result, export)
     _summary(result, protocol, out, export)
+    for line in accounts:
+        say(line)
 
 
 class _Stages:

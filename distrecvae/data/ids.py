@@ -27,8 +27,11 @@ LOOKS_MISSING = frozenset(
     ("NaN", "nan", "NAN", "NULL", "null", "Null", "NA", "N/A", "n/a", "<NA>", "None", "none", "#N/A", "\\N")
 )
 
+INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"
+"""Byte order marks of files that were put together, and other characters that nobody sees: no part of an id."""
+
 _EXACT = 2**53
-"""Whole numbers beyond this are not told apart by a float64."""
+"""Whole numbers from this one on are not told apart by a float64."""
 
 _WHOLE = r"^-?(0|[1-9][0-9]*)(\.0*)?$"
 _WHOLE_R = r"^-?[1-9](\.[0-9]+)?e\+[0-9][0-9]$"  # what R makes of 100000
@@ -73,7 +76,9 @@ def clean_ids(column: pa.ChunkedArray, what: str = "the ids") -> pa.ChunkedArray
         raise DataError(
             f"{what} ids are up to {longest:,} bytes long; an id has at most {LONGEST_ID:,}: name another column"
         )
-    values = pc.utf8_trim_whitespace(written)
+    if pc.any(pc.match_substring(written, "\0")).as_py():
+        raise DataError(f"{what} ids have zero bytes in them; write them as text")
+    values = pc.utf8_trim_whitespace(pc.utf8_trim(pc.utf8_trim_whitespace(written), INVISIBLE))
     values = _whole_texts(pc.if_else(pc.equal(values, ""), None, values), what)
     if values.equals(written):
         return column
@@ -102,7 +107,7 @@ def _whole_texts(values: pa.Array, what: str) -> pa.Array:
     whole = [None if text is None else Decimal(text) for text in values.to_pylist()]
     if any(number is not None and number != number.to_integral_value() for number in whole):
         return values
-    if any(number is not None and abs(number) > _EXACT for number in whole):
+    if any(number is not None and abs(number) >= _EXACT for number in whole):
         raise DataError(
             f"{what} ids are floats beyond 2^53, which have lost digits; write them as whole numbers"
         )
@@ -213,7 +218,7 @@ def _whole(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
             column = column.cast(pa.float64())
             column = pc.if_else(pc.is_nan(column), None, column)
             largest = pc.max(pc.abs(column)).as_py()
-            if largest is not None and _EXACT < largest < 2**63:
+            if largest is not None and _EXACT <= largest < 2**63:
                 raise DataError(
                     f"{what} ids are floats beyond 2^53, which have lost digits; write them as whole numbers or text"
                 )

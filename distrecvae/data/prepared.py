@@ -27,6 +27,9 @@ from distrecvae.data.synthetic import N_ITEMS, N_USERS, synthetic_table
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError
 
+Watcher = Callable[[InteractionTable, SplitOptions, Split], None]
+"""Told of a source, of how it was split, and of what came of it."""
+
 Stage = Callable[[str, str], AbstractContextManager[None]]
 """Told what is being done, and to what, while it is done."""
 
@@ -105,6 +108,7 @@ def prepare_data(
     users: int | None = None,
     items: int | None = None,
     stage: Stage = _quietly,
+    watcher: Watcher | None = None,
     **split: Any,
 ) -> Data:
     """Return a source as a data set in memory; a folder that is split already is read as it is.
@@ -123,6 +127,7 @@ def prepare_data(
         users: of synthetic data.
         items: of synthetic data.
         stage: told what is being done.
+        watcher: told of the rows, of a source that is split here.
         **split: options of the split by the names of `SplitOptions`; None where not given.
 
     Raises:
@@ -138,7 +143,7 @@ def prepare_data(
         require_room(len(source), "the DataFrame", max_rows)
         options = split_options(preset, seed=seed, **split)
         told = Told(columns=columns, missing=tuple(missing))
-        return _split(partial(read_frame, source, told), "the DataFrame", options, preset, stage)
+        return _split(partial(read_frame, source, told), "the DataFrame", options, preset, stage, watcher)
     if source is not None and (is_dataset(source) or pro_sg_folder(Path(source))):
         given = [
             name
@@ -146,7 +151,7 @@ def prepare_data(
                 split
                 | asdict(columns)
                 | {"preset": preset, "seed": seed, "missing": missing or None, "encoding": encoding}
-                | {"header": header, "max_rows": max_rows}
+                | {"header": header, "max_rows": max_rows, "explain": watcher}
             ).items()
             if value is not None
         ]
@@ -162,12 +167,12 @@ def prepare_data(
             "n_items": N_ITEMS if items is None else items,
         }
         made = partial(synthetic_table, **sizes, seed=0 if seed is None else seed)
-        return _split(made, "synthetic data", options, preset, stage)
+        return _split(made, "synthetic data", options, preset, stage, watcher)
     read = partial(
         read_table, source, columns, source_format=source_format, member=member, header=header, missing=missing,
         encoding=encoding, max_rows=max_rows,
     )  # fmt: skip
-    return _split(read, str(source), options, preset, stage)
+    return _split(read, str(source), options, preset, stage, watcher)
 
 
 def _already_split(source: Path, stage: Stage) -> Data:
@@ -184,12 +189,19 @@ def _already_split(source: Path, stage: Stage) -> Data:
 
 
 def _split(
-    read: Callable[[], InteractionTable], what: str, options: SplitOptions, preset: str | None, stage: Stage
+    read: Callable[[], InteractionTable],
+    what: str,
+    options: SplitOptions,
+    preset: str | None,
+    stage: Stage,
+    watcher: Watcher | None,
 ) -> Data:
     with stage("reading", what):
         table = read()
     with stage("splitting", f"{table.n_rows:,} rows"):
         split, counts = split_users(table, options)
+        if watcher is not None:
+            watcher(table, options, split)
         require_scored(split, what, "valid")
     protocol = {
         "source": dict(table.source),

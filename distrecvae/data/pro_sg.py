@@ -133,8 +133,10 @@ def write_pro_sg(split: Split, folder: Path) -> None:
 
 
 def _read_ids(path: Path) -> npt.NDArray[Any]:
-    lines = _text(path).splitlines()
-    if not lines:
+    text = _text(path)
+    # Not `splitlines`: ids may have what Unicode calls the end of a line.
+    lines = text.removesuffix("\n").split("\n")
+    if not text:
         raise DataError(f"{path} is empty; it must hold one id a line")
     if len(set(lines)) != len(lines):
         raise DataError(f"{path} names an id twice; ids are told apart by their line")

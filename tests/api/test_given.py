@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+import distrecvae
 from distrecvae.api.given import FLAGS, carried_out_by, in_python, spoken_in_python
-from distrecvae.errors import ConfigError
+from distrecvae.errors import ConfigError, DataError
 
 
 def _work(given: dict[str, Any]) -> dict[str, Any]:
@@ -82,3 +83,12 @@ def test_every_flag_of_the_commands_is_known() -> None:
             if isinstance(option, click.Option) and option.is_flag
         }
         assert flags - {"dry-run", "verbose", "help"} <= FLAGS, name
+
+
+def test_commands_that_a_message_names_are_functions_in_python() -> None:
+    """`dr.search("data/nope")` recommended a shell command."""
+    assert in_python("make one with `distrecvae prepare`; --no-header") == (
+        "make one with distrecvae.prepare(...); header=False"
+    )
+    with pytest.raises(DataError, match=r"make one with distrecvae\.prepare\(\.\.\.\)"):
+        distrecvae.train("data/nope")

@@ -79,3 +79,40 @@ def test_every_command_that_reads_has_them() -> None:
         pass
 
     assert [option.name for option in command.params][:3] == ["user_column", "item_column", "rating_column"]
+
+
+def test_what_became_of_a_user_and_an_item_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{user},{item},{1 + item % 5}" for user in range(40) for item in range(12)]
+    (tmp_path / "a.csv").write_text("user,item,rating\n" + "\n".join(rows) + "\n")
+    source = [tmp_path / "a.csv", "--min-rating", 2, "--held-out-users", 5]
+    assert typed("prepare", *source, "--explain", "user=7", "--explain", "item=3") == 0
+    out = capsys.readouterr().out
+    assert (
+        "user '7': 12 rows in the source, the first in line 86\n  dropped    6 rows with a rating not above 2"
+        in out
+    )
+    assert (
+        "item '3': 40 rows in the source, the first in line 5\n  kept       item 1; its users: 30 training"
+        in out
+    )
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.csv"]
+    for wrong, said in (("user=99", "no row has the user id '99'"), ("99", "write --explain user=ID")):
+        assert typed("prepare", *source, "--explain", wrong, "--out", tmp_path / "no") == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+def test_names_of_columns_and_files_do_nothing_to_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a\x1b[31m.csv").write_text("wh\x1b[2Jo,item\n1,2\n")
+    assert typed("prepare", tmp_path / "a\x1b[31m.csv", "--out", tmp_path / "data") == 2
+    rows = "".join(f"{user},{item},3\n" for user in range(40) for item in range(12))
+    (tmp_path / "b\x1b[31m.csv").write_text("user,item\x07,rat\x1b[2J\n".replace("item\x07", "item") + rows)
+    columns = ["--rating-column", "rat\x1b[2J"]
+    assert typed("prepare", tmp_path / "b\x1b[31m.csv", "--out", tmp_path / "data", *columns) == 0
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    assert "\\x1b[2J" in out + err

@@ -115,7 +115,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a row less": (rewritten("train.parquet", lambda t: t.slice(1)), "387 rows, and 388 are said"),
     "users out of order": (
-        rewritten("train.parquet", lambda t: t.take(range(t.num_rows)[::-1])),
+        rewritten("train.parquet", lambda t: t.take(list(range(t.num_rows))[::-1])),
         "out of order",
     ),
     "an item too many": (rewritten("items.parquet", lambda t: t.slice(1)), "49 rows, and 50 are said"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,14 @@ def test_facts_are_the_data_in_numbers(split: Split) -> None:
         "n_items": 4,
         "n_interactions": 6,
     }
+
+
+def test_the_folder_one_stands_in_has_a_name(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    assert facts(split, {"source": {"path": "."}})["source"] == "mine"
 
 
 def test_facts_without_a_protocol_are_those_of_the_data(split: Split) -> None:

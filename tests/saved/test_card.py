@@ -64,3 +64,10 @@ def test_what_is_not_known_is_not_made_up() -> None:
     assert "Not written down; the model has 3,210 items." in card
     assert "This model has none." in card
     assert "NDCG" not in card
+
+
+def test_names_of_others_are_no_markup() -> None:
+    """A source called `<img src=x onerror=...>.csv` was HTML in the card, and a line end in one ended its table."""
+    data = {**GIVEN["data"], "source": "<img src=x onerror=alert(1)>\n# title\x1b[2J|x.csv"}
+    (line,) = [line for line in model_card(**{**GIVEN, "data": data}).splitlines() if "img" in line]
+    assert line == "| source | &lt;img src=x onerror=alert(1)&gt; # title\\x1b[2J/x.csv |"

@@ -252,5 +252,6 @@ def _no_column(found: Sequence[str], role: str) -> str:
 
 
 def _listed(found: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}..." for name in found[:most])
+    names = [" ".join(name.split()) for name in found[:most]]
+    shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}..." for name in names)
     return f"{shown}, ... ({len(found)} in all)" if len(found) > most else shown

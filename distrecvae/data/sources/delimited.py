@@ -6,7 +6,7 @@ a few hundred megabytes, and ids keep their text until `factorize` decides that 
 
 Arrow takes a stray quote for the beginning of a text that goes on over lines, and reads fewer rows than there are.
 So its bytes are watched (`watching`); where quotes stand as none may that quote, or span lines, an exact reading in
-Python (`lines`) says what they mean, or refuses the file with the line.
+Python (`quotes`) says what they mean, or refuses the file with the line.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from distrecvae.data.sources.columns import Columns, Told, no_header_columns, taken_columns
-from distrecvae.data.sources.lines import Layout, LineError, first_fault, line_of, quotes_quote
+from distrecvae.data.sources.lines import Layout, LineError, first_fault, line_of
 from distrecvae.data.sources.opening import Part, Replacing
-from distrecvae.data.sources.rows import to_table
+from distrecvae.data.sources.quotes import quotes_quote
+from distrecvae.data.sources.rows import row_place, to_table
+from distrecvae.data.sources.sizes import require_room
 from distrecvae.data.sources.text import Text, text_of
 from distrecvae.data.sources.watching import Watched
 from distrecvae.data.table import InteractionTable
@@ -114,12 +116,17 @@ def _read_table(
     columns: Columns | None,
 ) -> InteractionTable:
     part = text.part
+    if told.max_rows is None:
+        require_room(text.estimated_rows(), part, None, estimated=True)
     table, quoted = _parse(text, layout, told, may_quote=may_quote)
     if not table.num_rows:
         raise DataError(f"{part} has a header and no rows; it must hold interactions")
 
     def place(row: int) -> str:
-        return f"line {line_of(layout, text.lines, row, quoted=quoted)}"
+        try:
+            return f"line {line_of(layout, text.lines, row, quoted=quoted)}"
+        except LineError:  # a line beyond what is read exactly
+            return row_place(row)
 
     return to_table(
         table, source, str(part), names=layout.names, place=place, missing=told.missing, columns=columns

@@ -8,6 +8,7 @@ _AS_CSV = "save it as CSV (UTF-8) there"
 _BY_PANDAS = "read it in Python and give the DataFrame to distrecvae.prepare, or write it as Parquet"
 
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
+    (b"PK\x03\x04", "a zip archive that is cut short", "fetch it again"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls)", _AS_CSV),
     (b"\x93NUMPY", "a NumPy array", _BY_PANDAS),
     (b"\x80\x04", "a Python pickle", _BY_PANDAS),

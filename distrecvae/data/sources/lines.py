@@ -1,4 +1,4 @@
-"""Owns text as lines and records, exactly: which line a record begins in, and whether its quotes quote.
+"""Owns text as lines and records, exactly: which line a record begins in, and what is wrong in which.
 
 Read in Python, line by line: taken where Arrow's fast reading met quotes that may mean two things, or failed, and the
 line is to be named. The rule is RFC 4180's: a field that begins with a quote ends with one, quotes in it are doubled.
@@ -16,8 +16,8 @@ LONGEST_LINE = 8 << 20
 OpenLines = Callable[[], Iterator[bytes]]
 """Gives the lines of a table after its header, without their ends, anew each time."""
 
-_QUOTE = b'"'
-_REMEDY = "double it where it is a character, or write the file without quotes"
+QUOTE = b'"'
+REMEDY = "double it where it is a character, or write the file without quotes"
 
 
 class LineError(Exception):
@@ -39,13 +39,11 @@ class Record(NamedTuple):
         line: number of its first line, from 1.
         fields: its fields, quotes taken off where they quote.
         spanned: its lines, where a quoted field has line ends in it; else empty.
-        quoted: whether a field of it is quoted.
     """
 
     line: int
     fields: list[bytes]
     spanned: tuple[bytes, ...] = ()
-    quoted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +67,17 @@ class Layout:
     quoted_header: bool = False
 
 
-def physical_lines(file: BinaryIO) -> Iterator[bytes]:
+def physical_lines(file: BinaryIO, first_line: int = 1) -> Iterator[bytes]:
     """Yield the lines of a file without their ends, which are LF, CR LF or CR.
+
+    Args:
+        file: the bytes.
+        first_line: the number of their first line.
 
     Raises:
         LineError: a line is longer than `LONGEST_LINE`.
     """
-    rest, number = b"", 0
+    rest, number = b"", first_line - 1
     while chunk := file.read(1 << 20):
         lines = (rest + chunk).splitlines(keepends=True)
         rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
@@ -110,133 +112,46 @@ def records(
         number += 1
         if not line:
             continue
-        if not quoted or _QUOTE not in line:
+        if not quoted or QUOTE not in line:
             yield Record(number, line.split(delimiter))
             continue
-        begun, text, spanned, fields, at, any_quoted = number, bytearray(line), [line], [], 0, False
+        begun, text, spanned, fields, at = number, bytearray(line), [line], [], 0
         while True:
-            if not text.startswith(_QUOTE, at):
+            if not text.startswith(QUOTE, at):
                 end = text.find(delimiter, at)
                 fields.append(bytes(text[at:] if end < 0 else text[at:end]))
                 if end < 0:
                     break
                 at = end + len(delimiter)
                 continue
-            any_quoted, close = True, at + 1
-            while (close := text.find(_QUOTE, close)) < 0 or text.startswith(_QUOTE, close + 1):
+            close = at + 1
+            while (close := text.find(QUOTE, close)) < 0 or text.startswith(QUOTE, close + 1):
                 if close >= 0:
                     close += 2
                     continue
                 close, following = len(text), next(lines, None)
                 if following is None or len(text) > LONGEST_LINE:
                     raise LineError(
-                        f"has a quote in line {begun} that opens a field and is never closed; {_REMEDY}"
+                        f"has a quote in line {begun} that opens a field and is never closed; {REMEDY}"
                     )
                 number += 1
                 spanned.append(following)
                 text += b"\n" + following
-            fields.append(bytes(text[at + 1 : close]).replace(b'""', _QUOTE))
+            fields.append(bytes(text[at + 1 : close]).replace(b'""', QUOTE))
             at = close + 1
             if at == len(text):
                 break
             if not text.startswith(delimiter, at):
                 raise LineError(
                     f"has a quote in line {number} in the middle of a field that begins with one (in line {begun});"
-                    f" {_REMEDY}"
+                    f" {REMEDY}"
                 )
             at += len(delimiter)
-        yield Record(begun, fields, tuple(spanned) if len(spanned) > 1 else (), any_quoted)
+        yield Record(begun, fields, tuple(spanned) if len(spanned) > 1 else ())
 
 
-def quotes_quote(layout: Layout, open_lines: OpenLines) -> bool:
-    """Return whether the quotes of a table quote; False: they are characters of its texts, as an inch's sign is.
-
-    They quote where all of them are placed as RFC 4180 says. They do not where no field is quoted from end to end, and
-    every line is a record by itself. All else, and a quoted text whose lines might as well be records, is refused.
-
-    Args:
-        layout: how the table is written.
-        open_lines: gives its lines after the header, anew each time.
-
-    Raises:
-        LineError: what quotes mean in a line cannot be told.
-    """
-    any_quoted = layout.quoted_header
-    try:
-        for record in records(open_lines(), layout.delimiter, quoted=True, first_line=layout.first_line):
-            any_quoted |= record.quoted and not record.spanned
-            if len(record.fields) != layout.n_columns:
-                raise _of_another_width(record, layout)
-            if record.spanned:
-                _require_one_meaning(record, layout)
-        return True
-    except LineError as error:
-        if (
-            not any_quoted
-            and (not error.ambiguous or layout.delimiter == b"\t")
-            and _all_records(layout, open_lines)
-        ):
-            return False
-        raise
-
-
-def _require_one_meaning(record: Record, layout: Layout) -> None:
-    for role, position in layout.positions.items():
-        if role in ("user", "item") and b"\n" in record.fields[position]:
-            raise LineError(
-                f"has a quote in line {record.line} that makes the {role} id go on in the next line, as no id does;"
-                f" {_REMEDY}"
-            )
-    if not any(b'""' in line for line in record.spanned) and all(
-        _looks_whole(line, record, layout) for line in record.spanned
-    ):
-        raise LineError(
-            f"has a quote in line {record.line} that is closed {len(record.spanned) - 1} line(s) further, though each"
-            f" of these lines looks like a row of its own; {_REMEDY}",
-            ambiguous=True,
-        )
-
-
-def _looks_whole(line: bytes, record: Record, layout: Layout) -> bool:
-    """Tell whether a line of a quoted text would be a row by itself: its fields as many, and of their kinds."""
-    fields = _alone(line, layout.delimiter)
-    if len(fields) != layout.n_columns:
-        return False
-    for role, position in layout.positions.items():
-        field = fields[position].strip()
-        if role == "rating":
-            if field and not is_number(field):
-                return False
-        elif not field or (record.fields[position].strip().isdigit() and not field.isdigit()):
-            return False
-    return True
-
-
-def _alone(line: bytes, delimiter: bytes) -> list[bytes]:
-    """Return the fields of a line by itself, where a quote quotes only if it is closed in the line."""
-    fields: list[bytes] = []
-    at = 0
-    while True:
-        end = line.find(delimiter, at)
-        if line.startswith(_QUOTE, at):
-            closing = line.find(_QUOTE + delimiter, at + 1)
-            if closing >= 0:
-                end = closing + 1
-            elif line.endswith(_QUOTE) and len(line) > at + 1:
-                end = -1
-        if end < 0:
-            return [*fields, line[at:]]
-        fields.append(line[at:end])
-        at = end + len(delimiter)
-
-
-def _all_records(layout: Layout, open_lines: OpenLines) -> bool:
-    """Tell whether every line is a record by itself."""
-    fields = layout.n_columns - 1
-    return all(not line or line.count(layout.delimiter) == fields for line in open_lines())
-
-
-def _of_another_width(record: Record, layout: Layout) -> LineError:
+def of_another_width(record: Record, layout: Layout) -> LineError:
+    """Return the refusal of a record that is not as wide as the table."""
     return LineError(
         f"has {len(record.fields)} fields in line {record.line} and {layout.n_columns} in its first; every line must"
         " have as many"
@@ -257,7 +172,7 @@ def first_fault(layout: Layout, open_lines: OpenLines, *, quoted: bool, nothing:
     """
     for record in records(open_lines(), layout.delimiter, quoted=quoted, first_line=layout.first_line):
         if len(record.fields) != layout.n_columns:
-            raise _of_another_width(record, layout)
+            raise of_another_width(record, layout)
         for role, position in layout.positions.items():
             field = record.fields[position]
             if role == "rating":

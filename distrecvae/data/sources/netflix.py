@@ -39,7 +39,8 @@ def read_netflix(parts: Sequence[Part], told: Told | None = None) -> Interaction
     where = str(parts[0]) if len(parts) == 1 else f"{place} ({len(parts)} parts)"
     # Carriage returns go first: what remains of a movie's line is then ":\n" in every variant of these files.
     seen = Watched(Chain(parts), ",", what=where, max_rows=told.max_rows)  # type: ignore[arg-type]
-    widened = Replacing(Replacing(seen, b"\r\n", b"\n"), b":\n", f",{_MOVIE:g},\n".encode())
+    ended = Replacing(Replacing(seen, b"\r\n", b"\n"), b"\r", b"\n")
+    widened = Replacing(ended, b":\n", f",{_MOVIE:g},\n".encode())
     try:
         table = pacsv.read_csv(
             pa.PythonFile(io.BufferedReader(widened), mode="r"),

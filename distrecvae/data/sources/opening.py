@@ -84,6 +84,14 @@ class Part:
         except OSError as error:
             raise DataError(f"{self} cannot be read ({error.strerror or error})") from error
 
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes of the content, as the file system or the zip declares; None for gzip, which does not."""
+        if self.member is not None:
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.getinfo(self.member).file_size
+        return self.path.stat().st_size if self.is_plain else None
+
     def head(self) -> bytes:
         """Return the first 64 KiB."""
         with self.open() as file:

@@ -18,13 +18,14 @@ def memory_left() -> int | None:
     return int(psutil.virtual_memory().available)
 
 
-def require_room(n_rows: int, what: object, max_rows: int | None) -> None:
+def require_room(n_rows: int, what: object, max_rows: int | None, *, estimated: bool = False) -> None:
     """Refuse a source that declares more rows than were allowed, or than the memory has room for.
 
     Args:
         n_rows: as its metadata declares.
         what: the source, in messages.
         max_rows: as told; None lets the memory decide.
+        estimated: the number is one.
 
     Raises:
         DataError: it does.
@@ -37,7 +38,8 @@ def require_room(n_rows: int, what: object, max_rows: int | None) -> None:
         return
     left = memory_left()
     if left is not None and n_rows * ROW_BYTES > left:
+        about = "about " if estimated else ""
         raise DataError(
-            f"{what} has {n_rows:,} rows, which take about {gib(n_rows * ROW_BYTES)}, and {gib(left)} of memory are"
-            " left; take a larger machine, or a part of it (--max-rows goes over this)"
+            f"{what} has {about}{n_rows:,} rows, which take about {gib(n_rows * ROW_BYTES)}, and {gib(left)} of memory"
+            " are left; take a larger machine, or a part of it (--max-rows goes over this)"
         )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from distrecvae.data.ids import INVISIBLE
 from distrecvae.data.sources.lines import LineError, physical_lines, records
 from distrecvae.data.sources.opening import Part
 from distrecvae.errors import DataError
@@ -65,10 +66,17 @@ class Text:
                 left -= len(file.read(min(left, 1 << 20)))
             yield file
 
+    def estimated_rows(self) -> int:
+        """Return about how many records there are, by the size that is declared; 0 where none is."""
+        with self.open() as file:
+            sample = file.read(1 << 16)
+        n_bytes, n_lines = self.part.size_bytes, sample.count(b"\n")
+        return 0 if n_bytes is None else n_bytes * n_lines // max(len(sample), 1)
+
     def lines(self) -> Iterator[bytes]:
         """Yield the lines from the first record on, without their ends."""
         with self.open() as file:
-            yield from physical_lines(file)
+            yield from physical_lines(file, self.first_line)
 
 
 def text_of(
@@ -125,7 +133,8 @@ def text_of(
             " by --encoding"
         ) from error
     delimiter = delimiter or _delimiter(shown, spaces=spaces)
-    fields, n_lines = _first_record(head[at:], delimiter)
+    found, n_lines = _first_record(head[at:], delimiter)
+    fields = tuple(field.strip().strip(INVISIBLE).strip() for field in found)
     n_skipped = 0
     if header:
         end = at
@@ -141,20 +150,22 @@ def text_of(
         begins=at,
         first_line=number + n_skipped,
         delimiter=delimiter,
-        names=tuple(field.strip() for field in fields) if header else None,
-        first=tuple(field.strip() for field in fields),
+        names=fields if header else None,
+        first=fields,
         quoted_header=header and b'"' in line,
     )
 
 
 def _first_record(head: bytes, delimiter: str) -> tuple[list[str], int]:
     """Return the fields of the first record, and how many lines it has."""
-    lines = physical_lines(io.BytesIO(head))
+    lines, between = physical_lines(io.BytesIO(head)), delimiter.encode()
+    by_itself = [field.decode(errors="replace") for field in head.splitlines()[0].split(between)], 1
     try:
-        record = next(records(lines, delimiter.encode(), quoted=delimiter != "::"))
+        record = next(records(lines, between, quoted=delimiter != "::"))
     except LineError:
-        line = head.splitlines()[0]
-        return [field.decode() for field in line.split(delimiter.encode())], 1
+        return by_itself
+    if len({line.count(between) for line in record.spanned}) == 1 and between in record.spanned[0]:
+        return by_itself  # lines as wide as each other are rows: a stray quote opens and another closes
     return [field.decode(errors="replace") for field in record.fields], max(len(record.spanned), 1)
 
 
@@ -191,8 +202,9 @@ def _decoded(part: Part, encoding: str, mark_bytes: int) -> Iterator[BinaryIO]:
             yield file
             return
         try:
+            "".encode(encoding)  # of what is no encoding of text, such as base64, this fails
             decoder = codecs.getincrementaldecoder(encoding)()
-        except LookupError:
+        except (LookupError, TypeError, ValueError):
             raise DataError(
                 f"encoding {encoding!r} is not known; try utf-8, latin-1, cp1252 or utf-16"
             ) from None

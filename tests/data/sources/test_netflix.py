@@ -159,3 +159,24 @@ def test_of_several_parts_a_refusal_names_their_folder_and_number(tmp_path: Path
 def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"combined_data_9.txt cannot be read \(No such file"):
         read_netflix([Part(tmp_path / "combined_data_9.txt")])
+
+
+def test_parts_of_a_zip_are_told_by_the_zip(tmp_path: Path) -> None:
+    """The source was said to be the folder that the zip lies in."""
+    path = tmp_path / "netflix.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in (1, 2):
+            archive.writestr(f"combined_data_{number}.txt", f"{number}:\n5,3,x\n")
+    table = read_netflix([Part(path, f"combined_data_{number}.txt") for number in (1, 2)])
+    assert table.source == {"path": str(path), "format": "netflix", "parts": 2}
+    assert table.place(1) == f"line 2 of {path}:combined_data_2.txt"
+
+
+def test_a_rating_of_minus_one_is_a_rating(tmp_path: Path) -> None:
+    """It was taken for the line of a movie, so that the row was gone and others were of another movie."""
+    (tmp_path / "mv_1.txt").write_text("7:\n1,-1,x\n2,4,x\n")
+    table = read_netflix([Part(tmp_path / "mv_1.txt")])
+    assert table.n_rows == 2
+    assert table.ratings is not None
+    assert table.ratings.tolist() == [-1, 4]
+    assert table.item_ids.tolist() == [7]

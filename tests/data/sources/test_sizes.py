@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,17 @@ def test_a_small_file_of_many_rows_is_not_unpacked(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(sizes, "memory_left", lambda: 1 << 20)
     with pytest.raises(DataError, match="has 1,000,000 rows"):
         read_table(path)
+
+
+def test_a_text_is_held_to_the_memory_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "user_id,item_id\n" + "1000,2000\n" * 30_000
+    (tmp_path / "a.csv").write_text(rows)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", rows)
+    monkeypatch.setattr(sizes, "memory_left", lambda: 48 * 20_000)
+    for name in ("a.csv", "a.zip"):
+        with pytest.raises(
+            DataError, match=r"has about (29,9|30,0)\d\d rows, which take about .* --max-rows goes over this"
+        ):
+            read_table(tmp_path / name)
+        assert read_table(tmp_path / name, max_rows=30_000).n_rows == 30_000
