@@ -8,9 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from tests.sites import Site, make_site, ray_folder
 from tests.soft_cuda import SoftDevice, soft_cuda
+
+# Hypothesis fails an example that takes 0.2 s, or a test that is slow to draw: on a busy machine all of them may.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)
