@@ -190,3 +190,32 @@ def test_scores_are_finite_and_tell_extremes_apart() -> None:
         assert torch.isfinite(found).all()
         assert (found.diff() >= 0).all()
     assert (log_rate(torch.zeros(6), b).diff() > 0).all()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("items_a_block", [None, 7])
+@pytest.mark.parametrize("name", ONE_LOSSES)
+def test_a_gpu_is_not_waited_for_and_gives_the_same(name: str, items_a_block: int | None) -> None:
+    # It asked the device twice a batch where the ones are, so that no step could be recorded.
+    def results(device: str, items_a_block: int | None) -> list[torch.Tensor]:
+        matrix = random_matrix(4, 9, 30)
+        rows = SparseRows.from_matrix(matrix, device)
+        if device == "cuda":
+            users = torch.arange(9, device=device)
+            rows = rows.take(users, matrix.n_interactions + 5, padded=True)
+        parts = [part.to(device) for seed in (4, 5) for part in random_parts(seed, 9, 30, 3)]
+        out = [torch.empty_like(part) for part in parts]
+        likelihood = NegativeBinomial(ONE_LOSSES[name], items_a_block=items_a_block)
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            losses = likelihood.loss_and_gradients(
+                rows, (Head(*parts[:3]), Head(*parts[3:])), (Head(*out[:3]), Head(*out[3:]))
+            )
+        finally:
+            if device == "cuda":
+                torch.cuda.set_sync_debug_mode("default")
+        return [part.cpu() for part in (losses, *out)]
+
+    for one, other in zip(results("cuda", items_a_block), results("cpu", None), strict=True):
+        torch.testing.assert_close(one, other)

@@ -183,3 +183,29 @@ def test_buffers_of_one_batch_leave_no_trace_in_the_next() -> None:
     expected = output.loss_and_gradients(one, *parts).clone()
     output.loss_and_gradients(other, *parts)
     assert torch.equal(output.loss_and_gradients(one, *parts), expected)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("items_a_block", [None, 7])
+def test_a_gpu_is_not_waited_for_and_gives_the_same(items_a_block: int | None) -> None:
+    # Choosing what lies in a block by a mask would ask the device how much that is.
+    matrix, parts = random_matrix(4, 9, 30), random_parts(4, 9, 30, 3)
+    expected = [torch.empty_like(part) for part in parts]
+    here = Pointwise(logistic).loss_and_gradients(
+        SparseRows.from_matrix(matrix), *parts,
+        code_gradient=expected[0], weight_gradient=expected[1], bias_gradient=expected[2],
+    )  # fmt: skip
+    there = [part.to("cuda") for part in parts]
+    found = [torch.empty_like(part) for part in there]
+    users = torch.arange(9, device="cuda")
+    rows = SparseRows.from_matrix(matrix, "cuda").take(users, matrix.n_interactions + 5, padded=True)
+    likelihood = Pointwise(logistic, items_a_block=items_a_block)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        losses = likelihood.loss_and_gradients(
+            rows, *there, code_gradient=found[0], weight_gradient=found[1], bias_gradient=found[2]
+        )
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for one, other in zip((losses, *found), (here, *expected), strict=True):
+        torch.testing.assert_close(one.cpu(), other)

@@ -112,6 +112,17 @@ def test_recorded_steps_give_what_steps_that_are_not_recorded_give_to_the_bit(
         assert torch.equal(recorded[name], value), name
 
 
+@pytest.mark.parametrize("model", ["recvae", "multvae"])
+def test_fewer_users_than_a_batch_are_recorded_too(model: str, soft_device: SoftDevice) -> None:
+    # The recorded shape was the batch size: where there were fewer users nothing ever was, without a word.
+    config = dataclasses.replace(small(model), batch_size=500)
+    trainer = registry.make_trainer(model, config, TRAIN, seed=1, device="cuda")
+    while trainer.passes < 24:
+        trainer.step()
+    assert len(soft_device.captures) == (3 if model == "recvae" else 1)
+    assert soft_device.replays > 0
+
+
 @pytest.mark.parametrize("model", NEURAL)
 def test_a_pass_waits_for_its_losses_and_for_nothing_else(model: str, soft_device: SoftDevice) -> None:
     trainer = trained(model, "cuda")
