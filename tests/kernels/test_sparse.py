@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.kernels.sparse import SparseRows, gather_sum, scatter_sum
+from distrecvae.kernels import sparse
+from distrecvae.kernels.sparse import PIECE_PLACES, SparseRows, gather_sum, scatter_sum
+from tests.soft_cuda import SoftDevice
 
 SHAPES = [(1, 1), (4, 7), (6, 1), (3, 50)]
 
@@ -96,3 +100,63 @@ def test_rows_are_normalized_to_unit_length_and_an_empty_row_gives_no_nan() -> N
 def test_the_matrix_is_not_copied_on_the_cpu() -> None:
     matrix = random_matrix(1, 5, 20)
     assert SparseRows.from_matrix(matrix).items.data_ptr() == matrix.indices.ctypes.data
+
+
+LONG = [0, 1, 63, 64, 65, 128, 129, 700]
+"""Lengths of rows on both sides of a piece's, and of several pieces'."""
+
+
+def long_rows() -> InteractionMatrix:
+    """Return users with `LONG` interactions each, in the first ones of 700 items: the first item is everyone's."""
+    users = np.repeat(np.arange(len(LONG)), LONG)
+    items = np.concatenate([np.arange(length) for length in LONG])
+    return InteractionMatrix.from_pairs(users, items, n_users=len(LONG), n_items=700)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("spare", [None, 0, 1, 5000])
+def test_products_on_a_gpu_are_made_of_pieces(spare: int | None, cuda_device: SoftDevice | None) -> None:
+    # One thread walked a whole row for each column, and behind the last row all of the padding.
+    matrix, generator = long_rows(), torch.Generator().manual_seed(0)
+    weight, dense = (torch.randn(n, 3, generator=generator) for n in (700, len(LONG)))
+    x = torch.from_numpy(matrix.to_scipy().toarray()).double()
+    rows = SparseRows.from_matrix(matrix, "cuda")
+    if spare is not None:
+        every = torch.arange(len(LONG), device="cuda")
+        rows = rows.take(every, matrix.n_interactions + spare, padded=True)
+    values, out = rows.ones(torch.float32) * 2, torch.full((700, 3), np.nan, device="cuda")
+    products = gather_sum(rows, values, weight.to("cuda"))
+    scatter_sum(rows, values, dense.to("cuda"), out)
+    torch.testing.assert_close(products.cpu().double(), 2 * x @ weight.double(), rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(out.cpu().double(), 2 * x.T @ dense.double(), rtol=1e-5, atol=1e-4)
+    if cuda_device is not None:
+        assert cuda_device.longest_bag <= PIECE_PLACES
+
+
+def test_more_interactions_than_int32_counts_are_counted_in_int64(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Offsets wrapped beyond 2^31 interactions: ImplicitSLIM passes all users at once.
+    rows, weight = SparseRows.from_matrix(long_rows()), torch.randn(700, 2)
+    expected, types = gather_sum(rows, rows.ones(torch.float32), weight), []
+    bags = torch.nn.functional.embedding_bag
+
+    def noted(
+        places: torch.Tensor, weight: torch.Tensor, offsets: torch.Tensor, **given: Any
+    ) -> torch.Tensor:
+        types.append((places.dtype, offsets.dtype))
+        return bags(places, weight, offsets, **given)
+
+    monkeypatch.setattr(torch.nn.functional, "embedding_bag", noted)
+    for limit, wanted in ((rows.items.numel(), torch.int32), (rows.items.numel() - 1, torch.int64)):
+        monkeypatch.setattr(sparse, "INT32_PLACES", limit)
+        assert torch.equal(gather_sum(rows, rows.ones(torch.float32), weight), expected)
+        assert types.pop() == (wanted, wanted)
+
+
+@pytest.mark.cuda
+def test_rows_of_nobody_can_be_padded() -> None:
+    # There was nothing to look up, and it was looked up: an error here, on a GPU the end of the process.
+    nothing = InteractionMatrix.from_pairs([], [], n_users=4, n_items=6)
+    rows = SparseRows.from_matrix(nothing, "cuda").take(torch.arange(4, device="cuda"), 9, padded=True)
+    assert rows.items.tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2]
+    weight = torch.ones(6, 2, device="cuda")
+    assert gather_sum(rows, rows.ones(torch.float32), weight).tolist() == [[0.0, 0.0]] * 4

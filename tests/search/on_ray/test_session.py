@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from distrecvae.search.on_ray import session
 from distrecvae.search.on_ray.session import Session, living_nodes, on_every_node, ray_session, survey
 from distrecvae.search.planning.resources import Cluster, Slots
 from distrecvae.training import registry
-from distrecvae.training.device import device_facts
+from distrecvae.training.device import DeviceFacts, device_facts
+from tests import HANGS_AFTER_S
 
 SPLIT = synthetic_split(n_users=100, n_items=60, seed=1)
 
@@ -121,3 +123,21 @@ def test_what_two_models_have_in_common_is_computed_once(cluster: Cluster) -> No
     gram = SPLIT.train.to_scipy().T @ SPLIT.train.to_scipy()
     (held,) = (a for a in ray.get(session.common("ease")).values() if np.asarray(a).ndim == 2)
     np.testing.assert_array_equal(held, gram.toarray())
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_worker_that_was_asked_for_its_device_ends(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It lived on with its CUDA context, half a GB of the GPU that nobody counted.
+    monkeypatch.setattr(session, "device_facts", lambda _device: DeviceFacts(str(os.getpid()), "float32", 0))
+    asked = psutil.Process(int(survey(Slots(1, 1, 0.0), replace(cluster, joined=True)).name))
+    asked.wait(HANGS_AFTER_S)
+    with pytest.raises(ResourceError, match=r"^a worker cannot use its device: no such GPU$"):
+
+        def refuse(_device: str) -> DeviceFacts:
+            raise ResourceError("no such GPU")
+
+        monkeypatch.setattr(session, "device_facts", refuse)
+        survey(Slots(1, 1, 0.0), replace(cluster, joined=True))
