@@ -134,10 +134,14 @@ def test_a_worker_that_was_asked_for_its_device_ends(
     monkeypatch.setattr(session, "device_facts", lambda _device: DeviceFacts(str(os.getpid()), "float32", 0))
     asked = psutil.Process(int(survey(Slots(1, 1, 0.0), replace(cluster, joined=True)).name))
     asked.wait(HANGS_AFTER_S)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_worker_without_its_device_says_why(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_device: str) -> DeviceFacts:
+        raise ResourceError("no such GPU")
+
+    monkeypatch.setattr(session, "device_facts", refuse)
     with pytest.raises(ResourceError, match=r"^a worker cannot use its device: no such GPU$"):
-
-        def refuse(_device: str) -> DeviceFacts:
-            raise ResourceError("no such GPU")
-
-        monkeypatch.setattr(session, "device_facts", refuse)
         survey(Slots(1, 1, 0.0), replace(cluster, joined=True))
