@@ -165,6 +165,14 @@ def test_beyond_a_processs_share_memory_is_out(soft_device: SoftDevice) -> None:
     assert torch.zeros(3 * KIB, device="cuda").sum().item() == 0.0
 
 
+def test_an_inverse_takes_three_matrices(soft_device: SoftDevice) -> None:
+    factor = torch.eye(32, device="cuda")
+    before, size = soft_device.live_bytes, 4 * 32 * 32
+    inverse = torch.cholesky_inverse(factor)
+    assert inverse.shape == (32, 32)
+    assert soft_device.peak_bytes - before == 2 * size, "the identity and a copy of the factor, then the result"
+
+
 def test_the_last_bag_ends_where_the_indices_end(soft_device: SoftDevice) -> None:
     weight, places = torch.ones(5, 2, device="cuda"), torch.zeros(10, dtype=torch.int64, device="cuda")
     offsets = torch.tensor([0, 2, 4], device="cuda")
