@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -51,7 +51,7 @@ LOCAL = {
 CLUSTER = {"node": 6, "drain": 5, "worker": 2, "driver": 2, "garbled": 2}
 A_STORM = 6
 WARNING_S = 8.0
-"""How long a drained node lives; clouds give 30 or 120 s."""
+"""How long a drained node lives, if no trial leaves it before; clouds give 30 or 120 s."""
 
 # Ray's in-process cluster must be started by the main thread of a process that does nothing else. The head runs no
 # trials: of a node that dies, the trial is the loss.
@@ -126,6 +126,11 @@ def replace_node(storm: Storm, nodes: subprocess.Popen[str], fault: Fault) -> No
     if fault.kind == "node":
         for raylet in raylets:
             raylet.kill()
+    with storm.slow(0.2) if fault.kind == "drain" else nullcontext():  # the search must not be over meanwhile
+        _replace(storm, nodes, fault, raylets)
+
+
+def _replace(storm: Storm, nodes: subprocess.Popen[str], fault: Fault, raylets: list[psutil.Process]) -> None:
     assert nodes.stdin is not None
     assert nodes.stdout is not None
     drained = [str(raylet.pid) for raylet in raylets] if fault.kind == "drain" else []
@@ -133,7 +138,7 @@ def replace_node(storm: Storm, nodes: subprocess.Popen[str], fault: Fault) -> No
     nodes.stdin.flush()
     nodes.stdout.readline()
     if fault.kind == "drain":
-        time.sleep(WARNING_S)
+        storm.wait_for_words("its node is about to go", WARNING_S)
         for raylet in raylets:
             with suppress(psutil.NoSuchProcess):
                 raylet.kill()

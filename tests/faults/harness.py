@@ -30,16 +30,16 @@ SEAM = Path(__file__).parent / "seam"
 TIMES = ["duration_s", "train_s", "evaluate_s"]
 # One worker: only then is the order of reports, and with it the whole course of the search, determined.
 SETTINGS = ("--max-passes", "24", "--min-passes", "4", "--concurrent", "1", "--checkpoint-every", "0.05")
-MEMORY_ROOM = 2_500_000_000
-"""Bytes that may be used, beside what is in use when a search starts, before Ray's memory monitor stops workers."""
+MEMORY_ROOM = 0.4
+"""Share of the free memory that may be used, once a search has started, before Ray's memory monitor stops workers: what
+else runs on the machine takes some, too."""
 
 HOG = """
 import time
 held = []
-for _ in range(100):
+while True:
     held.append(bytearray(b"x") * 100_000_000)
-    time.sleep(0.05)
-time.sleep(3600)
+    time.sleep(0.02)
 """
 
 
@@ -125,9 +125,8 @@ class Storm:
         path = os.pathsep.join(filter(None, (str(SEAM), os.environ.get("PYTHONPATH"))))
         monitored = {}
         if self._memory_monitored:
-            # The other searches' memory varies by less than that.
-            share = (get_used_memory() + MEMORY_ROOM) / get_system_memory()
-            monitored["RAY_memory_usage_threshold"] = f"{share:.4f}"
+            used = get_used_memory() / get_system_memory()
+            monitored["RAY_memory_usage_threshold"] = f"{used + MEMORY_ROOM * (1 - used):.4f}"
         typed = self.site.arguments(*SETTINGS, *self.options, "--out", self.name, *resume)
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
@@ -218,7 +217,7 @@ class Storm:
 
     def _checkpointing(self) -> None:
         """Kill a worker while it writes a checkpoint; slow storage makes the moment long enough to hit."""
-        with self._slow(0.3):
+        with self.slow(0.3):
             deadline = time.monotonic() + HANGS_AFTER_S
             while self._alive() and time.monotonic() < deadline:
                 if any(self.folder.glob("trials/*/.state.safetensors.*.part")):
@@ -254,9 +253,9 @@ class Storm:
         self._until(lambda: not any(victim.is_running() for victim in victims))
 
     def _memory(self) -> None:
-        """Take memory until Ray's monitor stops a worker for it."""
+        """Take memory until Ray's monitor stops a worker; slow storage keeps the search from its end till then."""
         before = self.output.read_bytes().count(b"memory ran out")
-        with subprocess.Popen([sys.executable, "-c", HOG], stdin=subprocess.PIPE) as hog:
+        with self.slow(0.3), subprocess.Popen([sys.executable, "-c", HOG], stdin=subprocess.PIPE) as hog:
             self._until(lambda: self.output.read_bytes().count(b"memory ran out") > before)
             hog.kill()
 
@@ -272,6 +271,14 @@ class Storm:
                 if "raylet/raylet" in " ".join(process.cmdline()[:1]):
                     process.suspend()
         self._expect({LOST})
+
+    def wait_for_words(self, words: str, seconds: float) -> None:
+        """Wait until the search has said these words once more, or so long."""
+        before, deadline = self.output.read_text(errors="replace").count(words), time.monotonic() + seconds
+        while self._alive() and time.monotonic() < deadline:
+            if self.output.read_text(errors="replace").count(words) > before:
+                return
+            time.sleep(0.02)
 
     def _until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + HANGS_AFTER_S
@@ -320,7 +327,7 @@ class Storm:
         self._expect({130})
 
     def _slow_storage(self) -> None:
-        with self._slow(0.2):
+        with self.slow(0.2):
             time.sleep(2.0)
 
     def _refused(self) -> None:
@@ -346,7 +353,8 @@ class Storm:
             filler.unlink()
 
     @contextmanager
-    def _slow(self, seconds: float) -> Iterator[None]:
+    def slow(self, seconds: float) -> Iterator[None]:
+        """Let every file that is to last take so long during the block."""
         (self.seam / "slow").write_text(str(seconds))
         try:
             yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,12 @@ class Departure:
         self.near = own_node_is_draining()
 
 
+@lru_cache(maxsize=1)
+def departure_of_this_worker() -> Departure:
+    """Return the worker's one: trials may be shorter than the time between two looks."""
+    return Departure()
+
+
 def trainable(
     config: dict[str, Any], data: SharedData, common: CommonArrays | None, threads: int, gpus: float
 ) -> None:
@@ -95,7 +102,7 @@ def trainable(
         if gpus:
             keep_to_share(gpus)
             require_room(memory_of(task, train, lent=common is not None), device_facts(task.device), gpus)
-        departure = Departure()
+        departure = departure_of_this_worker()
         for metrics in run_trial(task, train, valid, common, Seldom(_tell, SHARE_EVERY_S), departure.look):
             tune.report({**metrics, LEAVING: True} if departure.near else metrics)
     except DivergedError as error:

@@ -26,6 +26,7 @@ from distrecvae.search.on_ray.trainable import (
     SHARE,
     SHARE_EVERY_S,
     TROUBLE,
+    Departure,
     trainable,
 )
 
@@ -64,6 +65,8 @@ def test_on_a_node_that_is_about_to_go_each_report_is_saved_first_and_says_so(
 ) -> None:
     # The driver moves the trial upon such a report. Checkpoints are far apart otherwise.
     monkeypatch.setattr(worker, "DRAIN_EVERY_S", 0.0)
+    departure = Departure()
+    monkeypatch.setattr(worker, "departure_of_this_worker", lambda: departure)
     monkeypatch.setattr(worker, "own_node_is_draining", lambda: len(reports) > 0)
     saved: list[int] = []
 
@@ -75,6 +78,15 @@ def test_on_a_node_that_is_about_to_go_each_report_is_saved_first_and_says_so(
     run(replace(task, max_passes=16))
     assert [LEAVING in report for report in reports] == [False, True, True, True]
     assert saved == [0, 2, 3, 4]
+    reports.clear()
+    task.state_file.unlink()
+    run(replace(task, max_passes=4))
+    assert LEAVING in reports[0], "the worker's next trial knows from its start"
+
+
+def test_a_worker_has_one_departure() -> None:
+    # One a trial would never look where trials are short.
+    assert worker.departure_of_this_worker() is worker.departure_of_this_worker()
 
 
 def test_a_trial_reports_what_it_reports_without_ray(
