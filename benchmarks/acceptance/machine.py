@@ -33,6 +33,12 @@ def nvidia_smi(*query: str) -> list[str]:
     return [line.strip() for line in done.stdout.splitlines() if line.strip()] if not done.returncode else []
 
 
+def memory_mib(what: str) -> int | None:
+    """Return the GPU's memory that is "used", or the "total", in MiB; None where nobody says."""
+    rows = nvidia_smi(f"--query-gpu=memory.{what}")
+    return int(rows[0]) if rows and rows[0].isdigit() else None
+
+
 def facts() -> dict[str, str]:
     """Return what the machine is and what is installed, for the results' page."""
     found = {
