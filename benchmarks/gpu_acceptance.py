@@ -1,4 +1,4 @@
-"""Is the GPU path right and fast on this GPU? One command for whoever has one; less than 8 minutes.
+"""Is the GPU path right and fast on this GPU? One command for whoever has one; meant to take less than 8 minutes.
 
     python benchmarks/gpu_acceptance.py --data data/ml-1m --out benchmarks/results/DATE-gpu-acceptance
 

@@ -100,8 +100,9 @@ def triton_tests(given: Given) -> Iterator[Criterion]:
 
 
 def _pytest(files: tuple[str, ...], report: Path, *options: str, may_skip: bool) -> Iterator[Criterion]:
-    if importlib.util.find_spec("pytest") is None:
-        raise LeftOutError("pytest is not installed")
+    for name in ("pytest", "hypothesis"):
+        if importlib.util.find_spec(name) is None:
+            raise LeftOutError(f"{name} is not installed")
     command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=--import-mode=importlib -ra", *options]
     command += ["-p", "no:cacheprovider", f"--junitxml={report}", *files]
     status = subprocess.run(command, cwd=ROOT, check=False, stdin=subprocess.DEVNULL).returncode

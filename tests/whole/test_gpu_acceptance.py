@@ -136,7 +136,11 @@ def test_what_is_not_as_wanted_fails_its_step_whatever_its_end(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("step", "missing", "why"),
-    [("doctor", "ray", "Ray is not installed"), ("cuda_tests", "pytest", "pytest is not installed")],
+    [
+        ("doctor", "ray", "Ray is not installed"),
+        ("cuda_tests", "pytest", "pytest is not installed"),
+        ("cuda_tests", "hypothesis", "hypothesis is not installed"),
+    ],
 )
 def test_what_is_not_installed_is_named(
     step: str, missing: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
