@@ -1,4 +1,4 @@
-"""Is the GPU path right and fast on this GPU? One command for whoever has one; less than 8 minutes.
+"""Is the GPU path right and fast on this GPU? One command for whoever has one; meant to take less than 8 minutes.
 
     python benchmarks/gpu_acceptance.py --data data/ml-1m --out benchmarks/results/DATE-gpu-acceptance
 
@@ -22,6 +22,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,9 @@ from acceptance.outcome import LEFT_OUT, PASSED, Criterion, LeftOutError, Outcom
 
 from distrecvae.errors import ResourceError
 from distrecvae.search.doctor.gpu import require_gpu
+
+SPARE_MIB = 64
+"""What others may take of the GPU meanwhile; a process that is left has a context of several hundred."""
 
 
 class Step(NamedTuple):
@@ -86,6 +90,7 @@ def run_step(name: str, options: argparse.Namespace, work: Path, log: Path) -> O
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     limit_s = STEPS[name].limit_s * options.patience
     started, ended = time.monotonic(), "its process ended before the step did; see the log"
+    before = machine.memory_mib("used")
     with log.open("a", encoding="utf-8") as file:
         file.write(f"\n== {name}\n")
         file.flush()
@@ -95,11 +100,27 @@ def run_step(name: str, options: argparse.Namespace, work: Path, log: Path) -> O
         )  # fmt: skip
         try:
             process.wait(limit_s)
+            duration_s = time.monotonic() - started
+            if before is not None:
+                note(notes, left_on_the_gpu(before))
         except subprocess.TimeoutExpired:
-            ended = f"not over after {limit_s:g} s"
-            os.killpg(process.pid, signal.SIGKILL)
+            ended, duration_s = f"not over after {limit_s:g} s", limit_s
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    return read(notes, name, time.monotonic() - started, ended)
+    return read(notes, name, duration_s, ended)
+
+
+def left_on_the_gpu(before_mib: int) -> Criterion:
+    """Return what a step whose process has ended left of its memory on the GPU."""
+    until = time.monotonic() + searching.CLEAR_S
+    while (now := machine.memory_mib("used") or 0) > before_mib + SPARE_MIB and time.monotonic() < until:
+        time.sleep(0.5)
+    holds = now <= before_mib + SPARE_MIB
+    return Criterion(
+        "memory after it", f"{now:,} MiB in use, {before_mib:,} before", "what was before", holds
+    )
 
 
 def write(folder: Path, outcomes: list[Outcome], command: str, accepted: bool) -> None:

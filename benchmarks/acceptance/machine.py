@@ -33,6 +33,12 @@ def nvidia_smi(*query: str) -> list[str]:
     return [line.strip() for line in done.stdout.splitlines() if line.strip()] if not done.returncode else []
 
 
+def memory_mib(what: str) -> int | None:
+    """Return the GPU's memory that is "used", or the "total", in MiB; None where nobody says."""
+    rows = nvidia_smi(f"--query-gpu=memory.{what}")
+    return int(rows[0]) if rows and rows[0].isdigit() else None
+
+
 def facts() -> dict[str, str]:
     """Return what the machine is and what is installed, for the results' page."""
     found = {
@@ -94,8 +100,9 @@ def triton_tests(given: Given) -> Iterator[Criterion]:
 
 
 def _pytest(files: tuple[str, ...], report: Path, *options: str, may_skip: bool) -> Iterator[Criterion]:
-    if importlib.util.find_spec("pytest") is None:
-        raise LeftOutError("pytest is not installed")
+    for name in ("pytest", "hypothesis"):
+        if importlib.util.find_spec(name) is None:
+            raise LeftOutError(f"{name} is not installed")
     command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=--import-mode=importlib -ra", *options]
     command += ["-p", "no:cacheprovider", f"--junitxml={report}", *files]
     status = subprocess.run(command, cwd=ROOT, check=False, stdin=subprocess.DEVNULL).returncode

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from acceptance import worker
 from acceptance.given import SOFT_BYTES, Given
-from acceptance.machine import nvidia_smi
+from acceptance.machine import memory_mib
 from acceptance.outcome import Criterion, LeftOutError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ FAULTY_TRIALS, FAULTY_SHARE = 7, 0.05
 RETRIES = 1
 """How often a trial whose process ends is run again here: once shows as much as three times."""
 CLEAR_S = 10.0
+"""How long Ray's processes may take to be gone."""
 SPACE = {"parameters": {"learning_rate": {"type": "float", "low": 1e-4, "high": 1e-3, "log": True}}}
 
 
@@ -43,7 +44,7 @@ def search(given: Given) -> Iterator[Criterion]:
     yield Criterion("trials", ended, f"{TRIALS} finished", statuses == ["finished"] * TRIALS)
     yield Criterion("killed", f"{len(killed.pids)} worker", "1 worker", len(killed.pids) == 1)
     yield from memory.criteria()
-    yield from _left(seen, memory)
+    yield from _left(seen)
 
 
 def faults(given: Given) -> Iterator[Criterion]:
@@ -170,20 +171,11 @@ class Memory(Repeated):
 
     def __init__(self) -> None:
         super().__init__()
-        self.before = self.used()
-        self.peak, self.total = self.before, self._asked("memory.total")
-
-    def used(self) -> int | None:
-        """Return what is in use now; None where nobody says."""
-        return self._asked("memory.used")
-
-    def _asked(self, what: str) -> int | None:
-        rows = nvidia_smi(f"--query-gpu={what}")
-        return int(rows[0]) if rows and rows[0].isdigit() else None
+        self.peak, self.total = memory_mib("used"), memory_mib("total")
 
     def look(self) -> None:
         """Take a sample."""
-        now = self.used()
+        now = memory_mib("used")
         if now is not None:
             self.peak = max(self.peak or 0, now)
 
@@ -218,8 +210,8 @@ class Kill(Repeated):
                     return
 
 
-def _left(seen: list[psutil.Process], memory: Memory) -> Iterator[Criterion]:
-    """Yield what is left of Ray's processes and of their memory some seconds after the end."""
+def _left(seen: list[psutil.Process]) -> Iterator[Criterion]:
+    """Yield what is left of Ray's processes some seconds after the end; of memory, the script looks after each step."""
     until = time.monotonic() + CLEAR_S
     while time.monotonic() < until and any(process.is_running() for process in seen):
         time.sleep(0.1)
@@ -230,7 +222,3 @@ def _left(seen: list[psutil.Process], memory: Memory) -> Iterator[Criterion]:
         "none",
         not alive and bool(seen),
     )
-    before, after = memory.before, memory.used()
-    if before is not None and after is not None:
-        text = f"{after:,} MiB in use, {before:,} before"
-        yield Criterion("memory after it", text, "what was before, 64 MiB more at most", after <= before + 64)

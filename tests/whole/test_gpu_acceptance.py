@@ -136,7 +136,11 @@ def test_what_is_not_as_wanted_fails_its_step_whatever_its_end(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("step", "missing", "why"),
-    [("doctor", "ray", "Ray is not installed"), ("cuda_tests", "pytest", "pytest is not installed")],
+    [
+        ("doctor", "ray", "Ray is not installed"),
+        ("cuda_tests", "pytest", "pytest is not installed"),
+        ("cuda_tests", "hypothesis", "hypothesis is not installed"),
+    ],
 )
 def test_what_is_not_installed_is_named(
     step: str, missing: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -163,6 +167,19 @@ def test_packed_data_is_what_was_packed(tmp_path: Path) -> None:
         assert np.array_equal(matrix.indptr, same.indptr)
         assert np.array_equal(matrix.indices, same.indices)
         assert matrix.n_items == same.n_items
+
+
+@pytest.mark.parametrize(("answers", "holds"), [([900, 700, 560], True), ([900], False)])
+def test_what_a_step_leaves_on_the_gpu_is_found(
+    answers: list[int], holds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = importlib.import_module("gpu_acceptance")
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(machine, "memory_mib", lambda _: answers.pop(0) if len(answers) > 1 else answers[0])
+    found = script.left_on_the_gpu(500)
+    assert (found.holds, found.found) == (holds, f"{560 if holds else 900} MiB in use, 500 before")
 
 
 def event(name: str, start: float, end: float, device: str = "DeviceType.CUDA", **more: Any) -> Any:
