@@ -17,6 +17,9 @@ from distrecvae.errors import DataError
 
 DELIMITERS = (",", "\t", ";", "|")
 _LONGEST_HEADER = 1 << 20
+_SAMPLE, _SAMPLE_LINES = 1 << 16, 100
+"""How much of a file tells how it begins, where it has so many lines in it."""
+
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -41,6 +44,7 @@ class Text:
         names: the columns' names; None where it has no header.
         first: the first line's fields, header or not.
         quoted_header: a name is quoted.
+        lines_a_byte: how many lines its beginning has, for its bytes as UTF-8.
     """
 
     part: Part
@@ -52,6 +56,7 @@ class Text:
     names: tuple[str, ...] | None
     first: tuple[str, ...]
     quoted_header: bool
+    lines_a_byte: float
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -68,10 +73,8 @@ class Text:
 
     def estimated_rows(self) -> int:
         """Return about how many records there are, by the size that is declared; 0 where none is."""
-        with self.open() as file:
-            sample = file.read(1 << 16)
-        n_bytes, n_lines = self.part.size_bytes, sample.count(b"\n")
-        return 0 if n_bytes is None else n_bytes * n_lines // max(len(sample), 1)
+        n_bytes = self.part.size_bytes
+        return 0 if n_bytes is None else int(n_bytes * self.lines_a_byte)
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines from the first record on, without their ends."""
@@ -103,7 +106,9 @@ def text_of(
     """
     encoding, mark_bytes = (encoding, 0) if encoding else _encoding(part)
     with _decoded(part, encoding, mark_bytes) as file:
-        head = file.read(_LONGEST_HEADER)
+        head = file.read(_SAMPLE)
+        if len(head) == _SAMPLE and head.count(b"\n") + head.count(b"\r") < _SAMPLE_LINES:
+            head += file.read(_LONGEST_HEADER - _SAMPLE)
     if not head.strip():
         raise DataError(f"{part} is empty; it must hold a header line and interactions")
     if b"\0" in head:
@@ -153,6 +158,7 @@ def text_of(
         names=fields if header else None,
         first=fields,
         quoted_header=header and b'"' in line,
+        lines_a_byte=head.count(b"\n") / len(head),
     )
 
 
