@@ -121,6 +121,7 @@ class AlternatingTrainer:
         losses = []
         if self._before_cycle is not None:
             self._before_cycle(self._cycle, self._model, self._rows)
+        self._update.renew()  # after that, and whatever was loaded since the last cycle
         for pass_ in range(number):
             if pass_ == encoder_passes:
                 self._remember_encoder()

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import torch
 
 from distrecvae.kernels.composite_prior import sampled
-from distrecvae.kernels.multinomial import Multinomial
 from distrecvae.kernels.precision import product_dtype
-from distrecvae.kernels.sparse import SparseRows, scatter_sum
+from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.recvae import Encoder, RecVAE, RecVAEConfig
 from distrecvae.precisions import Precision
 from distrecvae.training.schemes.batches import Batch
+from distrecvae.training.schemes.item_steps import first_layer, output_layer
 from distrecvae.training.schemes.state import adam
 
 OLD_POSTERIOR_BYTES = 1 << 30
@@ -63,11 +63,10 @@ class Update:
     ) -> None:
         self._config, self._rows, self._model, self._old = config, rows, model, old
         self._low = product_dtype(precision)
-        self._likelihood = Multinomial(self._low)
-        self.optimizers = (
-            _adam(model.encoder, config.learning_rate),
-            _adam(model.decoder, config.learning_rate),
-        )
+        encoder, decoder = model.encoder, model.decoder
+        self.optimizers = (adam(encoder, config.learning_rate), adam(decoder, config.learning_rate))
+        self._first = first_layer(encoder.fc1.weight, self.optimizers[0])
+        self._output = output_layer(decoder.weight, decoder.bias, self.optimizers[1], self._low)
         self._old_posterior = self._room_for_old_posterior()
 
     def __call__(self, batch: Batch, sides: Sides) -> torch.Tensor:
@@ -87,15 +86,7 @@ class Update:
         with torch.set_grad_enabled(sides.encoder or sides.decoder):
             code = model.decoder(z, self._low)
         code_gradient = torch.empty_like(code) if code.requires_grad else None
-        nll = self._likelihood.loss_and_gradients(
-            rows,
-            code.detach(),
-            model.decoder.weight.detach(),
-            model.decoder.bias.detach(),
-            code_gradient=code_gradient,
-            weight_gradient=model.decoder.weight.grad if sides.decoder else None,
-            bias_gradient=model.decoder.bias.grad if sides.decoder else None,
-        )
+        nll = self._output.losses(rows, code.detach(), code_gradient, learn=sides.decoder)
         outputs, gradients, kl = [code], [code_gradient], torch.zeros_like(nll)
         if sides.encoder:
             # Counts are integers, and a float times integers would be of PyTorch's default dtype.
@@ -110,6 +101,10 @@ class Update:
                 optimizer.step()
         return torch.stack([nll.sum(), kl.detach().sum()]).double()
 
+    def renew(self) -> None:
+        """Take notice that something else than steps has changed parameters: before a step that follows it."""
+        self._output.renew()
+
     def _backward(
         self,
         rows: SparseRows,
@@ -119,17 +114,15 @@ class Update:
         gradients: list[torch.Tensor | None],
         sides: Sides,
     ) -> None:
-        """Write the gradients of the dense layers and of the layer that sees the items."""
+        """Write the gradients of the dense layers; let the layer that sees the items learn."""
         wanted = _dense_parameters(self._model, encoder=sides.encoder, decoder=sides.decoder)
         inputs = [*wanted, preactivation] if sides.encoder else wanted
         found = torch.autograd.grad(outputs, inputs, gradients)
         for parameter, gradient in zip(wanted, found, strict=False):
             parameter.grad = gradient
         if sides.encoder:
-            first = self._model.encoder.fc1
-            assert first.weight.grad is not None  # noqa: S101  (made with the optimizer)
-            scatter_sum(rows, values, found[-1], out=first.weight.grad)
-            first.bias.grad = found[-1].sum(dim=0)
+            self._first.learn(rows, values, found[-1])
+            self._model.encoder.fc1.bias.grad = found[-1].sum(dim=0)
 
     def _denoised(self, rows: SparseRows, kept: torch.Tensor | None, dropout: float) -> torch.Tensor:
         """Return x~ at the interactions of `rows`: normalized, some of them dropped, the others scaled up."""
@@ -157,13 +150,6 @@ class Update:
             return None
         mu, logvar = torch.zeros(2, n_users, config.latent_dim, dtype=like.dtype, device=like.device).unbind()
         return mu, logvar
-
-
-def _adam(module: torch.nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """Return Adam, and gradients to write to: those of the layers of items are made once and written to for ever."""
-    for parameter in module.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    return adam(module, learning_rate)
 
 
 def _dense_parameters(model: RecVAE, *, encoder: bool, decoder: bool) -> list[torch.nn.Parameter]:

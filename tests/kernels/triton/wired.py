@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import NamedTuple
 from unittest import mock
 
 import torch
@@ -12,8 +13,10 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.kernels import multinomial, sparse
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.kernels.triton.choice import DTYPES
-from distrecvae.models.recvae import RecVAEConfig
+from distrecvae.models.recvae import RecVAE, RecVAEConfig
 from distrecvae.training import registry
+from distrecvae.training.schemes import item_steps, update
+from distrecvae.training.schemes.alternating import AlternatingTrainer
 from tests.kernels.triton.random_batch import RandomBatch
 
 
@@ -28,7 +31,9 @@ def taken() -> Iterator[list[int]]:
             asked.append(len(tensors))
         return fits
 
-    with mock.patch.object(sparse, "usable", usable), mock.patch.object(multinomial, "usable", usable):
+    with ExitStack() as patched:
+        for module in (sparse, multinomial, item_steps):
+            patched.enter_context(mock.patch.object(module, "usable", usable))
         yield asked
 
 
@@ -65,3 +70,52 @@ def recvae_cycle(
     else:
         trainer.step()
     return dict(trainer.state_dict())
+
+
+class Trained(NamedTuple):
+    """A RecVAE after two cycles.
+
+    Attributes:
+        state: of its trainer.
+        restored: that of another one that took over the state after a cycle, and took the second one.
+        without_gradient: the parameters that have none.
+    """
+
+    state: dict[str, torch.Tensor]
+    restored: dict[str, torch.Tensor]
+    without_gradient: set[str]
+
+
+def recvae_trained(
+    train: InteractionMatrix, config: RecVAEConfig, low: torch.dtype | None, *, by_kernels: bool
+) -> Trained:
+    """Return what two cycles make of a RecVAE before whose second one something else doubles its item layers.
+
+    Args:
+        train: the training users.
+        config: its settings.
+        low: what factors of products are rounded to.
+        by_kernels: whether the kernels are there for it, from its making on.
+    """
+
+    def double(cycle: int, model: RecVAE, rows: SparseRows) -> None:
+        if cycle == 1:
+            with torch.no_grad():
+                model.encoder.fc1.weight.mul_(2)
+                model.decoder.weight.mul_(2)
+
+    with (
+        taken() if by_kernels else nullcontext(),
+        mock.patch.object(update, "product_dtype", return_value=low),
+    ):
+        trainer, other = (AlternatingTrainer(config, train, seed=1, before_cycle=double) for _ in range(2))
+        trainer.step()
+        other.load_state_dict(trainer.state_dict())
+        trainer.step()
+        other.step()
+    named = trainer.model.named_parameters()
+    return Trained(
+        dict(trainer.state_dict()),
+        dict(other.state_dict()),
+        {name for name, parameter in named if parameter.grad is None},
+    )
