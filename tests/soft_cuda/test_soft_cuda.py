@@ -170,7 +170,9 @@ def test_an_inverse_takes_three_matrices(soft_device: SoftDevice) -> None:
     before, size = soft_device.live_bytes, 4 * 32 * 32
     inverse = torch.cholesky_inverse(factor)
     assert inverse.shape == (32, 32)
-    assert soft_device.peak_bytes - before == 2 * size, "the identity and a copy of the factor, then the result"
+    assert soft_device.peak_bytes - before == 2 * size, (
+        "the identity and a copy of the factor, then the result"
+    )
 
 
 def test_the_last_bag_ends_where_the_indices_end(soft_device: SoftDevice) -> None:
