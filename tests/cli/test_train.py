@@ -232,7 +232,7 @@ def test_killed_or_stopped_it_goes_on_to_the_same_result(data: Path, tmp_path: P
 
 def test_a_cycle_that_takes_minutes_is_left_at_the_next_batch(data: Path, tmp_path: Path) -> None:
     # It went on for minutes after SIGTERM, and said `interrupted` at last and nothing else.
-    options = ("--data", data, *SMALL, "--set", "encoder_passes=1000000")
+    options = ("--data", data, *SMALL, "--set", "encoder_passes=1000000", "--max-passes", 1000001)
     running = process("train", "--out", tmp_path / "out", *options, first="train_loop.CYCLE_EVERY_S = 0.1")
     read_until(running, "passes    0  and 0% of a cycle")
     running.send_signal(signal.SIGTERM)
