@@ -93,6 +93,17 @@ DRAWN_AT_ONCE = 32
 """Batches whose values are drawn together on a GPU: a launch for all of them, at 13 MB of noise for 500 users."""
 
 
+def drawn_bytes(n_rows: int, width: int, n_places: int) -> int:
+    """Return what draws made ahead take on a GPU while the next ones are made beside them: bytes.
+
+    Args:
+        n_rows: users a batch.
+        width: of the noise of a user's code.
+        n_places: interactions a batch; as long as they are drawn, they are floats.
+    """
+    return DRAWN_AT_ONCE * (2 * 4 * n_rows * width + (4 + 2 * 1) * n_places)
+
+
 class CountedNoise:
     """Noise that is a function of the seed, the place and the kind of device.
 

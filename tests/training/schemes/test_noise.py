@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from distrecvae.kernels.layers import Draws
-from distrecvae.training.schemes.noise import CountedNoise, Noise, Place, PlacedNoise
+from distrecvae.training.schemes.noise import CountedNoise, Noise, Place, PlacedNoise, drawn_bytes
 
 CPU = torch.device("cpu")
 PLACES = [Place(*coordinates) for coordinates in product(range(3), range(3), range(3))]
@@ -95,3 +95,15 @@ def test_it_is_drawn_on_the_device_that_trains() -> None:
     assert source.kept(place, 9, 0.5).is_cuda
     assert source.normal(place, (3, 2), torch.float32).is_cuda
     assert torch.equal(source.order(place, 30).cpu(), noise().order(place, 30))
+
+
+@pytest.mark.cuda
+def test_draws_made_ahead_take_what_is_said() -> None:
+    source = CountedNoise(1, torch.device("cuda"))
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    for pass_ in range(3):  # the old ones lie there while new ones are drawn
+        source.normal(Place(0, pass_, 0), (50, 20), torch.float32)
+        source.kept(Place(0, pass_, 0), 3000, 0.5)
+    measured = torch.cuda.max_memory_allocated() - before
+    assert 0.5 * drawn_bytes(50, 20, 3000) <= measured <= drawn_bytes(50, 20, 3000)

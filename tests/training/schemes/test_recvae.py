@@ -10,13 +10,17 @@ import pytest
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.kernels.triton.choice import SWITCH
 from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig, refined_bytes
 from distrecvae.precisions import PRECISIONS, Precision
 from distrecvae.training import registry
 from distrecvae.training.entry import score_bytes
 from distrecvae.training.schemes.alternating import AlternatingTrainer
+from distrecvae.training.schemes.batches import Cutter
+from distrecvae.training.schemes.noise import drawn_bytes
 from distrecvae.training.schemes.recvae import (
+    PLACE_BYTES,
     recvae,
     recvae_bytes,
     recvae_implicitslim,
@@ -97,16 +101,18 @@ def test_memory_is_more_than_the_state_and_a_gpu_holds_the_data_too(precision: P
     for device in (CPU, CUDA):
         in_training, on_disk = recvae_bytes(config, one, device=device, precision=precision)
         assert in_training > on_disk
-    # Users are no part of a step, of scores (they come in batches) or of the model.
-    grown = [
-        recvae_bytes(config, two, device=device, precision=precision)[0]
-        - recvae_bytes(config, one, device=device, precision=precision)[0]
-        for device in (CPU, CUDA)
-    ]
-    of_data = sum(train.indices.nbytes + train.indptr.nbytes for train in (two,)) - (
-        one.indices.nbytes + one.indptr.nbytes
-    )
-    assert grown[1] - grown[0] == of_data
+    # Users are no part of a step or of the model; scores come in batches, and a batch's interactions are drawn ahead.
+    rest = []
+    for train in (one, two):
+        cpu, gpu = (
+            recvae_bytes(config, train, device=device, precision=precision)[0]
+            - score_bytes(train.n_users, train.n_items, device)
+            for device in (CPU, CUDA)
+        )
+        places = Cutter(train, config.batch_size, CPU).places()
+        ahead = drawn_bytes(config.batch_size, config.latent_dim, places) + PLACE_BYTES * places
+        rest.append(gpu - cpu - ahead - train.indices.nbytes - train.indptr.nbytes)
+    assert rest[0] == rest[1]
 
 
 def test_a_refinement_takes_what_scores_do_not_take_already_and_nothing_on_disk() -> None:
@@ -127,8 +133,10 @@ def test_a_refinement_takes_what_scores_do_not_take_already_and_nothing_on_disk(
 
 
 @pytest.mark.cuda
-def test_memory_stays_within_its_estimate_on_a_gpu() -> None:
-    train = random_train(n_users=3000, n_items=20_000)
+@pytest.mark.parametrize("kernels", ["0", "1"], ids=["PyTorch's", "Triton's"])
+def test_memory_stays_within_its_estimate_on_a_gpu(kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, kernels)
+    train = random_train(n_users=700, n_items=4000)
     config = RecVAEConfig()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -137,4 +145,6 @@ def test_memory_stays_within_its_estimate_on_a_gpu() -> None:
         trainer.step()
     measured = torch.cuda.max_memory_allocated() - before
     estimate, _ = registry.memory_bytes("recvae", config, train, device="cuda", precision="bfloat16")
-    assert 0.4 * estimate <= measured <= estimate
+    assert measured <= estimate, f"{measured / 2**20:.1f} of {estimate / 2**20:.1f} MiB"
+    if kernels == "0":  # what Triton's kernels leave out of memory is counted all the same
+        assert measured >= 0.4 * estimate, f"{measured / 2**20:.1f} of {estimate / 2**20:.1f} MiB"
