@@ -66,7 +66,7 @@ class Told:
         self.progress: Callable[[float], None] = lambda _: None
         self.best: dict[str, Any] | None = None
         self.ended: str | None = None
-        self.passes, self.passes_per_cycle = 0, 4
+        self.passes, self.passes_per_cycle, self.remark = 0, 4, ""
         self.saved, self.n_saves = True, 0
         self.given = 0
         self._reports, self._during, self._key = reports, during, f"valid/{metric}"
@@ -429,3 +429,10 @@ def test_a_line_is_said_at_once() -> None:
     file = Watched()
     say("here", file=file)
     assert (file.getvalue(), file.flushed) == ("here\n", 1)
+
+
+def test_what_people_must_know_of_going_on_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Told(report(4, 0.25))
+    run.remark = "Goes on on cpu, and was on cuda until now"
+    train(run, settings())
+    assert capsys.readouterr().out.splitlines()[0] == run.remark
