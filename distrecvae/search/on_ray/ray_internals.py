@@ -73,14 +73,23 @@ def died_for_memory(trial: Trial) -> bool:
     return isinstance(error, WorkerLostError) and error.for_memory
 
 
-def is_resetting(trial: Trial) -> bool:
-    """Tell whether a trial waits for a worker that another one had to make itself ready."""
-    return trial.status == Trial.PENDING and trial.temporary_state.ray_actor is not None
+def worker_to_be(controller: Any, trial: Trial) -> Any:
+    """Return the worker that is being made, or made ready, for a trial; None while it waits for a node, or runs.
+
+    Args:
+        controller: what Tune hands to its scheduler.
+        trial: the trial.
+    """
+    if trial.status != Trial.PENDING:
+        return None
+    loop = controller._tune_controller
+    live = loop._actor_manager._live_actors_to_ray_actors_resources.get(loop._trial_to_actor.get(trial))
+    return None if live is None else live[0]
 
 
-def stop_worker(trial: Trial) -> None:
-    """Kill the worker that a trial runs on, if it has one: Tune hears of it as of any other death."""
-    worker = trial.temporary_state.ray_actor
+def stop_worker(trial: Trial, to_be: Any = None) -> None:
+    """Kill the worker that a trial runs on, or the one that is made for it: Tune hears of it as of any other death."""
+    worker = trial.temporary_state.ray_actor or to_be
     if worker is not None:
         ray.kill(worker)
 

@@ -16,10 +16,10 @@ from distrecvae.search.core.silence import Silence, Silent, Step
 from distrecvae.search.on_ray.ray_internals import (
     died_for_memory,
     forgive,
-    is_resetting,
     let_all_run,
     let_run,
     stop_worker,
+    worker_to_be,
 )
 from distrecvae.words import counted, duration
 
@@ -40,6 +40,7 @@ class Workers:
         self._silence = Silence(conductor.ledger.records)
         self._on: dict[int, Trial] = {}
         self._hung: Counter[int] = Counter()
+        self._to_be: dict[int, Any] = {}
         self._stopped: set[int] = set()
         self._moving: set[int] = set()
         self._broken: dict[int, str] = {}
@@ -50,6 +51,7 @@ class Workers:
         """Take in that a trial has a worker."""
         number = number_of(trial)
         self._on[number] = trial
+        self._to_be.pop(number, None)
         self._stopped.discard(number)
         self._moving.discard(number)
         self._silence.heard(number)
@@ -79,6 +81,7 @@ class Workers:
     def left(self, trial: Trial) -> None:
         """Take in that a trial has ended, or lost its worker."""
         self._on.pop(number_of(trial), None)
+        self._to_be.pop(number_of(trial), None)
         self._silence.over(number_of(trial))
 
     def lost(self, trial: Trial, others: int) -> None:
@@ -128,9 +131,9 @@ class Workers:
             controller: what Tune hands to its scheduler.
         """
         for trial in list(controller.get_live_trials()):
-            if is_resetting(trial) and number_of(trial) not in self._on:
-                # It is to have a worker that another trial had: that one may hang, too.
-                self._on[number_of(trial)] = trial
+            if number_of(trial) not in self._on and (worker := worker_to_be(controller, trial)) is not None:
+                # It has a node, and a worker that is about to begin: that one may hang, too.
+                self._on[number_of(trial)], self._to_be[number_of(trial)] = trial, worker
                 self._silence.heard(number_of(trial))
             status = self._conductor.ledger.records[number_of(trial)].status
             if status is not Status.RUNNING and trial.status in (Trial.PENDING, Trial.RUNNING):
@@ -177,7 +180,7 @@ class Workers:
         self._silence.over(number)
         self._hung[number] += 1
         self._stopped.add(number)
-        stop_worker(self._on[number])
+        stop_worker(self._on[number], self._to_be.get(number))
 
 
 def number_of(trial: Trial) -> int:

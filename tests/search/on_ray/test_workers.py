@@ -109,6 +109,38 @@ def test_a_trial_whose_worker_hangs_is_named_and_run_again_from_its_checkpoint(
 
 @pytest.mark.ray
 @pytest.mark.slow
+def test_a_worker_that_hangs_while_it_starts_is_stopped_too(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A search under chaos waited for one for ever: its trial had no worker yet that could have been silent.
+    monkeypatch.setattr(silence, "NAMED_S", 3600.0)
+    conductor = opened(tmp_path, max_passes=200)
+    killed: list[int] = []
+    stopped: list[int] = []
+
+    def refresh() -> None:
+        if not killed and len(conductor.ledger.records[0].reports) >= 5:
+            killed.extend(process.pid for process in trial_workers())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+        elif killed and not stopped:
+            starting = [process.pid for process in trial_workers() if process.pid not in killed]
+            if starting:
+                stopped.extend(starting)
+                os.kill(starting[0], signal.SIGSTOP)
+                monkeypatch.setattr(silence, "NAMED_S", 2.0)
+                monkeypatch.setattr(silence, "STOPPED_S", 4.0)
+        elif stopped and not psutil.pid_exists(stopped[0]):
+            monkeypatch.setattr(silence, "NAMED_S", 3600.0)
+
+    said = run(conductor, cluster, tmp_path, refresh)
+    assert stopped, "no worker was seen to start"
+    assert any(line.endswith(": its worker is stopped") for line in said)
+    assert conductor.ledger.records[0].status is Status.FINISHED
+
+
+@pytest.mark.ray
+@pytest.mark.slow
 def test_the_time_budget_ends_a_search_whose_worker_hangs(cluster: Cluster, tmp_path: Path) -> None:
     # It was looked at in reports only.
     stopped: list[int] = []
