@@ -24,6 +24,8 @@ from typing import Any
 
 import torch
 
+from distrecvae.kernels.triton.choice import usable
+
 UNIFORM_LOGVAR = 10.0
 """The prior's third component, N(0, exp(10)), stands for a uniform density."""
 
@@ -99,6 +101,13 @@ class _Sampled(torch.autograd.Function):
         weights: Weights,
         old: Posterior | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        if usable(mu, logvar, noise, *(old or ())):
+            from distrecvae.kernels.triton.sample import fits, sample
+
+            if fits(mu):
+                made = sample(mu, logvar, noise, weights, old, UNIFORM_LOGVAR)
+                ctx.save_for_backward(made.ahead, made.pull)
+                return made.z, made.divergence
         ahead = (logvar / 2).exp_().mul_(noise)  # z - mu
         z = mu + ahead
         square = z * z
@@ -133,8 +142,14 @@ class _Sampled(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        by_z, by_divergence = upstream[0], upstream[1][:, None]
+        by_z, by_divergence = upstream
         ahead, pull = ctx.saved_tensors
+        if usable(by_z, by_divergence, ahead, pull):
+            from distrecvae.kernels.triton.sample import fits, sample_gradients
+
+            if fits(ahead):
+                return *sample_gradients(by_z, by_divergence, ahead, pull), None, None, None
+        by_divergence = by_divergence[:, None]
         by_mu = torch.addcmul(by_z, by_divergence, pull)
         by_logvar = (ahead * by_mu).sub_(by_divergence).div_(2)
         return by_mu, by_logvar, None, None, None

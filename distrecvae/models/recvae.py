@@ -14,7 +14,6 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.checks import (
     require_choice,
@@ -26,6 +25,7 @@ from distrecvae.checks import (
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError
 from distrecvae.kernels.layers import SparseLinear, load_parameters, unit_rows
+from distrecvae.kernels.normed import normed_swish
 from distrecvae.kernels.precision import linear
 from distrecvae.kernels.sparse import SparseRows, gather_sum
 
@@ -168,12 +168,16 @@ class Encoder(nn.Module):
         return mu, logvar
 
     def _dense(self, preactivation: torch.Tensor, low: torch.dtype | None) -> torch.Tensor:
-        hidden: torch.Tensor = self.get_submodule("ln1")(F.silu(preactivation))
-        total = hidden
+        hidden, total = normed_swish(preactivation, None, self._norm(1), add=True)
         for k in range(2, N_HIDDEN + 1):
-            hidden = self.get_submodule(f"ln{k}")(F.silu(self._linear(f"fc{k}", hidden, low) + total))
-            total = total + hidden
+            product = self._linear(f"fc{k}", hidden, low)
+            hidden, total = normed_swish(product, total, self._norm(k), add=k < N_HIDDEN)
         return hidden
+
+    def _norm(self, k: int) -> nn.LayerNorm:
+        norm = self.get_submodule(f"ln{k}")
+        assert isinstance(norm, nn.LayerNorm)  # noqa: S101  (as made)
+        return norm
 
     def _linear(self, name: str, x: torch.Tensor, low: torch.dtype | None) -> torch.Tensor:
         layer = self.get_submodule(name)

@@ -10,7 +10,7 @@ from unittest import mock
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.kernels import multinomial, sparse
+from distrecvae.kernels import composite_prior, multinomial, normed, sparse
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.kernels.triton.choice import DTYPES
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
@@ -32,7 +32,7 @@ def taken() -> Iterator[list[int]]:
         return fits
 
     with ExitStack() as patched:
-        for module in (sparse, multinomial, item_steps):
+        for module in (sparse, multinomial, item_steps, composite_prior, normed):
             patched.enter_context(mock.patch.object(module, "usable", usable))
         yield asked
 
@@ -56,6 +56,37 @@ def loss_and_gradients(
     # All of it is one call where factors are rounded; else the sparse products are the kernel's, one by one.
     assert asked == ([3] if low is not None else [2, 2, 2])
     return [losses, *gradients]
+
+
+def sample_and_gradients(
+    parts: list[torch.Tensor], weights: composite_prior.Weights
+) -> tuple[torch.Tensor, ...]:
+    """Return z, the divergence and the gradients by mu and logvar as the prior finds them on a GPU."""
+    mu, logvar, noise, old_mu, old_logvar, by_z = parts
+    mu, logvar = mu.clone().requires_grad_(), logvar.clone().requires_grad_()
+    old = (old_mu, old_logvar) if weights[1] else None
+    with taken() as asked:
+        # `sampled` takes it on a CUDA device only.
+        z, divergence = composite_prior._Sampled.apply(mu, logvar, noise, weights, old)  # type: ignore[no-untyped-call]
+        gradients = torch.autograd.grad((z, divergence), (mu, logvar), (by_z, by_z[:, 0]))
+    assert asked == [3 if old is None else 5, 4]
+    return z.detach(), divergence.detach(), *gradients
+
+
+def normed_and_gradients(
+    parts: list[torch.Tensor], norm: torch.nn.LayerNorm, *, residual: bool, add: bool, by_kernels: bool
+) -> list[torch.Tensor]:
+    """Return what a layer's end gives, and the gradients by all that it has, as `kernels.normed` finds them."""
+    x, total, by_hidden, by_sum = parts
+    inputs = [part.clone().requires_grad_() for part in ((x, total) if residual else (x,))]
+    with taken() if by_kernels else nullcontext([3]) as asked:
+        hidden, summed = normed.normed_swish(inputs[0], inputs[1] if residual else None, norm, add=add)
+        # The sum may be what is hidden itself.
+        outputs = [hidden] if summed is None else [hidden, summed]
+        upstream = [by_hidden, by_sum][: len(outputs)]
+        gradients = torch.autograd.grad(outputs, [*inputs, norm.weight, norm.bias], upstream)
+    assert asked == [3]
+    return [*(output.detach() for output in outputs), *gradients]
 
 
 def recvae_cycle(
@@ -113,6 +144,9 @@ def recvae_trained(
         other.load_state_dict(trainer.state_dict())
         trainer.step()
         other.step()
+    if by_kernels and low is not None:
+        rounded = getattr(trainer._update._output, "_rounded")  # noqa: B009  (the fused way's)
+        assert torch.equal(rounded, trainer.model.decoder.weight.to(low)), "the copy is an old weight's"
     named = trainer.model.named_parameters()
     return Trained(
         dict(trainer.state_dict()),
