@@ -29,6 +29,7 @@ from tests.training.schemes.test_passes import NETWORKS
 from tests.training.test_registry import SMALL
 
 MODELS = tuple(model for model in registry.models() if model != "popularity")
+DRAWN_AT_ONCE = noise.DRAWN_AT_ONCE
 NEURAL = ("recvae", "recvae-implicitslim", *NETWORKS)
 TRAIN = random_train(n_users=70, n_items=90)
 CALLS = {
@@ -139,7 +140,8 @@ def test_a_pass_waits_for_its_losses_and_for_nothing_else(model: str, soft_devic
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_memory_stays_within_its_estimate(model: str) -> None:
+def test_memory_stays_within_its_estimate(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "DRAWN_AT_ONCE", DRAWN_AT_ONCE)  # what is drawn ahead is counted, too
     train = random_train(n_users=600, n_items=1500)
     config, precision = (
         registry.config_from_dict(model, {}),

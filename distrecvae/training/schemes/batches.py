@@ -11,6 +11,10 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.kernels.transfer import onto
 from distrecvae.pacing import before_batch
+from distrecvae.training.schemes.noise import drawn_bytes
+
+PLACE_BYTES = 96
+"""What a GPU's step holds for an interaction at most: its item, row, value, and their order by item while sorted."""
 
 
 class Batch(NamedTuple):
@@ -83,3 +87,15 @@ class Cutter:
         for batch, (start, number) in enumerate(zip(starts.tolist(), n_interactions, strict=True)):
             before_batch(batch, starts.size)
             yield users[start : start + self._size], number
+
+
+def batch_bytes(train: InteractionMatrix, batch_size: int, width: int) -> int:
+    """Return what a GPU holds for the interactions of a batch, and for random values drawn ahead: bytes.
+
+    Args:
+        train: the training users.
+        batch_size: users a batch.
+        width: of the noise of a user's code; 0 where there is none.
+    """
+    cutter = Cutter(train, batch_size, torch.device("cpu"))
+    return drawn_bytes(cutter.n_rows, width, cutter.places()) + PLACE_BYTES * cutter.places()

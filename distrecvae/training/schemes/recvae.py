@@ -13,14 +13,11 @@ from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig, refi
 from distrecvae.precisions import Precision
 from distrecvae.training.entry import FLOAT_BYTES, score_bytes
 from distrecvae.training.schemes.alternating import AlternatingTrainer
-from distrecvae.training.schemes.batches import Cutter
-from distrecvae.training.schemes.noise import drawn_bytes
+from distrecvae.training.schemes.batches import batch_bytes
 from distrecvae.training.schemes.update import old_posterior_bytes
 
 HIDDEN_TENSORS = 40
 """What an encoder's step keeps for its gradient, counted in tensors of (batch_size, hidden_dim)."""
-PLACE_BYTES = 96
-"""What a GPU's step holds for an interaction at most: its item, row, value, and their order by item while sorted."""
 
 
 def recvae(
@@ -56,15 +53,13 @@ def recvae_bytes(
         # The data lies there too, a sparse gradient is made before it is put in its place, and what a CUDA graph
         # holds is not lent to anyone else. The best model's copy is on the host. Where Triton's kernels take the item
         # layers' steps, there are neither their gradients nor logits, but a rounded copy of the decoder's weight.
-        cutter = Cutter(train, config.batch_size, device)
         low = product_dtype(precision)
         working += (
             train.indices.nbytes
             + train.indptr.nbytes
             + FLOAT_BYTES * train.n_items * config.hidden_dim
             + step
-            + drawn_bytes(cutter.n_rows, config.latent_dim, cutter.places())
-            + PLACE_BYTES * cutter.places()
+            + batch_bytes(train, config.batch_size, config.latent_dim)
             + (model.decoder.weight.numel() * low.itemsize if low is not None else 0)
         )
     else:

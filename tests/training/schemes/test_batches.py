@@ -8,7 +8,8 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.pacing import heard_between_batches
-from distrecvae.training.schemes.batches import Cutter
+from distrecvae.training.schemes.batches import PLACE_BYTES, Cutter, batch_bytes
+from distrecvae.training.schemes.noise import DRAWN_AT_ONCE, drawn_bytes
 from tests.training.schemes.test_alternating import random_train
 
 CPU = torch.device("cpu")
@@ -50,3 +51,11 @@ def test_whoever_listens_hears_of_each_batch_before_it_comes() -> None:
         for number, _ in enumerate(cutter.cut(torch.arange(train.n_users))):
             assert heard[-1] == (number, cutter.n_batches)
             assert len(heard) == number + 1
+
+
+def test_what_a_gpu_holds_of_batches_grows_with_their_interactions_and_noise() -> None:
+    train = random_train()
+    without, with_noise = (batch_bytes(train, 8, width) for width in (0, 4))
+    places = Cutter(train, 8, torch.device("cpu")).places()
+    assert without == PLACE_BYTES * places + drawn_bytes(8, 0, places)
+    assert with_noise - without == DRAWN_AT_ONCE * 2 * 4 * 8 * 4, "two blocks of float32 noise"

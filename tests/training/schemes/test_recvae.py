@@ -17,10 +17,9 @@ from distrecvae.precisions import PRECISIONS, Precision
 from distrecvae.training import registry
 from distrecvae.training.entry import score_bytes
 from distrecvae.training.schemes.alternating import AlternatingTrainer
-from distrecvae.training.schemes.batches import Cutter
+from distrecvae.training.schemes.batches import PLACE_BYTES, Cutter
 from distrecvae.training.schemes.noise import drawn_bytes
 from distrecvae.training.schemes.recvae import (
-    PLACE_BYTES,
     recvae,
     recvae_bytes,
     recvae_implicitslim,
