@@ -1,4 +1,4 @@
-"""The readers' contract: every reader gives the rows that are there, or refuses with the line; pandas is asked, too.
+"""The readers' contract: every reader gives the rows that are there, or refuses with the line; pandas and Polars agree.
 
 One table of what people have: each input with the rows that it must give, or what a refusal must say. The promise is
 that the number of rows read is the number of records in the file, or a line is named.
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -288,6 +289,34 @@ def test_pandas_reads_the_same_rows(case: Case, tmp_path: Path) -> None:
     frame = frame.dropna(subset=["user_id", "item_id"])
     assert case.rows is not None
     assert same(rows_of(read_frame(frame)), case.rows)
+
+
+UNLIKE_POLARS = {
+    "mac.csv": "a carriage return alone ends no line there",
+    "mac_no_end.csv": "the same",
+    "utf16.csv": "it reads UTF-8",
+    "inches.csv": "a quote within a field is an error there",
+    "no_header_told.csv": "asked for by position here",
+    "empty_rating.csv": "NA makes a column text there",
+    "a.zip": "it opens no archives",
+}
+"""Where Polars says otherwise, and what."""
+POLARS = [case for case in PANDAS if case.name not in UNLIKE_POLARS]
+
+
+@pytest.mark.parametrize("case", POLARS, ids=lambda case: case.name)
+def test_polars_reads_the_same_rows(case: Case, tmp_path: Path) -> None:
+    """What another reader takes the file for, column by column, handed over as a DataFrame."""
+    told = case.like_pandas or {}
+    found = pl.read_csv(
+        written(case, tmp_path),
+        separator=told.get("sep", ","),
+        comment_prefix=told.get("comment"),
+        null_values=told.get("na_values"),
+    )
+    frame = pd.DataFrame({name: found[name].to_list() for name in found.columns})
+    assert case.rows is not None
+    assert same(rows_of(read_frame(frame.dropna(subset=["user_id", "item_id"]))), case.rows)
 
 
 FRAMES: list[tuple[dict[str, Any], list[Row] | str]] = [
