@@ -115,6 +115,7 @@ def test_the_package_can_still_be_run() -> None:
 COMMAND_ONLY = {
     ("search", "dry_run"): "prints a plan and stops; a call has one kind of result",
     ("compare", "dry_run"): "prints plans and stops; a call has one kind of result",
+    ("prepare", "explain"): "prints what became of rows and stops; a call has one kind of result",
 }
 PYTHON_ONLY: dict[tuple[str, str], str] = {}
 OTHER_DEFAULT = {
