@@ -124,12 +124,13 @@ OTHER_DEFAULT = {
         "train",
         "model",
     ): "the help names the model of no configuration; None is that, or the configuration's own",
+    ("prepare", "missing"): "the help says what happens where nothing is told to be missing",
     ("evaluate", "data"): "no default on either side",
     ("evaluate", "model"): "no default on either side",
 }
 SETTINGS = {field.name: field.default for field in dataclasses.fields(SearchConfig)}
 IN_WORDS = {  # defaults that a help text describes: None in Python
-    "keep every row", "found by name", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
+    "keep every row", "found by name", "told by that line", "its byte order mark's, or UTF-8", "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
     "runs/NAME", "MODEL-DATA, numbered", "compare-DATA, numbered", "cuda if there is a GPU",
 }  # fmt: skip
 
@@ -151,7 +152,7 @@ def options_of(command: str) -> dict[str, Any]:
             defaults[name] = value_of(stated[1].split(";")[0])
         else:
             defaults[name] = own if isinstance(own, bool | int | float | str) else None
-        if parameter.is_flag:
+        if parameter.is_flag and stated is None:
             defaults[name] = False
         if command in ("search", "compare") and parameter.name in SETTINGS:
             defaults[name] = SETTINGS[parameter.name]
