@@ -130,7 +130,8 @@ OTHER_DEFAULT = {
 }
 SETTINGS = {field.name: field.default for field in dataclasses.fields(SearchConfig)}
 IN_WORDS = {  # defaults that a help text describes: None in Python
-    "keep every row", "found by name", "told by that line", "its byte order mark's, or UTF-8", "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
+    "keep every row", "found by name", "told by that line", "its byte order mark's, or UTF-8",
+    "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
     "runs/NAME", "MODEL-DATA, numbered", "compare-DATA, numbered", "cuda if there is a GPU",
 }  # fmt: skip
 
