@@ -191,8 +191,7 @@ def _memory(latent_dim: int, train: InteractionMatrix, device: torch.device) -> 
     longest = max((int(counts.max(initial=0)) for counts in (train.counts(), train.item_counts())), default=0)
     # Gathered factors and matrices; weighted factors; triangles: three times what a group counts at most.
     # One very long row may exceed a group's limit.
-    row = FLOAT_BYTES * row_elements(longest, latent_dim)
-    group = 3 * max(min(group_bytes(device.type), row * max(train.n_users, train.n_items)), row)
+    group = 3 * max(group_bytes(device.type), FLOAT_BYTES * row_elements(longest, latent_dim))
     transposed = train.indices.nbytes + 8 * (train.n_items + 1)
     # Both sides while one is solved, padded copies and the weighted one of the given side.
     working = 2 * items + 2 * users + 2 * max(items, users) + group + transposed

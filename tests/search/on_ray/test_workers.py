@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,8 +62,12 @@ def run(
 
 def trial_workers() -> list[psutil.Process]:
     """Return the workers that a trial runs on, or ran on last."""
-    everyone = psutil.Process().children(recursive=True)
-    return [process for process in everyone if "ImplicitFunc" in " ".join(process.cmdline())]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it ended meanwhile
+            if "ImplicitFunc" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def stopping_once(conductor: Conductor, stopped: list[int]) -> Callable[[], None]:
