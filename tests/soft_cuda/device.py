@@ -75,7 +75,10 @@ class SoftDevice:
         live_bytes: of tensors now.
         forbids_waits: whether a wait is an error.
         warns_of_waits: whether a wait is warned of.
-        forbidden: kinds of calls (by ATen name) that fail as kernels may: they break the device.
+        capturing: the graph that is being recorded; None for none.
+        broken: whether a kernel has failed: nothing works from then on.
+        blocks: memory that is held, by the identity of its storage.
+        pinned: tensors of the host that the device copies without the host's waiting.
     """
 
     total_bytes: int = 80 << 30

@@ -9,15 +9,7 @@ import pytest
 
 from distrecvae.data.sources.lines import Layout, LineError, physical_lines
 from distrecvae.data.sources.quotes import quotes_quote
-
-
-def layout(n_columns: int, delimiter: bytes = b",", **changes: object) -> Layout:
-    names = dict(zip(("user", "item", "rating")[:n_columns], ("user", "item", "rating"), strict=False))
-    positions = {role: at for at, role in enumerate(names)}
-    return Layout(
-        delimiter=delimiter, n_columns=n_columns, positions=positions, names=names, first_line=2,
-        quoted_header=bool(changes.get("quoted_header")),
-    )  # fmt: skip
+from tests.data.sources.test_lines import layout
 
 
 def meant(content: str, given_layout: Layout) -> bool:
