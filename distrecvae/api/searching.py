@@ -108,6 +108,7 @@ def search(
     min_passes: int | None = SearchConfig.min_passes,
     reduction_factor: int = SearchConfig.reduction_factor,
     metric: str = SearchConfig.metric,
+    metrics: str = SearchConfig.metrics,
     sampler: str = SearchConfig.sampler,
     scheduler: str = SearchConfig.scheduler,
     precision: str = SearchConfig.precision,
@@ -145,7 +146,8 @@ def search(
         max_passes: data passes that a trial gets at most.
         min_passes: data passes before a trial may be stopped; None for a fifth of `max_passes`.
         reduction_factor: one trial in this many goes on at a rung; rungs grow by the same factor.
-        metric: validation metric to maximise.
+        metric: validation metric to maximise, such as "ndcg@10".
+        metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".
         sampler: how configurations are proposed.
         scheduler: how weak trials are stopped early.
         precision: of the matrix products.

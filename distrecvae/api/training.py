@@ -16,9 +16,10 @@ from distrecvae.api.searching import path_in
 from distrecvae.api.train_folder import Order, train_in
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ConfigError, DataError
-from distrecvae.evaluation import Evaluation
+from distrecvae.evaluation import Evaluation, Scoring
 from distrecvae.evaluation import evaluate as evaluate_users
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
+from distrecvae.metrics import METRICS, listed
 from distrecvae.precisions import AUTO
 from distrecvae.runs.configuration import read_config
 from distrecvae.runs.seeds import seed_folder, summarize
@@ -47,7 +48,9 @@ def _train(given: dict[str, Any]) -> TrainResult:
     if (patience := given.get("patience")) is not None and patience < 0:
         raise ConfigError(f"--patience {patience} must be 0 (never) or more")
     runs: dict[str, Any] = {
-        name: given.pop(name) for name in ("max_passes", "patience", "seed") if name in given
+        name: given.pop(name)
+        for name in ("max_passes", "patience", "metric", "metrics", "seed")
+        if name in given
     }
     every_s = given.pop("checkpoint_every", 30.0)
     source = None if config is None or isinstance(config, Mapping) else str(config)
@@ -91,6 +94,8 @@ def train(
     out: str | PathLike[str] | None = None,
     max_passes: int = RunSettings.max_passes,
     patience: int = RunSettings.patience or 0,
+    metric: str = RunSettings.metric,
+    metrics: str = ",".join(RunSettings.metrics),
     seed: int = RunSettings.seed,
     seeds: int | None = None,
     address: str | None = None,
@@ -112,7 +117,9 @@ def train(
         set: single settings, over those of `config`.
         out: results folder; None for runs/train-MODEL, numbered.
         max_passes: data passes at most.
-        patience: stop after so many passes without a better validation NDCG@100; 0: never.
+        patience: stop after so many passes without a better validation score; 0: never.
+        metric: validation metric that chooses the model, such as "ndcg@10".
+        metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".
         seed: root of all randomness.
         seeds: train with so many seeds from `seed` on, side by side on Ray.
         address: Ray cluster that `seeds` join.
@@ -141,10 +148,14 @@ def _evaluate(given: dict[str, Any]) -> Evaluation:
         if isinstance(model, SearchResult | TrainResult):
             model = model.chosen if isinstance(model, TrainResult) else model.folder
         loaded, name = load_model(Path(model), usable_device(given.get("device"))), str(model)
-    return scores_of(loaded, data.split, group, names=(name, data.folder or "the data"))
+    return scores_of(
+        loaded, data.split, group, names=(name, data.folder or "the data"), metrics=given.get("metrics")
+    )
 
 
-def scores_of(loaded: LoadedModel, split: Split, group: str, *, names: tuple[str, str]) -> Evaluation:
+def scores_of(
+    loaded: LoadedModel, split: Split, group: str, *, names: tuple[str, str], metrics: str | None = None
+) -> Evaluation:
     """Score a model on a group of held-out users.
 
     Args:
@@ -152,6 +163,7 @@ def scores_of(loaded: LoadedModel, split: Split, group: str, *, names: tuple[str
         split: the data.
         group: "test" or "valid".
         names: of model and data, for the message.
+        metrics: what to compute; None for what the model was scored by when it was made.
 
     Raises:
         DataError: they have other items, or the model was trained on these users.
@@ -166,7 +178,9 @@ def scores_of(loaded: LoadedModel, split: Split, group: str, *, names: tuple[str
             f"{names[0]} was trained on the validation users, too (--refit), so that their scores say nothing; score"
             " the test users"
         )
-    return evaluate_users(loaded.recommender, split.test if group == "test" else split.valid)
+    known = tuple(loaded.metrics.get(GROUPS[0], {}).get("mean", METRICS))
+    scoring = Scoring.of(known if metrics is None else listed(metrics), split.train)
+    return evaluate_users(loaded.recommender, split.test if group == "test" else split.valid, scoring)
 
 
 @carried_out_by(_evaluate)
@@ -175,6 +189,7 @@ def evaluate(
     data: DataLike,
     *,
     group: str = GROUPS[0],
+    metrics: str | None = None,
     device: str | None = None,
     threads: int | None = None,
 ) -> Evaluation:
@@ -184,6 +199,7 @@ def evaluate(
         model: what `load`, `search` or `train` returned, or a results folder.
         data: what `prepare` returned, or a dataset folder, with the same items.
         group: the held-out users to score, "test" or "valid".
+        metrics: what to compute, such as "ndcg@10,map@10,coverage@20"; None for what the model was scored by.
         device: where a model is loaded that is not yet; None for a GPU where there is one.
         threads: CPU threads; None for all cores.
 

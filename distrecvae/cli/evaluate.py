@@ -16,9 +16,16 @@ from distrecvae.cli.output import print_scores
               help="Dataset folder, or its URI, with the same items.")  # fmt: skip
 @click.option("--group", type=click.Choice(["test", "valid"]), default="test", show_default=True,
               help="The held-out users to score.")  # fmt: skip
+@click.option(
+    "--metrics",
+    metavar="A,B,...",
+    help="ndcg@10,map@10,coverage@20, ...  [default: those the model was scored by]",
+)
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
-def command(folder: Path, data: str, group: str, device: str | None, threads: int | None) -> None:
+def command(
+    folder: Path, data: str, group: str, metrics: str | None, device: str | None, threads: int | None
+) -> None:
     """Score a saved model on held-out users.
 
     \b
@@ -32,4 +39,6 @@ def command(folder: Path, data: str, group: str, device: str | None, threads: in
 
     use_threads(threads)
     loaded = load_model(folder, usable_device(device))
-    print_scores({group: scores_of(loaded, load_dataset(data), group, names=(str(folder), data))})
+    print_scores(
+        {group: scores_of(loaded, load_dataset(data), group, names=(str(folder), data), metrics=metrics)}
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import KINDS, METRICS
 from distrecvae.packaged import packaged_file, packaged_names
 from distrecvae.search.core.config import ALL
 
@@ -27,7 +27,8 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def complete_metric(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:  # noqa: ARG001
     """Complete a metric."""
-    return _items(METRICS, incomplete)
+    names = [f"{kind}@{k}" for kind in KINDS for k in (10, 20, 50, 100)]
+    return _items([*METRICS, *names], incomplete)
 
 
 def complete_space(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:  # noqa: ARG001

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE
-from distrecvae.metrics import TITLES
+from distrecvae.metrics import title_of
 from distrecvae.words import printable, with_error
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ def print_seeds(out: Path, summary: Mapping[str, Any]) -> None:
     """Print a row a seed and the means over seeds with their standard errors, by group; then what lies where."""
     from distrecvae.runs.seeds import seed_folder
 
-    names = list(TITLES)
+    names = list(summary["valid"]["mean"])
     for group in ("valid", "test"):
         scores = summary[group]
-        click.echo(f"{group:<12}" + "".join(f"{TITLES[name]:>18}" for name in names))
+        click.echo(f"{group:<12}" + "".join(f"{title_of(name):>18}" for name in names))
         for position, seed in enumerate(summary["seeds"]):
             cells = "".join(with_error(scores["per_seed"][name][position], None).rjust(18) for name in names)
             click.echo(f"  seed {seed:<5}{cells}")
@@ -45,8 +45,8 @@ def print_scores(scores: Mapping[str, Evaluation]) -> None:
     """Print a line a group of users: each metric's mean and standard error, users scored and left out."""
     for group, scored in scores.items():
         values = "   ".join(
-            f"{TITLES[name]} {with_error(scored.mean(name), scored.standard_error(name))}"
-            for name in scored.per_user
+            f"{title_of(name)} {with_error(scored.mean(name), scored.standard_error(name))}"
+            for name in scored.names
         )
         skipped = f", {scored.n_skipped:,} left out" if scored.n_skipped else ""
         click.echo(f"{group:<6} {values}   ({scored.n_evaluated:,} users{skipped})")

@@ -27,6 +27,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--min-passes", "min_passes", int),
     ("--reduction-factor", "reduction_factor", int),
     ("--metric", "metric", str),
+    ("--metrics", "metrics", str),
     ("--sampler", "sampler", click.Choice(SAMPLERS)),
     ("--scheduler", "scheduler", click.Choice(RULES)),
     ("--precision", "precision", click.Choice(PRECISION_CHOICES)),

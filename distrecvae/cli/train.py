@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distrecvae.cli.names import complete_config, complete_model
+from distrecvae.cli.names import complete_config, complete_metric, complete_model
 from distrecvae.cli.output import print_scores, print_seeds
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
@@ -47,8 +47,13 @@ if TYPE_CHECKING:
     "--patience",
     type=click.IntRange(0),
     metavar="N",
-    help="Stop after N passes without a better validation NDCG@100; 0: never.  [default: 40]",
+    help="Stop after N passes without a better validation score; 0: never.  [default: 40]",
 )
+@click.option("--metric", metavar="NAME", shell_complete=complete_metric,
+              help="Validation metric that chooses the model: ndcg@10, mrr, ...  [default: ndcg_100]")  # fmt: skip
+@click.option("--metrics", metavar="A,B,...",
+              help="What else is computed of rankings: ndcg@10,map@10,coverage@20, ... or package.module:function@10."
+                   "  [default: ndcg_100,recall_20,recall_50]")  # fmt: skip
 @click.option("--seed", type=int, metavar="N", help="Root of all randomness.  [default: 0]")
 @click.option(
     "--seeds",
@@ -96,6 +101,8 @@ def command(
     out: Path,
     max_passes: int | None,
     patience: int | None,
+    metric: str | None,
+    metrics: str | None,
     seed: int | None,
     seeds: int | None,
     address: str | None,
@@ -128,7 +135,9 @@ def command(
     from distrecvae.runs.configuration import read_config
     from distrecvae.runs.seeds import summarize
 
-    given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data}
+    given = {
+        "max_passes": max_passes, "patience": patience, "metric": metric, "metrics": metrics, "seed": seed, "data": data
+    }  # fmt: skip
     configured = bool(model or config_source or words)
     order = Order(
         given={name: value for name, value in given.items() if value is not None},

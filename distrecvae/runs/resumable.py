@@ -15,6 +15,7 @@ import torch
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import CheckpointError
+from distrecvae.evaluation import PUBLISHED, Scoring
 from distrecvae.saved.tensors import load_state, read_metadata, save_state
 from distrecvae.training.trainer import Trainer, fit
 
@@ -32,6 +33,7 @@ class ResumableTraining:
         valid: the users that choose the best model; None where nothing is left to choose by, and the last is kept.
         identity: JSON-able; a state file of another identity is refused.
         metric: key of the reports that is maximised, such as `valid/ndcg_100`; None without `valid`.
+        scoring: what is computed on `valid`.
         checkpoint_every_s: seconds between checkpoints, at least.
         must_save: whether a checkpoint that cannot be written ends the training; else it goes on without.
         about: JSON-able; written into the state file for whoever reads it, and not looked at here.
@@ -50,6 +52,7 @@ class ResumableTraining:
         *,
         identity: Mapping[str, Any],
         metric: str | None,
+        scoring: Scoring = PUBLISHED,
         checkpoint_every_s: float = 30.0,
         must_save: bool = True,
         about: Mapping[str, Any] | None = None,
@@ -61,7 +64,7 @@ class ResumableTraining:
         self._path, self._valid, self._identity = path, valid, dict(identity)
         self._metric, self._every_s, self._must_save = metric, checkpoint_every_s, must_save
         self._about = dict(about or {})
-        self._n_saved = 0
+        self._n_saved, self._scoring = 0, scoring
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -107,7 +110,7 @@ class ResumableTraining:
             OSError: a checkpoint could not be written and must be.
         """
         saved_at, every_s = time.monotonic(), self._every_s
-        reports = fit(self.trainer, self._valid)
+        reports = fit(self.trainer, self._valid, self._scoring)
         while not over():
             report, best = next(reports).metrics(), self.best
             if self._metric and (best is None or report[self._metric] > best[self._metric]):

@@ -1,8 +1,7 @@
 """Owns one training run's folder: settings, history, checkpoints, best model, and going on after a stop.
 
-A run is a function of its settings and its data. Its state is one file, replaced atomically, with the
-trainer, the best model so far and the history in it; a run that is killed goes on from the last one and ends
-with the same model.
+A run is a function of its settings and its data. Its state is one file, replaced atomically, with the trainer, the best
+model so far and the history in it; a run that is killed goes on from the last one and ends with the same model.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import data_facts
 from distrecvae.errors import ResultsError
-from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.evaluation import Evaluation, Scoring, evaluate
 from distrecvae.files import write_json, write_text
 from distrecvae.layout import BEST_FOLDER, RUN_FILE, STATE_FILE
-from distrecvae.metrics import METRICS, TITLES, on_validation
+from distrecvae.metrics import METRICS, on_validation, title_of
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining
@@ -49,6 +48,7 @@ class RunSettings:
         max_passes: data passes that are not exceeded.
         patience: passes without a better validation score after which the run ends; None for never.
         metric: the validation score that chooses the best model.
+        metrics: names of what is computed of rankings.
         precision: of the matrix products.
         refit: train on the validation users, too, for `max_passes`, with nothing left to choose by.
     """
@@ -60,7 +60,8 @@ class RunSettings:
     seed: int = 0
     max_passes: int = 200
     patience: int | None = 40
-    metric: str = next(iter(METRICS))
+    metric: str = METRICS[0]
+    metrics: tuple[str, ...] = METRICS
     precision: Precision = "float32"
     refit: bool = False
 
@@ -150,10 +151,10 @@ class Run:
         require_same_data(folder, settings, split)
         self.progress: Callable[[float], None] = lambda _share: None
         self._folder, self._settings, self._split, self._device = folder, settings, split, device
-        self._config = registry.config_from_dict(settings.model, settings.config)
-        self._chosen = dict(chosen)
+        self._config, self._chosen = registry.config_from_dict(settings.model, settings.config), dict(chosen)
         self._metric = None if valid is None else on_validation(settings.metric)
         self._scored = {"test": split.test} if valid is None else {"valid": valid, "test": split.test}
+        self._scoring = Scoring.of(settings.metrics, split.train)
         self._training = ResumableTraining(
             folder / STATE_FILE,
             registry.make_trainer(
@@ -170,7 +171,8 @@ class Run:
                 "model": settings.model, "config": settings.config, "seed": settings.seed,
                 "fingerprint": settings.fingerprint, "precision": settings.precision, **identity,
             },
-            metric=self._metric, checkpoint_every_s=checkpoint_every_s, about={"device": device_kind(device)},
+            metric=self._metric, scoring=self._scoring, checkpoint_every_s=checkpoint_every_s,
+            about={"device": device_kind(device)},
         )  # fmt: skip
         self._training.restore()
         write_history(folder, self._training.history)
@@ -209,7 +211,7 @@ class Run:
             settings.max_passes,
             scores=[(report["passes"], report[metric]) for report in history] if metric else (),
             patience=settings.patience,
-            title=TITLES[settings.metric],
+            title=title_of(settings.metric),
         )
 
     def cycles(self) -> Iterator[dict[str, Any]]:
@@ -240,7 +242,7 @@ class Run:
         model = registry.load_recommender(
             settings.model, self._config, self._split.n_items, state, self._device
         )
-        scores = {group: evaluate(model, users) for group, users in self._scored.items()}
+        scores = {group: evaluate(model, users, self._scoring) for group, users in self._scored.items()}
         save_model(
             self._folder / BEST_FOLDER,
             model=settings.model,
@@ -290,9 +292,8 @@ def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Write the reports as `history.csv`, a row a report; nothing before the first one."""
     if history:
         text = io.StringIO(newline="")
-        names = dict.fromkeys(
-            name for report in history for name in report
-        )  # phases have losses of their own
+        # Phases have losses of their own.
+        names = dict.fromkeys(name for report in history for name in report)
         writer = csv.DictWriter(text, list(names), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)

@@ -17,8 +17,10 @@ import torch
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError
+from distrecvae.evaluation import Scoring
 from distrecvae.files import remove_leftovers
 from distrecvae.layout import STATE_FILE
+from distrecvae.metrics import METRICS
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining, read_best
@@ -37,6 +39,7 @@ class TrialTask:
         seed: root of the trial's randomness.
         max_passes: data passes that must not be exceeded.
         metric: key of the reports by which the best model is kept.
+        metrics: names of what is computed of rankings.
         folder: where the trial's state file lies; on several nodes it must be shared.
         device: a torch device.
         precision: of the matrix products.
@@ -51,6 +54,7 @@ class TrialTask:
     seed: int
     max_passes: int
     metric: str
+    metrics: tuple[str, ...] = METRICS
     folder: str
     device: str = "cpu"
     precision: Precision = "float32"
@@ -151,6 +155,7 @@ def _fresh(
         valid,
         identity=_identity(task),
         metric=task.metric,
+        scoring=Scoring.of(task.metrics, train),
         checkpoint_every_s=task.checkpoint_every_s,
         must_save=False,
         about={"ledger": task.ledger},

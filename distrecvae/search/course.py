@@ -80,7 +80,7 @@ class _Course:
         )
         self._tables = Tables(folder, self._ledger, space, search.metric)
         self._keeper = Keeper(folder, self._ledger)
-        self._events = EventFiles(folder, space, config.metric)
+        self._events = EventFiles(folder, space, config.metric, config.scored)
         self._progress = Progress(
             console,
             self._ledger,

@@ -18,7 +18,7 @@ from distrecvae.errors import ResultsError
 from distrecvae.evaluation import require_scorable
 from distrecvae.files import claimed, exclusive
 from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
-from distrecvae.metrics import on_validation
+from distrecvae.metrics import on_validation, require_ranks
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import DEMO, SearchConfig
@@ -158,6 +158,7 @@ def plan_search(
         DistrecvaeError: nothing on the cluster can run it.
     """
     require_scorable(session.split.valid, "validation")
+    require_ranks(config.scored, session.split.n_items)
     slots = slots_for(config, session.cluster)
     facts = survey(slots, session.cluster, tell)
     if begun_in is not None:

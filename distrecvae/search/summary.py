@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distrecvae.layout import BEST_FOLDER, REPORT_FILE
-from distrecvae.metrics import METRICS, TITLES
+from distrecvae.metrics import title_of
 from distrecvae.search.commands import model_commands
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import BAD, Status, no_score
@@ -57,7 +57,7 @@ def search_summary(
             *_parameters(search, *scored),
         ]
     elif (best := ledger.best()) is not None:
-        title = TITLES[config.metric]
+        title = title_of(config.metric)
         lines.append(f"Best so far: trial {best.number}, validation {title} {best.score:.4f}.")
     else:
         lines.append(no_score(counts.keys(), over=not interrupted))
@@ -84,9 +84,10 @@ def _scores(search: Search, best: Scored, first: Scored | None) -> list[str]:
         for group, evaluation in (("validation", scored.valid), ("test", scored.test))
     ]
     width = max(len(label) for label, _ in rows) + 2
-    lines = [" " * width + "".join(f"{TITLES[name]:>18}" for name in METRICS)]
+    names = best.valid.names
+    lines = [" " * width + "".join(f"{title_of(name):>18}" for name in names)]
     for label, evaluation in rows:
-        means = (with_error(evaluation.mean(name), evaluation.standard_error(name)) for name in METRICS)
+        means = (with_error(evaluation.mean(name), evaluation.standard_error(name)) for name in names)
         cells = "".join(f"{mean:>18}" for mean in means)
         lines.append(f"{label:<{width}}{cells}")
     return lines
@@ -101,7 +102,7 @@ def _verdict(search: Search, best: Scored, first: Scored | None) -> list[str]:
         test, valid = gains(best.test, first.test)[metric], gains(best.valid, first.valid)[metric]
         sure = "more" if abs(test.mean) > 2 * test.standard_error else "not more"
         text = (
-            f"Against the {start} configuration: {TITLES[metric]} {valid.mean:+.4f} on validation,"
+            f"Against the {start} configuration: {title_of(metric)} {valid.mean:+.4f} on validation,"
             f" {test.mean:+.4f} on test (standard error {test.standard_error:.4f}, paired over"
             f" {n_users} test users): {sure} than twice its standard error."
             " Trials were chosen on validation users only."

@@ -19,7 +19,7 @@ from distrecvae.cli.names import (
     complete_space,
     model_names,
 )
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import KINDS, METRICS
 from distrecvae.packaged import packaged_names
 from distrecvae.runs.configuration import available_configs
 from distrecvae.search.space.space import available_spaces
@@ -56,7 +56,7 @@ def test_a_space_is_a_models_own_only_if_it_says_so(tmp_path: Path, monkeypatch:
     ("complete", "known"),
     [
         (complete_model, registry.models()),
-        (complete_metric, tuple(METRICS)),
+        (complete_metric, (*METRICS, *(f"{kind}@{k}" for kind in KINDS for k in (10, 20, 50, 100)))),
         (complete_space, available_spaces()),
         (complete_config, available_configs()),
     ],

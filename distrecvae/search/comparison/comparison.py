@@ -198,7 +198,7 @@ def compare(
             if not outcome.has_score:
                 without_score.append(entrant.name)
                 continue
-            rows.append(read_row(entrant.name, place, split))
+            rows.append(read_row(entrant.name, place, split, config.scored))
             files.write_tables(folder, rows, split, config)
         text = _ending(rows, without_score, folder, config, split)
         write_text(folder / SUMMARY_FILE, text + "\n")

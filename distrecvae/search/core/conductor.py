@@ -187,6 +187,7 @@ class Conductor:
             seed=rng.trial_seed(self._config.seed, record.config),
             max_passes=self._config.max_passes,
             metric=on_validation(self._config.metric),
+            metrics=self._config.scored,
             folder=str(trial_folder(self._folder, record.number)),
             device=self._device,
             precision=self._precision,

@@ -11,7 +11,7 @@ import yaml
 
 from distrecvae.checks import is_number, is_whole
 from distrecvae.errors import ConfigError, nearest
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, listed, selecting
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.search.core.rules import RULES
 from distrecvae.typed import MisfitError, yaml_value
@@ -81,7 +81,11 @@ class SearchConfig:
     reduction_factor: int = _help(
         "one trial in this many goes on at a rung; rungs grow by the same factor", 3
     )
-    metric: str = _help("validation metric to maximise", next(iter(METRICS)))
+    metric: str = _help("validation metric to maximise: ndcg@10, recall@20, mrr, ...", METRICS[0])
+    metrics: str = _help(
+        "what else is computed of rankings: ndcg@10,map@10,coverage@20, ... or package.module:function@10",
+        ",".join(METRICS),
+    )
     sampler: str = _help("how configurations are proposed", "tpe")
     scheduler: str = _help("how weak trials are stopped early", "asha")
     concurrent: int | None = _help("trials at once; without it as many as fit", None)
@@ -125,7 +129,6 @@ class SearchConfig:
                 f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"
             )
         choices = {
-            "metric": tuple(METRICS),
             "sampler": SAMPLERS,
             "scheduler": RULES,
             "precision": PRECISION_CHOICES,
@@ -136,6 +139,7 @@ class SearchConfig:
                 raise ConfigError(
                     f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}"
                 )
+        self._name_metrics()
         if self.log_to is not None and self.log_to not in TRACKERS:
             raise ConfigError(
                 f"log_to={self.log_to!r} is not one of {', '.join(TRACKERS)}{nearest(str(self.log_to), TRACKERS)}"
@@ -160,6 +164,21 @@ class SearchConfig:
             raise ConfigError(
                 "elastic needs --concurrent and --gpus-per-trial: what nodes will come cannot be seen; give both"
             )
+
+    def _name_metrics(self) -> None:
+        """Put both settings as files have them, whatever way they were typed: a folder has one name for a metric."""
+        for name in ("metric", "metrics"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{name}={getattr(self, name)!r} must be text, such as ndcg@10")
+        object.__setattr__(self, "metric", selecting(self.metric))
+        names = listed(self.metrics)
+        both = names if self.metric in names else (self.metric, *names)
+        object.__setattr__(self, "metrics", ",".join(both))
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The names of the metrics that are computed, the one that chooses among them."""
+        return tuple(self.metrics.split(","))
 
     @property
     def first_rung(self) -> int:

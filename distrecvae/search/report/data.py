@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from distrecvae.checks import Scalar
 from distrecvae.errors import ResultsError
 from distrecvae.layout import COMPARISON_FILE, SEARCH_FILE
-from distrecvae.metrics import METRICS, on_validation
+from distrecvae.metrics import on_validation, on_validation_in
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import BAD, Status, TrialRecord
@@ -138,7 +138,7 @@ def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime
         number=record.number,
         status=record.status,
         score=record.score,
-        scores={name: best.get(on_validation(name)) for name in METRICS},
+        scores={name: best[on_validation(name)] for name in on_validation_in(best)},
         best_passes=best.get("passes"),
         passes=record.passes,
         cycles=int(record.reports[-1]["cycle"]) if record.reports else 0,

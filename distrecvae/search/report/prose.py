@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distrecvae.metrics import METRICS, TITLES, on_validation
+from distrecvae.metrics import on_validation, title_of
 from distrecvae.search.commands import model_commands
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
@@ -60,7 +60,7 @@ def verdict(results: SearchResults) -> list[str]:
 
 
 def _verdict_before_the_end(results: SearchResults, best: Trial) -> list[str]:
-    title, start, first = TITLES[results.metric], results.space.start_name, results.trials[0].score
+    title, start, first = title_of(results.metric), results.space.start_name, results.trials[0].score
     beside = "" if first is None or best.number == 0 else f", the {start} configuration has {first:.4f}"
     state = "is running" if results.described.status == RUNNING else "was interrupted"
     over = (
@@ -106,7 +106,7 @@ def _chosen(results: SearchResults, scores: BestScores) -> str:
 
 def _on_test(results: SearchResults, scores: BestScores) -> str:
     scored = _scored(scores.test, results.metric)
-    return f"{TITLES[results.metric]} {scored} on {scores.test.n_evaluated:,} test users"
+    return f"{title_of(results.metric)} {scored} on {scores.test.n_evaluated:,} test users"
 
 
 def _gain(gain: MeanGain) -> tuple[float, float]:
@@ -123,12 +123,13 @@ def scores_table(results: SearchResults) -> Table | None:
     listed: list[tuple[str, BestScores | FirstScores]] = [(f"best (trial {scores.trial})", scores)]
     if scores.first is not None:
         listed.append((f"{results.space.start_name} (trial {scores.first.trial})", scores.first))
+    names = tuple(scores.valid.mean)
     rows = [
-        [f"{label}, {group}", *(_scored(scored, name) for name in METRICS)]
+        [f"{label}, {group}", *(_scored(scored, name) for name in names)]
         for label, each in listed
         for group, scored in (("validation", each.valid), ("test", each.test))
     ]
-    return Table(["", *(TITLES[name] for name in METRICS)], rows)
+    return Table(["", *(title_of(name) for name in names)], rows)
 
 
 def scores_note(results: SearchResults) -> str:
@@ -168,7 +169,7 @@ def trials_table(results: SearchResults, trials: Sequence[Trial]) -> Table:
         ]
         for t in trials
     ]  # fmt: skip
-    return Table(["rank", "trial", "status", TITLES[results.metric], "passes", "time", *names], rows)
+    return Table(["rank", "trial", "status", title_of(results.metric), "passes", "time", *names], rows)
 
 
 def trouble_table(results: SearchResults) -> Table | None:

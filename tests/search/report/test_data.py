@@ -40,7 +40,7 @@ def test_the_trials_are_those_of_the_ledger(folder: Path, results: SearchResults
         ]
         best = max(record.reports, key=lambda report: report[METRIC], default={})
         names = ("ndcg_100", "recall_20", "recall_50")
-        assert trial.scores == {name: best.get(f"valid/{name}") for name in names}
+        assert trial.scores == ({name: best[f"valid/{name}"] for name in names} if best else {})
         assert trial.best_passes == best.get("passes")
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import average_precision_score, ndcg_score, precision_score
 
-from distrecvae.metrics import ndcg, on_validation, recall
+from distrecvae.metrics.names import RankMetric
+from distrecvae.metrics.ranks import full_recall, hit, mean_average_precision, mrr, ndcg, precision, recall
 from tests.golden import metrics as golden_metrics
 
 BoolArray = npt.NDArray[np.bool_]
@@ -115,6 +116,65 @@ def test_what_is_not_defined_is_refused(n_held_out: list[int], k: int, message: 
         recall(np.ones((2, 5), dtype=np.bool_), np.array(n_held_out), k)
 
 
-def test_a_metric_over_the_validation_users_has_one_key_wherever_it_is_looked_up() -> None:
-    # Search folders have it in their ledgers, tables and metrics.json: another key would be another format.
-    assert on_validation("ndcg_100") == "valid/ndcg_100"
+OTHERS = (full_recall, precision, hit, mrr, mean_average_precision)
+
+
+@given(
+    hits=arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(1, 12))),
+    extra=st.integers(0, 5),
+    k=st.integers(1, 15),
+)
+def test_loops_that_read_like_the_definitions_give_the_same(hits: BoolArray, extra: int, k: int) -> None:
+    n_held_out = np.maximum(hits.sum(axis=1) + extra, 1)
+    found = [metric(hits, n_held_out, k) for metric in OTHERS]
+    for user, (row, n) in enumerate(zip(hits.tolist(), n_held_out.tolist(), strict=True)):
+        counted = row[:k]
+        first = next((rank for rank, is_hit in enumerate(counted, start=1) if is_hit), None)
+        precisions = [sum(counted[:rank]) / rank for rank, is_hit in enumerate(counted, start=1) if is_hit]
+        expected = [
+            sum(counted) / n,
+            sum(counted) / k,
+            1.0 if any(counted) else 0.0,
+            0.0 if first is None else 1 / first,
+            sum(precisions) / min(k, n),
+        ]
+        np.testing.assert_allclose([values[user] for values in found], expected, atol=1e-12)
+
+
+def test_scikit_learn_gives_the_same_average_precision_over_all_ranks(
+    random_case: tuple[npt.NDArray[np.float64], BoolArray],
+) -> None:
+    scores, relevant = random_case
+    found = mean_average_precision(ranked_hits(scores, relevant), relevant.sum(axis=1), scores.shape[1])
+    expected = [average_precision_score(row, score) for row, score in zip(relevant, scores, strict=True)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 10, 120])
+def test_scikit_learn_gives_the_same_precision(
+    random_case: tuple[npt.NDArray[np.float64], BoolArray], k: int
+) -> None:
+    scores, relevant = random_case
+    found = precision(ranked_hits(scores, relevant), relevant.sum(axis=1), k)
+    first = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1) < k
+    expected = [precision_score(row, chosen) for row, chosen in zip(relevant, first, strict=True)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_perfect_scorer_reaches_the_best_of_each() -> None:
+    relevant = np.zeros((2, 30), dtype=np.bool_)
+    relevant[0, :3] = relevant[1, :25] = True
+    hits, n_held_out = ranked_hits(relevant.astype(float), relevant), np.array([3, 25])
+    best: list[tuple[RankMetric, list[float]]] = [
+        (full_recall, [1, 20 / 25]), (precision, [3 / 20, 1]), (hit, [1, 1]), (mrr, [1, 1]),
+        (mean_average_precision, [1, 1]),
+    ]  # fmt: skip
+    for metric, values in best:
+        np.testing.assert_allclose(metric(hits, n_held_out, 20), values)
+        assert not metric(np.zeros_like(hits), n_held_out, 20).any()
+
+
+@pytest.mark.parametrize("metric", OTHERS)
+def test_what_is_not_defined_is_refused_by_all(metric: RankMetric) -> None:
+    with pytest.raises(ValueError, match="nothing held out"):
+        metric(np.ones((2, 5), dtype=np.bool_), np.array([1, 0]), 5)
