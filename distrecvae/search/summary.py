@@ -10,6 +10,7 @@ from typing import Any
 
 from distrecvae.layout import BEST_FOLDER, REPORT_FILE
 from distrecvae.metrics import METRICS, TITLES
+from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import model_commands
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import BAD, Status, no_score
@@ -99,11 +100,10 @@ def _verdict(search: Search, best: Scored, first: Scored | None) -> list[str]:
         text = "No test user can be scored: there is no test score (n/a)."
     elif first is not None:
         test, valid = gains(best.test, first.test)[metric], gains(best.valid, first.valid)[metric]
-        sure = "more" if abs(test.mean) > 2 * test.standard_error else "not more"
         text = (
             f"Against the {start} configuration: {TITLES[metric]} {valid.mean:+.4f} on validation,"
             f" {test.mean:+.4f} on test (standard error {test.standard_error:.4f}, paired over"
-            f" {n_users} test users): {sure} than twice its standard error."
+            f" {n_users} test users). {what_users_tell(test.mean, test.standard_error, n_users)}"
             " Trials were chosen on validation users only."
         )
     elif best.record.number == 0:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distrecvae.metrics import METRICS, TITLES, on_validation
+from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import model_commands
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
@@ -79,7 +80,6 @@ def _verdict_on_the_gain(results: SearchResults, scores: BestScores, first: Firs
     gain, error = _gain(first.gain_test[metric])
     gain_valid, error_valid = _gain(first.gain_valid[metric])
     missing, both = gain_valid - gain, math.hypot(error, error_valid)
-    sure = abs(gain) > 2 * error
     kept = (
         "clearly less: part of the gain on validation was luck of the choice"
         if missing > 2 * both
@@ -89,9 +89,8 @@ def _verdict_on_the_gain(results: SearchResults, scores: BestScores, first: Firs
     )
     return [
         f"{_chosen(results, scores)}: {_on_test(results, scores)},"
-        f" {gain:+.4f} ± {error:.4f} against the {start} configuration on the same users,"
-        f" {'more' if sure else 'not more'} than twice the standard error."
-        + ("" if sure else f" The {start} configuration is as good a choice."),
+        f" {gain:+.4f} ± {error:.4f} against the {start} configuration on the same users."
+        f" {what_users_tell(gain, error, scores.test.n_evaluated)}",
         f"On the validation users that chose it the gain is {gain_valid:+.4f} ±"
         f" {error_valid:.4f}; on the test users it is {kept}.",
     ]
