@@ -40,11 +40,12 @@ def search_summary(
     """
     config, folder = search.config, search.folder
     counts = Counter(r.status for r in ledger.records.values())
-    head = (
-        f"Searched {config.model} for {duration(elapsed_s)}: {len(ledger.records)} of {config.trials} trials"
-    )
+    ended = counts.total() - counts[Status.RUNNING]
     parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
-    lines = [f"{head} ({', '.join(parts)})."]
+    lines = [
+        f"Searched {config.model} for {duration(elapsed_s)}: {ended} of {config.trials} trials"
+        f"{' ended' if counts[Status.RUNNING] else ''} ({', '.join(parts) or 'none was begun'})."
+    ]
     if interrupted:
         lines.append(f"The search is not over: {interrupted}.")
     lines += _trouble(ledger)

@@ -93,8 +93,12 @@ def test_the_first_line_counts_the_trials_by_their_end_and_the_time() -> None:
     stopped, running = record(1, 0.2, status=Status.STOPPED), record(3, status=Status.RUNNING)
     text = summary(record(0, 0.3), stopped, record(2, 0.1), running)
     assert text.splitlines()[0] == (
-        "Searched recvae for 3 min 05 s: 4 of 9 trials (1 running, 2 finished, 1 stopped)."
+        "Searched recvae for 3 min 05 s: 3 of 9 trials ended (1 running, 2 finished, 1 stopped)."
     )
+    # It said "1 of 9 trials (1 running)" where none had ended.
+    assert summary(running).startswith("Searched recvae for 3 min 05 s: 0 of 9 trials ended (1 running).")
+    assert summary(record(0, 0.3)).startswith("Searched recvae for 3 min 05 s: 1 of 9 trials (1 finished).")
+    assert summary().startswith("Searched recvae for 3 min 05 s: 0 of 9 trials (none was begun).")
 
 
 def test_the_scores_are_means_with_standard_errors_of_both_trials_on_both_groups() -> None:

@@ -32,11 +32,12 @@ class Table:
 def headline(results: SearchResults) -> str:
     """Return the first line: what was searched, on what, for how long."""
     data, counts = results.described.dataset, Counter(trial.status for trial in results.trials)
-    ended = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
+    how = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
+    ended = len(results.trials) - counts[Status.RUNNING]
     return (
         f"{results.settings.model} on {data.train_users:,} training users x {data.n_items:,} items"
-        f" ({data.train_interactions:,} interactions): {len(results.trials)} of {results.settings.trials} trials"
-        f" ({ended}) in {duration(results.described.elapsed_s)}."
+        f" ({data.train_interactions:,} interactions): {ended} of {results.settings.trials} trials"
+        f"{' ended' if counts[Status.RUNNING] else ''} ({how}) in {duration(results.described.elapsed_s)}."
     )
 
 
