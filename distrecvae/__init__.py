@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distrecvae.api.comparing import compare
+    from distrecvae.api.living import clean, searches, top
     from distrecvae.api.preparing import prepare
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
     from distrecvae.api.searching import search
@@ -25,11 +26,14 @@ __all__ = [
     "Data",
     "SearchResult",
     "TrainResult",
+    "clean",
     "compare",
     "evaluate",
     "load",
     "prepare",
     "search",
+    "searches",
+    "top",
     "train",
 ]
 
@@ -68,6 +72,8 @@ if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
             from distrecvae.api import preparing as module
         elif name == "compare":
             from distrecvae.api import comparing as module
+        elif name in ("clean", "searches", "top"):
+            from distrecvae.api import living as module
         elif name in ("evaluate", "train"):
             from distrecvae.api import training as module
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from distrecvae.layout import BEST_FOLDER, REPORT_FILE
 from distrecvae.metrics import title_of
+from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import model_commands
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import BAD, Status, no_score
@@ -39,11 +40,12 @@ def search_summary(
     """
     config, folder = search.config, search.folder
     counts = Counter(r.status for r in ledger.records.values())
-    head = (
-        f"Searched {config.model} for {duration(elapsed_s)}: {len(ledger.records)} of {config.trials} trials"
-    )
+    ended = counts.total() - counts[Status.RUNNING]
     parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
-    lines = [f"{head} ({', '.join(parts)})."]
+    lines = [
+        f"Searched {config.model} for {duration(elapsed_s)}: {ended} of {config.trials} trials"
+        f"{' ended' if counts[Status.RUNNING] else ''} ({', '.join(parts) or 'none was begun'})."
+    ]
     if interrupted:
         lines.append(f"The search is not over: {interrupted}.")
     lines += _trouble(ledger)
@@ -100,11 +102,10 @@ def _verdict(search: Search, best: Scored, first: Scored | None) -> list[str]:
         text = "No test user can be scored: there is no test score (n/a)."
     elif first is not None:
         test, valid = gains(best.test, first.test)[metric], gains(best.valid, first.valid)[metric]
-        sure = "more" if abs(test.mean) > 2 * test.standard_error else "not more"
         text = (
             f"Against the {start} configuration: {title_of(metric)} {valid.mean:+.4f} on validation,"
             f" {test.mean:+.4f} on test (standard error {test.standard_error:.4f}, paired over"
-            f" {n_users} test users): {sure} than twice its standard error."
+            f" {n_users} test users). {what_users_tell(test.mean, test.standard_error, n_users)}"
             " Trials were chosen on validation users only."
         )
     elif best.record.number == 0:

@@ -30,7 +30,7 @@ FLOORS = (
     ("search/planning", "search/commands"),
     ("search/on_ray", "search/folder"),
     ("search/watchers", "search/summary"),
-    ("search/report", "search/doctor"),
+    ("search/report", "search/doctor", "search/living"),
     ("search/course",),
     ("search/launch",),
     ("search/comparison",),

@@ -404,7 +404,7 @@ def test_a_search_whose_last_trial_was_interrupted_is_not_over(
     monkeypatch.setattr(tuning, "run_trials", interrupted)
     monkeypatch.setattr(course, "publish_best", none_run)
     outcome = begun.carry_out()
-    assert "3 of 3 trials" in outcome.summary
+    assert "0 of 3 trials ended (3 running)" in outcome.summary
     assert (outcome.complete, outcome.has_score) == (False, False)
 
 

@@ -25,7 +25,7 @@ from tests.results import n_reports
 from tests.sites import Site
 from tests.whole.test_search import wait_for
 
-FUNCTIONS = ("prepare", "search", "compare", "train", "evaluate", "load")
+FUNCTIONS = ("prepare", "search", "compare", "train", "evaluate", "load", "searches", "top", "clean")
 TYPES = ("Comparison", "Data", "SearchResult", "TrainResult")
 
 
@@ -116,7 +116,11 @@ COMMAND_ONLY = {
     ("search", "dry_run"): "prints a plan and stops; a call has one kind of result",
     ("compare", "dry_run"): "prints plans and stops; a call has one kind of result",
     ("prepare", "explain"): "prints what became of rows and stops; a call has one kind of result",
+    ("top", "once"): "a call returns how things stand once; a loop is the caller's",
+    ("top", "every"): "a call returns how things stand once; a loop is the caller's",
 }
+CALLED_OTHERWISE = {"list": "searches"}
+"""Commands whose functions have another name: `list` is Python's own."""
 PYTHON_ONLY: dict[tuple[str, str], str] = {}
 OTHER_DEFAULT = {
     ("train", "out"): "the command asks for it; a notebook's cell is run again and gets the next number",
@@ -176,9 +180,16 @@ def arguments_of(function: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("command", ["search", "compare", "train", "evaluate", "prepare"])
+def function_of(command: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(distrecvae, CALLED_OTHERWISE.get(command, command))
+    return function
+
+
+@pytest.mark.parametrize(
+    "command", ["search", "compare", "train", "evaluate", "prepare", "list", "top", "clean"]
+)
 def test_every_option_is_an_argument_with_the_same_default_and_the_reverse(command: str) -> None:
-    options, arguments = options_of(command), arguments_of(getattr(distrecvae, command))
+    options, arguments = options_of(command), arguments_of(function_of(command))
     assert {name for name in options if (command, name) not in COMMAND_ONLY} == {
         name for name in arguments if (command, name) not in PYTHON_ONLY
     }
@@ -191,7 +202,7 @@ def test_no_exception_is_stale() -> None:
     for command, name in (*COMMAND_ONLY, *OTHER_DEFAULT):
         assert name in options_of(command), (command, name)
     for command, name in COMMAND_ONLY:
-        assert name not in arguments_of(getattr(distrecvae, command))
+        assert name not in arguments_of(function_of(command))
 
 
 def test_every_argument_is_explained() -> None:

@@ -16,6 +16,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.evaluation import Evaluation, Scoring, evaluate
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.metrics import METRICS, title_of
+from distrecvae.paired import interval, users_in_words, users_to_tell
 from distrecvae.saved.model import load_model
 from distrecvae.search.comparison.significance import LEVEL, Difference, differences
 from distrecvae.search.folder.search_json import read_description
@@ -104,6 +105,30 @@ def legend(metric: str, n_users: int) -> str:
     )
 
 
+def left_open(rows: Sequence[Row], metric: str) -> str:
+    """Return which rows these test users cannot tell from the best one, and how many users could; empty if none.
+
+    Intervals are Bonferroni's, which leave out zero only where Holm's test, which is sharper, finds a difference.
+    """
+    gains = [(row, gain) for row, gain in ranked(rows, metric) if gain is not None]
+    parts = []
+    for row, gain in gains:
+        if gain.significant or math.isnan(gain.mean):
+            continue
+        confidence, n_users = 1 - LEVEL / len(gains), row.test.n_evaluated
+        low, high = interval(gain.mean, gain.standard_error, n_users, confidence)
+        needed = users_to_tell(gain.mean, gain.standard_error, n_users, confidence)
+        takes = f"; one as large as measured takes {users_in_words(needed)} to show" if gain.mean else ""
+        parts.append(f"{row.name} (between {low:+.4f} and {high:+.4f}{takes})")
+    if not parts:
+        return ""
+    best = ranked(rows, metric)[0][0].name
+    return (
+        f"Not told apart from {best} by these test users, which does not make them equal: {', '.join(parts)}."
+        f" Intervals of the difference hold together at {1 - LEVEL:.0%}."
+    )
+
+
 def table_text(rows: Sequence[Row], metric: str, n_users: int) -> str:
     """Return the table for a terminal of 100 columns: errors of the selection metric only."""
     others = [name for name in rows[0].test.names if name != metric]
@@ -132,7 +157,8 @@ def table_text(rows: Sequence[Row], metric: str, n_users: int) -> str:
         )
         for line in lines
     ]
-    return "\n".join([*text, "", *textwrap.wrap(legend(metric, n_users), 100)])
+    parts = [textwrap.wrap(part, 100) for part in (legend(metric, n_users), left_open(rows, metric)) if part]
+    return "\n".join([*text, *(line for part in parts for line in ("", *part))])
 
 
 def table_markdown(rows: Sequence[Row], metric: str, n_users: int) -> str:
@@ -158,6 +184,8 @@ def table_markdown(rows: Sequence[Row], metric: str, n_users: int) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", legend(metric, n_users).replace("*", "\\*"), ""]
+    if open_ends := left_open(rows, metric):
+        lines += [open_ends, ""]
     lines += ["| model | chosen configuration |", "| --- | --- |"]
     lines += [f"| {row.name} | `{_settings(row.config)}` |" for row, _ in order]
     return "\n".join(lines) + "\n"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distrecvae.metrics import on_validation, title_of
+from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import model_commands
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
@@ -31,11 +32,12 @@ class Table:
 def headline(results: SearchResults) -> str:
     """Return the first line: what was searched, on what, for how long."""
     data, counts = results.described.dataset, Counter(trial.status for trial in results.trials)
-    ended = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
+    how = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
+    ended = len(results.trials) - counts[Status.RUNNING]
     return (
         f"{results.settings.model} on {data.train_users:,} training users x {data.n_items:,} items"
-        f" ({data.train_interactions:,} interactions): {len(results.trials)} of {results.settings.trials} trials"
-        f" ({ended}) in {duration(results.described.elapsed_s)}."
+        f" ({data.train_interactions:,} interactions): {ended} of {results.settings.trials} trials"
+        f"{' ended' if counts[Status.RUNNING] else ''} ({how}) in {duration(results.described.elapsed_s)}."
     )
 
 
@@ -79,7 +81,6 @@ def _verdict_on_the_gain(results: SearchResults, scores: BestScores, first: Firs
     gain, error = _gain(first.gain_test[metric])
     gain_valid, error_valid = _gain(first.gain_valid[metric])
     missing, both = gain_valid - gain, math.hypot(error, error_valid)
-    sure = abs(gain) > 2 * error
     kept = (
         "clearly less: part of the gain on validation was luck of the choice"
         if missing > 2 * both
@@ -89,9 +90,8 @@ def _verdict_on_the_gain(results: SearchResults, scores: BestScores, first: Firs
     )
     return [
         f"{_chosen(results, scores)}: {_on_test(results, scores)},"
-        f" {gain:+.4f} ± {error:.4f} against the {start} configuration on the same users,"
-        f" {'more' if sure else 'not more'} than twice the standard error."
-        + ("" if sure else f" The {start} configuration is as good a choice."),
+        f" {gain:+.4f} ± {error:.4f} against the {start} configuration on the same users."
+        f" {what_users_tell(gain, error, scores.test.n_evaluated)}",
         f"On the validation users that chose it the gain is {gain_valid:+.4f} ±"
         f" {error_valid:.4f}; on the test users it is {kept}.",
     ]

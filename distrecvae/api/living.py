@@ -1,0 +1,79 @@
+"""Owns what Python users call about a search that is there: how it stands, why, again; and what may go of it."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distrecvae.api.folders import RUNS
+from distrecvae.api.given import carried_out_by
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from distrecvae.search.living.cleaning import Dispensable
+    from distrecvae.search.living.top import Standing
+
+
+def _searches(given: dict[str, Any]) -> pd.DataFrame:
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from distrecvae.search.living.listing import Listed, searches_below
+
+    found = searches_below(Path(given.get("folder", RUNS)))
+    return pd.DataFrame([asdict(each) for each in found], columns=list(Listed.__dataclass_fields__))
+
+
+@carried_out_by(_searches)
+def searches(folder: str | PathLike[str] | None = None) -> pd.DataFrame:
+    """Return the searches in and below a folder, a row each, the one that was heard of last first.
+
+    Args:
+        folder: where to look; None for `runs`.
+
+    Raises:
+        ResultsError: there is no such folder.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
+
+
+def _top(given: dict[str, Any]) -> Standing:
+    from distrecvae.search.living.top import standing
+
+    return standing(Path(given["results"]))
+
+
+@carried_out_by(_top)
+def top(results: str | PathLike[str]) -> Standing:
+    """Return how a search stands now, running here, elsewhere or not at all: read from its folder, shown as a table.
+
+    Args:
+        results: the search's folder.
+
+    Raises:
+        ResultsError: there is no search, or a file is damaged.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
+
+
+def _clean(given: dict[str, Any]) -> Dispensable:
+    from distrecvae.search.living.cleaning import clean, dispensable
+
+    return (clean if given.get("yes", False) else dispensable)(Path(given["results"]))
+
+
+@carried_out_by(_clean)
+def clean(results: str | PathLike[str], *, yes: bool = False) -> Dispensable:
+    """Return what may go of a search's folder, checkpoints and temporary files, and how many bytes that is.
+
+    Args:
+        results: the search's folder.
+        yes: remove it, too.
+
+    Raises:
+        ResultsError: there is no search, it is damaged, or, to remove something, it runs.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
