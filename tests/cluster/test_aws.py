@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,13 @@ def test_the_bootstrap_makes_a_group_open_to_ssh_alone_a_head_and_spot_workers(
         config: dict[str, Any] = prepare_config(yaml.safe_load(text))
         config = AWSNodeProvider.fillout_available_node_types_resources(config)
         validate_config(config)
-        gpu = config["available_node_types"]["gpu"]["resources"]
-        assert (gpu["CPU"], gpu["GPU"]) == (4, 1), "what AWS says a g5.xlarge has"
+        kinds = [kind for kind in config["available_node_types"] if kind != "head"]
+        for kind in kinds:
+            gpu = config["available_node_types"][kind]["resources"]
+            assert (gpu["CPU"], gpu["GPU"]) == (4, 1), "what AWS says a g5.xlarge and a g6.xlarge have"
         config = aws_config.bootstrap_aws(copy.deepcopy(config))
         provider = AWSNodeProvider({**config["provider"]}, config["cluster_name"])
-        for kind, role in (("head", "head"), ("gpu", "worker")):
+        for kind, role in (("head", "head"), *((kind, "worker") for kind in kinds)):
             node = config["available_node_types"][kind]["node_config"]
             tags = {TAG_RAY_NODE_KIND: role, TAG_RAY_USER_NODE_TYPE: kind, TAG_RAY_CLUSTER_NAME: "distrecvae"}
             provider.create_node(node, tags, 1)
@@ -72,9 +75,9 @@ def test_the_bootstrap_makes_a_group_open_to_ssh_alone_a_head_and_spot_workers(
             for reservation in ec2.describe_instances()["Reservations"]
             for instance in reservation["Instances"]
         ]
-        assert {i["InstanceType"]: i.get("InstanceLifecycle", "on demand") for i in instances} == {
-            "m5.xlarge": "on demand",
-            "g5.xlarge": "spot",
+        assert {(i["InstanceType"], i.get("InstanceLifecycle", "on demand")) for i in instances} == {
+            ("m5.xlarge", "on demand"),
+            *product(("g5.xlarge", "g6.xlarge"), ("spot", "on demand")),
         }
         assert {i["ImageId"] for i in instances} == {image}
         (group,) = ec2.describe_security_groups(
