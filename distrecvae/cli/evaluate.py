@@ -19,7 +19,7 @@ from distrecvae.cli.output import print_scores
 @click.option(
     "--metrics",
     metavar="A,B,...",
-    help="ndcg@10,map@10,coverage@20, ...  [default: those the model was scored by]",
+    help="ndcg@10,map@10,coverage@20, ...; without it, what the model was scored by.",
 )
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
