@@ -15,11 +15,12 @@ from distrecvae.api.results import SearchResult, TrainResult
 from distrecvae.api.searching import path_in
 from distrecvae.api.train_folder import Order, train_in
 from distrecvae.data.dataset import Split
+from distrecvae.dotted import trust
 from distrecvae.errors import ConfigError, DataError
 from distrecvae.evaluation import Evaluation, Scoring
 from distrecvae.evaluation import evaluate as evaluate_users
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
-from distrecvae.metrics import METRICS, listed
+from distrecvae.metrics import METRICS, listed, trust_in
 from distrecvae.precisions import AUTO
 from distrecvae.runs.configuration import read_config
 from distrecvae.runs.seeds import seed_folder, summarize
@@ -38,13 +39,14 @@ GROUPS = ("test", "valid")
 def _train(given: dict[str, Any]) -> TrainResult:
     data, out, resume = as_data(given.pop("data", None)), path_in(given, "out"), given.pop("resume", False)
     model, config, settings = given.pop("model", None), given.pop("config", None), given.pop("set", {})
+    trust(model or "")
     configured = model is not None or config is not None or bool(settings)
     if isinstance(config, SearchResult | TrainResult):
         config = (
             (config.chosen if isinstance(config, TrainResult) else config.folder) / BEST_FOLDER / CONFIG_FILE
         )
     read = partial(_configuration, model, config, settings)
-    folder = results_folder(out, None, f"train-{read()[0]}", resume=resume)
+    folder = results_folder(out, None, f"train-{read()[0].rpartition(':')[2]}", resume=resume)
     if (patience := given.get("patience")) is not None and patience < 0:
         raise ConfigError(f"--patience {patience} must be 0 (never) or more")
     runs: dict[str, Any] = {
@@ -179,6 +181,7 @@ def scores_of(
             " the test users"
         )
     known = tuple(loaded.metrics.get(GROUPS[0], {}).get("mean", METRICS))
+    trust_in(metrics or "")
     scoring = Scoring.of(known if metrics is None else listed(metrics), split.train)
     return evaluate_users(loaded.recommender, split.test if group == "test" else split.valid, scoring)
 

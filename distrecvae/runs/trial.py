@@ -16,11 +16,12 @@ import torch
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.dotted import trust
 from distrecvae.errors import CheckpointError
 from distrecvae.evaluation import Scoring
 from distrecvae.files import remove_leftovers
 from distrecvae.layout import STATE_FILE
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, trust_in
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining, read_best
@@ -73,6 +74,7 @@ class TrialTask:
 
 def memory_of(task: TrialTask, train: InteractionMatrix, *, lent: bool = False) -> int:
     """Return what the trial takes on its device, by estimate: bytes; see `registry.memory_bytes`."""
+    trust(task.model)  # its driver was asked for it
     config = registry.config_from_dict(task.model, task.config)
     return registry.memory_bytes(
         task.model, config, train, device=task.device, precision=task.precision, lent=lent
@@ -139,6 +141,9 @@ def _fresh(
     common: CommonArrays | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> ResumableTraining:
+    # What a driver gives out it has been asked for.
+    trust(task.model)
+    trust_in(",".join(task.metrics))
     config = registry.config_from_dict(task.model, task.config)
     return ResumableTraining(
         task.state_file,

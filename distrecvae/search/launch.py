@@ -18,7 +18,7 @@ from distrecvae.errors import ResultsError
 from distrecvae.evaluation import require_scorable
 from distrecvae.files import claimed, exclusive
 from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
-from distrecvae.metrics import on_validation, require_ranks
+from distrecvae.metrics import on_validation, require_metrics
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import DEMO, SearchConfig
@@ -44,6 +44,11 @@ def load_space(config: SearchConfig) -> SearchSpace:
     """Return the search's space: the named one, the demo's small one where the model has one, or the model's own."""
     config_class, demo = registry.config_class(config.model), f"{config.model}-demo"
     own = demo if config.data is None and demo in available_spaces() else config.model
+    brought = registry.own_space(config.model)
+    if config.space is None and brought is not None:
+        return SearchSpace.from_mapping(
+            {"model": config.model, **brought}, config_class=config_class, model=config.model
+        )
     return SearchSpace.load(config.space or own, config_class=config_class, model=config.model)
 
 
@@ -158,7 +163,7 @@ def plan_search(
         DistrecvaeError: nothing on the cluster can run it.
     """
     require_scorable(session.split.valid, "validation")
-    require_ranks(config.scored, session.split.n_items)
+    require_metrics(config.scored, session.split.n_items)
     slots = slots_for(config, session.cluster)
     facts = survey(slots, session.cluster, tell)
     if begun_in is not None:

@@ -14,13 +14,15 @@ from tests.house import MODULES, PACKAGE, place_of
 
 FLOORS = (
     ("errors", "rng", "words", "layout", "signals", "precisions", "pacing", "regular"),
-    ("checks", "files", "packaged", "job", "metrics", "typed"),
+    ("checks", "dotted", "files", "packaged", "job", "typed"),
+    ("metrics",),
     ("data",),
     ("kernels",),
     ("models", "ranking"),
     ("evaluation", "paired"),
     ("recommendation", "training/trainer", "training/device"),
     ("training/entry",),
+    ("training/others",),
     ("training/schemes",),
     ("training/registry",),
     ("saved",),
@@ -34,6 +36,7 @@ FLOORS = (
     ("search/course",),
     ("search/launch",),
     ("search/comparison",),
+    ("testing",),
     ("api",),
     ("cli",),
 )
@@ -51,7 +54,7 @@ LIBRARIES = {
     "sqlalchemy": ("search/watchers/study_copy",),
     "torch": (
         "kernels", "models", "ranking", "evaluation", "recommendation", "training", "saved", "runs/resumable",
-        "runs/trial", "search/doctor/machine", "search/doctor/gpu", "search/doctor/watching",
+        "runs/trial", "search/doctor/machine", "search/doctor/gpu", "search/doctor/watching", "testing",
     ),
     "triton": ("kernels/triton",),
     "safetensors": ("saved/tensors",),

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.prepared import Data
+from distrecvae.dotted import is_dotted, trust
 from distrecvae.errors import ConfigError, DistrecvaeError, nearest
 from distrecvae.files import write_text
 from distrecvae.layout import SEARCH_FILE, SUMMARY_FILE
@@ -85,7 +86,7 @@ def entrants(names: Sequence[str], config: SearchConfig) -> list[Entrant]:
         ConfigError: a name is unknown or there twice, or there is none.
         SpaceError: a search space breaks a rule.
     """
-    wanted = [each for name in names for each in (registry.models() if name == ALL else (name,))]
+    wanted = [each for name in names for each in (registry.names() if name == ALL else (name,))]
     if not wanted:
         raise ConfigError("--models names nothing to compare; write for example --models recvae,ease or all")
     found: dict[str, Entrant] = {}
@@ -98,7 +99,8 @@ def entrants(names: Sequence[str], config: SearchConfig) -> list[Entrant]:
 
 
 def _entrant(name: str, config: SearchConfig) -> Entrant:
-    if name in registry.models():
+    trust(name)  # a person has listed it
+    if registry.is_known(name):
         own = replace(config, model=name, space=None)
         space = load_space(own)
     elif name in available_spaces() or name.endswith((".yaml", ".yml")) or "/" in name:
@@ -109,10 +111,15 @@ def _entrant(name: str, config: SearchConfig) -> Entrant:
         space = SearchSpace.from_mapping({"model": model, "parameters": {}, "fixed": settings})
         own = replace(config, model=model, space=None)
     else:
-        known = (*registry.models(), *available_spaces(), *available_configs())
-        hint = nearest(name, known) or f"; known are {', '.join(registry.models())}"
+        known = (*registry.names(), *available_spaces(), *available_configs())
+        hint = nearest(name, known) or f"; known are {', '.join(registry.names())}"
         raise ConfigError(f"--models: {name!r} is no model, search space or configuration{hint}")
-    return Entrant(Path(name).stem, one_trial_without_parameters(own, space), space)
+    return Entrant(_row_name(name), one_trial_without_parameters(own, space), space)
+
+
+def _row_name(name: str) -> str:
+    """Return what a search is called in its comparison, and its folder: a dotted name by its last part."""
+    return name.rpartition(":")[2] if is_dotted(name) else Path(name).stem
 
 
 def plans_text(listed: Sequence[Entrant], *, folder: Path, verbose: bool) -> str:

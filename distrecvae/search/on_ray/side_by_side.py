@@ -10,7 +10,9 @@ from typing import Any
 import ray
 
 from distrecvae.data.dataset import Split
+from distrecvae.dotted import trust
 from distrecvae.errors import DivergedError, ResourceError
+from distrecvae.metrics import trust_in
 from distrecvae.runs.halting import StopRun, within_cycles
 from distrecvae.runs.training_run import RunSettings, TrainingRun
 from distrecvae.search.core.config import SearchConfig
@@ -119,6 +121,8 @@ def _train(
 ) -> tuple[bool, str]:
     """Train one run in a Ray worker; return whether it has ended, and what went wrong with it, if anything."""
     use_threads(threads)
+    trust(settings.model)  # what the driver gives out it has been asked for
+    trust_in(",".join(settings.metrics))
     run = TrainingRun(
         Path(place), settings, split, device=usable_device(device), checkpoint_every_s=checkpoint_every_s
     )

@@ -201,8 +201,8 @@ def _line(content: Mapping[str, Any], key: str) -> str:
 def _registered(model: str) -> type:
     import distrecvae.training.registry as registry  # torch comes with it: only where no class was given
 
-    if model not in registry.models():
-        hint = nearest(model, registry.models()) or f"; known are {', '.join(registry.models())}"
+    if not registry.is_known(model):
+        hint = nearest(model, registry.names()) or f"; known are {', '.join(registry.names())}"
         raise SpaceError(f"unknown model {model!r}{hint}")
     config_class: type = registry.config_class(model)
     return config_class
