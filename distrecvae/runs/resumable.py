@@ -96,7 +96,9 @@ class ResumableTraining:
         tensors, metadata = found
         _require_identity(self._place.name, metadata, self._identity)
         self.trainer.load_state_dict(_under(_TRAINER, tensors))
-        self._best_state, self.history = _under(_BEST, tensors), list(metadata["history"])
+        # Copies: what was read may be one piece of memory, held as long as any part of it.
+        self._best_state = {name: value.clone() for name, value in _under(_BEST, tensors).items()}
+        self.history = list(metadata["history"])
         self.taken_up = {key: value for key, value in metadata.items() if key not in ("identity", "history")}
         self._n_saved = len(self.history)
 

@@ -25,6 +25,7 @@ from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray.session import Session
+from distrecvae.search.planning.resources import piece_bytes
 from distrecvae.search.summary import search_summary
 from distrecvae.search.watchers.progress import Progress
 from distrecvae.search.watchers.tensorboard import EventFiles
@@ -150,6 +151,9 @@ class _Course:
                     refresh=self._refresh,
                     tell=self._progress.warn,
                     stop=session.stop,
+                    piece_bytes=piece_bytes(
+                        session.cluster, search.plan.shared_bytes, search.plan.slots.concurrent
+                    ),
                 )
         conductor.settle()
 

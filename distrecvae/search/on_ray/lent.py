@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from distrecvae.errors import ResourceError
 from distrecvae.saved.places import State
 from distrecvae.saved.tensors import state_from, state_pieces
-
-PIECE_BYTES = 64 << 20
-"""How much of a state is sent at a time, at most."""
+from distrecvae.search.planning.resources import PIECE_BYTES
 
 
 class NotWantedError(ResourceError):

@@ -14,11 +14,11 @@ from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, ConductorSearcher, Quiet
 from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
 from distrecvae.search.on_ray.keeping import keeping
-from distrecvae.search.on_ray.lent import PIECE_BYTES, LentStates
+from distrecvae.search.on_ray.lent import LentStates
 from distrecvae.search.on_ray.ray_internals import every_loss_is_told, started_here
 from distrecvae.search.on_ray.trainable import trainable
 from distrecvae.search.on_ray.workers import Workers
-from distrecvae.search.planning.resources import Slots
+from distrecvae.search.planning.resources import PIECE_BYTES, Slots
 
 TUNE_FOLDER = ".ray"
 """Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
