@@ -19,6 +19,9 @@ LEDGER_FILE, JOURNAL_FILE = "ledger.jsonl", "study.journal"
 STATE_FILE = "state.safetensors"
 """What a run, or a trial, goes on from."""
 
+TRACEBACK_FILE = "error.txt"
+"""In a trial's folder: what it failed by."""
+
 DATA_FOLDER = "data"
 """Where a results folder has a data set that lies nowhere else: the demo's, or one that Python had in memory."""
 

@@ -167,11 +167,11 @@ def command(
 
 
 def _print_next(out: Path, settings: RunSettings) -> None:
-    from distrecvae.runs import training_run as runs
+    from distrecvae.runs.history import HISTORY_FILE
 
     best, data = shlex.quote(str(out / BEST_FOLDER)), shlex.quote(settings.data)
     click.echo(
-        f"\nmodel    {out / BEST_FOLDER}\nhistory  {out / runs.HISTORY_FILE}\n\nnext:\n"
+        f"\nmodel    {out / BEST_FOLDER}\nhistory  {out / HISTORY_FILE}\n\nnext:\n"
         f"  distrecvae evaluate --model {best} --data {data}"
     )
     # A refit is what comes after the search: its model is to be used.

@@ -6,10 +6,9 @@ model so far and the history in it; a run that is killed goes on from the last o
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,21 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import data_facts
 from distrecvae.errors import ResultsError
 from distrecvae.evaluation import Evaluation, Scoring, evaluate
-from distrecvae.files import write_json, write_text
+from distrecvae.files import write_json
 from distrecvae.layout import BEST_FOLDER, RUN_FILE, STATE_FILE
 from distrecvae.metrics import METRICS, on_validation, title_of
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import why_over
+from distrecvae.runs.history import write_history
 from distrecvae.runs.resumable import ResumableTraining
 from distrecvae.saved.model import save_model
+from distrecvae.saved.places import StateFile, StatePlace
 from distrecvae.training import registry
 from distrecvae.training.device import device_kind, moved
 from distrecvae.typed import MisfitError, read_typed
 from distrecvae.words import first_line
 
 FORMAT = 1
-HISTORY_FILE = "history.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +125,8 @@ class Run:
         identity: JSON-able; what sets the run's state apart, beside its settings.
         device: where to train.
         checkpoint_every_s: seconds between checkpoints, at least.
+        place: where the state lies, if not in the folder.
+        record: takes the reports so far after each cycle, if they are not to be written into the folder.
 
     Attributes:
         progress: called during a step with the share of it that is done, by models whose steps are long; set it before
@@ -147,6 +149,8 @@ class Run:
         identity: Mapping[str, Any],
         device: str,
         checkpoint_every_s: float,
+        place: StatePlace | None = None,
+        record: Callable[[Sequence[Mapping[str, Any]]], object] | None = None,
     ) -> None:
         require_same_data(folder, settings, split)
         self.progress: Callable[[float], None] = lambda _share: None
@@ -156,7 +160,7 @@ class Run:
         self._scored = {"test": split.test} if valid is None else {"valid": valid, "test": split.test}
         self._scoring = Scoring.of(settings.metrics, split.train)
         self._training = ResumableTraining(
-            folder / STATE_FILE,
+            StateFile(folder / STATE_FILE) if place is None else place,
             registry.make_trainer(
                 settings.model,
                 self._config,
@@ -175,7 +179,8 @@ class Run:
             about={"device": device_kind(device)},
         )  # fmt: skip
         self._training.restore()
-        write_history(folder, self._training.history)
+        self._record = partial(write_history, folder) if record is None else record
+        self._record(self._training.history)
 
     @property
     def remark(self) -> str:
@@ -223,7 +228,7 @@ class Run:
             DivergedError: training stopped making sense.
         """
         for report in self._training.cycles(lambda: self.ended is not None):
-            write_history(self._folder, self._training.history)
+            self._record(self._training.history)
             yield report
 
     def save(self) -> None:
@@ -274,6 +279,8 @@ class TrainingRun(Run):
         *,
         device: str = "cpu",
         checkpoint_every_s: float = 30.0,
+        place: StatePlace | None = None,
+        record: Callable[[Sequence[Mapping[str, Any]]], object] | None = None,
     ) -> None:
         super().__init__(
             folder,
@@ -285,16 +292,6 @@ class TrainingRun(Run):
             identity={},
             device=device,
             checkpoint_every_s=checkpoint_every_s,
+            place=place,
+            record=record,
         )
-
-
-def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Write the reports as `history.csv`, a row a report; nothing before the first one."""
-    if history:
-        text = io.StringIO(newline="")
-        # Phases have losses of their own.
-        names = dict.fromkeys(name for report in history for name in report)
-        writer = csv.DictWriter(text, list(names), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-        write_text(folder / HISTORY_FILE, text.getvalue())

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from distrecvae.errors import DistrecvaeError, ResourceError
+from distrecvae.errors import DistrecvaeError
 from distrecvae.files import remove_leftovers, storage_error, write_text
 from distrecvae.layout import LEDGER_FILE, SUMMARY_FILE
 from distrecvae.pacing import Seldom
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
+from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best import Scored, publish_best
 from distrecvae.search.folder.environment import changes, environment_of
 from distrecvae.search.folder.keeper import Keeper
@@ -24,6 +25,7 @@ from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray.session import Session
+from distrecvae.search.planning.resources import piece_bytes
 from distrecvae.search.summary import search_summary
 from distrecvae.search.watchers.progress import Progress
 from distrecvae.search.watchers.tensorboard import EventFiles
@@ -60,7 +62,6 @@ def carry_out(search: Search, session: Session, console: Console) -> Outcome:
         console: shows progress.
 
     Raises:
-        ResourceError: the search cannot go on; its folder can be resumed.
         ResultsError: the folder could not be written; what was written before stands.
     """
     return _Course(search, session, console).carry_out()
@@ -79,7 +80,7 @@ class _Course:
             folder, search.metric, {"fingerprint": session.split.fingerprint, "environment": now}
         )
         self._tables = Tables(folder, self._ledger, space, search.metric)
-        self._keeper = Keeper(folder, self._ledger)
+        self._keeper = Keeper(TrialStates(folder), self._ledger)
         self._events = EventFiles(folder, space, config.metric, config.scored)
         self._progress = Progress(
             console,
@@ -150,6 +151,9 @@ class _Course:
                     refresh=self._refresh,
                     tell=self._progress.warn,
                     stop=session.stop,
+                    piece_bytes=piece_bytes(
+                        session.cluster, search.plan.shared_bytes, search.plan.slots.concurrent
+                    ),
                 )
         conductor.settle()
 
@@ -159,7 +163,7 @@ class _Course:
         scored = None
         if complete:
             self._ledger.require_in_place()
-            self._keeper.clean()
+            self._keeper.clean_all()
             scored = publish_best(self._search, self._conductor, self._session.split)
         text = self._summary(scored, None if complete else self._session.stop.reason or "interrupted")
         write_text(folder / SUMMARY_FILE, text + "\n")
@@ -184,8 +188,6 @@ class _Course:
 
     def _refresh(self) -> None:
         """Hear signals, hold the ledger to its file, show and write how things stand; Tune calls it all the time."""
-        if self._conductor.trouble:
-            raise ResourceError(self._conductor.trouble)
         self._session.stop.check()
         self._in_place()
         self._progress.refresh()

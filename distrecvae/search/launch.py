@@ -31,8 +31,8 @@ from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import Description, read_description, write_description
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
+from distrecvae.search.on_ray.same_package import require_package
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
-from distrecvae.search.on_ray.shared_folder import require_shared
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
 from distrecvae.search.planning.resources import slots_for
 from distrecvae.search.space.space import SearchSpace, available_spaces
@@ -110,7 +110,7 @@ def search(
         # The plan may have waited for a node.
         cluster = living_nodes(joined=True) if config.elastic else session.cluster
         check_memory(plan, cluster)
-        require_shared(folder)
+        require_package()
         if described is None:
             where = config.data or str(folder / DATA_FOLDER)
             described = describe(config, space, split, plan, data=where, command=command, warm=warm)

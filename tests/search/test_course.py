@@ -20,7 +20,7 @@ from rich.console import Console
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import DistrecvaeError, ResourceError, ResultsError
+from distrecvae.errors import ResourceError, ResultsError
 from distrecvae.evaluation import evaluate
 from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.saved.model import load_model
@@ -256,13 +256,13 @@ def test_a_time_budget_that_is_spent_ends_a_search(begun: Begun, monkeypatch: py
 def test_a_trial_that_was_lost_is_given_out_again(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def lose_the_first(conductor: Conductor, split: Split, *_: object, **__: object) -> None:
+    def lose_the_first(conductor: Conductor, *given: Any, **_: object) -> None:
         calls.append(len(conductor.ledger.records))
         if len(calls) == 1:
             assert conductor.next_task() is not None
             conductor.reclaim()
         else:
-            run_here(conductor, split)
+            run_here(conductor, *given)
 
     monkeypatch.setattr(tuning, "run_trials", lose_the_first)
     outcome = begun.carry_out()
@@ -379,10 +379,8 @@ def test_an_interrupted_search_says_why_and_how_to_go_on(
 def test_a_signal_that_finds_all_trials_ended_does_not_keep_the_model_back(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def all_then_signal(
-        conductor: Conductor, split: Split, *_: object, stop: Interruption, **__: object
-    ) -> None:
-        run_here(conductor, split)
+    def all_then_signal(conductor: Conductor, *given: Any, stop: Interruption, **_: object) -> None:
+        run_here(conductor, *given)
         stop._ask("interrupted by SIGINT", 60)
 
     monkeypatch.setattr(tuning, "run_trials", all_then_signal)
@@ -536,23 +534,6 @@ def test_whatever_ends_it_the_tables_are_written(
     assert status() == "interrupted"
     assert len(pd.read_csv("out/trials.csv")) == 1
     assert not Path("out/summary.txt").exists()
-
-
-def test_a_node_on_which_no_trial_can_work_ends_the_search(
-    begun: Begun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def give_up(conductor: Conductor, *_: object, refresh: Callable[[], None], **__: object) -> None:
-        task = conductor.next_task()
-        assert task is not None
-        conductor.give_up(task.number, "the data set is not there")
-        refresh()
-
-    monkeypatch.setattr(tuning, "run_trials", give_up)
-    with pytest.raises(DistrecvaeError) as caught:
-        begun.carry_out()
-    assert isinstance(caught.value, ResourceError)
-    assert str(caught.value) == "trial 0: the data set is not there"
-    assert status() == "interrupted"
 
 
 def test_a_search_writes_down_what_it_goes_on_with_where_that_has_changed(

@@ -437,11 +437,11 @@ def test_what_is_taken_over_is_written_down(carried: Carried, here: Path) -> Non
 Given = Callable[[Path, pytest.MonkeyPatch], object]
 
 
-def unshared(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    def require_shared(results: Path) -> None:
-        raise ResourceError(f"{results} is not shared")
+def bare_node(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    def require_package() -> None:
+        raise ResourceError("node 10.0.0.7 cannot run distrecvae")
 
-    patch.setattr(launch, "require_shared", require_shared)
+    patch.setattr(launch, "require_package", require_package)
 
 
 # what is asked for, what there is, what is said
@@ -457,7 +457,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Given, type[DistrecvaeError], str]] = {
     "no room for the trials": (
         {}, lambda _, patch: without_ray(patch, replace(CLUSTER, memory_bytes=1)), ResourceError, "lower --concurrent",
     ),
-    "a folder that workers do not see": ({}, unshared, ResourceError, "out is not shared"),
+    "a node without the package": ({}, bare_node, ResourceError, "node 10.0.0.7 cannot run distrecvae"),
 }  # fmt: skip
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from distrecvae import rng
-from distrecvae.layout import trial_folder
+from distrecvae.files import write_text
+from distrecvae.layout import TRACEBACK_FILE, trial_folder
 from distrecvae.metrics import on_validation
 from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
@@ -46,7 +48,7 @@ class Conductor:
         space: what is searched.
         config: the search's settings.
         rule: decides which trials stop early.
-        folder: the results folder.
+        folder: the results folder; tracebacks are written there.
         concurrent: trials at once, for the sampler.
         device: the trials' torch device.
         precision: of the trials' matrix products.
@@ -80,8 +82,6 @@ class Conductor:
         self._watchers, self._warm_starts = tuple(watchers), tuple(warm_starts)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
         self._waiting = deque(ledger.unfinished())
-        self.trouble = ""
-        """Why the search cannot go on, in a line; empty while it can."""
         self._dropped: Counter[int] = Counter()
         self.room = Room(concurrent)
 
@@ -99,7 +99,7 @@ class Conductor:
     @property
     def has_work(self) -> bool:
         """Whether there is another trial to give out."""
-        return not (self.trouble or self.out_of_time) and (
+        return not self.out_of_time and (
             bool(self._waiting) or len(self.ledger.records) < self._config.trials
         )
 
@@ -166,17 +166,19 @@ class Conductor:
 
     def finished(self, number: int) -> None:
         """Take in that a trial spent its budget."""
-        if self.trouble:
-            return  # which trials went well is for the next run to say
         self._end(self.ledger.records[number], Status.FINISHED, "")
 
     def failed(self, number: int, status: Status, reason: str) -> None:
         """Take in that a trial diverged or failed."""
         self._end(self.ledger.records[number], status, reason)
 
-    def give_up(self, number: int, reason: str) -> None:
-        """Take in that a trial met a node on which none can work: the search ends, the trial is still to be run."""
-        self.trouble = self.trouble or f"trial {number}: {reason}"
+    def keep_traceback(self, number: int, text: str) -> str:
+        """Write a trial's traceback beside it; return where to look, to follow its reason, or "" where it cannot be."""
+        path = trial_folder(self._folder, number) / TRACEBACK_FILE
+        with suppress(OSError):
+            write_text(path, text)
+            return f" (see {path.relative_to(self._folder)})"
+        return ""
 
     def task(self, record: TrialRecord) -> TrialTask:
         """Return what a worker needs to run (or repeat) a trial."""
@@ -188,7 +190,6 @@ class Conductor:
             max_passes=self._config.max_passes,
             metric=on_validation(self._config.metric),
             metrics=self._config.scored,
-            folder=str(trial_folder(self._folder, record.number)),
             device=self._device,
             precision=self._precision,
             checkpoint_every_s=self._config.checkpoint_every_s,

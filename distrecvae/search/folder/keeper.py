@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from distrecvae.files import remove_leftovers
-from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.states import TrialStates
 
 
 class Keeper:
     """Removes the state files of ended trials, but for the best one's and the first one's; a watcher."""
 
-    def __init__(self, folder: Path, ledger: Ledger) -> None:
-        self._folder, self._ledger = folder, ledger
+    def __init__(self, states: TrialStates, ledger: Ledger) -> None:
+        self._states, self._ledger = states, ledger
         self._held = set(ledger.records)
 
     def started(self, record: TrialRecord) -> None:
@@ -34,8 +31,12 @@ class Keeper:
         for number in sorted(self._held):
             if self._ledger.records[number].status is Status.RUNNING:
                 continue
-            folder = trial_folder(self._folder, number)
-            remove_leftovers(folder)
+            self._states.clean(number)
             if number != 0 and (best is None or number != best.number):
-                (folder / STATE_FILE).unlink(missing_ok=True)
+                self._states.forget(number)
                 self._held.discard(number)
+
+    def clean_all(self) -> None:
+        """Do so for all trials: a state may have been on its way when its trial was ended. Nobody sends any more."""
+        self._held = set(self._ledger.records)
+        self.clean()

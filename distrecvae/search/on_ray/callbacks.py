@@ -18,7 +18,7 @@ from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.interruption import StopSearch
 from distrecvae.search.on_ray.ray_internals import forget
-from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, LEAVING, SHARE, TROUBLE
+from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, LEAVING, REFUSED, SHARE, TRACEBACK
 from distrecvae.search.on_ray.workers import Workers, number_of
 
 
@@ -80,12 +80,12 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
         """Return Tune's STOP or CONTINUE."""
         number = number_of(trial)
         with _ours():
-            if TROUBLE in result:
-                self._conductor.give_up(number, result[TROUBLE])
-            elif FAILURE in result:
-                self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
+            if REFUSED in result:
+                raise OSError(*result[REFUSED])
+            if FAILURE in result:
+                self._conductor.failed(number, Status(result[FAILURE]), self._reason(number, result))
             elif BROKEN in result:
-                self._workers.broke(trial, result["reason"])
+                self._workers.broke(trial, self._reason(number, result))
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
             elif SHARE in result:
                 self._workers.heard(trial, further=False)
@@ -104,6 +104,13 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
                         self._workers.move(trial)
                     return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         return TrialScheduler.STOP  # type: ignore[no-any-return]
+
+    def _reason(self, number: int, result: dict[str, Any]) -> str:
+        """Return why a trial failed; a traceback of it is written down beside the trial."""
+        reason = str(result["reason"])
+        if TRACEBACK in result:
+            reason += self._conductor.keep_traceback(number, result[TRACEBACK])
+        return reason
 
 
 class ConductorCallback(_Unpickled, Callback):  # type: ignore[misc]

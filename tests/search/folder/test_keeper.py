@@ -9,6 +9,7 @@ import pytest
 from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.records import Status
+from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.keeper import Keeper
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
@@ -16,7 +17,7 @@ from tests.search.simulated import METRIC, open_conductor, toy_search_config
 def searched(folder: Path, trials: int = 6) -> tuple[Conductor, Keeper]:
     """Return a search and its keeper, who does not hear of anything by himself."""
     conductor = open_conductor(folder, toy_search_config(trials=trials, scheduler="none"))
-    return conductor, Keeper(folder, conductor.ledger)
+    return conductor, Keeper(TrialStates(folder), conductor.ledger)
 
 
 def start(conductor: Conductor, keeper: Keeper, folder: Path) -> int:
@@ -132,3 +133,16 @@ def test_a_trial_that_never_wrote_anything_is_no_error(tmp_path: Path) -> None:
         end(conductor, keeper, score)
     keeper.clean()
     assert kept(tmp_path / "search") == []
+
+
+def test_a_state_that_came_when_its_trial_had_ended_is_removed_at_the_end(tmp_path: Path) -> None:
+    # A worker that is killed at its trial's end may have sent all of it; it is put into its place a moment later.
+    conductor, keeper = searched(tmp_path / "search")
+    for score in (0.1, 0.3, 0.2):
+        start(conductor, keeper, tmp_path / "search")
+        end(conductor, keeper, score)
+    write(tmp_path / "search", 2, STATE_FILE)
+    keeper.clean()
+    assert kept(tmp_path / "search") == [0, 1, 2], "it is not looked for after each trial"
+    keeper.clean_all()
+    assert kept(tmp_path / "search") == [0, 1]
