@@ -15,6 +15,7 @@ from tests.house import MODULES, PACKAGE, place_of
 FLOORS = (
     ("errors", "rng", "words", "layout", "signals", "precisions", "pacing", "regular"),
     ("checks", "files", "packaged", "job", "metrics", "typed"),
+    ("storage",),
     ("data",),
     ("kernels",),
     ("models",),
@@ -59,7 +60,7 @@ LIBRARIES = {
     "onnxscript": ("saved/export",),
     "onnxruntime": ("saved/export",),
     "pandas": ("data", "search/folder/tables", "search/comparison/files", "api"),
-    "pyarrow": ("data",),
+    "pyarrow": ("data", "storage/store"),
     "tensorboard": ("search/watchers/tensorboard",),
     "matplotlib": ("search/comparison/plot",),
     "mlflow": ("search/watchers/mlflow",),
