@@ -18,7 +18,6 @@ from distrecvae.data.like import Like, Reading, group_codes, like_of
 from distrecvae.data.matching import Groups
 from distrecvae.data.presets import split_options
 from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg
-from distrecvae.data.remote import is_uri
 from distrecvae.data.sources import read_table
 from distrecvae.data.sources.columns import ColumnNames, Told
 from distrecvae.data.sources.frames import read_frame
@@ -28,6 +27,7 @@ from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS, synthetic_table
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError
+from distrecvae.storage.uri import is_uri
 
 Watcher = Callable[[InteractionTable, SplitOptions, Split], None]
 """Told of a source, of how it was split, and of what came of it."""

@@ -15,7 +15,7 @@ from tests.house import MODULES, PACKAGE, place_of
 FLOORS = (
     ("errors", "rng", "words", "layout", "signals", "precisions", "pacing", "regular"),
     ("checks", "dotted", "files", "packaged", "job", "typed"),
-    ("metrics",),
+    ("metrics", "storage"),
     ("data",),
     ("kernels",),
     ("models", "ranking"),
@@ -62,7 +62,7 @@ LIBRARIES = {
     "onnxscript": ("saved/export",),
     "onnxruntime": ("saved/export",),
     "pandas": ("data", "search/folder/tables", "search/comparison/files", "api"),
-    "pyarrow": ("data",),
+    "pyarrow": ("data", "storage/store"),
     "tensorboard": ("search/watchers/tensorboard",),
     "matplotlib": ("search/comparison/plot",),
     "mlflow": ("search/watchers/mlflow",),
