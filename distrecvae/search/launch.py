@@ -19,6 +19,7 @@ from distrecvae.evaluation import require_scorable
 from distrecvae.files import claimed, exclusive
 from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
 from distrecvae.metrics import on_validation, require_metrics
+from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import DEMO, SearchConfig
@@ -35,6 +36,7 @@ from distrecvae.search.on_ray.same_package import require_package
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
 from distrecvae.search.planning.resources import slots_for
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
 from distrecvae.training import registry
@@ -84,16 +86,20 @@ def search(
     console = plain_console() if console is None else console
     stop = Interruption(ends_process=command is not None)
     command = python_call("search", extend=folder) if command is None else command
-    space = load_space(config) if space is None else space
-    config = one_trial_without_parameters(config, space)
     described = read_description(folder) if resume else None
+    if space is None:
+        # What a packaged name stands for may be another space in another version; a file is the user's to keep.
+        written = described is not None and not is_path(config.space or config.model)
+        space = described.searched() if described is not None and written else load_space(config)
+    config = one_trial_without_parameters(config, space)
     require_loggers(config)
-    warm = warm_start_of(config, space, described)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
         there = data.split if data is not None else session.split if session is not None else None
         split = load_split(config, folder) if there is None else there
         require_scored(split, config.data or "the data", "valid")
+        space = space.resolved(Sizes.of(split.train))
+        warm = warm_start_of(config, space, described)
         if described is not None:
             check_same(described, config, space, split, folder)
             require_whole_ledger(folder, described)
@@ -133,9 +139,10 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchS
     """
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
-    warm = warm_start_of(config, space, None)
     split = load_split(config, folder)
     require_scored(split, config.data or "the data", "valid")
+    space = space.resolved(Sizes.of(split.train))
+    warm = warm_start_of(config, space, None)
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         text = plan_search(config, space, Session(cluster, split)).text()

@@ -19,7 +19,7 @@ from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import load_dataset, read_protocol, save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import ConfigError, DataError, DistrecvaeError, ResourceError, ResultsError
+from distrecvae.errors import ConfigError, DataError, DistrecvaeError, ResourceError, ResultsError, SpaceError
 from distrecvae.files import claimed, exclusive
 from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
@@ -40,6 +40,7 @@ from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.plan import Plan
 from distrecvae.search.planning.resources import Cluster
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training.device import DeviceFacts
 from distrecvae.training.registry import models
@@ -48,6 +49,15 @@ from tests.whole.test_bad_input import GIB, RATE, without_ray
 
 SPLIT = synthetic_split(n_users=100, n_items=60, seed=1)
 SPACE = SearchSpace.from_mapping(yaml.safe_load(RATE))
+
+
+def knowing(low: str) -> SearchSpace:
+    """Return a space whose batches depend on the number of users."""
+    batch_size = {"type": "int", "low": low, "high": "users/2 at most 30", "log": True}
+    return SearchSpace.from_mapping({"model": "recvae", "parameters": {"batch_size": batch_size}})
+
+
+KNOWING = knowing("users/10")
 CLUSTER = Cluster(((2.0, 0.0),), GIB, 8 * GIB)
 ENDED = Outcome("the summary", complete=True, has_score=True)
 TYPED = "distrecvae search --data data"
@@ -275,6 +285,11 @@ def test_a_dry_run_says_what_is_taken_over(here: Path) -> None:
     assert text.splitlines()[-1].startswith("Warm start from earlier: ")
 
 
+def test_a_dry_run_says_what_ranges_that_depend_on_the_data_come_to(here: Path) -> None:
+    text = dry_run(config_of(), folder=Path("out"), verbose=False, space=KNOWING)
+    assert "batch_size  8 to 500, log, asked: users/10 (8) to users/2 at most 30 (30)" in text
+
+
 # A search.
 
 
@@ -335,6 +350,47 @@ def test_a_space_that_is_not_handed_over_is_loaded(carried: Carried, here: Path)
     (here / "space.yaml").write_text(RATE, encoding="utf-8")
     begin(config_of(space="./space.yaml"), space=None)
     assert carried.last("space") == SPACE
+
+
+def test_a_space_that_knows_its_data_is_resolved_and_written_down_with_what_was_asked(
+    carried: Carried,
+) -> None:
+    begin(space=KNOWING)
+    space = carried.last("space")
+    assert space == carried.last("plan").space == KNOWING.resolved(Sizes.of(SPLIT.train))
+    written = read_description(Path("out"))
+    assert written.searched() == space
+    assert written.space["parameters"]["batch_size"]["low"] == 8
+    assert written.space["asked"]["batch_size"]["low"] == "users/10"
+    assert written.space["sizes"] == Sizes.of(SPLIT.train).to_dict()
+    begin(resume=True, space=KNOWING)
+    begin(resume=True, space=written.searched())  # as --extend has it
+    assert carried.last("space") == space
+    with pytest.raises(ResultsError, match="was begun with another search space"):
+        begin(resume=True, space=knowing("users/5"))
+
+
+def test_a_range_that_makes_no_sense_on_the_data_is_refused_with_nothing_written(carried: Carried) -> None:
+    with pytest.raises(SpaceError, match=r"^batch_size: low users/1000 is 0 with 80 training users"):
+        begin(space=knowing("users/1000"))
+    assert not Path("out").exists()
+
+
+def test_a_search_goes_on_in_the_space_that_a_packaged_name_stood_for(
+    carried: Carried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another version's space of that name may be another one; and what was begun is not to be lost by an update.
+    begin(config_of(space="recvae"), space=SPACE)
+    begin(config_of(space="recvae"), space=None, resume=True)
+    assert carried.last("space") == SPACE
+
+
+def test_a_file_that_is_another_space_now_is_refused(carried: Carried, here: Path) -> None:
+    (here / "space.yaml").write_text(RATE, encoding="utf-8")
+    begin(config_of(space="./space.yaml"), space=None)
+    (here / "space.yaml").write_text(RATE.replace("1.0e-4", "2.0e-4"), encoding="utf-8")
+    with pytest.raises(ResultsError, match="was begun with another search space"):
+        begin(config_of(space="./space.yaml"), space=None, resume=True)
 
 
 def test_nothing_to_search_is_one_trial(carried: Carried) -> None:

@@ -37,6 +37,7 @@ from distrecvae.search.launch import (
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session, ray_session
 from distrecvae.search.planning.plan import Plan, check_memory
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import require_loggers
 from distrecvae.training import registry
@@ -218,7 +219,8 @@ def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
     plans = {}
     for entrant in listed:
         try:
-            plans[entrant.name] = plan_search(entrant.config, entrant.space, session)
+            space = entrant.space.resolved(Sizes.of(session.split.train))
+            plans[entrant.name] = plan_search(entrant.config, space, session)
             check_memory(plans[entrant.name], session.cluster)
         except DistrecvaeError as error:
             raise type(error)(f"{entrant.name}: {error}") from None
