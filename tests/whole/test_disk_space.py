@@ -11,7 +11,7 @@ from distrecvae.runs.trial import TrialTask, run_trial
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status
+from distrecvae.search.core.records import KEPT_TRIALS, Status
 from distrecvae.search.folder.keeper import Keeper
 from distrecvae.search.folder.tables import Tables
 from distrecvae.search.planning.plan import make_plan
@@ -46,7 +46,7 @@ def test_a_search_takes_no_more_room_than_it_said_and_not_much_less(
     plan = make_plan(config, space, SPLIT, Slots(1, 1, 0), DeviceFacts("a CPU", "float32", 0))
     ledger = Ledger(tmp_path, METRIC)
     tables = Tables(tmp_path, ledger, space, METRIC)
-    watchers = (EventFiles(tmp_path, space, "ndcg_100"), tables, Keeper(tmp_path, ledger))
+    watchers = (EventFiles(tmp_path, space, "ndcg_100"), tables, Keeper(tmp_path, ledger, n_best=KEPT_TRIALS))
     conductor = Conductor(
         ledger=ledger, space=space, config=config, rule=plan.rule, folder=tmp_path, watchers=watchers
     )

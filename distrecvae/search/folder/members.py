@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from distrecvae.saved.blend import BlendConfig, member_state
 from distrecvae.saved.model import MODEL_FILE, LoadedModel, load_model, model_folder
 from distrecvae.saved.tensors import load_state
 from distrecvae.search.core.ledger import read_records
+from distrecvae.search.core.records import by_score
 from distrecvae.search.folder.search_json import Description, read_description
 from distrecvae.training.registry import config_to_dict
 
@@ -86,18 +88,18 @@ def _label(folder: Path) -> str:
 def _of_search(search: Path, label: str, place: Place) -> Iterator[Candidate]:
     described = _described(search, place)
     records = read_records(search, on_validation(described.settings.metric)).values()
-    able = sorted(
-        (record for record in records if record.has_model),
-        key=lambda record: (-(record.score or 0.0), record.number),
-    )
+    able = by_score(records)
     found = 0
     for rank, record in enumerate(able):
         if found == place.best_trials:
             break
         trial = trial_folder(search, record.number)
         name = f"{label} trial {record.number}"
-        if (trial / STATE_FILE).exists():
-            yield _of_trial(trial, name, described, place)
+        kept = None
+        with suppress(CheckpointError):  # removed by `clean`, damaged, or stopped before it was written
+            kept = _of_trial(trial, name, described, place)
+        if kept is not None:
+            yield kept
         elif rank == 0 and (search / BEST_FOLDER).exists():
             yield from _of_model(search / BEST_FOLDER, name, place)
         else:

@@ -72,6 +72,14 @@ def test_where_the_best_trials_state_is_gone_its_model_is_taken(search: Path, sp
         names(search, split=split)
 
 
+def test_a_damaged_state_costs_its_trial_alone(search: Path, split: Split) -> None:
+    for number in ("00000", "00005"):
+        (search / "trials" / number / "state.safetensors").write_bytes(b"")
+    assert names(search, split=split) == ["mine trial 5"]
+    with pytest.raises(CheckpointError, match="is damaged"):
+        names(search / "trials" / "00000", split=split)  # but who asks for it hears of it
+
+
 def test_a_single_trial_can_be_given(search: Path, split: Split) -> None:
     assert names(search / "trials" / "00000", split=split) == ["mine trial 0"]
 
