@@ -19,7 +19,7 @@ FLAGS = frozenset({"resume", "resume-or-start", "refit", "elastic", "synthetic",
 """Options that are given without a value."""
 
 _OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
-_COMMAND = re.compile(r"`distrecvae (prepare|search|compare|train|evaluate)`")
+_COMMAND = re.compile(r"`distrecvae (prepare|search|compare|train|blend|evaluate)`")
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 

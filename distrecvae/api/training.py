@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distrecvae.api.blending import BlendResult
 from distrecvae.api.folders import results_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
@@ -147,7 +148,7 @@ def _evaluate(given: dict[str, Any]) -> Evaluation:
     if isinstance(model, LoadedModel):
         loaded, name = model, "the model"
     else:
-        if isinstance(model, SearchResult | TrainResult):
+        if isinstance(model, SearchResult | TrainResult | BlendResult):
             model = model.chosen if isinstance(model, TrainResult) else model.folder
         loaded, name = load_model(Path(model), usable_device(given.get("device"))), str(model)
     return scores_of(
@@ -188,7 +189,7 @@ def scores_of(
 
 @carried_out_by(_evaluate)
 def evaluate(
-    model: LoadedModel | SearchResult | TrainResult | str | PathLike[str],
+    model: LoadedModel | SearchResult | TrainResult | BlendResult | str | PathLike[str],
     data: DataLike,
     *,
     group: str = GROUPS[0],
@@ -199,7 +200,7 @@ def evaluate(
     """Score a model on held-out users; `.means()` has the means, `.per_user` each user's metrics.
 
     Args:
-        model: what `load`, `search` or `train` returned, or a results folder.
+        model: what `load`, `search`, `train` or `blend` returned, or a results folder.
         data: what `prepare` returned, or a dataset folder, with the same items.
         group: the held-out users to score, "test" or "valid".
         metrics: what to compute, such as "ndcg@10,map@10,coverage@20"; None for what the model was scored by.

@@ -30,6 +30,7 @@ COMMANDS = {
     "list": "list the searches below a folder",
     "top": "show how a search stands that runs elsewhere",
     "clean": "say what may go of a search's folder, and remove it",
+    "blend": "make one model of several finished ones, better than each",
     "train": "train one configuration and score it on the test users",
     "evaluate": "score a saved model on held-out users",
     "recommend": "write each user's best items, from a file of histories",

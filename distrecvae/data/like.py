@@ -13,10 +13,11 @@ import numpy as np
 from distrecvae.data.io import GROUPS, PROTOCOL, load_ids, read_protocol
 from distrecvae.data.matching import Groups
 from distrecvae.data.presets import split_options
-from distrecvae.data.remote import fetch, is_uri
+from distrecvae.data.remote import fetch
 from distrecvae.data.sources.columns import ColumnNames
 from distrecvae.data.split import SplitOptions
 from distrecvae.errors import ConfigError, DataError
+from distrecvae.storage.uri import is_uri
 
 USERS_FILE = "users.parquet"
 

@@ -19,8 +19,6 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.dotted import trust
 from distrecvae.errors import CheckpointError
 from distrecvae.evaluation import Scoring
-from distrecvae.files import remove_leftovers
-from distrecvae.layout import STATE_FILE
 from distrecvae.metrics import METRICS, trust_in
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import why_over

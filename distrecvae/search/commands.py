@@ -10,6 +10,9 @@ from typing import Any
 
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
 
+BLEND_IT = "blend its trials"
+"""What the command is called that makes one model of a search's best trials; other searches' may be added to it."""
+
 _PYTHON = "import distrecvae; "
 
 
@@ -38,12 +41,14 @@ def model_commands(command: str, folder: Path, data: str) -> dict[str, str]:
         return {
             "score it again": python_call("evaluate", model=best, data=data),
             "train it again": python_call("train", data=data, config=config, out=again),
+            BLEND_IT: python_call("blend", runs=folder, data=data),
         }
     return {
         "score it again": shlex.join(["distrecvae", "evaluate", "--model", str(best), "--data", data]),
         "train it again": shlex.join(
             ["distrecvae", "train", "--data", data, "--config", str(config), "--out", again]
         ),
+        BLEND_IT: shlex.join(["distrecvae", "blend", str(folder), "--data", data]),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from distrecvae.layout import BEST_FOLDER, REPORT_FILE
 from distrecvae.metrics import title_of
 from distrecvae.paired import what_users_tell
-from distrecvae.search.commands import model_commands
+from distrecvae.search.commands import BLEND_IT, model_commands
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best import Scored, gains
@@ -71,6 +71,8 @@ def search_summary(
     if scored is not None:
         rows["the model"] = str(folder / BEST_FOLDER)
         rows |= model_commands(search.command, folder, search.described.data)
+        if sum(record.has_model for record in ledger.records.values()) < 2:
+            del rows[BLEND_IT]
     if interrupted:
         rows["go on"] = search.goes_on
     width = max(map(len, rows))

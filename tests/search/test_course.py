@@ -429,6 +429,7 @@ def test_trials_that_all_ended_before_are_published_without_running_one(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Killed between the last trial's end and the publishing.
+    monkeypatch.setattr(course, "KEPT_TRIALS", 1)
     with monkeypatch.context() as patch:
         patch.setattr(course, "publish_best", none_run)
         with pytest.raises(AssertionError):

@@ -259,7 +259,9 @@ def test_what_can_be_typed_next_is_one_command_each_whatever_the_names() -> None
     best = f"{FOLDER}/best"
     assert list(found) == [
         "results", "the report", "compare the trials", "the model", "score it again", "train it again",
+        "blend its trials",
     ]  # fmt: skip
+    assert shlex.split(found["blend its trials"]) == ["distrecvae", "blend", str(FOLDER), "--data", "my data"]
     assert found["results"] == str(FOLDER)
     assert found["the report"] == f"{FOLDER}/report.html (open it in a browser)"
     assert found["the model"] == best
@@ -275,6 +277,12 @@ def test_what_can_be_typed_next_is_one_command_each_whatever_the_names() -> None
     assert shlex.split(found["train it again"]) == [
         "distrecvae", "train", "--data", "my data", "--config", f"{best}/config.json", "--out", f"{FOLDER}-train",
     ]  # fmt: skip
+
+
+def test_a_single_model_is_not_to_be_blended() -> None:
+    trial = record(0, 0.3)
+    text = summary(trial, record(1, status=Status.FAILED), found=(scored(trial, VALID, TEST), None))
+    assert "blend its trials" not in rows(text)
 
 
 def test_an_interrupted_search_says_why_and_how_to_go_on() -> None:

@@ -12,7 +12,7 @@ from distrecvae.saved.places import StateFile
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status
+from distrecvae.search.core.records import KEPT_TRIALS, Status
 from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.keeper import Keeper
 from distrecvae.search.folder.tables import Tables
@@ -49,7 +49,7 @@ def test_a_search_takes_no_more_room_than_it_said_and_not_much_less(
     ledger = Ledger(tmp_path, METRIC)
     states = TrialStates(tmp_path)
     tables = Tables(tmp_path, ledger, space, METRIC)
-    watchers = (EventFiles(tmp_path, space, "ndcg_100"), tables, Keeper(states, ledger))
+    watchers = (EventFiles(tmp_path, space, "ndcg_100"), tables, Keeper(states, ledger, n_best=KEPT_TRIALS))
     conductor = Conductor(
         ledger=ledger, space=space, config=config, rule=plan.rule, folder=tmp_path, watchers=watchers
     )

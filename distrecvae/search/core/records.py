@@ -23,6 +23,9 @@ class Status(StrEnum):
     """Its process died again and again, or raised: no score."""
 
 
+KEPT_TRIALS = 3
+"""Best trials of a search whose states stay: one is published, all are candidates of a blend."""
+
 BAD = (Status.DIVERGED, Status.FAILED)
 """How trials end that went wrong: none of their models is ever chosen."""
 
@@ -107,8 +110,13 @@ class TrialRecord:
 
 def leading(records: Iterable[TrialRecord]) -> TrialRecord | None:
     """Return the trial with the best score, the earliest of equals; None while none has a model."""
+    return next(iter(by_score(records)), None)
+
+
+def by_score(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials that have a model, the best score first, the earliest of equals."""
     able = [record for record in records if record.has_model]
-    return max(able, key=lambda record: (record.score or 0.0, -record.number), default=None)
+    return sorted(able, key=lambda record: (-(record.score or 0.0), record.number))
 
 
 def no_score(statuses: Collection[Status], *, over: bool = True) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.records import Status, TrialRecord, by_score
 from distrecvae.search.core.states import TrialStates
 
 
 class Keeper:
-    """Removes the state files of ended trials, but for the best one's and the first one's; a watcher."""
+    """Removes the state files of ended trials, but for those of the `n_best` best and of the first one; a watcher."""
 
-    def __init__(self, states: TrialStates, ledger: Ledger) -> None:
-        self._states, self._ledger = states, ledger
+    def __init__(self, states: TrialStates, ledger: Ledger, *, n_best: int) -> None:
+        self._states, self._ledger, self._n_best = states, ledger, n_best
         self._held = set(ledger.records)
 
     def started(self, record: TrialRecord) -> None:
@@ -27,12 +27,12 @@ class Keeper:
 
     def clean(self) -> None:
         """Remove every state file that is not needed any more, and what writers that were killed left beside it."""
-        best = self._ledger.best()
+        best = {record.number for record in by_score(self._ledger.records.values())[: self._n_best]}
         for number in sorted(self._held):
             if self._ledger.records[number].status is Status.RUNNING:
                 continue
             self._states.clean(number)
-            if number != 0 and (best is None or number != best.number):
+            if number != 0 and number not in best:
                 self._states.forget(number)
                 self._held.discard(number)
 

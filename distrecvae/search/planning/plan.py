@@ -10,6 +10,7 @@ from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import require_a_cycle
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.records import KEPT_TRIALS
 from distrecvae.search.core.rules import Never, StoppingRule, make_rule
 from distrecvae.search.planning.resources import PIECE_BYTES, Cluster, Slots, fitting, require_store
 from distrecvae.search.space.space import SearchSpace
@@ -182,11 +183,13 @@ def _state_bytes(config: SearchConfig, space: SearchSpace, split: Split, file_by
 def _storage_bytes(config: SearchConfig, slots: Slots, state_bytes: int) -> int:
     """Return the room that a search takes at most.
 
-    State files are kept of the running trials, of the best and of the first; each running one's may lie there twice,
-    while it is replaced. `best/` is smaller than one.
+    State files are kept of the running trials, of the best ones and of the first; each running one's may lie there
+    twice, while it is replaced. `best/` is smaller than one.
     """
     passes = 1 if registry.solved_at_once(config.model) else config.max_passes
-    return state_bytes * (2 * slots.concurrent + 3) + REPORT_BYTES * config.trials * (passes + 1)
+    return state_bytes * (2 * slots.concurrent + KEPT_TRIALS + 2) + REPORT_BYTES * config.trials * (
+        passes + 1
+    )
 
 
 def _rule(config: SearchConfig) -> StoppingRule:

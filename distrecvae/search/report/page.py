@@ -22,6 +22,7 @@ from distrecvae.search.report import figures as draw
 from distrecvae.search.report import parameter_figures as draw_parameters
 from distrecvae.search.report import prose
 from distrecvae.search.report.axes import Axis, axes, triangles
+from distrecvae.search.report.blended import blend_command, blended
 from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.importance import Importance, importances
 from distrecvae.training import registry
@@ -67,6 +68,8 @@ def report_page(results: SearchResults) -> str:
         else None,
         provenance=prose.provenance(results),
         again=prose.train_again(results),
+        blended=blended(results),
+        blend_it=blend_command(results),
         plotly=get_plotlyjs(),
     )
 

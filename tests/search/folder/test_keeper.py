@@ -14,10 +14,10 @@ from distrecvae.search.folder.keeper import Keeper
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
 
-def searched(folder: Path, trials: int = 6) -> tuple[Conductor, Keeper]:
+def searched(folder: Path, trials: int = 6, n_best: int = 1) -> tuple[Conductor, Keeper]:
     """Return a search and its keeper, who does not hear of anything by himself."""
     conductor = open_conductor(folder, toy_search_config(trials=trials, scheduler="none"))
-    return conductor, Keeper(TrialStates(folder), conductor.ledger)
+    return conductor, Keeper(TrialStates(folder), conductor.ledger, n_best=n_best)
 
 
 def start(conductor: Conductor, keeper: Keeper, folder: Path) -> int:
@@ -58,6 +58,17 @@ def test_after_each_end_the_best_and_the_first_are_left(tmp_path: Path) -> None:
         left.append(kept(tmp_path / "search"))
     # Trial 4 equals trial 2: the earliest of equals is the best.
     assert left == [[0], [0], [0, 2], [0, 2], [0, 2], [0, 5]]
+
+
+def test_as_many_of_the_best_are_left_as_are_to_be_kept(tmp_path: Path) -> None:
+    conductor, keeper = searched(tmp_path / "search", n_best=2)
+    left = []
+    for score in (0.2, 0.1, 0.3, 0.25, 0.3, 0.4):
+        start(conductor, keeper, tmp_path / "search")
+        end(conductor, keeper, score)
+        left.append(kept(tmp_path / "search"))
+    # What is not among the best any more is gone for good; trial 2 is before trial 4, its equal.
+    assert left == [[0], [0, 1], [0, 2], [0, 2, 3], [0, 2, 4], [0, 2, 5]]
 
 
 def test_a_running_trials_state_is_never_touched(tmp_path: Path) -> None:
