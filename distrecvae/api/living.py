@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from distrecvae.search.living.cleaning import Dispensable
     from distrecvae.search.living.top import Standing
+    from distrecvae.search.living.why import Why
 
 
 def _searches(given: dict[str, Any]) -> pd.DataFrame:
@@ -55,6 +56,26 @@ def top(results: str | PathLike[str]) -> Standing:
 
     Raises:
         ResultsError: there is no search, or a file is damaged.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
+
+
+def _why(given: dict[str, Any]) -> Why:
+    from distrecvae.search.living.why import why
+
+    return why(Path(given["results"]), given["trial"])
+
+
+@carried_out_by(_why)
+def why(results: str | PathLike[str], *, trial: int) -> Why:
+    """Return why a trial of a search is what it is: how it was proposed, by what it was judged, to which curve it lost.
+
+    Args:
+        results: the search's folder; the search may be over or running.
+        trial: its number.
+
+    Raises:
+        ResultsError: there is no search, no such trial, or a file is damaged.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call
 

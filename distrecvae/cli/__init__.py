@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "write a search's report, one page with its figures",
     "list": "list the searches below a folder",
     "top": "show how a search stands that runs elsewhere",
+    "why": "say why a trial was proposed, and how it lost or won",
     "clean": "say what may go of a search's folder, and remove it",
     "train": "train one configuration and score it on the test users",
     "evaluate": "score a saved model on held-out users",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distrecvae.api.living import clean, searches, top
+from distrecvae.api.living import clean, searches, top, why
 from distrecvae.errors import ResultsError
 from tests import ROOT
 
@@ -37,3 +37,11 @@ def test_clean_removes_only_when_it_is_told_to(tmp_path: Path) -> None:
     assert len(clean(tmp_path / "mine").checkpoints) == 2
     assert clean(tmp_path / "mine", yes=True).removed
     assert clean(tmp_path / "mine").checkpoints == ()
+
+
+def test_why_is_what_the_command_prints() -> None:
+    found = why(KEPT, trial=4)
+    assert found.record.number == 4
+    assert "It was stopped." in str(found)
+    with pytest.raises(ResultsError, match="has no trial 9"):
+        why(KEPT, trial=9)

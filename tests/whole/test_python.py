@@ -25,7 +25,7 @@ from tests.results import n_reports
 from tests.sites import Site
 from tests.whole.test_search import wait_for
 
-FUNCTIONS = ("prepare", "search", "compare", "train", "evaluate", "load", "searches", "top", "clean")
+FUNCTIONS = ("prepare", "search", "compare", "train", "evaluate", "load", "searches", "top", "why", "clean")
 TYPES = ("Comparison", "Data", "SearchResult", "TrainResult")
 
 
@@ -186,7 +186,7 @@ def function_of(command: str) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    "command", ["search", "compare", "train", "evaluate", "prepare", "list", "top", "clean"]
+    "command", ["search", "compare", "train", "evaluate", "prepare", "list", "top", "why", "clean"]
 )
 def test_every_option_is_an_argument_with_the_same_default_and_the_reverse(command: str) -> None:
     options, arguments = options_of(command), arguments_of(function_of(command))

@@ -15,14 +15,48 @@ from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.room import Room
 from distrecvae.search.core.rules import StoppingRule
-from distrecvae.search.core.samplers import make_sampler, starting_values
 from distrecvae.search.space.space import SearchSpace
 
 RETRIES = 3
 """How often a trial whose process died is run again, each time from its checkpoint, before it gets any further."""
+
+
+def trial_task(
+    record: TrialRecord,
+    config: SearchConfig,
+    *,
+    folder: Path,
+    device: str,
+    precision: Precision,
+    ledger: Mapping[str, Any] | None = None,
+) -> TrialTask:
+    """Return what is needed to run (or repeat) a trial: a trial is a function of it.
+
+    Args:
+        record: the trial.
+        config: the search's settings.
+        folder: a results folder, where the trial's state lies.
+        device: a torch device.
+        precision: of the matrix products.
+        ledger: how long the search's ledger is.
+    """
+    return TrialTask(
+        number=record.number,
+        model=config.model,
+        config=record.config,
+        seed=rng.trial_seed(config.seed, record.config),
+        max_passes=config.max_passes,
+        metric=on_validation(config.metric),
+        folder=str(trial_folder(folder, record.number)),
+        device=device,
+        precision=precision,
+        checkpoint_every_s=config.checkpoint_every_s,
+        ledger=ledger,
+    )
 
 
 class Watcher(Protocol):
@@ -75,9 +109,9 @@ class Conductor:
         warm_starts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.ledger = ledger
-        self._space, self._config, self._rule, self._folder = space, config, rule, folder
-        self._concurrent, self._device, self._precision = concurrent, device, precision
-        self._watchers, self._warm_starts = tuple(watchers), tuple(warm_starts)
+        self._proposals = Proposals(space, config, concurrent=concurrent, warm_starts=warm_starts)
+        self._config, self._rule, self._folder = config, rule, folder
+        self._device, self._precision, self._watchers = device, precision, tuple(watchers)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
         self._waiting = deque(ledger.unfinished())
         self.trouble = ""
@@ -111,7 +145,9 @@ class Conductor:
         if self._waiting:
             record = self._waiting.popleft()
         else:
-            record = self.ledger.ask(self._sampler, self._space.suggest, self._starting_values)
+            record = self.ledger.ask(
+                self._proposals.sampler, self._proposals.space.suggest, self._proposals.starting_values
+            )
         for watcher in self._watchers:
             watcher.started(record)
         return self.task(record)
@@ -180,17 +216,12 @@ class Conductor:
 
     def task(self, record: TrialRecord) -> TrialTask:
         """Return what a worker needs to run (or repeat) a trial."""
-        return TrialTask(
-            number=record.number,
-            model=self._config.model,
-            config=record.config,
-            seed=rng.trial_seed(self._config.seed, record.config),
-            max_passes=self._config.max_passes,
-            metric=on_validation(self._config.metric),
-            folder=str(trial_folder(self._folder, record.number)),
+        return trial_task(
+            record,
+            self._config,
+            folder=self._folder,
             device=self._device,
             precision=self._precision,
-            checkpoint_every_s=self._config.checkpoint_every_s,
             ledger=self.ledger.mark.to_dict(),
         )
 
@@ -205,17 +236,6 @@ class Conductor:
         elif self.out_of_time:
             self._end(record, Status.STOPPED, f"time budget of {self._config.time_budget_s:g} s")
         return record.status is not Status.RUNNING
-
-    def _sampler(self, number: int) -> Any:
-        return make_sampler(
-            self._config.sampler, seed=self._config.seed, trial_number=number, concurrent=self._concurrent
-        )
-
-    def _starting_values(self, number: int) -> dict[str, Any]:
-        if 1 <= number <= len(self._warm_starts):
-            return dict(self._warm_starts[number - 1])
-        start = self._space.default_point()
-        return starting_values(self._config.sampler, start, seed=self._config.seed, trial_number=number)
 
     def _end(self, record: TrialRecord, status: Status, reason: str) -> None:
         if record.status is not Status.RUNNING:
