@@ -30,6 +30,7 @@ COMMANDS = {
     "list": "list the searches below a folder",
     "top": "show how a search stands that runs elsewhere",
     "why": "say why a trial was proposed, and how it lost or won",
+    "reproduce": "train a trial again and compare it report by report",
     "clean": "say what may go of a search's folder, and remove it",
     "train": "train one configuration and score it on the test users",
     "evaluate": "score a saved model on held-out users",

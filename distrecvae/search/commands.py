@@ -32,6 +32,7 @@ def model_commands(command: str, folder: Path, data: str) -> dict[str, str]:
         folder: its results folder.
         data: its data set's.
     """
+    data = _shown(data)
     best, again = folder / BEST_FOLDER, f"{folder}-train"
     config = best / CONFIG_FILE
     if command.startswith(_PYTHON):
@@ -45,6 +46,12 @@ def model_commands(command: str, folder: Path, data: str) -> dict[str, str]:
             ["distrecvae", "train", "--data", data, "--config", str(config), "--out", again]
         ),
     }
+
+
+def _shown(place: str) -> str:
+    """Return a path as short as it can be typed here: relative, where it lies below this folder."""
+    path, here = Path(place), Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else place
 
 
 def command_line() -> str:

@@ -32,6 +32,8 @@ def trial_task(
     folder: Path,
     device: str,
     precision: Precision,
+    max_passes: int | None = None,
+    checkpoint_every_s: float | None = None,
     ledger: Mapping[str, Any] | None = None,
 ) -> TrialTask:
     """Return what is needed to run (or repeat) a trial: a trial is a function of it.
@@ -42,6 +44,8 @@ def trial_task(
         folder: a results folder, where the trial's state lies.
         device: a torch device.
         precision: of the matrix products.
+        max_passes: its budget; None for the search's.
+        checkpoint_every_s: seconds between its checkpoints, at least; None for the search's.
         ledger: how long the search's ledger is.
     """
     return TrialTask(
@@ -49,12 +53,12 @@ def trial_task(
         model=config.model,
         config=record.config,
         seed=rng.trial_seed(config.seed, record.config),
-        max_passes=config.max_passes,
+        max_passes=config.max_passes if max_passes is None else max_passes,
         metric=on_validation(config.metric),
         folder=str(trial_folder(folder, record.number)),
         device=device,
         precision=precision,
-        checkpoint_every_s=config.checkpoint_every_s,
+        checkpoint_every_s=config.checkpoint_every_s if checkpoint_every_s is None else checkpoint_every_s,
         ledger=ledger,
     )
 

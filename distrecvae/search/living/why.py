@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,78 +23,11 @@ from distrecvae.search.core.ledger import curves_of, replayed
 from distrecvae.search.core.optuna_internals import Leaning, leaning_of
 from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.records import Status, TrialRecord, leading
-from distrecvae.search.core.rules import Judgement, make_rule
+from distrecvae.search.core.rules import make_rule
 from distrecvae.search.core.samplers import STARTUP_TRIALS
 from distrecvae.search.core.study import propose, study_of
 from distrecvae.search.folder.search_json import Description, read_description
-from distrecvae.search.space.space import SearchSpace
-
-START, WARM, STARTUP, PROPOSED = "start", "warm start", "start-up", "proposed"
-"""How trials come to their configuration."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """How a trial was proposed, and what was known by then.
-
-    Attributes:
-        kind: `START`, `WARM`, `STARTUP` (drawn from the whole space, some of the start kept) or `PROPOSED`.
-        kept: entries of the space that were the start's before anything was drawn.
-        ended: trials that had ended.
-        running: trials that were under way.
-        best: the leading trial then and its score; None where none had one.
-        again: whether the sampler, asked again with the ledger as it stood, proposes the same.
-        good: trials that TPE held to be good; empty for other samplers, and before it leans on any.
-        others: trials that it held against them.
-        ratios: by entry of the space, how many times likelier its values are among the good ones than among the others.
-    """
-
-    kind: str
-    kept: tuple[str, ...]
-    ended: int
-    running: int
-    best: tuple[int, float] | None
-    again: bool
-    good: tuple[int, ...] = ()
-    others: tuple[int, ...] = ()
-    ratios: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True)
-class Why:
-    """All that the ledger tells of a trial.
-
-    Attributes:
-        folder: the search's.
-        described: `search.json`.
-        record: the trial as it stands.
-        rank: its place among the trials that have a score, 1 for the best; None where it has none.
-        n_ranked: how many these are.
-        origin: how it was proposed.
-        judgements: what it was held to, by the passes of it.
-        leader: the best trial as it stands.
-        records: all trials.
-    """
-
-    folder: Path
-    described: Description
-    record: TrialRecord
-    rank: int | None
-    n_ranked: int
-    origin: Origin
-    judgements: tuple[Judgement, ...]
-    leader: TrialRecord | None
-    records: Mapping[int, TrialRecord]
-
-    @property
-    def space(self) -> SearchSpace:
-        """What was searched."""
-        return self.described.searched()
-
-    def __str__(self) -> str:
-        from distrecvae.search.living.why_words import why_text
-
-        return why_text(self)
+from distrecvae.search.living.explanation import PROPOSED, START, STARTUP, WARM, Origin, Why
 
 
 def why(folder: Path, trial: int) -> Why:

@@ -13,7 +13,8 @@ from distrecvae.search.core.ledger import curves_of, read_records
 from distrecvae.search.core.records import Status, leading
 from distrecvae.search.core.rules import make_rule
 from distrecvae.search.folder.search_json import WarmStart
-from distrecvae.search.living.why import PROPOSED, START, STARTUP, WARM, why
+from distrecvae.search.living.explanation import PROPOSED, START, STARTUP, WARM
+from distrecvae.search.living.why import why
 from tests.search.living.conftest import RECVAE
 from tests.search.reported import make_search
 

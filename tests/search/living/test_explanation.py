@@ -7,8 +7,7 @@ from pathlib import Path
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import Judgement
-from distrecvae.search.living.why import PROPOSED, Origin, Why
-from distrecvae.search.living.why_words import MOST_RIVALS, why_text
+from distrecvae.search.living.explanation import MOST_RIVALS, PROPOSED, Origin, Why, why_text
 from tests.search.described import described
 from tests.search.living.conftest import RECVAE
 from tests.search.test_summary import record

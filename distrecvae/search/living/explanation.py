@@ -1,21 +1,87 @@
-"""Owns the words of `why`: what `Why` holds, as a page for a terminal."""
+"""Holds what is known of why a trial is what it is, and says it: a page for a terminal."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from distrecvae.metrics import TITLES
 from distrecvae.search.core.records import TrialRecord
 from distrecvae.search.core.rules import Judgement
+from distrecvae.search.folder.search_json import Description
+from distrecvae.search.space.space import SearchSpace
 from distrecvae.words import counted, short
-
-if TYPE_CHECKING:
-    from distrecvae.search.living.why import Why
 
 WIDTH = 100
 MOST_RIVALS = 8
+
+
+START, WARM, STARTUP, PROPOSED = "start", "warm start", "start-up", "proposed"
+"""How trials come to their configuration."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a trial was proposed, and what was known by then.
+
+    Attributes:
+        kind: `START`, `WARM`, `STARTUP` (drawn from the whole space, some of the start kept) or `PROPOSED`.
+        kept: entries of the space that were the start's before anything was drawn.
+        ended: trials that had ended.
+        running: trials that were under way.
+        best: the leading trial then and its score; None where none had one.
+        again: whether the sampler, asked again with the ledger as it stood, proposes the same.
+        good: trials that TPE held to be good; empty for other samplers, and before it leans on any.
+        others: trials that it held against them.
+        ratios: by entry of the space, how many times likelier its values are among the good ones than among the others.
+    """
+
+    kind: str
+    kept: tuple[str, ...]
+    ended: int
+    running: int
+    best: tuple[int, float] | None
+    again: bool
+    good: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
+    ratios: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Why:
+    """All that the ledger tells of a trial.
+
+    Attributes:
+        folder: the search's.
+        described: `search.json`.
+        record: the trial as it stands.
+        rank: its place among the trials that have a score, 1 for the best; None where it has none.
+        n_ranked: how many these are.
+        origin: how it was proposed.
+        judgements: what it was held to, by the passes of it.
+        leader: the best trial as it stands.
+        records: all trials.
+    """
+
+    folder: Path
+    described: Description
+    record: TrialRecord
+    rank: int | None
+    n_ranked: int
+    origin: Origin
+    judgements: tuple[Judgement, ...]
+    leader: TrialRecord | None
+    records: Mapping[int, TrialRecord]
+
+    @property
+    def space(self) -> SearchSpace:
+        """What was searched."""
+        return self.described.searched()
+
+    def __str__(self) -> str:
+        return why_text(self)
 
 
 def why_text(why: Why) -> str:
@@ -83,8 +149,6 @@ def _at(record: TrialRecord, passes: int) -> float | None:
 
 
 def _origin(why: Why) -> str:
-    from distrecvae.search.living.why import PROPOSED, START, STARTUP, WARM
-
     origin, sampler = why.origin, why.described.settings.sampler
     known = counted(origin.ended, "trial", "trials") + " had ended"
     known += f", {origin.running} ran" if origin.running else ""
