@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from distrecvae.search.living.cleaning import Dispensable
+    from distrecvae.search.living.explanation import Why
+    from distrecvae.search.living.reproducing import Reproduction
     from distrecvae.search.living.top import Standing
 
 
@@ -55,6 +57,61 @@ def top(results: str | PathLike[str]) -> Standing:
 
     Raises:
         ResultsError: there is no search, or a file is damaged.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
+
+
+def _why(given: dict[str, Any]) -> Why:
+    from distrecvae.search.living.why import why
+
+    return why(Path(given["results"]), given["trial"])
+
+
+@carried_out_by(_why)
+def why(results: str | PathLike[str], *, trial: int) -> Why:
+    """Return why a trial of a search is what it is: how it was proposed, by what it was judged, to which curve it lost.
+
+    Args:
+        results: the search's folder; the search may be over or running.
+        trial: its number.
+
+    Raises:
+        ResultsError: there is no search, no such trial, or a file is damaged.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
+
+
+def _reproduce(given: dict[str, Any]) -> Reproduction:
+    from distrecvae.search.living.reproducing import reproduce
+
+    options = {name: given[name] for name in ("until", "device", "threads") if name in given}
+    data = str(given["data"]) if "data" in given else None
+    return reproduce(Path(given["results"]), given["trial"], data=data, **options)
+
+
+@carried_out_by(_reproduce)
+def reproduce(
+    results: str | PathLike[str],
+    *,
+    trial: int,
+    until: int | None = None,
+    data: str | PathLike[str] | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+) -> Reproduction:
+    """Train a trial of a search again, from the ledger alone, and compare its reports: the same bits, or why not.
+
+    Args:
+        results: the search's folder; nothing is written there.
+        trial: the trial's number.
+        until: the last cycle to train; None for as many as the trial had.
+        data: where its data set lies; None looks where it was.
+        device: "cpu", "cuda", "cuda:1"; None for the search's, where this machine has it.
+        threads: CPU threads; None for as many as it had.
+
+    Raises:
+        ResultsError: there is no search, no such trial, it has no report, or its data set is not found.
+        ResourceError: there is no such device.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call
 

@@ -35,6 +35,7 @@ def model_commands(command: str, folder: Path, data: str) -> dict[str, str]:
         folder: its results folder.
         data: its data set's.
     """
+    data = _shown(data)
     best, again = folder / BEST_FOLDER, f"{folder}-train"
     config = best / CONFIG_FILE
     if command.startswith(_PYTHON):
@@ -50,6 +51,12 @@ def model_commands(command: str, folder: Path, data: str) -> dict[str, str]:
         ),
         BLEND_IT: shlex.join(["distrecvae", "blend", str(folder), "--data", data]),
     }
+
+
+def _shown(place: str) -> str:
+    """Return a path as short as it can be typed here: relative, where it lies below this folder."""
+    path, here = Path(place), Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else place
 
 
 def command_line() -> str:

@@ -25,6 +25,7 @@ from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import DEMO, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
+from distrecvae.search.folder.data_place import absolute, place_of_data
 from distrecvae.search.folder.description import check_same, describe
 from distrecvae.search.folder.extension import nothing_left
 from distrecvae.search.folder.marks import require_whole_ledger
@@ -39,6 +40,7 @@ from distrecvae.search.planning.resources import slots_for
 from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
+from distrecvae.storage.uri import is_uri
 from distrecvae.training import registry
 
 
@@ -95,6 +97,8 @@ def search(
     require_loggers(config)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
+        if described is not None:
+            config = replace(config, data=_found(config.data, described, folder))
         there = data.split if data is not None else session.split if session is not None else None
         split = load_split(config, folder) if there is None else there
         require_scored(split, config.data or "the data", "valid")
@@ -119,16 +123,25 @@ def search(
         require_package()
         if described is None:
             where = config.data or str(folder / DATA_FOLDER)
-            described = describe(config, space, split, plan, data=where, command=command, warm=warm)
+            described = describe(
+                config, space, split, plan, folder=folder, data=where, command=command, warm=warm
+            )
             write_description(folder, described)
-        elif config.data is None:
-            # The folder may have been moved, and the data set in it with it.
-            described = replace(described, data=str(folder / DATA_FOLDER))
+        else:
+            # The folder may have been moved, and the data set with it, or alone.
+            described = replace(described, data=absolute(config.data or str(folder / DATA_FOLDER)))
         if config.data is None:
             data = Data(split, {"source": DEMO, "seed": config.seed})
         if data is not None:
             store(data, folder)
         return carry_out(Search(config, space, plan, folder, described, command), session, console)
+
+
+def _found(data: str | None, described: Description, folder: Path) -> str | None:
+    """Return where the data set of a search that goes on lies, where the folder or the data was moved."""
+    if data is None or is_uri(data) or Path(data).exists() or data != described.settings.data:
+        return data
+    return place_of_data(folder, described)
 
 
 def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:

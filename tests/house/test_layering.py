@@ -50,7 +50,7 @@ and one name cannot be both. No other face imports anything: they lie outside of
 # library: the rooms it may be imported in
 LIBRARIES = {
     "ray": ("search/on_ray",),
-    "optuna": ("search/space", "search/core", "search/watchers/study_copy", "search/report"),
+    "optuna": ("search/space", "search/core", "search/watchers/study_copy", "search/report", "search/living/why"),
     "sqlalchemy": ("search/watchers/study_copy",),
     "torch": (
         "kernels", "models", "ranking", "evaluation", "recommendation", "training", "saved",

@@ -97,7 +97,9 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begun:
     monkeypatch.chdir(tmp_path)
     config = SearchConfig(data="data", trials=3, max_passes=8, min_passes=4, concurrent=1, seed=4)
     plan = plan_search(config, SPACE, Session(CLUSTER, SPLIT))
-    described = describe(config, SPACE, SPLIT, plan, data="data", command=TYPED, warm=None)
+    described = describe(
+        config, SPACE, SPLIT, plan, folder=Path("out"), data="data", command=TYPED, warm=None
+    )
     Path("out").mkdir()
     write_description(Path("out"), described)
     begun = Begun(config, described)

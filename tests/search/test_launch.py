@@ -337,7 +337,7 @@ def test_a_new_search_is_described_in_a_folder_that_is_held_until_it_ends(carrie
     assert described.status == "running"
     assert described.command == carried.last("command") == TYPED
     assert described.settings == config_of()
-    assert described.data == "data"
+    assert described.data == str(Path("data").absolute())
     assert described.space == SPACE.to_dict()
     assert described.dataset.fingerprint == SPLIT.fingerprint
     assert described.plan.trial_bytes == carried.last("plan").trial_bytes
@@ -446,7 +446,7 @@ def test_the_demos_data_is_written_before_the_first_trial_and_only_once(
     assert load_dataset("out/data").fingerprint == SPLIT.fingerprint
     assert {"source": "synthetic", "seed": 1}.items() <= read_protocol("out/data").items()
     # What is printed to be typed next, to evaluate or to train, reads it there.
-    assert carried.last("described").data == "out/data"
+    assert carried.last("described").data == str(Path("out/data").absolute())
     begin(demo, resume=True)
     assert len(carried.calls) == 2
 
@@ -460,7 +460,7 @@ def test_a_folder_that_was_copied_says_where_its_own_data_lies(
     there = read_description(Path("out"))
     write_description(Path("out"), replace(there, data="elsewhere/data"))
     begin(config_of(data=None, seed=1), resume=True)
-    assert carried.last("described").data == "out/data"
+    assert carried.last("described").data == str(Path("out/data").absolute())
 
 
 def test_a_demo_that_was_killed_before_its_data_was_written_writes_it_when_it_goes_on(

@@ -25,7 +25,9 @@ from tests.results import n_reports
 from tests.sites import Site
 from tests.whole.test_search import wait_for
 
-FUNCTIONS = ("prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "clean")
+FUNCTIONS = (
+    "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "why", "reproduce", "clean",
+)  # fmt: skip
 TYPES = ("BlendResult", "Comparison", "Data", "SearchResult", "TrainResult")
 
 
@@ -136,8 +138,8 @@ SETTINGS = {field.name: field.default for field in dataclasses.fields(SearchConf
 IN_WORDS = {  # defaults that a help text describes: None in Python
     "keep every row", "found by name", "told by that line", "its byte order mark's, or UTF-8",
     "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
-    "runs/NAME", "MODEL-DATA, numbered", "compare-DATA, numbered", "RUN/blend of one search, runs/blend-DATA",
-    "cuda if there is a GPU",
+    "as many as the trial had", "where it was", "as it was", "runs/NAME", "MODEL-DATA, numbered",
+    "compare-DATA, numbered", "RUN/blend of one search, runs/blend-DATA", "cuda if there is a GPU",
 }  # fmt: skip
 
 
@@ -187,7 +189,20 @@ def function_of(command: str) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    "command", ["search", "compare", "blend", "train", "evaluate", "prepare", "list", "top", "clean"]
+    "command",
+    [
+        "search",
+        "compare",
+        "blend",
+        "train",
+        "evaluate",
+        "prepare",
+        "list",
+        "top",
+        "why",
+        "reproduce",
+        "clean",
+    ],
 )
 def test_every_option_is_an_argument_with_the_same_default_and_the_reverse(command: str) -> None:
     options, arguments = options_of(command), arguments_of(function_of(command))

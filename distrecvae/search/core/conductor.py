@@ -17,14 +17,50 @@ from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.room import Room
 from distrecvae.search.core.rules import StoppingRule
-from distrecvae.search.core.samplers import make_sampler, starting_values
 from distrecvae.search.space.space import SearchSpace
 
 RETRIES = 3
 """How often a trial whose process died is run again, each time from its checkpoint, before it gets any further."""
+
+
+def trial_task(
+    record: TrialRecord,
+    config: SearchConfig,
+    *,
+    device: str,
+    precision: Precision,
+    max_passes: int | None = None,
+    checkpoint_every_s: float | None = None,
+    ledger: Mapping[str, Any] | None = None,
+) -> TrialTask:
+    """Return what is needed to run (or repeat) a trial: a trial is a function of it.
+
+    Args:
+        record: the trial.
+        config: the search's settings.
+        device: a torch device.
+        precision: of the matrix products.
+        max_passes: its budget; None for the search's.
+        checkpoint_every_s: seconds between its checkpoints, at least; None for the search's.
+        ledger: how long the search's ledger is.
+    """
+    return TrialTask(
+        number=record.number,
+        model=config.model,
+        config=record.config,
+        seed=rng.trial_seed(config.seed, record.config),
+        max_passes=config.max_passes if max_passes is None else max_passes,
+        metric=on_validation(config.metric),
+        metrics=config.scored,
+        device=device,
+        precision=precision,
+        checkpoint_every_s=config.checkpoint_every_s if checkpoint_every_s is None else checkpoint_every_s,
+        ledger=ledger,
+    )
 
 
 class Watcher(Protocol):
@@ -77,9 +113,9 @@ class Conductor:
         warm_starts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.ledger = ledger
-        self._space, self._config, self._rule, self._folder = space, config, rule, folder
-        self._concurrent, self._device, self._precision = concurrent, device, precision
-        self._watchers, self._warm_starts = tuple(watchers), tuple(warm_starts)
+        self._proposals = Proposals(space, config, concurrent=concurrent, warm_starts=warm_starts)
+        self._config, self._rule, self._folder = config, rule, folder
+        self._device, self._precision, self._watchers = device, precision, tuple(watchers)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
         self._waiting = deque(ledger.unfinished())
         self._dropped: Counter[int] = Counter()
@@ -111,7 +147,9 @@ class Conductor:
         if self._waiting:
             record = self._waiting.popleft()
         else:
-            record = self.ledger.ask(self._sampler, self._space.suggest, self._starting_values)
+            record = self.ledger.ask(
+                self._proposals.sampler, self._proposals.space.suggest, self._proposals.starting_values
+            )
         for watcher in self._watchers:
             watcher.started(record)
         return self.task(record)
@@ -182,17 +220,11 @@ class Conductor:
 
     def task(self, record: TrialRecord) -> TrialTask:
         """Return what a worker needs to run (or repeat) a trial."""
-        return TrialTask(
-            number=record.number,
-            model=self._config.model,
-            config=record.config,
-            seed=rng.trial_seed(self._config.seed, record.config),
-            max_passes=self._config.max_passes,
-            metric=on_validation(self._config.metric),
-            metrics=self._config.scored,
+        return trial_task(
+            record,
+            self._config,
             device=self._device,
             precision=self._precision,
-            checkpoint_every_s=self._config.checkpoint_every_s,
             ledger=self.ledger.mark.to_dict(),
         )
 
@@ -207,17 +239,6 @@ class Conductor:
         elif self.out_of_time:
             self._end(record, Status.STOPPED, f"time budget of {self._config.time_budget_s:g} s")
         return record.status is not Status.RUNNING
-
-    def _sampler(self, number: int) -> Any:
-        return make_sampler(
-            self._config.sampler, seed=self._config.seed, trial_number=number, concurrent=self._concurrent
-        )
-
-    def _starting_values(self, number: int) -> dict[str, Any]:
-        if 1 <= number <= len(self._warm_starts):
-            return dict(self._warm_starts[number - 1])
-        start = self._space.default_point()
-        return starting_values(self._config.sampler, start, seed=self._config.seed, trial_number=number)
 
     def _end(self, record: TrialRecord, status: Status, reason: str) -> None:
         if record.status is not Status.RUNNING:

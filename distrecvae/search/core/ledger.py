@@ -16,7 +16,8 @@ Whatever is killed when, the file holds a prefix of what happened, and a resumed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,10 @@ from distrecvae.search.core.chain import REMEDY, Chain, Mark, read_chain
 from distrecvae.search.core.optuna_internals import stored_id
 from distrecvae.search.core.records import Status, Suggestion, TrialRecord, leading
 from distrecvae.search.core.rules import Curve
-from distrecvae.search.core.study import CONFIG_KEY, quiet, state_of, study_of
+from distrecvae.search.core.study import Suggest, propose, state_of, study_of
 
 FORMAT = 2
 """Of `ledger.jsonl`; the first format was two files, which nothing checked."""
-
-Suggest = Callable[[optuna.trial.Trial], dict[str, Any]]
 
 
 class Ledger:
@@ -96,14 +95,7 @@ class Ledger:
         The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving.
         """
         study, number = self._optuna(), len(self.records)
-        with quiet():
-            if values := dict(starting_values(number)):
-                study.enqueue_trial(values)
-            study.sampler = make_sampler(number)
-            trial = study.ask()
-            config = suggest(trial)
-            trial.set_user_attr(CONFIG_KEY, config)
-        asked = study.get_trials(deepcopy=False)[number]
+        config, asked = propose(study, number, make_sampler, suggest, starting_values)
         suggestion = Suggestion(
             params=asked.params,
             distributions={name: distribution_to_json(each) for name, each in asked.distributions.items()},
@@ -151,8 +143,7 @@ class Ledger:
         """Return each trial's (passes, running best) points: what stopping rules judge by."""
         for number, record in self.records.items():
             if number not in self._curves:
-                passes = (int(report["passes"]) for report in record.reports)
-                self._curves[number] = Curve(number, tuple(zip(passes, record.best, strict=True)))
+                self._curves[number] = _curve(record)
         return {n: curve for n, curve in self._curves.items() if self.records[n].status is not Status.FAILED}
 
     def best(self) -> TrialRecord | None:
@@ -192,6 +183,18 @@ def records_of(lines: Iterable[Mapping[str, Any]], metric: str, path: Path) -> d
     Raises:
         ResultsError: a line is not what a ledger writes.
     """
+    steps = deque(replayed(lines, metric, path), maxlen=1)
+    return steps[0][1] if steps else {}
+
+
+def replayed(
+    lines: Iterable[Mapping[str, Any]], metric: str, path: Path
+) -> Iterator[tuple[Mapping[str, Any], dict[int, TrialRecord]]]:
+    """Yield each line of a ledger with the trials as they stood once it was written; they are one and the same objects.
+
+    Raises:
+        ResultsError: a line is not what a ledger writes.
+    """
     records: dict[int, TrialRecord] = {}
     for position, line in enumerate(lines, 1):
         try:
@@ -201,7 +204,17 @@ def records_of(lines: Iterable[Mapping[str, Any]], metric: str, path: Path) -> d
                 f"{path}: line {position} is not what this version writes ({error!r}); use the version that wrote it,"
                 f" or {REMEDY}"
             ) from None
-    return records
+        yield line, records
+
+
+def curves_of(records: Iterable[TrialRecord]) -> dict[int, Curve]:
+    """Return each trial's (passes, running best) points, of those that did not fail: what stopping rules judge by."""
+    return {each.number: _curve(each) for each in records if each.status is not Status.FAILED}
+
+
+def _curve(record: TrialRecord) -> Curve:
+    passes = (int(report["passes"]) for report in record.reports)
+    return Curve(record.number, tuple(zip(passes, record.best, strict=True)))
 
 
 def _take(line: Mapping[str, Any], position: int, records: dict[int, TrialRecord], metric: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import optuna
 from optuna.distributions import json_to_distribution
@@ -15,6 +16,9 @@ from distrecvae.search.core.records import Status, TrialRecord
 
 CONFIG_KEY = "config"
 """User attribute of a study's trial: the model's configuration."""
+
+Suggest = Callable[[optuna.trial.Trial], dict[str, Any]]
+"""Draws a configuration from a trial."""
 
 
 def state_of(record: TrialRecord) -> TrialState:
@@ -56,6 +60,32 @@ def study_of(records: Iterable[TrialRecord], storage: optuna.storages.InMemorySt
         study = optuna.create_study(storage=storage, direction="maximize")
         study.add_trials(as_optuna_has_it(record) for record in records)
     return study
+
+
+def propose(
+    study: optuna.Study,
+    number: int,
+    make_sampler: Callable[[int], optuna.samplers.BaseSampler],
+    suggest: Suggest,
+    starting_values: Callable[[int], Mapping[str, Any]],
+) -> tuple[dict[str, Any], FrozenTrial]:
+    """Add the trial of that number to the study; return its configuration and the trial as Optuna has it.
+
+    Args:
+        study: the trials before it; how it comes out depends on nothing else.
+        number: the new trial's.
+        make_sampler: returns the sampler for it.
+        suggest: draws a configuration.
+        starting_values: parameters that are set before the sampler draws the others.
+    """
+    with quiet():
+        if values := dict(starting_values(number)):
+            study.enqueue_trial(values)
+        study.sampler = make_sampler(number)
+        trial = study.ask()
+        config = suggest(trial)
+        trial.set_user_attr(CONFIG_KEY, config)
+    return config, study.get_trials(deepcopy=False)[number]
 
 
 @contextmanager

@@ -258,7 +258,7 @@ def test_the_sampler_is_told_how_many_trials_run_at_once(
         asked.append((trial_number, concurrent))
         return make_sampler(name, seed=seed, trial_number=trial_number, concurrent=concurrent)
 
-    monkeypatch.setattr("distrecvae.search.core.conductor.make_sampler", make)
+    monkeypatch.setattr("distrecvae.search.core.proposals.make_sampler", make)
     conductor = Conductor(
         ledger=Ledger(tmp_path, METRIC), space=SPACE, config=toy_search_config(), rule=Never(), folder=tmp_path,
         concurrent=8,
