@@ -66,6 +66,7 @@ LIBRARIES = {
     "wandb": ("search/watchers/wandb",),
     "plotly": ("search/report",),
     "jinja2": ("search/report",),
+    "jsonschema": ("search/doctor/cluster/schema",),
     "click": ("cli",),
 }  # fmt: skip
 
