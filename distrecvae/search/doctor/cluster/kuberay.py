@@ -146,7 +146,7 @@ def _of_job(spec: dict[str, Any]) -> Iterator[Finding]:
             "write ttlSecondsAfterFinished: 300",
         )
     entry = text(spec, "entrypoint")
-    if "distrecvae.job" not in entry:
+    if "-m distrecvae.job" not in entry:
         yield wrong(
             "job",
             "spec.entrypoint",
