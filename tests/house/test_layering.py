@@ -70,6 +70,7 @@ LIBRARIES = {
     "wandb": ("search/watchers/wandb",),
     "plotly": ("search/report",),
     "jinja2": ("search/report",),
+    "jsonschema": ("search/doctor/cluster/schema",),
     "click": ("cli",),
 }  # fmt: skip
 
