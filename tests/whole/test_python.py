@@ -26,7 +26,8 @@ from tests.sites import Site
 from tests.whole.test_search import wait_for
 
 FUNCTIONS = (
-    "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "why", "reproduce", "clean",
+    "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "why", "reproduce",
+    "clean",
 )  # fmt: skip
 TYPES = ("BlendResult", "Comparison", "Data", "SearchResult", "TrainResult")
 
