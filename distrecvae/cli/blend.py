@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from distrecvae.cli.names import complete_metric
-from distrecvae.cli.output import say
+from distrecvae.cli.parts.names import complete_metric
+from distrecvae.cli.parts.output import say
 from distrecvae.metrics import METRICS
 
 # `distrecvae.blending` and the results folders have these; they are not imported here so that --help starts fast.

@@ -9,8 +9,8 @@ import click
 
 from distrecvae.api.asking import asked_comparison, data_name
 from distrecvae.api.folders import results_folder
-from distrecvae.cli.names import complete_entrants
-from distrecvae.cli.search_options import settings_options
+from distrecvae.cli.parts.names import complete_entrants
+from distrecvae.cli.parts.search_options import settings_options
 from distrecvae.errors import LOST
 from distrecvae.search.core.config import ALL
 from distrecvae.signals import INTERRUPTED

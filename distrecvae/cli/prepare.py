@@ -14,8 +14,8 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from distrecvae.cli.output import say
-from distrecvae.cli.reading import reading_options
+from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.reading import reading_options
 from distrecvae.data.dataset import Split
 from distrecvae.data.download import DOWNLOADS, default_folder, download
 from distrecvae.data.explaining import asked, explain

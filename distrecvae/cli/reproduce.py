@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distrecvae.cli.output import say
+from distrecvae.cli.parts.output import say
 
 if TYPE_CHECKING:
     from distrecvae.search.living.reproducing import Compared

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distrecvae.cli.names import complete_config, complete_metric, complete_model
-from distrecvae.cli.output import print_scores, print_seeds
+from distrecvae.cli.parts.names import complete_config, complete_metric, complete_model
+from distrecvae.cli.parts.output import print_scores, print_seeds
 from distrecvae.dotted import trust
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from distrecvae.cli import main
-from distrecvae.cli.search_options import settings_options
+from distrecvae.cli.parts.search_options import settings_options
 from distrecvae.search.core.config import SearchConfig
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distrecvae.cli import main
-from distrecvae.cli.reading import reading_options
+from distrecvae.cli.parts.reading import reading_options
 from distrecvae.data.io import read_protocol
 
 

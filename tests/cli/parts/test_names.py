@@ -10,8 +10,8 @@ import click
 import pytest
 from click.shell_completion import CompletionItem
 
-from distrecvae.cli import names
-from distrecvae.cli.names import (
+from distrecvae.cli.parts import names
+from distrecvae.cli.parts.names import (
     complete_config,
     complete_entrants,
     complete_metric,

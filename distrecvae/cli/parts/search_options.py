@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from distrecvae.cli.names import complete_metric, complete_model, complete_space
+from distrecvae.cli.parts.names import complete_metric, complete_model, complete_space
 from distrecvae.precisions import PRECISION_CHOICES
 from distrecvae.search.core.config import SAMPLERS, TRACKERS, SearchConfig
 from distrecvae.search.core.rules import RULES

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distrecvae.cli.output import print_scores, print_seeds
+from distrecvae.cli.parts.output import print_scores, print_seeds
 from distrecvae.evaluation import Evaluation
 from distrecvae.metrics import METRICS, title_of
 
