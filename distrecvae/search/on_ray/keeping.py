@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distrecvae.layout import STATE_FILE
+from distrecvae.pacing import Seldom
 from distrecvae.runs.history import write_history
 from distrecvae.search.core.states import Incoming
 
 AT_ONCE = 8
 """Calls that are answered side by side: one waits for the disk, another is lent something."""
+HANGS_AFTER_S, ASKED_EVERY_S = 60.0, 2.0
+"""How long it may not answer at all before it is killed and begun anew; how often it is asked."""
 CLOSES_WITHIN_S = 10.0
 """How long a state that is just being written may take at the end of a search."""
 
@@ -117,6 +120,10 @@ class Keeper:
             with turn:
                 self._drop(training)
 
+    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    def awake(self) -> None:
+        """Answer: nothing that others wait for is waited for here."""
+
     def _drop(self, training: str) -> None:
         incoming = self._incoming.pop(training, None)
         if incoming is not None:
@@ -147,6 +154,37 @@ class SeedKeeper(Keeper):
         return self._stopping
 
 
+class Wakefulness:
+    """Sees to it that a keeper answers: one that is stopped would hang every trial.
+
+    Args:
+        keeper: its handle.
+    """
+
+    def __init__(self, keeper: Any) -> None:
+        self._keeper = keeper
+        self._asked: Any = None
+        self._silent_s = 0.0
+        self._looked_s = time.monotonic()
+        self._ask = Seldom(self._look, ASKED_EVERY_S)
+
+    def look(self) -> None:
+        """Take in that time has passed; waits for nothing."""
+        self._ask()
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        # In a longer round the driver was stopped itself, or the machine slept.
+        passed_s, self._looked_s = min(now_s - self._looked_s, 2 * ASKED_EVERY_S), now_s
+        if self._asked is None or ray.wait([self._asked], timeout=0)[0]:
+            self._asked, self._silent_s = self._keeper.awake.remote(), 0.0
+            return
+        self._silent_s += passed_s
+        if self._silent_s >= HANGS_AFTER_S:
+            ray.kill(self._keeper, no_restart=False)
+            self._silent_s = 0.0
+
+
 @contextmanager
 def keeping(
     root: Path, kind: type[Keeper] = Keeper, is_gone: Callable[[], bool] = lambda: False
@@ -161,17 +199,15 @@ def keeping(
         is_gone: whether Ray is, so that there is nothing to end.
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    keeper = (
-        ray.remote(kind)
-        .options(
-            num_cpus=0,
-            max_restarts=-1,
-            max_task_retries=-1,
-            max_concurrency=AT_ONCE,
-            scheduling_strategy=here,
-        )
-        .remote(str(root.resolve()))
-    )
+    options: dict[str, Any] = {
+        "num_cpus": 0,
+        "max_restarts": -1,
+        "max_task_retries": -1,
+        "max_concurrency": AT_ONCE,
+        "concurrency_groups": {"awake": 1},
+        "scheduling_strategy": here,
+    }
+    keeper = ray.remote(**options)(kind).remote(str(root.resolve()))
     try:
         yield keeper
     except BaseException:

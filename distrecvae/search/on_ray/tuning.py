@@ -13,7 +13,7 @@ from ray import tune
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, ConductorSearcher, Quiet
 from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
-from distrecvae.search.on_ray.keeping import keeping
+from distrecvae.search.on_ray.keeping import Wakefulness, keeping
 from distrecvae.search.on_ray.lent import LentStates
 from distrecvae.search.on_ray.ray_internals import every_loss_is_told, started_here
 from distrecvae.search.on_ray.trainable import trainable
@@ -69,8 +69,13 @@ def run_trials(
             stop.listening(vital_parts()),
             every_loss_is_told(),
         ):
-            states = LentStates(keeper, piece_bytes)
-            _tuner(conductor, workers, data, common, states, slots, folder, refresh).fit()
+            states, wakefulness = LentStates(keeper, piece_bytes), Wakefulness(keeper)
+
+            def look() -> None:
+                wakefulness.look()
+                refresh()
+
+            _tuner(conductor, workers, data, common, states, slots, folder, look).fit()
         conductor.reclaim()
     except StopSearch as stopped:
         if stopped.cause is not None:

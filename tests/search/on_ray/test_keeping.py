@@ -15,7 +15,8 @@ import pytest
 import ray
 
 from distrecvae.layout import STATE_FILE
-from distrecvae.search.on_ray.keeping import Answer, Keeper, SeedKeeper, keeping
+from distrecvae.search.on_ray import keeping as module
+from distrecvae.search.on_ray.keeping import Answer, Keeper, SeedKeeper, Wakefulness, keeping
 from distrecvae.search.planning.resources import Cluster
 from tests import HANGS_AFTER_S
 
@@ -95,6 +96,28 @@ def test_runs_of_seeds_are_told_to_stop_and_tell_their_reports(tmp_path: Path) -
     assert (tmp_path / "seed-1/history.csv").read_text(encoding="utf-8") == "cycle\n1\n"
     (tmp_path / "seed-2").touch()
     keeper.record("seed-2", [{"cycle": 1}])  # refused: the reports are in the run's state
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_keeper_that_hangs_is_begun_anew(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Stopped, it hung every trial: they fell silent, were stopped and run again, and failed in the end.
+    assert cluster.nodes
+    monkeypatch.setattr(module, "HANGS_AFTER_S", 3.0)
+    monkeypatch.setattr(module, "ASKED_EVERY_S", 0.5)
+    with keeping(tmp_path, Known) as keeper:
+        process, _ = ray.get(keeper.process.remote())
+        wakefulness = Wakefulness(keeper)
+        os.kill(process, signal.SIGSTOP)
+        waiting = keeper.lend.remote(ONE)
+        deadline = time.monotonic() + HANGS_AFTER_S
+        while not ray.wait([waiting], timeout=0.1)[0]:
+            wakefulness.look()
+            assert time.monotonic() < deadline, "it hangs"
+        assert ray.get(keeper.process.remote())[0] != process
+        assert not Path(f"/proc/{process}").exists(), "what hangs is not left behind"
 
 
 class Known(Keeper):
