@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from importlib.metadata import distribution
@@ -15,6 +16,7 @@ from packaging.utils import canonicalize_name
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from distrecvae.cli import search
+from distrecvae.search.doctor.cluster.examination import examine_file
 from distrecvae.search.on_ray.capacity import score
 from tests import ROOT
 
@@ -284,3 +286,18 @@ def test_the_versions_that_are_installed_everywhere_allow_the_clouds_clients() -
     for package in ("boto3", "aiohttp", "opencensus"):
         pinned(package)
     assert int(pinned("python-dateutil").split(".")[0]) < 3
+
+
+@pytest.mark.parametrize("name", ["iam-launcher.json", "iam-head.json"])
+def test_the_doctor_has_nothing_to_say_of_them_and_the_docs_have_them(name: str) -> None:
+    assert [finding for finding in examine_file(ROOT / "cluster" / name) if finding.remedy is not None] == []
+    blocks = re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs/cluster.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert json.loads(text(name)) in map(json.loads, blocks)
+
+
+def test_the_files_profile_is_the_policys_role() -> None:
+    (line,) = re.findall(r"# (IamInstanceProfile: .*?)(?:  +#.*)?$", text("cluster.yaml"), re.MULTILINE)
+    assert yaml.safe_load(line) == {"IamInstanceProfile": {"Name": "distrecvae-head"}}
+    assert ":role/distrecvae-head" in text("iam-launcher.json")
