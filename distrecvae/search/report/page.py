@@ -53,6 +53,7 @@ def report_page(results: SearchResults) -> str:
         scores=prose.scores_table(results),
         scores_note=prose.scores_note(results),
         configuration=prose.parameters_table(results),
+        limits=[] if results.limits is None else results.limits.sentences(),
         any_report=any(trial.curve for trial in results.trials),
         n_trials=len(results.trials),
         n_scored=len(scored),

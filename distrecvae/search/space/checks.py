@@ -62,7 +62,7 @@ def check_against_model(
                 if not _fits(hints.get(field), value):
                     wanted = getattr(hints[field], "__name__", str(hints[field]))
                     raise SpaceError(f"{field}: {value!r} is in the range, but the model takes {wanted}")
-            if error := _refusal(config_class, {**base, **values}):
+            if error := refusal(config_class, {**base, **values}):
                 shown = ", ".join(
                     f"{field}={value!r}" for field, value in values.items() if value is not None
                 )
@@ -73,7 +73,7 @@ def check_against_model(
             raise SpaceError(
                 f"default: {outside}; widen the range or set another start under default"
             ) from None
-    if error := _refusal(config_class, base):
+    if error := refusal(config_class, base):
         raise SpaceError(f"default: the model refuses it: {error}")
 
 
@@ -124,7 +124,8 @@ def _fits(hint: Any, value: Any) -> bool:
     return type(value) in options or (type(value) is int and float in options)
 
 
-def _refusal(config_class: type, values: Mapping[str, Any]) -> str | None:
+def refusal(config_class: type, values: Mapping[str, Any]) -> str | None:
+    """Return why a model's config class does not take these values, in a line; None where it does."""
     try:
         config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     except (ValueError, TypeError) as error:  # ConfigError is a ValueError

@@ -19,6 +19,7 @@ from distrecvae.checks import Scalar
 from distrecvae.errors import SpaceError, nearest
 from distrecvae.search.space.checks import base_config, check_against_model
 from distrecvae.search.space.distributions import nearest_value
+from distrecvae.search.space.edges import Edge, edges
 from distrecvae.search.space.files import available_spaces, read_space
 from distrecvae.search.space.parameters import Parameter, parse_parameter
 from distrecvae.search.space.relative import Sizes
@@ -177,6 +178,10 @@ class SearchSpace:
             for field_, distribution in self.parameters[name].leaves(config):
                 moved[field_] = nearest_value(distribution, config[field_])
         return moved
+
+    def edges(self, config: Mapping[str, Any], *, config_class: type | None = None) -> tuple[Edge, ...]:
+        """Return the values of a whole `config` at the edge of their ranges; see `distrecvae.search.space.edges`."""
+        return edges(self.parameters, config, config_class or _registered(self.model))
 
     def flatten(self, config: Mapping[str, Any]) -> dict[str, Scalar]:
         """Return the searched values of a whole `config`: scalars by column, None in branches not chosen."""
