@@ -27,6 +27,7 @@ from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.resources import piece_bytes
 from distrecvae.search.summary import search_summary
+from distrecvae.search.watchers import notify
 from distrecvae.search.watchers.progress import Progress
 from distrecvae.search.watchers.tensorboard import EventFiles
 from distrecvae.search.watchers.trackers import make_loggers
@@ -97,7 +98,9 @@ class _Course:
             started=search.described.started,
             tell=self._say,
         )
+        self._notifier = notify.make_notifier(config, folder=folder, ledger=self._ledger, tell=self._say)
         warm = warm_start_of(config, space, search.described)
+        notified = () if self._notifier is None else (self._notifier,)
         self._conductor = Conductor(
             ledger=self._ledger,
             space=space,
@@ -107,7 +110,7 @@ class _Course:
             concurrent=plan.slots.concurrent,
             device=plan.slots.device,
             precision=plan.precision,
-            watchers=(self._progress, self._events, self._tables, self._keeper, *self._loggers),
+            watchers=(self._progress, self._events, self._tables, self._keeper, *self._loggers, *notified),
             elapsed_s=search.described.elapsed_s,
             warm_starts=warm.points(space) if warm is not None else (),
         )
@@ -124,10 +127,14 @@ class _Course:
                 self._write_state(INTERRUPTED)
             return self._end()
         except OSError as error:
-            raise storage_error(error, self._search.folder, self._search.goes_on) from error
-        except DistrecvaeError:
+            trouble = storage_error(error, self._search.folder, self._search.goes_on)
+            self._notify(notify.TROUBLE, str(trouble))
+            raise trouble from error
+        except DistrecvaeError as error:
+            self._notify(notify.TROUBLE, str(error))
             raise
         except Exception as error:
+            self._notify(notify.TROUBLE, f"ended by {type(error).__name__}: {first_line(error)}")
             # A bug of ours or of what this stands on: a traceback follows. What was reported is safe all the same.
             self._say(f"\n{self._summary(None, f'ended by {type(error).__name__}: {first_line(error)}')}")
             raise
@@ -173,6 +180,9 @@ class _Course:
             logger.finish(complete=complete, scores={f"test/{name}": value for name, value in means.items()})
         if scored is not None:
             self._write_state(FINISHED)
+        self._notify(
+            notify.END if complete else notify.INTERRUPTED, " ".join(text.partition("\n\n")[0].split())
+        )
         if trouble := _report(folder):
             text += f"\n\n{trouble}"
         return Outcome(text, complete, scored is not None, lost=not complete and self._session.stop.lost)
@@ -212,10 +222,15 @@ class _Course:
         if before != now:
             ledger.resumed({"environment": now})
 
+    def _notify(self, event: str, text: str) -> None:
+        if self._notifier is not None:
+            self._notifier.over(event, text)
+
     def _last_words(self) -> None:
         """Say how to go on, where the process is ended; all trials may be over, but nothing is published yet."""
         self._write_state(INTERRUPTED)
         self._say(f"\n{self._summary(None, self._session.stop.reason)}")
+        self._notify(notify.INTERRUPTED, f"the search is not over: {self._session.stop.reason}")
 
     def _summary(self, scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
         return search_summary(

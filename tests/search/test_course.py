@@ -39,6 +39,7 @@ from distrecvae.search.on_ray.interruption import Interruption, StopSearch
 from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.resources import Cluster
 from distrecvae.search.space.space import SearchSpace
+from tests.search.watchers.test_notify import serving
 from tests.whole.test_bad_input import GIB, RATE
 from tests.whole.test_extend import run_here
 
@@ -556,3 +557,35 @@ def test_a_search_writes_down_what_it_goes_on_with_where_that_has_changed(
         assert "torch 9.9" in begun.console.getvalue()
         begun.carry_out()
     assert torches() == [first, "9.9"]
+
+
+def test_whoever_is_to_be_notified_hears_of_the_end_and_of_what_ended_it_early(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as server:
+        monkeypatch.setattr(tuning, "run_trials", first_only)
+        begun.carry_out(notify=server.url)
+        assert [each["event"] for each in server.got] == ["best", "interrupted"]
+        assert "The search is not over: interrupted by SIGINT." in server.got[-1]["text"]
+
+        def broken(*_: object, **__: object) -> None:
+            raise RuntimeError("nobody foresaw this")
+
+        monkeypatch.setattr(tuning, "run_trials", broken)
+        with pytest.raises(RuntimeError, match="nobody foresaw"):
+            begun.carry_out(notify=server.url)
+        assert server.got[-1]["event"] == "trouble"
+        assert "RuntimeError: nobody foresaw this" in server.got[-1]["text"]
+
+        monkeypatch.setattr(tuning, "run_trials", run_here)
+        assert begun.carry_out(notify=server.url).complete
+        assert server.got[-1]["event"] == "end"
+        assert "3 of 3 trials" in server.got[-1]["text"]
+
+
+def test_a_search_does_not_mind_that_nobody_can_be_notified(begun: Begun) -> None:
+    with serving() as server:
+        url = server.url
+    assert begun.carry_out(notify=url).complete
+    assert begun.console.getvalue().replace("\n", "").count("--notify failed") == 1
+    assert begun.carry_out(notify="false").complete
