@@ -225,7 +225,7 @@ def limits_text(limits: Limits) -> str:
 def _members(listed: Sequence[Candidate], chosen: Chosen) -> tuple[list[Candidate], list[float]]:
     """Return the members of a choice and their weights, by falling weight."""
     places = [place for place, count in enumerate(chosen.counts) if count]
-    places.sort(key=lambda place: (-chosen.counts[place], place))
+    places.sort(key=lambda place: (-chosen.weights[place], place))
     return [listed[place] for place in places], [chosen.weights[place] for place in places]
 
 

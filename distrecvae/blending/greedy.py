@@ -18,7 +18,7 @@ import numpy.typing as npt
 from distrecvae.blending.pool import Pool
 
 STEPS = 20
-"""Additions: weights are multiples of a twentieth."""
+"""Additions: weights are multiples of a twentieth, in units of a candidate's deviation."""
 FOLDS = 5
 """Parts of the validation users, each judged by weights that were chosen on the others."""
 
@@ -42,13 +42,22 @@ class Judge:
     metric: str
     _known: dict[Counts, npt.NDArray[np.float64]] = field(default_factory=dict)
 
+    def weights(self, counts: Counts) -> tuple[float, ...]:
+        """Return the weights of candidates that were added so often, on the simplex.
+
+        A candidate is added by as much as makes its scores deviate as any other's: log-probabilities of models may have
+        tenfold deviations, and then twentieths of weight would be too coarse for some and too fine for others.
+        """
+        units = np.where(self.pool.deviations > 0, self.pool.deviations, 1.0)
+        shares = np.asarray(counts) / units
+        return tuple((shares / shares.sum()).tolist())
+
     def per_user(self, counts: Counts) -> npt.NDArray[np.float64]:
         """Return the metric of each user: float64, (n_users,)."""
         divisor = int(np.gcd.reduce(counts))
         reduced = tuple(count // divisor for count in counts)
         if reduced not in self._known:
-            total = sum(reduced)
-            self._known[reduced] = self.pool.per_user([count / total for count in reduced], self.metric)
+            self._known[reduced] = self.pool.per_user(self.weights(reduced), self.metric)
         return self._known[reduced]
 
     def mean(self, counts: Counts, users: Users) -> float:
@@ -63,18 +72,14 @@ class Chosen:
     Attributes:
         rule: by which scores are made comparable.
         counts: how often each candidate was added.
+        weights: of the candidates, on the simplex.
         score: the mean over the users that it was chosen on.
     """
 
     rule: str
     counts: Counts
+    weights: tuple[float, ...]
     score: float
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """The counts on the simplex."""
-        total = sum(self.counts)
-        return tuple(count / total for count in self.counts)
 
 
 def everything(_members: Sequence[int]) -> bool:
@@ -147,7 +152,7 @@ def choose(
         counts = greedy(judge, users, most_members=most_members, allowed=allowed)
         if counts is None:
             return None
-        found.append(Chosen(rule, counts, judge.mean(counts, users)))
+        found.append(Chosen(rule, counts, judge.weights(counts), judge.mean(counts, users)))
     return max(found, key=lambda chosen: chosen.score)
 
 

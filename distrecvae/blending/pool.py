@@ -7,6 +7,7 @@ of a large catalogue would only cost memory and time. What is reported of a blen
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,11 +33,13 @@ class Pool:
         scores: float32, (n_candidates, n_users, width); -inf where a user's pool is smaller.
         wanted: bool, (n_users, width), whether the item is held out.
         n_held_out: int64, (n_users,), all of a user's held-out items.
+        deviations: float64, (n_candidates,), of a user's comparable scores over all items, a mean over users.
     """
 
     scores: npt.NDArray[np.float32]
     wanted: npt.NDArray[np.bool_]
     n_held_out: npt.NDArray[np.int64]
+    deviations: npt.NDArray[np.float64]
 
     @property
     def n_candidates(self) -> int:
@@ -80,10 +83,14 @@ def make_pool(
     """
     kept = part_of(users, scorable(users)[:MOST_USERS])
     pieces: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]] = []
-    done = 0
+    done, deviations = 0, np.zeros(len(members))
     for batch, tensor in comparable_batches(members, rule, kept):
         scores = tensor.numpy()
         cells = np.repeat(np.arange(batch.n_users), batch.fold_in.counts())
+        scores[:, cells, batch.fold_in.indices] = np.nan
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a user who has everything has no deviation
+            deviations += np.nansum(np.nanstd(scores, axis=2), axis=1)
         scores[:, cells, batch.fold_in.indices] = -np.inf
         depth = min(POOL_RANKS, scores.shape[2])
         high = np.zeros(scores.shape[1:], dtype=np.bool_)
@@ -104,6 +111,7 @@ def make_pool(
         np.concatenate([_padded(scores, width, -np.inf) for scores, _ in pieces], axis=1),
         np.concatenate([_padded(wanted, width, False) for _, wanted in pieces], axis=0),
         kept.held_out.counts(),
+        deviations / max(kept.n_users, 1),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 from distrecvae.blending.greedy import (
     FOLDS,
     STEPS,
-    Chosen,
     Judge,
     best_single,
     choose,
@@ -91,7 +91,7 @@ def test_only_the_given_users_choose() -> None:
     wanted[:20, 0] = wanted[20:, 1] = True
     scores = np.zeros((2, 40, 2), dtype=np.float32)
     scores[0, :, 0] = scores[1, :, 1] = 1
-    judged = Judge(Pool(scores, wanted, np.ones(40, dtype=np.int64)), METRIC)
+    judged = Judge(Pool(scores, wanted, np.ones(40, dtype=np.int64), np.ones(2)), METRIC)
     first = np.arange(40) < 20
     assert greedy(judged, first, most_members=2) == (1, 0)
     assert greedy(judged, ~first, most_members=2) == (0, 1)
@@ -109,8 +109,18 @@ def test_the_best_rule_is_chosen() -> None:
     assert sum(found.weights) == pytest.approx(1)
 
 
-def test_weights_are_the_counts_on_the_simplex() -> None:
-    assert Chosen("ranks", (17, 0, 3), 0.5).weights == (0.85, 0.0, 0.15)
+def test_weights_are_the_counts_on_the_simplex_where_scores_deviate_alike() -> None:
+    assert judge("ease", "recvae", "popularity").weights((17, 0, 3)) == pytest.approx(
+        (0.85, 0.0, 0.15), abs=1e-5
+    )
+
+
+def test_a_model_whose_scores_deviate_tenfold_is_added_by_a_tenth() -> None:
+    pool = judge("ease", "recvae").pool
+    scores = pool.scores * np.array([1, 10], dtype=np.float32)[:, None, None]
+    scaled = Judge(replace(pool, scores=scores, deviations=pool.deviations * [1, 10]), METRIC)
+    assert scaled.weights((1, 1)) == pytest.approx((10 / 11, 1 / 11), rel=1e-4)
+    np.testing.assert_allclose(scaled.per_user((3, 2)), judge("ease", "recvae").per_user((3, 2)), atol=1e-12)
 
 
 def test_proportions_are_judged_once() -> None:
@@ -132,7 +142,10 @@ class TestCrossFitting:
 
     def test_too_few_users_are_not_folded(self) -> None:
         pool = Pool(
-            np.zeros((1, 9, 3), dtype=np.float32), np.ones((9, 3), dtype=np.bool_), np.ones(9, dtype=np.int64)
+            np.zeros((1, 9, 3), dtype=np.float32),
+            np.ones((9, 3), dtype=np.bool_),
+            np.ones(9, dtype=np.int64),
+            np.ones(1),
         )
         assert cross_fitted({"ranks": Judge(pool, METRIC)}, most_members=1) == []
 
@@ -142,7 +155,7 @@ class TestCrossFitting:
         scores = random.normal(size=(30, 100, 60)).astype(np.float32)
         wanted = random.random((100, 60)) < 0.1
         wanted[:, 0] |= ~wanted.any(axis=1)
-        judged = Judge(Pool(scores, wanted, wanted.sum(axis=1)), "recall_20")
+        judged = Judge(Pool(scores, wanted, wanted.sum(axis=1), np.ones(30)), "recall_20")
         folds = cross_fitted({"ranks": judged}, most_members=5)
         chosen = choose({"ranks": judged}, everyone(100), most_members=5)
         assert chosen is not None

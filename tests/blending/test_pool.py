@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from distrecvae.blending import pool
 from distrecvae.blending.mixtures import evaluate_mixtures
 from distrecvae.blending.pool import make_pool
+from distrecvae.kernels.comparable import RULES
 from distrecvae.metrics import METRICS
 from tests.blending.models import split, trained
 
@@ -50,3 +52,16 @@ def test_no_more_users_than_are_needed_choose(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(pool, "MOST_USERS", 70)
     made = make_pool([trained("popularity").recommender], "ranks", split().valid)
     assert made.n_users == 70
+
+
+def test_deviations_are_of_all_unseen_items() -> None:
+    models = [trained(name).recommender for name in NAMES]
+    for rule, least, most in (("standardized", 0.999, 1.001), ("log-softmax", 0.0, 100.0)):
+        made = make_pool(models, rule, split().valid)
+        assert ((made.deviations > least) & (made.deviations < most)).all()
+    scores = RULES["log-softmax"](
+        models[0].score(split().valid.fold_in), torch.zeros(200, 120, dtype=torch.bool)
+    )
+    seen = split().valid.fold_in.to_scipy().toarray() > 0
+    expected = np.mean([row[~has].std() for row, has in zip(scores.double().numpy(), seen, strict=True)])
+    assert made.deviations[0] == pytest.approx(expected, rel=1e-4)  # a shift a user changes no deviation

@@ -162,7 +162,7 @@ def options_of(command: str) -> dict[str, Any]:
         else:
             defaults[name] = own if isinstance(own, bool | int | float | str) else None
         if parameter.is_flag and stated is None:
-            defaults[name] = False
+            defaults[name] = own is True
         if command in ("search", "compare") and parameter.name in SETTINGS:
             defaults[name] = SETTINGS[parameter.name]
     return defaults
