@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.errors import ConfigError
-from distrecvae.metrics import TITLES
+from distrecvae.metrics import title_of
 from distrecvae.search.core.config import NOTIFY_FROM, WEB, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import BAD, TrialRecord
@@ -126,7 +126,7 @@ class Notifier:
         if record.passes < self._config.first_rung:
             return
         self._leader = best.number
-        score = f"{TITLES[self._config.metric]} {best.score or 0.0:.4f}"
+        score = f"{title_of(self._config.metric)} {best.score or 0.0:.4f}"
         self._put(BEST, f"trial {best.number} leads with validation {score} at {best.passes} passes", best)
 
     def ended(self, record: TrialRecord) -> None:
