@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distrecvae.api.blending import BlendResult, blend
     from distrecvae.api.comparing import compare
-    from distrecvae.api.living import clean, reproduce, searches, top, why
+    from distrecvae.api.living import clean, reproduce, searches, steer, top, why
     from distrecvae.api.preparing import prepare
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
     from distrecvae.api.searching import search
@@ -37,6 +37,7 @@ __all__ = [
     "reproduce",
     "search",
     "searches",
+    "steer",
     "top",
     "train",
     "why",
@@ -79,7 +80,7 @@ if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
             from distrecvae.api import blending as module
         elif name == "compare":
             from distrecvae.api import comparing as module
-        elif name in ("clean", "reproduce", "searches", "top", "why"):
+        elif name in ("clean", "reproduce", "searches", "steer", "top", "why"):
             from distrecvae.api import living as module
         elif name in ("evaluate", "train"):
             from distrecvae.api import training as module

@@ -28,6 +28,9 @@ TRACEBACK_FILE = "error.txt"
 DATA_FOLDER = "data"
 """Where a results folder has a data set that lies nowhere else: the demo's, or one that Python had in memory."""
 
+REQUESTS_FOLDER = "requests"
+"""Where a running search is asked for something, and answers."""
+
 REPORT_FILE, SUMMARY_FILE = "report.html", "summary.txt"
 
 

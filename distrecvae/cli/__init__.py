@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "write a search's report, one page with its figures",
     "list": "list the searches below a folder",
     "top": "show how a search stands that runs elsewhere",
+    "steer": "ask something of a running search: stop, add, narrow, pause ...",
     "why": "say why a trial was proposed, and how it lost or won",
     "reproduce": "train a trial again and compare it report by report",
     "clean": "say what may go of a search's folder, and remove it",

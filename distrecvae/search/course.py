@@ -18,6 +18,7 @@ from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best import Scored, publish_best
 from distrecvae.search.folder.environment import changes, environment_of
 from distrecvae.search.folder.keeper import Keeper
+from distrecvae.search.folder.mailbox import Answer, Mailbox
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import FINISHED, INTERRUPTED, RUNNING
 from distrecvae.search.folder.search_json import Status as SearchStatus
@@ -31,8 +32,11 @@ from distrecvae.search.watchers import notify
 from distrecvae.search.watchers.progress import Progress
 from distrecvae.search.watchers.tensorboard import EventFiles
 from distrecvae.search.watchers.trackers import make_loggers
+from distrecvae.training import registry
 from distrecvae.words import first_line
 
+HEAR_EVERY_S = 0.2
+"""How often requests are looked for."""
 LOOK_EVERY_S = 10.0
 """How often the ledger on disk is held to the one that is written."""
 
@@ -113,7 +117,11 @@ class _Course:
             watchers=(self._progress, self._events, self._tables, self._keeper, *self._loggers, *notified),
             elapsed_s=search.described.elapsed_s,
             warm_starts=warm.points(space) if warm is not None else (),
+            config_class=registry.config_class(config.model),
         )
+        self._mailbox = Mailbox(folder)
+        self._mailbox.clear_answers()
+        self._hear = Seldom(self._take_up, HEAR_EVERY_S)
         self._in_place = Seldom(self._ledger.require_in_place, LOOK_EVERY_S)
         self._say_what_begins(now, "" if warm is None else warm.text())
         session.stop.last_words, session.stop.goes_on = self._last_words, search.goes_on
@@ -142,6 +150,8 @@ class _Course:
     def _train(self) -> None:
         """Run the trials that are left."""
         conductor, session, search = self._conductor, self._session, self._search
+        conductor.settle()  # what was decided before comes before what is asked now
+        self._take_up()
         conductor.settle()
         if not conductor.has_work:
             return
@@ -191,7 +201,7 @@ class _Course:
         """Tell whether the search is over: every trial ended, and no other is to come."""
         records = self._ledger.records
         running = any(record.status is Status.RUNNING for record in records.values())
-        return not running and (len(records) >= self._search.config.trials or self._conductor.out_of_time)
+        return not running and (self._conductor.all_begun or self._conductor.out_of_time)
 
     def _goes_on(self) -> bool:
         return self._conductor.has_work and self._session.stop.reason is None
@@ -200,9 +210,20 @@ class _Course:
         """Hear signals, hold the ledger to its file, show and write how things stand; Tune calls it all the time."""
         self._session.stop.check()
         self._in_place()
+        self._hear()
         self._progress.refresh()
         if self._tables.due:
             self._write_state(RUNNING)
+
+    def _take_up(self) -> None:
+        """Take up what is asked of the search, in order, and answer."""
+        for name, asked in self._mailbox.waiting():
+            if isinstance(asked, str):
+                self._mailbox.answer(name, Answer(done=False, text=asked))
+                continue
+            done, text = self._conductor.steer(name, asked)
+            self._mailbox.answer(name, Answer(done=done, text=text))
+            self._progress.warn(f"{asked.text()}: {text}")
 
     def _write_state(self, status: SearchStatus) -> None:
         self._tables.write()

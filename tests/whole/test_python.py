@@ -26,8 +26,8 @@ from tests.sites import Site
 from tests.whole.test_search import wait_for
 
 FUNCTIONS = (
-    "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "why", "reproduce",
-    "clean",
+    "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "steer", "why",
+    "reproduce", "clean",
 )  # fmt: skip
 TYPES = ("BlendResult", "Comparison", "Data", "SearchResult", "TrainResult")
 
@@ -200,6 +200,7 @@ def function_of(command: str) -> Callable[..., Any]:
         "prepare",
         "list",
         "top",
+        "steer",
         "why",
         "reproduce",
         "clean",

@@ -6,46 +6,53 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.samplers import BaseSampler
+from optuna.trial import FixedTrial
 
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.samplers import make_sampler, starting_values
-from distrecvae.search.space.space import SearchSpace
+from distrecvae.search.core.steering import Steering
+from distrecvae.search.space.changing import fitting_point
 
 
 class Proposals:
-    """How a search proposes: a function of its settings, its space and a trial's number.
+    """How a search proposes: a function of its settings, of how it was steered, and of a trial's number.
 
     Args:
-        space: what is searched.
+        steering: what is searched, and how many trials run at once, now.
         config: the settings of the search.
-        concurrent: trials at once.
         warm_starts: Optuna parameters of the trials after the first one, whole: what another search found good.
     """
 
     def __init__(
-        self,
-        space: SearchSpace,
-        config: SearchConfig,
-        *,
-        concurrent: int = 1,
-        warm_starts: Sequence[Mapping[str, Any]] = (),
+        self, steering: Steering, config: SearchConfig, warm_starts: Sequence[Mapping[str, Any]] = ()
     ) -> None:
-        self.space, self._config = space, config
-        self._concurrent, self._warm_starts = concurrent, tuple(warm_starts)
+        self._steering, self._config, self._warm_starts = steering, config, tuple(warm_starts)
+        self._begun = steering.space
 
     def sampler(self, number: int) -> BaseSampler:
         """Return the sampler for the trial of that number; it remembers nothing of others."""
         return make_sampler(
-            self._config.sampler, seed=self._config.seed, trial_number=number, concurrent=self._concurrent
+            self._config.sampler,
+            seed=self._config.seed,
+            trial_number=number,
+            concurrent=self._steering.concurrent,
         )
 
     def starting_values(self, number: int) -> dict[str, Any]:
         """Return the Optuna parameters that are set before the sampler draws the others."""
+        if (added := self._steering.next_point()) is not None:
+            return added
+        space = self._steering.space
         if self.is_warm(number):
-            return dict(self._warm_starts[number - 1])
-        start = self.space.default_point()
+            point = dict(self._warm_starts[number - 1])
+            return (
+                fitting_point(space, self._begun.suggest(FixedTrial(point)))
+                if self._steering.changed
+                else point
+            )
+        start = fitting_point(space, space.base) if self._steering.changed else space.default_point()
         return starting_values(self._config.sampler, start, seed=self._config.seed, trial_number=number)
 
     def is_warm(self, number: int) -> bool:
         """Tell whether the trial of that number is one that another search found good."""
-        return 1 <= number <= len(self._warm_starts)
+        return not self._steering.added and 1 <= number <= len(self._warm_starts)

@@ -65,6 +65,7 @@ class TrialRecord:
         ended_at: when it ended, UTC; None while it has not.
         share: of its step that is done, where its model tells; what has been reported is not part of it.
         suggestion: how it was proposed.
+        max_passes: its own budget, where it goes on by hand after its end: no rule stops it then. None: the search's.
     """
 
     number: int
@@ -76,6 +77,7 @@ class TrialRecord:
     ended_at: datetime | None = None
     share: float = 0.0
     suggestion: Suggestion = field(default_factory=Suggestion)
+    max_passes: int | None = None
 
     @property
     def score(self) -> float | None:
@@ -117,6 +119,10 @@ class TrialRecord:
     def best_report(self, metric: str) -> dict[str, Any] | None:
         """Return the first report with the best value of `metric`, or None before the first report."""
         return max(self.reports, key=lambda r: float(r[metric]), default=None)
+
+    def reopen(self, max_passes: int) -> None:
+        """Let a trial that ended go on, to so many passes at most."""
+        self.status, self.reason, self.ended_at, self.max_passes = Status.RUNNING, "", None, max_passes
 
     def take(self, report: dict[str, Any], metric: str) -> None:
         """Take in a further report."""

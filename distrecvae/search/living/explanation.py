@@ -18,7 +18,7 @@ WIDTH = 100
 MOST_RIVALS = 8
 
 
-START, WARM, STARTUP, PROPOSED = "start", "warm start", "start-up", "proposed"
+START, WARM, STARTUP, PROPOSED, ADDED = "start", "warm start", "start-up", "proposed", "added"
 """How trials come to their configuration."""
 
 
@@ -27,7 +27,7 @@ class Origin:
     """How a trial was proposed, and what was known by then.
 
     Attributes:
-        kind: `START`, `WARM`, `STARTUP` (drawn from the whole space, some of the start kept) or `PROPOSED`.
+        kind: `START`, `WARM`, `STARTUP` (drawn from the whole space, some of the start kept), `PROPOSED` or `ADDED`.
         kept: entries of the space that were the start's before anything was drawn.
         ended: trials that had ended.
         running: trials that were under way.
@@ -161,6 +161,7 @@ def _origin(why: Why) -> str:
             f"It was drawn from the whole space, as {sampler} does at first, with"
             f" {', '.join(origin.kept) or 'nothing'} kept as the space starts. By then {known}."
         ),
+        ADDED: f"It was added by hand (`distrecvae steer`). By then {known}.",
         PROPOSED: f"It was proposed by {sampler}. By then {known}.",
     }[origin.kind]
     if origin.good:

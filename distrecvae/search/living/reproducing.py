@@ -21,9 +21,9 @@ from distrecvae.metrics import on_validation
 from distrecvae.runs.trial import run_trial
 from distrecvae.saved.places import StateFile
 from distrecvae.search.core.chain import read_chain
-from distrecvae.search.core.conductor import trial_task
 from distrecvae.search.core.ledger import records_of
 from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.tasks import trial_task
 from distrecvae.search.folder.data_place import place_of_data
 from distrecvae.search.folder.environment import touching_numbers, versions
 from distrecvae.search.folder.search_json import Description, read_description

@@ -7,7 +7,7 @@ and the sampler and the rule are asked again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.records import Status, TrialRecord, leading
 from distrecvae.search.core.rules import make_rule
 from distrecvae.search.core.samplers import STARTUP_TRIALS
+from distrecvae.search.core.steering import Steering
 from distrecvae.search.core.study import propose, study_of
 from distrecvae.search.folder.search_json import Description, read_description
-from distrecvae.search.living.explanation import PROPOSED, START, STARTUP, WARM, Origin, Why
+from distrecvae.search.living.explanation import ADDED, PROPOSED, START, STARTUP, WARM, Origin, Why
 
 
 def why(folder: Path, trial: int) -> Why:
@@ -41,12 +42,13 @@ def why(folder: Path, trial: int) -> Why:
     metric = on_validation(settings.metric)
     rule = make_rule(settings.scheduler, settings.first_rung, settings.max_passes, settings.reduction_factor)
     origin, judgements, records = None, [], dict[int, TrialRecord]()
-    for line, records in replayed(read_chain(path).records, metric, path):
+    lines = read_chain(path).records
+    for position, (line, records) in enumerate(replayed(lines, metric, path)):
         if line.get("trial") != trial:
             continue
         if line["kind"] == "asked":
             earlier = [record for number, record in records.items() if number != trial]
-            origin = _origin(described, records[trial], earlier)
+            origin = _origin(described, records[trial], earlier, lines[:position])
         elif line["kind"] == "report":
             judged = rule.judge(trial, curves_of(records.values()))
             judgements += [judged] if judged is not None else []
@@ -69,25 +71,35 @@ def why(folder: Path, trial: int) -> Why:
     )
 
 
-def _origin(described: Description, record: TrialRecord, earlier: list[TrialRecord]) -> Origin:
-    number, space, settings = record.number, described.searched(), described.settings
-    warm = () if described.warm_start is None else described.warm_start.points(space)
-    proposals = Proposals(space, settings, concurrent=described.plan.concurrent, warm_starts=warm)
+def _origin(
+    described: Description,
+    record: TrialRecord,
+    earlier: list[TrialRecord],
+    lines: Sequence[Mapping[str, Any]],
+) -> Origin:
+    number, sampler_name = record.number, described.settings.sampler
+    steering, proposals = _as_it_stood(described, described.plan.concurrent, lines)
     best = leading(earlier)
     ended = [each for each in earlier if each.status is not Status.RUNNING]
     set_before = proposals.starting_values(number)
     kind = (
-        START if number == 0
+        ADDED if steering.added
+        else START if number == 0
         else WARM if proposals.is_warm(number)
-        else STARTUP if set_before or (settings.sampler in ("tpe", "gp") and len(ended) < STARTUP_TRIALS)
+        else STARTUP if set_before or (sampler_name in ("tpe", "gp") and len(ended) < STARTUP_TRIALS)
         else PROPOSED
     )  # fmt: skip
     leaning = None
     if kind == PROPOSED and isinstance(sampler := proposals.sampler(number), TPESampler):
-        study = _study(earlier)
+        study = _study(earlier, steering)
         trial = study.ask()
+        express = steering.express()
+        as_now = None if express is None else express(record)
         leaning = leaning_of(
-            sampler, study, study.get_trials(deepcopy=False)[trial.number], record.suggestion.params
+            sampler,
+            study,
+            study.get_trials(deepcopy=False)[trial.number],
+            (as_now or record.suggestion).params,
         )
     return Origin(
         kind=kind,
@@ -95,7 +107,7 @@ def _origin(described: Description, record: TrialRecord, earlier: list[TrialReco
         ended=len(ended),
         running=len(earlier) - len(ended),
         best=None if best is None else (best.number, best.score or 0.0),
-        again=_again(described, record, earlier, warm),
+        again=_again(described, record, earlier, lines),
         good=() if leaning is None else leaning.good,
         others=() if leaning is None else leaning.others,
         ratios=None if leaning is None else _by_entry(leaning, record.suggestion.params),
@@ -103,22 +115,40 @@ def _origin(described: Description, record: TrialRecord, earlier: list[TrialReco
 
 
 def _again(
-    described: Description, record: TrialRecord, earlier: list[TrialRecord], warm: Iterable[Mapping[str, Any]]
+    described: Description,
+    record: TrialRecord,
+    earlier: list[TrialRecord],
+    lines: Sequence[Mapping[str, Any]],
 ) -> bool:
     """Tell whether the same is proposed again; a search that goes on may have had more, or fewer, trials at once."""
-    space = described.searched()
     for concurrent in dict.fromkeys((described.plan.concurrent, 1, 2)):
-        proposals = Proposals(space, described.settings, concurrent=concurrent, warm_starts=tuple(warm))
+        steering, proposals = _as_it_stood(described, concurrent, lines)
         config, _ = propose(
-            _study(earlier), record.number, proposals.sampler, space.suggest, proposals.starting_values
+            _study(earlier, steering),
+            record.number,
+            proposals.sampler,
+            steering.space.suggest,
+            proposals.starting_values,
         )
         if config == record.config:
             return True
     return False
 
 
-def _study(records: Iterable[TrialRecord]) -> optuna.Study:
-    return study_of(records, optuna.storages.InMemoryStorage())
+def _as_it_stood(
+    described: Description, concurrent: int, lines: Sequence[Mapping[str, Any]]
+) -> tuple[Steering, Proposals]:
+    """Return how the search was steered, and what it proposed by, once these lines were written."""
+    space = described.searched()
+    steering = Steering(space, described.settings, concurrent=concurrent)
+    warm = () if described.warm_start is None else described.warm_start.points(space)
+    proposals = Proposals(steering, described.settings, warm)
+    steering.replay(lines)
+    return steering, proposals
+
+
+def _study(records: Iterable[TrialRecord], steering: Steering) -> optuna.Study:
+    return study_of(records, optuna.storages.InMemoryStorage(), steering.express())
 
 
 def _by_entry(leaning: Leaning, params: Mapping[str, Any]) -> dict[str, float]:

@@ -41,15 +41,23 @@ def _ours() -> Iterator[None]:
 class ConductorSearcher(_Unpickled, Searcher):  # type: ignore[misc]
     """Hands the conductor's trials to Tune."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, refresh: Callable[[], None]) -> None:
         super().__init__(mode="max")
-        self._conductor = conductor
+        self._conductor, self._refresh = conductor, refresh
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002  (Tune's name for the trial; ours is the number)
-        """Return the next trial's task, or Tune's mark that there are no more."""
+        """Return the next trial's task, None where there is none now, or Tune's mark that there will be none.
+
+        While a trial runs somebody may ask for more of them. Where none does and the search is paused, Tune does
+        nothing but ask here, once a second: so that is where the search is heard then.
+        """
         with _ours():
             task = self._conductor.next_task()
-        return Searcher.FINISHED if task is None else {"task": task.to_dict()}
+            if task is not None:
+                return {"task": task.to_dict()}
+            if self._conductor.paused:
+                self._refresh()
+        return None if self._conductor.paused or self._conductor.ledger.unfinished() else Searcher.FINISHED
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

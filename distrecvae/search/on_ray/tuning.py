@@ -100,7 +100,7 @@ def _tuner(
     return tune.Tuner(
         tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=ConductorSearcher(conductor),
+            search_alg=ConductorSearcher(conductor, refresh),
             scheduler=ConductorScheduler(conductor, workers),
             num_samples=-1,
             max_concurrent_trials=slots.concurrent,

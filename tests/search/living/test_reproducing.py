@@ -59,8 +59,8 @@ def reports_of(folder: Path, trial: int, split: Any) -> list[dict[str, Any]]:
     from distrecvae.layout import STATE_FILE
     from distrecvae.runs.trial import run_trial
     from distrecvae.saved.places import StateFile
-    from distrecvae.search.core.conductor import trial_task
     from distrecvae.search.core.ledger import read_records
+    from distrecvae.search.core.tasks import trial_task
 
     described = read_description(folder)
     record = read_records(KEPT / "search-2", "valid/ndcg_100")[trial]
