@@ -298,7 +298,7 @@ class Storm:
     def _stopped_driver(self) -> None:
         """Stop the driver for longer than a worker may be silent; nobody is to be blamed for it."""
         self.driver.suspend()
-        time.sleep(12.0)
+        time.sleep(45.0)
         self.driver.resume()
 
     def _stopped_raylet(self) -> None:

@@ -10,7 +10,7 @@ from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing
 from tests.sites import Site, make_site
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-TRIALS = ("--trials", "10")
+TRIALS = ("--trials", "14")
 
 
 @pytest.fixture(scope="module")
