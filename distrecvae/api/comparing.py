@@ -89,6 +89,7 @@ def compare(
     elastic: bool = SearchConfig.elastic,
     log_to: str | None = SearchConfig.log_to,
     storage: str | None = SearchConfig.storage,
+    price_per_hour: float | None = SearchConfig.price_per_hour,
     seed: int = SearchConfig.seed,
     config: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -122,6 +123,7 @@ def compare(
         elastic: nodes may join the cluster while the comparison runs.
         log_to: tell an experiment tracker, too: "mlflow" or "wandb".
         storage: copy the trials to an Optuna study, too.
+        price_per_hour: what an hour of a GPU costs you, or of a core; the summary then says what the search cost.
         seed: root of all randomness.
         config: YAML file of these settings; arguments win.
         out: results folder; None for runs/NAME.

@@ -40,6 +40,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--elastic", "elastic", bool),
     ("--log-to", "log_to", click.Choice(list(TRACKERS))),
     ("--storage", "storage", str),
+    ("--price-per-hour", "price_per_hour", float),
     ("--seed", "seed", int),
 )
 
