@@ -147,9 +147,8 @@ class Conductor:
         if self._waiting:
             record = self._waiting.popleft()
         else:
-            record = self.ledger.ask(
-                self._proposals.sampler, self._proposals.space.suggest, self._proposals.starting_values
-            )
+            by = self._proposals
+            record = self.ledger.ask(by.sampler, by.space.suggest, by.starting_values, by.redraws)
         for watcher in self._watchers:
             watcher.started(record)
         return self.task(record)

@@ -89,13 +89,15 @@ class Ledger:
         make_sampler: Callable[[int], optuna.samplers.BaseSampler],
         suggest: Suggest,
         starting_values: Callable[[int], Mapping[str, Any]],
+        redraws: Callable[[int], Iterable[optuna.samplers.BaseSampler]] = lambda _: (),
     ) -> TrialRecord:
         """Return a new trial with a configuration: `starting_values` of its number, the rest by the sampler.
 
-        The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving.
+        The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving. What an
+        earlier trial had is drawn anew: `propose`.
         """
         study, number = self._optuna(), len(self.records)
-        config, asked = propose(study, number, make_sampler, suggest, starting_values)
+        config, asked = propose(study, number, make_sampler, suggest, starting_values, redraws, self._anew)
         suggestion = Suggestion(
             params=asked.params,
             distributions={name: distribution_to_json(each) for name, each in asked.distributions.items()},
@@ -158,6 +160,10 @@ class Ledger:
         if self._study is None:
             self._study = study_of(self.records.values(), self._storage)
         return self._study
+
+    def _anew(self) -> optuna.Study:
+        self._study, self._storage = None, optuna.storages.InMemoryStorage()
+        return self._optuna()
 
     def _tell(self, study: optuna.Study, record: TrialRecord) -> None:
         trial = study.get_trials(deepcopy=False)[record.number]

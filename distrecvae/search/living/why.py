@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,13 @@ def _again(
     for concurrent in dict.fromkeys((described.plan.concurrent, 1, 2)):
         proposals = Proposals(space, described.settings, concurrent=concurrent, warm_starts=tuple(warm))
         config, _ = propose(
-            _study(earlier), record.number, proposals.sampler, space.suggest, proposals.starting_values
+            _study(earlier),
+            record.number,
+            proposals.sampler,
+            space.suggest,
+            proposals.starting_values,
+            proposals.redraws,
+            partial(_study, earlier),
         )
         if config == record.config:
             return True
