@@ -214,6 +214,10 @@ class _Course:
         """Say how to go on, where the process is ended; all trials may be over, but nothing is published yet."""
         self._write_state(INTERRUPTED)
         self._say(f"\n{self._summary(None, self._session.stop.reason)}")
+        if (mirror := self._search.mirror) is not None:
+            mirror.finish(mirror.patience_s)
+            if mirror.left:
+                self._say(mirror.left)
 
     def _summary(self, scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
         return search_summary(

@@ -20,7 +20,7 @@ from distrecvae.files import claimed, exclusive
 from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
 from distrecvae.metrics import on_validation
 from distrecvae.precisions import Precision
-from distrecvae.search.commands import python_call
+from distrecvae.search.commands import python_extend, resume_command
 from distrecvae.search.core.config import DEMO, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
@@ -37,6 +37,7 @@ from distrecvae.search.planning.plan import Plan, check_memory, make_plan
 from distrecvae.search.planning.resources import slots_for
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
+from distrecvae.storage.mirror import LAST_S, Mirror
 from distrecvae.training import registry
 
 
@@ -58,6 +59,7 @@ def search(
     session: Session | None = None,
     space: SearchSpace | None = None,
     data: Data | None = None,
+    mirror: Mirror | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one in `folder`.
 
@@ -72,13 +74,14 @@ def search(
         session: Ray and the data set, where the caller has them; None loads and starts what `config` says.
         space: what is searched, where the caller has it; None loads what `config` says.
         data: the data set, where the caller has it; one that lies nowhere is written into `folder`.
+        mirror: of `folder`, not begun; after the search it says whether it has all of it.
 
     Raises:
         DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
     """
     console = plain_console() if console is None else console
     stop = Interruption(ends_process=command is not None)
-    command = python_call("search", extend=folder) if command is None else command
+    command = python_extend(folder, None if mirror is None else mirror.uri) if command is None else command
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     described = read_description(folder) if resume else None
@@ -86,6 +89,9 @@ def search(
     warm = warm_start_of(config, space, described)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
+        if mirror is not None:
+            mirror.catch_up = resume_command(command, mirror.uri)
+            console.print(held.enter_context(mirror).text(), highlight=False, markup=False, soft_wrap=True)
         there = data.split if data is not None else session.split if session is not None else None
         split = load_split(config, folder) if there is None else there
         require_scored(split, config.data or "the data", "valid")
@@ -94,6 +100,8 @@ def search(
             require_whole_ledger(folder, described)
             if nothing_left(described, config, folder):
                 _copy_study(config, space, folder, described, console)
+                if mirror is not None:
+                    mirror.patience_s = LAST_S
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         if session is None:
@@ -117,10 +125,20 @@ def search(
             data = Data(split, {"source": DEMO, "seed": config.seed})
         if data is not None:
             store(data, folder)
-        return carry_out(Search(config, space, plan, folder, described, command), session, console)
+        outcome = carry_out(Search(config, space, plan, folder, described, command, mirror), session, console)
+        if mirror is not None and outcome.complete:
+            mirror.patience_s = LAST_S
+        return outcome
 
 
-def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:
+def dry_run(
+    config: SearchConfig,
+    *,
+    folder: Path,
+    verbose: bool,
+    space: SearchSpace | None = None,
+    mirror: Mirror | None = None,
+) -> str:
     """Return the resolved plan as text; writes nothing, starts no trial.
 
     Raises:
@@ -134,6 +152,9 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchS
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         text = plan_search(config, space, Session(cluster, split)).text()
+    if mirror is not None:
+        mirror.require_reachable()
+        text = f"{text}\n\n{mirror.text()}"
     return text if warm is None else f"{text}\n\n{warm.text()}"
 
 

@@ -15,6 +15,7 @@ from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best import Scored, gains
 from distrecvae.search.folder.search import Search
+from distrecvae.storage.uri import below
 from distrecvae.words import duration, short, with_error
 
 WIDTH = 100
@@ -61,14 +62,16 @@ def search_summary(
         lines.append(f"Best so far: trial {best.number}, validation {title} {best.score:.4f}.")
     else:
         lines.append(no_score(counts.keys(), over=not interrupted))
-    rows = {
-        "results": f"{folder}",
+    rows = {"results": search.place}
+    if search.mirror is not None:
+        rows["working copy"] = str(folder)
+    rows |= {
         "the report": f"{folder / REPORT_FILE} (open it in a browser)",
         "compare the trials": shlex.join(["tensorboard", "--logdir", str(folder)]),
     }
     if scored is not None:
-        rows["the model"] = str(folder / BEST_FOLDER)
-        rows |= model_commands(search.command, folder, search.described.data)
+        rows["the model"] = below(search.place, BEST_FOLDER)
+        rows |= model_commands(search.command, search.place, search.described.data)
     if interrupted:
         rows["go on"] = search.goes_on
     width = max(map(len, rows))
