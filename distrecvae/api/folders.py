@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,6 +115,20 @@ def results_folder(
         return taken[max(taken)]
     number = max(taken, default=0) + 1
     return RUNS / (default if number == 1 else f"{default}-{number}")
+
+
+def require_folder(out: str | PathLike[str] | None, command: str) -> Path | None:
+    """Return where results of a command that mirrors nothing go.
+
+    Raises:
+        ConfigError: at a URI.
+    """
+    if out is not None and is_uri(out):
+        raise ConfigError(
+            f"--out {out}: `{command}` writes into a folder of this machine, only `search` mirrors it at a URI; give a"
+            " folder, and copy it there at the end"
+        )
+    return None if out is None else Path(out)
 
 
 def _only_one(out: Path | str | None, name: str | None) -> None:

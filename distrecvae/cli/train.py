@@ -10,6 +10,7 @@ import click
 
 from distrecvae.cli.names import complete_config, complete_model
 from distrecvae.cli.output import print_scores, print_seeds
+from distrecvae.cli.places import PLACE
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.signals import INTERRUPTED
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="One setting, over --config's; repeat it. `none` is null.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Results folder.")
+@click.option("--out", type=PLACE, required=True, metavar="DIR", help="Results folder.")
 @click.option(
     "--max-passes", type=click.IntRange(1), metavar="N", help="Data passes at most.  [default: 200]"
 )
@@ -93,7 +94,7 @@ def command(
     model: str | None,
     config_source: str | None,
     words: tuple[str, ...],
-    out: Path,
+    out: Path | str,
     max_passes: int | None,
     patience: int | None,
     seed: int | None,
@@ -124,10 +125,13 @@ def command(
     """
     from functools import partial
 
+    from distrecvae.api.folders import require_folder
     from distrecvae.api.train_folder import Order, train_in
     from distrecvae.runs.configuration import read_config
     from distrecvae.runs.seeds import summarize
 
+    folder = require_folder(out, "train")
+    assert folder is not None, "it is asked for"  # noqa: S101
     given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data}
     configured = bool(model or config_source or words)
     order = Order(
@@ -143,14 +147,14 @@ def command(
         checkpoint_every_s=checkpoint_every_s,
         resume=resume,
     )
-    trained = train_in(out, order, goes_on=f"distrecvae train --out {out} --resume")
+    trained = train_in(folder, order, goes_on=f"distrecvae train --out {folder} --resume")
     if not trained.complete:
         return INTERRUPTED
     if trained.seeds:
-        print_seeds(out, summarize(out, trained.seeds))
+        print_seeds(folder, summarize(folder, trained.seeds))
     else:
         print_scores(trained.scores)
-        _print_next(out, trained.settings)
+        _print_next(folder, trained.settings)
     return 0
 
 

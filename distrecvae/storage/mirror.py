@@ -42,7 +42,7 @@ class Mirror:
         folder: the working copy; brought together with what lies at the URI (`working_copy.settle`).
         uri: where the copy lies.
         say: is told when the store fails, and when it works again.
-        every_s: seconds between two looks at what changed.
+        every_s: seconds between two looks at what changed; None for `EVERY_S`.
 
     Attributes:
         uri: as given.
@@ -57,12 +57,12 @@ class Mirror:
     """
 
     def __init__(
-        self, folder: Path, uri: str, say: Callable[[str], object], *, every_s: float = EVERY_S
+        self, folder: Path, uri: str, say: Callable[[str], object], *, every_s: float | None = None
     ) -> None:
         self.folder, self.uri = folder, uri.rstrip("/")
         self.patience_s = INTERRUPTED_S
         self.catch_up = self.left = ""
-        self._say, self._every_s = say, every_s
+        self._say, self._every_s = say, EVERY_S if every_s is None else every_s
         self._trouble = ""
         self._failing_since: float | None = None
         self._wake, self._closing, self._done = threading.Event(), threading.Event(), threading.Event()

@@ -132,6 +132,7 @@ SETTINGS = {field.name: field.default for field in dataclasses.fields(SearchConf
 IN_WORDS = {  # defaults that a help text describes: None in Python
     "keep every row", "found by name", "told by that line", "its byte order mark's, or UTF-8",
     "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
+    "~/.cache/distrecvae/results/NAME-...",
     "runs/NAME", "MODEL-DATA, numbered", "compare-DATA, numbered", "cuda if there is a GPU",
 }  # fmt: skip
 
