@@ -39,8 +39,8 @@ from distrecvae.errors import ConfigError, DataError
 def command(
     folder: Path | str, source: Path, out: Path, top: int, include_seen: bool, guard_formulas: bool,
     min_rating: float | None, user_column: str | None, item_column: str | None, rating_column: str | None,
-    header: bool | None, missing: tuple[str, ...], encoding: str | None, max_rows: int | None, source_format: str | None,
-    member: str | None, device: str | None, threads: int | None,
+    header: bool | None, missing: tuple[str, ...], encoding: str | None, max_rows: int | None,
+    source_format: str | None, member: str | None, device: str | None, threads: int | None,
 ) -> None:  # fmt: skip
     """Recommend items to users, from what they did.
 
