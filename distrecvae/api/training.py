@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distrecvae.api.blending import BlendResult
-from distrecvae.api.folders import results_folder
+from distrecvae.api.folders import require_folder, results_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
 from distrecvae.api.results import SearchResult, TrainResult
-from distrecvae.api.searching import path_in
+from distrecvae.api.searching import place_in
 from distrecvae.api.train_folder import Order, train_in
 from distrecvae.data.dataset import Split
 from distrecvae.dotted import trust
@@ -28,6 +28,7 @@ from distrecvae.runs.seeds import seed_folder, summarize
 from distrecvae.runs.training_run import RunSettings
 from distrecvae.saved.model import LoadedModel, load_model
 from distrecvae.search.commands import python_call
+from distrecvae.storage.uri import as_place
 from distrecvae.training.device import usable_device, use_threads
 from distrecvae.training.registry import config_from_dict, config_to_dict
 
@@ -38,7 +39,7 @@ GROUPS = ("test", "valid")
 
 
 def _train(given: dict[str, Any]) -> TrainResult:
-    data, out, resume = as_data(given.pop("data", None)), path_in(given, "out"), given.pop("resume", False)
+    data, out, resume = as_data(given.pop("data", None)), place_in(given, "out"), given.pop("resume", False)
     model, config, settings = given.pop("model", None), given.pop("config", None), given.pop("set", {})
     trust(model or "")
     configured = model is not None or config is not None or bool(settings)
@@ -47,7 +48,8 @@ def _train(given: dict[str, Any]) -> TrainResult:
             (config.chosen if isinstance(config, TrainResult) else config.folder) / BEST_FOLDER / CONFIG_FILE
         )
     read = partial(_configuration, model, config, settings)
-    folder = results_folder(out, None, f"train-{read()[0].rpartition(':')[2]}", resume=resume)
+    called = f"train-{read()[0].rpartition(':')[2]}"
+    folder = results_folder(require_folder(out, "train"), None, called, resume=resume)
     if (patience := given.get("patience")) is not None and patience < 0:
         raise ConfigError(f"--patience {patience} must be 0 (never) or more")
     runs: dict[str, Any] = {
@@ -150,7 +152,7 @@ def _evaluate(given: dict[str, Any]) -> Evaluation:
     else:
         if isinstance(model, SearchResult | TrainResult | BlendResult):
             model = model.chosen if isinstance(model, TrainResult) else model.folder
-        loaded, name = load_model(Path(model), usable_device(given.get("device"))), str(model)
+        loaded, name = load_model(as_place(model), usable_device(given.get("device"))), str(model)
     return scores_of(
         loaded, data.split, group, names=(name, data.folder or "the data"), metrics=given.get("metrics")
     )

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from distrecvae.cli.parts.output import print_scores
+from distrecvae.cli.parts.places import PLACE
 
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--model", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR",
-              help="Results folder of `train` or `search`, or the best/ in it.")  # fmt: skip
+@click.option("--model", "folder", type=PLACE, required=True, metavar="DIR",
+              help="Results folder of `train` or `search`, or the best/ in it; or its URI.")  # fmt: skip
 @click.option("--data", type=click.Path(), required=True, metavar="DIR",
               help="Dataset folder, or its URI, with the same items.")  # fmt: skip
 @click.option("--group", type=click.Choice(["test", "valid"]), default="test", show_default=True,
@@ -24,7 +25,7 @@ from distrecvae.cli.parts.output import print_scores
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
 def command(
-    folder: Path, data: str, group: str, metrics: str | None, device: str | None, threads: int | None
+    folder: Path | str, data: str, group: str, metrics: str | None, device: str | None, threads: int | None
 ) -> None:
     """Score a saved model on held-out users.
 

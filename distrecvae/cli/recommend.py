@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE
 from distrecvae.cli.parts.reading import reading_options
 from distrecvae.errors import ConfigError, DataError
 
@@ -17,8 +18,8 @@ from distrecvae.errors import ConfigError, DataError
 @click.command(
     "recommend", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.option("--model", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR",
-              help="Results folder of `train` or `search`, or the best/ in it.")  # fmt: skip
+@click.option("--model", "folder", type=PLACE, required=True, metavar="DIR",
+              help="Results folder of `train` or `search`, or the best/ in it; or its URI.")  # fmt: skip
 @click.option("--histories", "source", type=click.Path(path_type=Path), required=True, metavar="FILE",
               help="What users did: a row a user and item, in any format that `prepare` reads.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE",
@@ -36,10 +37,10 @@ from distrecvae.errors import ConfigError, DataError
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
 def command(
-    folder: Path, source: Path, out: Path, top: int, include_seen: bool, guard_formulas: bool, min_rating: float | None,
-    user_column: str | None, item_column: str | None, rating_column: str | None, header: bool | None,
-    missing: tuple[str, ...], encoding: str | None, max_rows: int | None, source_format: str | None,
-    member: str | None, device: str | None, threads: int | None,
+    folder: Path | str, source: Path, out: Path, top: int, include_seen: bool, guard_formulas: bool,
+    min_rating: float | None, user_column: str | None, item_column: str | None, rating_column: str | None,
+    header: bool | None, missing: tuple[str, ...], encoding: str | None, max_rows: int | None,
+    source_format: str | None, member: str | None, device: str | None, threads: int | None,
 ) -> None:  # fmt: skip
     """Recommend items to users, from what they did.
 

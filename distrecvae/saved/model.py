@@ -27,6 +27,7 @@ from distrecvae.recommendation import best_items
 from distrecvae.saved.card import CARD_FILE, model_card, versions
 from distrecvae.saved.kinds import parts_of, read_settings, recommender_of, shown_settings
 from distrecvae.saved.tensors import load_state, read_json, save_state
+from distrecvae.storage.fetched import on_this_machine
 from distrecvae.training.registry import config_to_dict
 from distrecvae.words import first_line
 
@@ -147,13 +148,27 @@ def save_model(
     shutil.rmtree(retired, ignore_errors=True)
 
 
-def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
+def load_model(folder: Path | str, device: torch.device | str = "cpu") -> LoadedModel:
     """Return the model of a folder that `save_model` wrote, or of a results folder that has one in ``best/``.
+
+    Args:
+        folder: it, or its URI as text, of which a temporary copy is read.
+        device: where the model is to score.
 
     Raises:
         CheckpointError: a file is missing, damaged, of another format, or they do not belong together.
+        StorageError: a URI cannot be read.
     """
-    folder = model_folder(folder)
+    with on_this_machine(folder, _is_of_a_model) as here:
+        return _load(model_folder(here), device)
+
+
+def _is_of_a_model(name: str) -> bool:
+    files = (CONFIG_FILE, METRICS_FILE, MODEL_FILE, ITEMS_FILE, RUN_FILE, SEARCH_FILE)
+    return name.removeprefix(f"{BEST_FOLDER}/") in files
+
+
+def _load(folder: Path, device: torch.device | str) -> LoadedModel:
     document = read_json(folder / CONFIG_FILE)
     if document.get("format") != FORMAT:
         raise CheckpointError(

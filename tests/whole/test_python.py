@@ -142,6 +142,7 @@ IN_WORDS = {  # defaults that a help text describes: None in Python
     "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
     "as many as the trial had", "where it was", "as it was", "runs/NAME", "MODEL-DATA, numbered",
     "compare-DATA, numbered", "RUN/blend of one search, runs/blend-DATA", "cuda if there is a GPU",
+    "~/.cache/distrecvae/results/NAME-...",
 }  # fmt: skip
 
 
