@@ -50,6 +50,10 @@ LOCAL = {
     "memory": 4,
     "stopped-driver": 2,
     "stopped-raylet": 2,
+    "keeper": 5,
+    "keeping": 5,
+    "hung-keeper": 3,
+    "two-at-once": 6,
 }
 MIRRORED = {"store-gone": 3, "store-fails": 3, "head-gone": 4, "driver": 2, "ctrl-c": 1}
 """Of searches whose results are mirrored in an object store, moto's on this machine."""

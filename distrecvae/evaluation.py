@@ -1,11 +1,11 @@
-"""Owns evaluation: score users in batches, mask what they were shown, rank, keep the metrics of each user."""
+"""Scores held-out users in batches, ranks, and keeps the metrics of each user."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,11 @@ import torch
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import DataError, DivergedError
+from distrecvae.errors import DataError
 from distrecvae.kernels.precision import fast_float32
-from distrecvae.kernels.transfer import onto
-from distrecvae.metrics import METRICS, RANKS, Float64Array
+from distrecvae.metrics import METRICS, Float64Array, Metric, metric_of, require_metrics
+from distrecvae.metrics.lists import novelty
+from distrecvae.ranking import flat, found, hits_of, rank, without_shown
 
 BATCH_USERS = 200
 """Users scored at a time: 32 MiB of scores for 40,000 items."""
@@ -46,11 +47,18 @@ class Evaluation:
         per_user: by metric name, float64 of shape (n_evaluated,), in the order of `users`.
         users: int64, (n_evaluated,), positions of the evaluated users among those given.
         n_skipped: users left out because nothing was held out or nothing was left to fold in.
+        overall: by metric name, what is one value of all lists together, not one a user.
     """
 
     per_user: Mapping[str, Float64Array]
     users: npt.NDArray[np.int64]
     n_skipped: int
+    overall: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics that were computed, in order."""
+        return (*self.per_user, *self.overall)
 
     @property
     def n_evaluated(self) -> int:
@@ -58,31 +66,71 @@ class Evaluation:
         return self.users.size
 
     def mean(self, name: str) -> float:
-        """Return the mean of the metric `name` over the evaluated users; not a number where there are none."""
+        """Return the metric `name`, a mean over the evaluated users or one value of all; not a number over none."""
+        if name in self.overall:
+            return self.overall[name]
         values = self.per_user[name]
         return float(values.mean()) if values.size else math.nan
 
     def standard_error(self, name: str) -> float:
-        """Return the standard error of that mean (deviation over sqrt(n), as published), or not a number, too."""
+        """Return the standard error of that mean (deviation over sqrt(n), as published).
+
+        It is not a number over no users, and for what is one value of all lists.
+        """
+        if name in self.overall:
+            return math.nan
         values = self.per_user[name]
         return float(values.std() / math.sqrt(values.size)) if values.size else math.nan
 
     def means(self) -> dict[str, float]:
         """Return the means of all metrics by name."""
-        return {name: self.mean(name) for name in self.per_user}
+        return {name: self.mean(name) for name in self.names}
 
     def summary(self) -> dict[str, Any]:
-        """Return a JSON-able report: means and standard errors by metric, None over no users; the counts of users."""
-        some = self.n_evaluated > 0
+        """Return a JSON-able report: means and standard errors, None where there is none; the counts of users."""
         return {
-            "mean": {name: self.mean(name) if some else None for name in self.per_user},
-            "standard_error": {name: self.standard_error(name) if some else None for name in self.per_user},
+            "mean": {name: _known(self.mean(name)) for name in self.names},
+            "standard_error": {name: _known(self.standard_error(name)) for name in self.names},
             "n_evaluated": self.n_evaluated,
             "n_skipped": self.n_skipped,
         }
 
 
-def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int | None = None) -> Evaluation:
+@dataclass(frozen=True)
+class Scoring:
+    """What is computed of rankings.
+
+    Attributes:
+        metrics: in the order of the reports.
+        popularity: float64, (n_items,), the share of training users who have each item, above 0; None where no metric
+            asks for it.
+    """
+
+    metrics: tuple[Metric, ...]
+    popularity: Float64Array | None = None
+
+    @classmethod
+    def of(cls, names: Sequence[str], train: InteractionMatrix) -> Scoring:
+        """Return the scoring by metrics of these names, of models that know the items of `train`.
+
+        Raises:
+            ConfigError: there is no such metric, or its cut-off is beyond the catalogue.
+        """
+        require_metrics(names, train.n_items)
+        # An item that no training user has is as rare as one that a single user has: its surprise stays finite.
+        popularity = np.maximum(train.item_counts(), 1) / max(train.n_users, 1)
+        return cls(tuple(metric_of(name) for name in names), popularity.astype(np.float64))
+
+
+PUBLISHED = Scoring(tuple(metric_of(name) for name in METRICS))
+"""NDCG@100, Recall@20, Recall@50."""
+MANY_RANKS = 1000
+"""Hits at so many ranks are kept for all users; metrics that count more are computed a batch at a time."""
+
+
+def evaluate(
+    model: Recommender, users: HeldOutUsers, scoring: Scoring = PUBLISHED, *, batch_size: int | None = None
+) -> Evaluation:
     """Score `users` and return the metrics of each one with something folded in and something held out.
 
     Memory is that of one batch of scores, `batch_size` x n_items: what was shown and what is to be found are marked
@@ -101,18 +149,72 @@ def evaluate(model: Recommender, users: HeldOutUsers, *, batch_size: int | None 
     fold_in, held_out = users.fold_in, users.held_out
     if counted.size < users.n_users:
         fold_in, held_out = fold_in.take(counted), held_out.take(counted)
-    hits = np.zeros((counted.size, min(RANKS, users.n_items)), dtype=np.bool_)
+    tally = _Tally(scoring, held_out.counts(), users.n_items)
     start, size = 0, batch_size or BATCH_USERS
     while start < counted.size:
         stop = min(start + size, counted.size)
         shown = fold_in.slice(start, stop)
         with fast_float32():
-            scores = _flat(model.score(shown))
-        hits[start:stop] = found(scores, shown, held_out.slice(start, stop), hits.shape[1])
+            scores = flat(model.score(shown))
+        tally.take(start, scores, shown, held_out.slice(start, stop))
         start, size = stop, batch_size or users_at_once(scores)
         del scores  # or two batches of them would live while the next one is scored
-    per_user = {name: metric(hits, held_out.counts(), k) for name, (metric, k) in METRICS.items()}
-    return Evaluation(per_user, counted, users.n_users - counted.size)
+    return tally.evaluation(counted, users.n_users - counted.size)
+
+
+class _Tally:
+    """What the rankings of the batches gave so far."""
+
+    def __init__(self, scoring: Scoring, n_held_out: npt.NDArray[np.int64], n_items: int) -> None:
+        self._scoring, self._n_held_out, self._n_items = scoring, n_held_out, n_items
+        depths = {each.name: n_items if each.k is None else min(each.k, n_items) for each in scoring.metrics}
+        self._depths, self._depth = depths, max(depths.values())
+        self._near = [each for each in scoring.metrics if each.of_ranks and depths[each.name] <= MANY_RANKS]
+        self._far = [each for each in scoring.metrics if each.of_ranks and each not in self._near]
+        kept = max((depths[each.name] for each in self._near), default=0)
+        self._hits = np.zeros((n_held_out.size, kept), dtype=np.bool_)
+        self._values = {each.name: np.zeros(n_held_out.size) for each in scoring.metrics}
+        self._counts = {
+            each.name: np.zeros(n_items, np.int64) for each in scoring.metrics if each.of_catalogue
+        }
+
+    def take(
+        self, start: int, scores: torch.Tensor, shown: InteractionMatrix, hidden: InteractionMatrix
+    ) -> None:
+        """Rank the users from position `start` on; `scores` are overwritten."""
+        rows = slice(start, start + shown.n_users)
+        if all(each in self._near for each in self._scoring.metrics):
+            self._hits[rows] = found(scores, shown, hidden, self._hits.shape[1])
+            return
+        items = rank(scores, shown, self._depth)
+        hits = hits_of(items, hidden)
+        self._hits[rows] = hits[:, : self._hits.shape[1]]
+        for each in self._far:
+            assert each.of_ranks is not None  # noqa: S101  (that is what makes it one of them)
+            k = each.k or self._n_items
+            self._values[each.name][rows] = each.of_ranks(hits, self._n_held_out[rows], k)
+        lists = without_shown(items, shown)
+        for each in self._scoring.metrics:
+            if each.of_catalogue is not None:
+                there = lists[:, : self._depths[each.name]]
+                self._counts[each.name] += np.bincount(there[there >= 0], minlength=self._n_items)
+            elif each.of_ranks is None:
+                assert self._scoring.popularity is not None, "a scoring by names has it"  # noqa: S101
+                told = novelty(lists[:, : self._depths[each.name]], self._scoring.popularity)
+                self._values[each.name][rows] = told
+
+    def evaluation(self, users: npt.NDArray[np.int64], n_skipped: int) -> Evaluation:
+        """Return the metrics, once all users were taken."""
+        for each in self._near:
+            assert each.of_ranks is not None  # noqa: S101
+            self._values[each.name] = each.of_ranks(self._hits, self._n_held_out, each.k or self._n_items)
+        overall = {
+            each.name: each.of_catalogue(self._counts[each.name]) if users.size else math.nan
+            for each in self._scoring.metrics
+            if each.of_catalogue is not None
+        }
+        per_user = {name: values for name, values in self._values.items() if name not in overall}
+        return Evaluation(per_user, users, n_skipped, overall)
 
 
 def require_scorable(users: HeldOutUsers, group: str) -> None:
@@ -132,6 +234,10 @@ def require_scorable(users: HeldOutUsers, group: str) -> None:
         )
 
 
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
 def _scorable(users: HeldOutUsers) -> npt.NDArray[np.int64]:
     """Return the positions of the users with something folded in and something held out."""
     return np.flatnonzero((users.fold_in.counts() > 0) & (users.held_out.counts() > 0))
@@ -140,161 +246,3 @@ def _scorable(users: HeldOutUsers) -> npt.NDArray[np.int64]:
 def users_at_once(scores: torch.Tensor) -> int:
     """Return how many users are best scored at a time where `scores` are."""
     return GPU_BATCH_USERS if scores.is_cuda else BATCH_USERS
-
-
-def rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> npt.NDArray[np.int64]:
-    """Return each user's `k` best items, best first, those of `fold_in` last: int64, (n_users, k).
-
-    Equal scores are ordered by item position, on every device, so a ranking is a function of the scores alone.
-    `scores`, float32 (n_users, n_items), is overwritten; where there are fewer than `k` items, all are ranked.
-
-    Raises:
-        DivergedError: a score is not finite.
-    """
-    scores = _flat(scores)
-    if not scores.numel():
-        return np.empty((scores.shape[0], min(k, scores.shape[1])), dtype=np.int64)
-    ranking = _rank(scores, fold_in, k)
-    items, tied = ranking.told(ranking.items)
-    if tied.size:
-        items[tied] = _in_order(scores, ranking.values, tied).cpu().numpy()
-    return items
-
-
-def found(
-    scores: torch.Tensor, fold_in: InteractionMatrix, held_out: InteractionMatrix, k: int
-) -> npt.NDArray[np.bool_]:
-    """Return whether each user's item at each of the `k` best ranks is held out: bool, (n_users, k), for `metrics`.
-
-    `scores`, (n_users, n_items), are ranked as `rank` does, and overwritten.
-
-    Raises:
-        DivergedError: a score is not finite.
-    """
-    scores = _flat(scores)
-    if not scores.numel():
-        return np.zeros((scores.shape[0], min(k, scores.shape[1])), dtype=np.bool_)
-    ranking = _rank(scores, fold_in, k)
-    # Scores that are ranked have no further use, unless some are tied: infinity marks the cells to be found.
-    cells, flat = _cells(held_out, scores.device), scores.view(-1)
-    sought = flat[cells]
-    flat[cells] = math.inf
-    hits, tied = ranking.told(scores.gather(1, ranking.items) == math.inf)
-    if tied.size:
-        flat[cells] = sought
-        items = _in_order(scores, ranking.values, tied)
-        flat[cells] = math.inf
-        rows = torch.from_numpy(tied).to(scores.device)
-        hits[tied] = (scores[rows].gather(1, items) == math.inf).cpu().numpy()
-    return hits
-
-
-def _flat(scores: torch.Tensor) -> torch.Tensor:
-    """Return `scores` as one block of memory that NumPy may share: no copy where they are one already."""
-    return scores.detach().contiguous()
-
-
-class _Ranking(NamedTuple):
-    """A ranking on its device, which was not waited for.
-
-    Attributes:
-        items: int64, (n_users, k), best first.
-        values: (n_users, k), the scores of `items`.
-        tied: bool, (n_users,), whether equal scores leave some places undecided.
-        finite: bool, a scalar, whether all scores are.
-    """
-
-    items: torch.Tensor
-    values: torch.Tensor
-    tied: torch.Tensor
-    finite: torch.Tensor
-
-    def told(self, answer: torch.Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-        """Return `answer`, (n_users, k), and the users that are tied, in one copy: the host waits but once.
-
-        Raises:
-            DivergedError: a score is not finite.
-        """
-        flags = torch.stack([self.tied, self.finite.expand_as(self.tied)], dim=1)
-        whole = torch.cat([answer, flags.to(answer.dtype)], dim=1).cpu().numpy()
-        if not whole[:, -1].all():
-            raise DivergedError("the model gave a score that is not finite; its training diverged")
-        return whole[:, :-2], np.flatnonzero(whole[:, -2])
-
-
-def _rank(scores: torch.Tensor, fold_in: InteractionMatrix, k: int) -> _Ranking:
-    """Return the ranking of `scores`, which are contiguous and of which those of `fold_in` are overwritten."""
-    k = min(k, scores.shape[1])
-    # The extremes tell as much as every score (NaN is both of them) for a tenth of the time.
-    finite = torch.isfinite(torch.stack(scores.aminmax())).all()
-    scores.view(-1)[_cells(fold_in, scores.device)] = -math.inf
-    # One more than asked for, to see whether the last place is tied.
-    items = _largest(scores, min(k + 1, scores.shape[1]))
-    if (
-        scores.is_cuda
-    ):  # which would have to be waited for to put ties right: equal ones come by position at once
-        items = items.sort(dim=1).values
-        values, order = _falling(scores.gather(1, items))
-        tied = values[:, k:].eq(values[:, k - 1 : k]).any(dim=1)
-    else:
-        values, order = scores.gather(1, items).sort(dim=1, descending=True)
-        tied = (values[:, 1:] == values[:, :-1]).any(dim=1)
-    return _Ranking(items.gather(1, order)[:, :k], values[:, :k], tied, finite)
-
-
-def _falling(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return each row's values in falling order, equal ones in the order they had, and their positions."""
-    # Adding 0 makes -0 a 0, which it equals: a radix sort, as GPUs have, may tell their bits apart.
-    return (values + 0.0).sort(dim=1, descending=True, stable=True)
-
-
-def _largest(scores: torch.Tensor, k: int) -> torch.Tensor:
-    """Return `k` items of each row, none of the others being greater: int64, (n_rows, k), in any order.
-
-    A row is cut into groups of `size` items and a tail. Only the k groups with the greatest maxima, and the tail, are
-    looked into, and that is exact: were an item elsewhere greater than the k-th found, then so were its group's
-    maximum and those of the k groups, and they alone are k items greater than the k-th. Item i is in group
-    i % n_groups, so that maxima are taken of whole runs of memory, not within them.
-    """
-    n_items = scores.shape[1]
-    # n_items / size maxima and size * k items are to be searched; the latter cost about twice as much each.
-    size = math.isqrt(n_items // (2 * k))
-    if size < 2:
-        return _top(scores, k)
-    n_groups = n_items // size
-    grouped = scores[:, : size * n_groups].view(-1, size, n_groups)
-    groups = _top(grouped.amax(dim=1), k)
-    firsts = torch.arange(0, size * n_groups, n_groups, device=scores.device)
-    tail = torch.arange(size * n_groups, n_items, device=scores.device)
-    items = torch.cat(((groups[:, None] + firsts[:, None]).flatten(1), tail.expand(len(scores), -1)), dim=1)
-    return items.gather(1, _top(scores.gather(1, items), k))
-
-
-def _top(values: torch.Tensor, k: int) -> torch.Tensor:
-    """Return the positions of the `k` largest values of each row, int64, (n_rows, k), in any order."""
-    if values.device.type != "cpu":
-        return values.topk(k, dim=1, sorted=False).indices
-    # NumPy's is a vectorized quickselect: measured four times as fast as topk on one core of a recent CPU.
-    return torch.from_numpy(np.argpartition(values.numpy(), -k, axis=1)[:, -k:])
-
-
-def _in_order(scores: torch.Tensor, values: torch.Tensor, users: npt.NDArray[np.int64]) -> torch.Tensor:
-    """Return the best items of `users`, equal ones by position: int64, (n_rows, k).
-
-    `values`, (n_users, k), are each user's k greatest scores in falling order; whose they are may be undecided.
-    """
-    rows = torch.from_numpy(users).to(scores.device)
-    scores, values = scores[rows], values[rows]
-    k, last = values.shape[1], values[:, -1:]
-    level = scores == last
-    # Of the items at the last place's score, the first ones fill what those above it leave.
-    left = k - (values > last).sum(dim=1, keepdim=True)
-    level &= level.cumsum(dim=1, dtype=torch.int32) <= left
-    items = (level | (scores > last)).nonzero()[:, 1].view(-1, k)
-    return items.gather(1, _falling(scores.gather(1, items))[1])
-
-
-def _cells(matrix: InteractionMatrix, device: torch.device) -> torch.Tensor:
-    """Return where the interactions are in a flattened users x items array: int64, (n_interactions,)."""
-    first = np.arange(matrix.n_users, dtype=np.int64) * matrix.n_items
-    return onto(torch.from_numpy(np.repeat(first, matrix.counts()) + matrix.indices), device)

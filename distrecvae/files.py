@@ -13,6 +13,8 @@ import json
 import os
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -89,11 +91,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         raise ResultsError(f"{folder} is a file; the output must be a folder: choose another")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
+        if not _locked(lock.fileno()):
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             raise ResultsError(
@@ -103,6 +101,18 @@ def exclusive(folder: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+def held(folder: Path) -> bool:
+    """Tell whether some process holds `folder` as `exclusive` does; nothing is written."""
+    try:
+        with (folder / ".lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno in _LOCKED
+    return False  # closing the file gave it back
 
 
 @contextmanager
@@ -137,6 +147,18 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def size_bytes(path: Path) -> int:
+    """Return what a file, or all files below a folder, take by their lengths; links and what has gone count nothing."""
+    try:
+        if path.is_symlink():
+            return 0
+        if path.is_file():
+            return path.stat().st_size
+        return sum(size_bytes(each) for each in path.iterdir())
+    except OSError:
+        return 0
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what writers that were killed left in `folder`: nobody else may be writing there.
 
@@ -155,6 +177,26 @@ def storage_error(error: OSError, folder: Path, go_on: str) -> ResultsError:
         f"{error.filename or folder} cannot be written ({error.strerror or error}); what was reported before is safe:"
         f" see to the storage, then go on with: {go_on}"
     )
+
+
+_LOCKED = (errno.EWOULDBLOCK, errno.EACCES)
+_LOOKS, _LOOK_S = 4, 0.05
+"""`held` takes the lock for a moment: one that is taken is tried again."""
+
+
+def _locked(handle: int) -> bool:
+    """Take the kernel's lock on an open file; return False where another holder has it."""
+    for look in range(_LOOKS):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _LOCKED:
+                raise
+            if look < _LOOKS - 1:
+                time.sleep(_LOOK_S)
+        else:
+            return True
+    return False
 
 
 @contextmanager
@@ -195,7 +237,12 @@ def _remove_left_of(path: Path) -> None:
 _looked_beside: set[Path] = set()
 
 
+_asking = threading.Lock()
+
+
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    # To ask for it is to change it: two threads at once would leave it at 0.
+    with _asking:
+        mask = os.umask(0)
+        os.umask(mask)
     return mask

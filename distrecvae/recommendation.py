@@ -11,9 +11,10 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError
-from distrecvae.evaluation import BATCH_USERS, Recommender, rank, users_at_once
+from distrecvae.evaluation import BATCH_USERS, Recommender, users_at_once
 from distrecvae.kernels.precision import fast_float32
 from distrecvae.kernels.transfer import onto
+from distrecvae.ranking import rank
 
 
 class Best(NamedTuple):

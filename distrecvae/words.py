@@ -43,12 +43,12 @@ def with_error(mean: float | None, error: float | None, *, digits: int = 4) -> s
 
     Args:
         mean: None, or not a number, where there is none.
-        error: None where it is not known: the mean stands alone then.
+        error: None, or not a number, where it is not known: the mean stands alone then.
         digits: of the error; the mean has four.
     """
     if mean is None or math.isnan(mean):
         return "n/a"
-    return f"{mean:.4f}" + ("" if error is None else f" ± {error:.{digits}f}")
+    return f"{mean:.4f}" + ("" if error is None or math.isnan(error) else f" ± {error:.{digits}f}")
 
 
 def printable(text: str) -> str:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from distrecvae import evaluation
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import DataError, DivergedError
-from distrecvae.evaluation import Evaluation, evaluate, rank, require_scorable
-from distrecvae.metrics import METRICS, ndcg, recall
+from distrecvae.errors import ConfigError, DataError, DivergedError
+from distrecvae.evaluation import MANY_RANKS, Evaluation, Scoring, evaluate, require_scorable
+from distrecvae.metrics import METRICS, lists, ndcg, ranks, recall, trust_in
+from distrecvae.ranking import rank
 from tests.golden import metrics as golden_metrics
+from tests.rankings import matrix, some_scores, stable_order
 
 
 class Fixed:
@@ -35,16 +33,6 @@ class Fixed:
     def score(self, fold_in: InteractionMatrix) -> torch.Tensor:
         self.next += fold_in.n_users
         return self.table[self.next - fold_in.n_users : self.next].clone()
-
-
-def matrix(rows: list[list[int]], n_items: int) -> InteractionMatrix:
-    users = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    return InteractionMatrix.from_pairs(
-        users,
-        np.concatenate([np.asarray(row, dtype=np.int64) for row in rows]),
-        n_users=len(rows),
-        n_items=n_items,
-    )
 
 
 def random_users(seed: int, n_users: int = 30, n_items: int = 160) -> HeldOutUsers:
@@ -146,17 +134,6 @@ def test_standard_error_is_the_deviation_over_the_root_of_the_count() -> None:
     assert found.standard_error("ndcg_100") == pytest.approx(values.std() / 2)
 
 
-@given(seed=st.integers(0, 10_000), k=st.integers(1, 12), levels=st.integers(1, 4))
-def test_ties_fall_by_item_position(seed: int, k: int, levels: int) -> None:
-    generator = np.random.default_rng(seed)
-    scores = generator.integers(0, levels, size=(5, 12)).astype(np.float32)
-    fold_in = InteractionMatrix.from_pairs(range(5), generator.integers(0, 12, 5), n_users=5, n_items=12)
-    masked = scores.copy()
-    masked[np.arange(5), fold_in.indices] = -np.inf
-    expected = np.argsort(-masked, axis=1, kind="stable")[:, :k]
-    np.testing.assert_array_equal(rank(torch.from_numpy(scores), fold_in, k), expected)
-
-
 def test_fewer_items_than_ranks_are_all_ranked() -> None:
     users = HeldOutUsers(matrix([[0]], 3), matrix([[2]], 3))
     assert evaluate(Fixed(np.array([[0.0, 2.0, 1.0]])), users).mean("ndcg_100") == pytest.approx(
@@ -175,111 +152,6 @@ def test_another_number_of_items_is_refused() -> None:
     users = HeldOutUsers(matrix([[0]], 3), matrix([[2]], 3))
     with pytest.raises(DataError, match="4 items and the users have 3"):
         evaluate(Fixed(np.zeros((1, 4))), users)
-
-
-# Scores on which a ranking goes wrong first: zeros of both signs are equal, the smallest numbers are not zero,
-# and the greatest must stay below the infinities that mark cells.
-HARD = np.array([0.0, -0.0, 1e-45, -1e-45, 1.0, np.nextafter(np.float32(1), 2), 3.4e38, -3.4e38], np.float32)
-
-
-def stable_order(scores: npt.NDArray[np.float32], fold_in: InteractionMatrix, k: int) -> npt.NDArray[np.intp]:
-    """Return what `rank` promises: the start of a stable sort of the masked scores, so ties by position."""
-    masked = scores.copy()
-    masked[np.repeat(np.arange(len(scores)), fold_in.counts()), fold_in.indices] = -np.inf
-    return np.argsort(-masked, axis=1, kind="stable")[:, :k]
-
-
-def some_scores(generator: np.random.Generator, kind: str, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    if kind == "hard":
-        return generator.choice(HARD, size=shape)
-    if kind == "levels":
-        return generator.integers(0, generator.integers(1, 30), size=shape).astype(np.float32)
-    return generator.normal(size=shape).astype(np.float32)
-
-
-def some_fold_in(generator: np.random.Generator, kind: str, n_users: int, n_items: int) -> InteractionMatrix:
-    shown = generator.random((n_users, n_items)) < {"none": 0, "some": 0.1, "most": 1}[kind]
-    shown[np.arange(n_users), generator.integers(0, n_items, n_users)] = False
-    return InteractionMatrix.from_pairs(*np.nonzero(shown), n_users=n_users, n_items=n_items)
-
-
-def by_topk(values: torch.Tensor, k: int) -> torch.Tensor:
-    return values.topk(k, dim=1, sorted=False).indices
-
-
-def the_last_of_equals(values: torch.Tensor, k: int) -> torch.Tensor:
-    return values.flip(1).sort(dim=1, descending=True, stable=True).indices[:, :k].neg() + values.shape[1] - 1
-
-
-# The selection on a CPU, the one on a GPU, and the worst that either may return of equal values.
-@pytest.mark.parametrize("top", [evaluation._top, by_topk, the_last_of_equals])
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    k=st.integers(1, 12),
-    # A row is cut into groups from 8 * (k + 1) items on: both sides of that, and several sizes of groups.
-    n_items=st.integers(1, 600),
-    scores=st.sampled_from(["normal", "levels", "hard"]),
-    shown=st.sampled_from(["none", "some", "most"]),
-)
-def test_a_ranking_is_the_start_of_a_stable_sort(
-    top: Callable[[torch.Tensor, int], torch.Tensor], seed: int, k: int, n_items: int, scores: str, shown: str
-) -> None:
-    generator = np.random.default_rng(seed)
-    table, fold_in = some_scores(generator, scores, (4, n_items)), some_fold_in(generator, shown, 4, n_items)
-    expected = stable_order(table, fold_in, k)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "_top", top)
-        found = rank(torch.from_numpy(table), fold_in, k)
-    assert found.dtype == np.int64
-    np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize("kind", ["normal", "levels", "hard"])
-@pytest.mark.parametrize("size", [1, 2, 3, 4])
-@pytest.mark.parametrize("beside", [-1, 0, 1])
-def test_nothing_is_lost_where_groups_change_their_size(size: int, beside: int, kind: str) -> None:
-    # Groups have isqrt(n_items / (2 (k + 1))) items: one item more or less changes their size and the tail.
-    k = 20
-    n_items = 2 * (k + 1) * size**2 + beside
-    generator = np.random.default_rng(n_items)
-    table = some_scores(generator, kind, (40, n_items))
-    fold_in = some_fold_in(generator, "some", 40, n_items)
-    expected = stable_order(table, fold_in, k)
-    np.testing.assert_array_equal(rank(torch.from_numpy(table), fold_in, k), expected)
-
-
-@pytest.mark.parametrize("best", [range(4, 900, 100), range(900, 905), range(450, 455)])
-def test_the_best_may_be_anywhere(best: range) -> None:
-    # Of 905 items the best 5 are looked for in groups of 9 items 100 apart and a tail of 5: here they are all in
-    # one group, all in the tail, and each in a group of its own.
-    table = np.random.default_rng(1).normal(size=(1, 905)).astype(np.float32)
-    table[0, best] += 100
-    found = rank(torch.from_numpy(table.copy()), matrix([[]], 905), 4)
-    np.testing.assert_array_equal(found, stable_order(table, matrix([[]], 905), 4))
-
-
-def test_a_ranking_does_not_depend_on_how_scores_lie_in_memory() -> None:
-    table = np.random.default_rng(1).normal(size=(5, 300)).astype(np.float32)
-    fold_in = some_fold_in(np.random.default_rng(2), "some", 5, 300)
-    by_columns = torch.from_numpy(table.T.copy()).T
-    np.testing.assert_array_equal(rank(by_columns, fold_in, 7), stable_order(table, fold_in, 7))
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("item", [0, 450, 904])
-def test_not_a_single_bad_score_passes(bad: float, item: int) -> None:
-    # Even one that the mask would hide: a model that diverged has no good scores.
-    table = np.random.default_rng(1).normal(size=(3, 905)).astype(np.float32)
-    table[1, item] = bad
-    for shown in ([], [item]):
-        with pytest.raises(DivergedError, match="not finite"):
-            rank(torch.from_numpy(table.copy()), matrix([[], shown, []], 905), 4)
-
-
-def test_great_scores_are_no_divergence() -> None:
-    # Their sum is not finite; each of them is.
-    table = torch.full((2, 905), torch.finfo(torch.float32).max)
-    assert rank(table, matrix([[0], []], 905), 3).tolist() == [[1, 2, 3], [0, 1, 2]]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 500])
@@ -308,3 +180,75 @@ def test_a_gpu_ranks_the_same(n_items: int, kind: str) -> None:
     on_gpu.table = on_gpu.table.cuda()
     for name, values in evaluate(on_gpu, users, batch_size=17).per_user.items():
         np.testing.assert_array_equal(values, evaluate(Fixed(table), users).per_user[name])
+
+
+ALL = (
+    "ndcg@10", "recall@100", "full_recall@20", "precision@5", "hit@1", "mrr", "map", "map@20", "coverage@3",
+    "gini@7", "novelty@160", "tests.metrics.mine:half@4",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 500])
+@pytest.mark.parametrize("many", [MANY_RANKS, 6])  # metrics beyond it are computed a batch at a time
+def test_every_metric_is_what_a_dense_computation_gives(
+    batch_size: int, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distrecvae.evaluation.MANY_RANKS", many)
+    trust_in("tests.metrics.mine:half@4")
+    users = random_users(6)
+    train = InteractionMatrix.from_pairs([0, 0, 1, 2], [0, 1, 1, 1], n_users=4, n_items=160)
+    scores = np.random.default_rng(7).integers(0, 30, size=(30, 160)).astype(np.float32)
+    found = evaluate(Fixed(scores), users, Scoring.of(ALL, train), batch_size=batch_size)
+    fold_in, held_out = (m.to_scipy().toarray() > 0 for m in (users.fold_in, users.held_out))
+    order = np.argsort(-np.where(fold_in, -np.inf, scores), axis=1, kind="stable")
+    hits, n_held_out = np.take_along_axis(held_out, order, axis=1), held_out.sum(axis=1)
+    expected = {
+        "ndcg_10": ranks.ndcg(hits, n_held_out, 10),
+        "recall_100": ranks.recall(hits, n_held_out, 100),
+        "full_recall_20": ranks.full_recall(hits, n_held_out, 20),
+        "precision_5": ranks.precision(hits, n_held_out, 5),
+        "hit_1": ranks.hit(hits, n_held_out, 1),
+        "mrr": ranks.mrr(hits, n_held_out, 160),
+        "map": ranks.mean_average_precision(hits, n_held_out, 160),
+        "map_20": ranks.mean_average_precision(hits, n_held_out, 20),
+        "tests.metrics.mine:half_4": hits[:, :4].sum(axis=1) / 2,
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(found.per_user[name], values, atol=1e-12)
+    shares = np.full(160, 0.25)  # no training user has it: as rare as what one of four has
+    shares[1] = 0.75
+    surprise = [np.mean([-math.log2(shares[i]) for i in row[: 160 - n]])
+                for row, n in zip(order, fold_in.sum(axis=1), strict=True)]  # fmt: skip
+    np.testing.assert_allclose(found.per_user["novelty_160"], surprise, atol=1e-12)
+    assert found.overall["coverage_3"] == len(set(order[:, :3].ravel())) / 160
+    assert found.overall["gini_7"] == pytest.approx(
+        lists.gini(np.bincount(order[:, :7].ravel(), minlength=160))
+    )
+    assert set(found.names) == {*expected, "novelty_160", "coverage_3", "gini_7"}
+    summary = found.summary()
+    assert summary["standard_error"]["coverage_3"] is None
+    assert summary["mean"]["coverage_3"] == found.mean("coverage_3") > 0
+
+
+def test_the_default_metrics_are_the_same_to_the_bit_beside_others() -> None:
+    users = random_users(8)
+    scores = np.random.default_rng(9).normal(size=(30, 160)).astype(np.float32)
+    scoring = Scoring.of([*METRICS, "coverage@20"], users.fold_in)
+    beside = evaluate(Fixed(scores), users, scoring, batch_size=7)
+    for name, values in evaluate(Fixed(scores), users).per_user.items():
+        np.testing.assert_array_equal(beside.per_user[name], values)
+
+
+def test_a_cut_off_beyond_the_catalogue_is_refused_but_in_the_published_protocol() -> None:
+    train = matrix([[0]], 12)
+    Scoring.of(METRICS, train)
+    Scoring.of(["ndcg@12", "mrr"], train)
+    with pytest.raises(ConfigError, match="NDCG@13 counts 13 ranks and the data set has 12 items"):
+        Scoring.of(["ndcg@13"], train)
+
+
+def test_over_no_users_no_metric_is_a_number() -> None:
+    scoring = Scoring.of(["mrr", "coverage@2", "gini@2", "novelty@2"], matrix([[0]], 4))
+    found = evaluate(Fixed(np.zeros((0, 4))), NOBODY, scoring)
+    assert all(math.isnan(mean) for mean in found.means().values())
+    assert len(found.means()) == 4

@@ -19,9 +19,11 @@ from distrecvae.errors import ResultsError
 from distrecvae.files import (
     claimed,
     exclusive,
+    held,
     new_folder,
     remove_leftovers,
     replacing,
+    size_bytes,
     storage_error,
     write_json,
     write_text,
@@ -392,3 +394,41 @@ def test_a_claim_that_succeeds_stays_and_another_is_refused_meanwhile(tmp_path: 
     with claimed(tmp_path / "mine"), pytest.raises(ResultsError, match="in use"), claimed(tmp_path / "mine"):
         pytest.fail("it is held")
     assert (tmp_path / "mine" / ".lock").exists()
+
+
+def test_who_holds_a_folder_can_be_asked_without_holding_it(tmp_path: Path) -> None:
+    assert not held(tmp_path)
+    assert list(tmp_path.iterdir()) == [], "nothing is made by asking"
+    with exclusive(tmp_path):
+        assert held(tmp_path)
+        assert held(tmp_path), "asking gives nothing back"
+    assert not held(tmp_path)
+    with exclusive(tmp_path):
+        pass
+
+
+def test_a_folder_that_is_just_asked_after_is_not_refused(tmp_path: Path) -> None:
+    # Asking takes the lock for a moment; a search that begins at that moment was told that another one runs.
+    import fcntl
+    import threading
+
+    with exclusive(tmp_path):
+        pass
+    with (tmp_path / ".lock").open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        timer = threading.Timer(0.06, lambda: fcntl.flock(asking, fcntl.LOCK_UN))
+        timer.start()
+        with exclusive(tmp_path):
+            pass
+        timer.join()
+
+
+def test_a_size_is_that_of_all_files_below_links_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a").write_bytes(b"x" * 10)
+    (tmp_path / "b").write_bytes(b"x" * 5)
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert size_bytes(tmp_path) == 15
+    assert size_bytes(tmp_path / "b") == 5
+    assert size_bytes(tmp_path / "none") == 0

@@ -7,9 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
-from distrecvae.paired import Gain, paired_gain
+from distrecvae.paired import Gain, interval, paired_gain, users_in_words, users_to_tell, what_users_tell
 
 
 def test_mean_error_and_p_are_the_textbooks() -> None:
@@ -64,3 +64,70 @@ def test_what_the_caller_wants_to_be_warned_of_stays_as_it_was() -> None:
 def test_what_is_not_a_number_is_not_hidden() -> None:
     found = paired_gain(np.array([0.5, math.nan, 0.25]), np.array([0.25, 0.0, 0.5]))
     assert all(math.isnan(value) for value in (found.mean, found.standard_error, found.p_value))
+
+
+# --- what the users can tell
+
+
+def test_an_interval_leaves_out_zero_where_the_paired_test_says_so_and_is_scipys() -> None:
+    draws = np.random.default_rng(3)
+    for shift in (0.0, 0.02, 0.05, 0.2):
+        best, other = draws.random((2, 40))
+        best = best + shift
+        gain = paired_gain(best, other)
+        low, high = interval(gain.mean, gain.standard_error, 40)
+        assert (low > 0 or high < 0) == (gain.p_value < 0.05)
+        theirs = stats.ttest_rel(best, other).confidence_interval(0.95)
+        assert (low, high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_so_many_users_show_a_gain_of_that_size_four_times_in_five() -> None:
+    # By drawing them: the share of experiments with so many users whose paired test finds the gain.
+    draws = np.random.default_rng(5)
+    error = 1.0 / math.sqrt(50)
+    needed = math.ceil(users_to_tell(0.2, error, 50))
+    samples = draws.normal(0.2, 1.0, (4000, needed))
+    found = stats.ttest_1samp(samples, 0.0, axis=1).pvalue < 0.05
+    # The standard error of that share is 0.0063; four of them.
+    assert np.mean(found) == pytest.approx(0.8, abs=0.025)
+
+
+def test_users_that_cannot_tell_are_no_evidence_that_two_models_are_the_same() -> None:
+    # It said "The published configuration is as good a choice" of this: a tester's search on 200 test users.
+    said = what_users_tell(0.0068, 0.0071, 200)
+    assert said == (
+        "These 200 test users cannot tell the two apart: the gain is between -0.0072 and +0.0208 (95% interval)."
+        " To show one as large as measured takes about 1,800 users."
+    )
+    assert "as good" not in said
+
+
+def test_a_gain_and_a_loss_beyond_chance_are_told_from_each_other() -> None:
+    assert what_users_tell(0.03, 0.01, 100) == (
+        "That is a gain beyond chance, between +0.0102 and +0.0498 (95% interval)."
+    )
+    assert what_users_tell(-0.03, 0.01, 100).startswith(
+        "That is a loss beyond chance, between -0.0498 and -0.0102"
+    )
+
+
+def test_few_users_have_wide_intervals() -> None:
+    # Twice the standard error is no evidence with four users: Student's t for three degrees of freedom is 3.18.
+    assert "cannot tell" in what_users_tell(0.021, 0.01, 4)
+    assert what_users_tell(0.021, 0.01, 1) == "A single test user tells nothing of others."
+    assert interval(0.5, 0.0, 1) == (-math.inf, math.inf)
+
+
+def test_no_number_of_users_shows_a_gain_of_nothing() -> None:
+    assert users_to_tell(0.0, 0.1, 10) == math.inf
+    assert what_users_tell(0.0, 0.01, 100).endswith("(95% interval).")
+    assert "more than 1,000,000 users" in what_users_tell(1e-7, 0.01, 100)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(9.2, "about 10 users"), (87.1, "about 88 users"), (1711.0, "about 1,800 users"),
+     (171_100.0, "about 180,000 users"), (2e6, "more than 1,000,000 users"), (math.inf, "more than 1,000,000 users")],
+)  # fmt: skip
+def test_numbers_of_users_are_rounded_up_to_two_digits(number: float, said: str) -> None:
+    assert users_in_words(number) == said

@@ -13,6 +13,7 @@ from distrecvae.api.folders import require_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.data.download import default_folder
 from distrecvae.data.download import download as fetch
+from distrecvae.data.like import read_like
 from distrecvae.data.prepared import Data, prepare_data, read_data
 from distrecvae.data.pro_sg import write_pro_sg
 from distrecvae.data.sources.columns import ColumnNames
@@ -40,9 +41,17 @@ def _prepare(given: dict[str, Any]) -> Data:
         )
         if there
     ]
-    if len(asked) != 1:
+    earlier = given.pop("like", None)
+    like = (
+        None if earlier is None else earlier.like() if isinstance(earlier, Data) else read_like(str(earlier))
+    )
+    if len(asked) != 1 and (asked or like is None):
         found = " and ".join(asked) if asked else "none of them"
         raise ConfigError(f"give exactly one of a source, --download and --synthetic, not {found}")
+    if like is not None and not asked:
+        again = like.again()
+        source, synthetic = again.pop("source"), again.get("users") is not None
+        given = again | given
     if not synthetic and given.keys() & {"users", "items"}:
         raise ConfigError("--users and --items go with --synthetic; leave them out")
     if source is not None and not isinstance(source, pd.DataFrame | str | PathLike):
@@ -61,7 +70,7 @@ def _prepare(given: dict[str, Any]) -> Data:
     if isinstance(given.get("missing"), str):
         given["missing"] = (given["missing"],)
     source = source if source is None or isinstance(source, pd.DataFrame) else Path(source)
-    data = prepare_data(source, columns=columns, source_format=given.pop("format", None), **given)
+    data = prepare_data(source, columns=columns, source_format=given.pop("format", None), like=like, **given)
     if export is not None:
         write_pro_sg(data.split, Path(export))
     return data if out is None else data.save(Path(out))
@@ -72,6 +81,7 @@ def prepare(
     source: pd.DataFrame | str | PathLike[str] | None = None,
     *,
     out: str | PathLike[str] | None = None,
+    like: DataLike | None = None,
     preset: str | None = None,
     min_rating: float | None = SplitOptions.min_rating,
     min_user_interactions: int = SplitOptions.min_user_interactions,
@@ -102,6 +112,8 @@ def prepare(
         source: a pandas DataFrame, or a file or folder as `distrecvae prepare` takes it; a folder that is split already
             is read as it is. Columns are found by their usual names (`user_id`, `userId`, `item`, `rating`, ...).
         out: dataset folder to write; it must not exist.
+        like: an earlier data set: what is not given is as it was there, and its users keep their groups, so that
+            yesterday's model can be scored on today's test users. Without a source its own is read again.
         preset: a published protocol ("ml-20m", "netflix", "msd", ...); other arguments go over it.
         min_rating: keep rows with a rating above it, strictly: 3.5 drops 3.5 itself; None keeps every row.
         min_user_interactions: drop users with fewer.

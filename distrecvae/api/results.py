@@ -14,11 +14,12 @@ import pandas as pd
 from distrecvae.api.given import spoken_in_python
 from distrecvae.errors import ResultsError
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE, REPORT_FILE
-from distrecvae.metrics import METRICS, TITLES, on_validation
+from distrecvae.metrics import on_validation, on_validation_in, title_of
 from distrecvae.words import with_error
 
 if TYPE_CHECKING:
     from distrecvae.saved.model import LoadedModel
+    from distrecvae.search.core.limits import Limits
 
 MOST_ROWS = 10
 """Trials that a notebook shows."""
@@ -77,7 +78,20 @@ class SearchResult:
         published = self.folder / BEST_FOLDER / METRICS_FILE
         if self.complete and published.exists():
             return Best(dict(record.config), _means(published))
-        return Best(dict(record.config), {"valid": {name: report[on_validation(name)] for name in METRICS}})
+        valid = {name: report[on_validation(name)] for name in on_validation_in(report)}
+        return Best(dict(record.config), {"valid": valid})
+
+    @property
+    def limits(self) -> Limits | None:
+        """The limits of the search that its best trial met: values at the edge of their ranges, with the direction in
+        which better ones may lie, and whether it was still rising at its last pass; None while no trial has a model."""
+        from distrecvae.search.core.ledger import read_records
+        from distrecvae.search.core.limits import limits_of
+        from distrecvae.search.core.records import leading
+        from distrecvae.search.folder.search_json import read_description
+
+        record = leading(read_records(self.folder, on_validation(self.metric)).values())
+        return None if record is None else limits_of(record, read_description(self.folder).searched())
 
     @property
     def model(self) -> LoadedModel:
@@ -164,11 +178,13 @@ class Comparison:
         if not self.searches:
             return f"<pre>{escape(self.summary)}</pre>"
         table = self.table
-        metric = next(name for name in METRICS if f"behind_{name}" in table)
+        scored = [name.removeprefix("test_") for name in map(str, table) if name.startswith("test_")]
+        scored = [name for name in scored if not name.endswith("_standard_error")]
+        metric = next(name for name in scored if f"behind_{name}" in table)
         names = [
             "name",
             f"valid_{metric}",
-            *(f"test_{name}" for name in METRICS),
+            *(f"test_{name}" for name in scored),
             f"behind_{metric}",
             "p_value_holm",
         ]
@@ -223,7 +239,7 @@ class TrainResult:
         return self.summary
 
     def __repr__(self) -> str:
-        found = _in_a_line(self.scores, next(iter(METRICS))) if self.complete else "not over"
+        found = _in_a_line(self.scores, next(iter(self.scores["test"]))) if self.complete else "not over"
         return f"<TrainResult in {self.folder}: {found}>"
 
     def _repr_html_(self) -> str:
@@ -252,12 +268,12 @@ def _means(path: Path) -> dict[str, dict[str, float]]:
 
 def _in_a_line(scores: Mapping[str, Mapping[str, float]], metric: str) -> str:
     means = [f"{with_error(scores[group][metric], None)} on {group} users" for group in scores]
-    return f"{TITLES[metric]} {', '.join(means)}"
+    return f"{title_of(metric)} {', '.join(means)}"
 
 
 def _scores_html(scores: Mapping[str, Mapping[str, float]]) -> str:
     said = {
-        group: {TITLES[name]: with_error(mean, None) for name, mean in means.items()}
+        group: {title_of(name): with_error(mean, None) for name, mean in means.items()}
         for group, means in scores.items()
     }
     return _table_html(pd.DataFrame(said).T, index=True)

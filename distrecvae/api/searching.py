@@ -121,6 +121,7 @@ def search(
     min_passes: int | None = SearchConfig.min_passes,
     reduction_factor: int = SearchConfig.reduction_factor,
     metric: str = SearchConfig.metric,
+    metrics: str = SearchConfig.metrics,
     sampler: str = SearchConfig.sampler,
     scheduler: str = SearchConfig.scheduler,
     precision: str = SearchConfig.precision,
@@ -133,6 +134,7 @@ def search(
     elastic: bool = SearchConfig.elastic,
     log_to: str | None = SearchConfig.log_to,
     storage: str | None = SearchConfig.storage,
+    notify: str | None = SearchConfig.notify,
     seed: int = SearchConfig.seed,
     config: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -159,7 +161,8 @@ def search(
         max_passes: data passes that a trial gets at most.
         min_passes: data passes before a trial may be stopped; None for a fifth of `max_passes`.
         reduction_factor: one trial in this many goes on at a rung; rungs grow by the same factor.
-        metric: validation metric to maximise.
+        metric: validation metric to maximise, such as "ndcg@10".
+        metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".
         sampler: how configurations are proposed.
         scheduler: how weak trials are stopped early.
         precision: of the matrix products.
@@ -172,6 +175,7 @@ def search(
         elastic: nodes may join the cluster while the search runs.
         log_to: tell an experiment tracker, too: "mlflow" or "wandb".
         storage: copy the trials to an Optuna study, too.
+        notify: tell a command or a URL of a new best, of trouble and of the end; "env:NAME" for one in a variable.
         seed: root of all randomness.
         config: YAML file of these settings; arguments win.
         out: results folder, or a URI, as text, that it is mirrored at; None for runs/NAME.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from distrecvae.metrics import TITLES, on_validation
+from distrecvae.metrics import on_validation, title_of
 from distrecvae.pacing import Seldom
 from distrecvae.signals import handled
 
@@ -116,7 +116,7 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def _shown(settings: RunSettings, run: Run) -> Iterator[tuple[Callable[[dict[str, Any]], None], Tell]]:
     """Yield what shows a report and what shows how far a cycle is: a progress bar on a terminal, else lines."""
-    key, title = on_validation(settings.metric), TITLES[settings.metric]
+    key, title = on_validation(settings.metric), title_of(settings.metric)
 
     def line(report: dict[str, Any]) -> str:
         best = run.best or report
@@ -173,7 +173,7 @@ def _seeds_shown(runs: Mapping[Path, RunSettings]) -> Iterator[Callable[[], None
                 yield place, settings, report
 
     def score(settings: RunSettings, report: dict[str, str]) -> str:
-        return f"{TITLES[settings.metric]} {float(report[on_validation(settings.metric)]):.4f}"
+        return f"{title_of(settings.metric)} {float(report[on_validation(settings.metric)]):.4f}"
 
     if not sys.stdout.isatty():
 
@@ -202,7 +202,7 @@ def _seeds_shown(runs: Mapping[Path, RunSettings]) -> Iterator[Callable[[], None
 
 def _last_report(place: Path) -> dict[str, str] | None:
     """Return the newest row of a run's history; None before there is one."""
-    from distrecvae.runs.training_run import HISTORY_FILE
+    from distrecvae.runs.history import HISTORY_FILE
 
     try:
         with (place / HISTORY_FILE).open(encoding="utf-8", newline="") as file:

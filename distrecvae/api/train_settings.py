@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.layout import CONFIG_FILE, METRICS_FILE
+from distrecvae.metrics import METRICS, listed, require_metrics, selecting, trust_in
 from distrecvae.precisions import AUTO
 from distrecvae.storage.fetched import on_this_machine
 from distrecvae.storage.uri import is_uri, parted
@@ -70,8 +71,9 @@ def new_settings(
         config=config,
         fingerprint=split.fingerprint,
         precision=precision_for(chosen, precision or AUTO, device_facts(device).precision),
-        **_with_patience(given),
+        **_as_kept(given),
     )
+    require_metrics(settings.metrics, split.n_items)
     made = config_from_dict(chosen, config)
     require_a_cycle(chosen, made, settings.max_passes)
     if device == "cpu":
@@ -101,13 +103,28 @@ def old_settings(
     names = {field.name for field in fields(settings)} & given.keys()
     if precision not in (None, AUTO, settings.precision):
         raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start anew")
-    settings = replace(settings, **_with_patience({name: given[name] for name in names}))
+    kept = _as_kept({name: given[name] for name in names})
+    for name in ("metric", "metrics"):
+        if kept.get(name, getattr(settings, name)) != getattr(settings, name):
+            raise ConfigError(f"{out} was begun with another --{name}; leave it out, or start anew")
+    settings = replace(settings, **kept)
     return load_dataset(settings.data) if split is None else split, settings
 
 
-def _with_patience(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with a patience of 0 as None, never."""
-    return {**given, "patience": given["patience"] or None} if "patience" in given else given
+def _as_kept(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings as a run keeps them: a patience of 0 is None, never; metrics by their names in files."""
+    kept = dict(given)
+    for name in ("metric", "metrics"):
+        trust_in(str(kept.get(name, "")))
+    if "patience" in kept:
+        kept["patience"] = kept["patience"] or None
+    if "metric" in kept:
+        kept["metric"] = selecting(kept["metric"])
+    if "metric" in kept or "metrics" in kept:
+        names = listed(kept["metrics"]) if "metrics" in kept else METRICS
+        chosen = kept.get("metric", METRICS[0])
+        kept["metrics"] = names if chosen in names else (chosen, *names)
+    return kept
 
 
 def refuse_used(out: Path) -> None:

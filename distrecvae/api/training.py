@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distrecvae.api.blending import BlendResult
 from distrecvae.api.folders import require_folder, results_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
@@ -15,10 +16,12 @@ from distrecvae.api.results import SearchResult, TrainResult
 from distrecvae.api.searching import place_in
 from distrecvae.api.train_folder import Order, train_in
 from distrecvae.data.dataset import Split
+from distrecvae.dotted import trust
 from distrecvae.errors import ConfigError, DataError
-from distrecvae.evaluation import Evaluation
+from distrecvae.evaluation import Evaluation, Scoring
 from distrecvae.evaluation import evaluate as evaluate_users
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
+from distrecvae.metrics import METRICS, listed, trust_in
 from distrecvae.precisions import AUTO
 from distrecvae.runs.configuration import read_config
 from distrecvae.runs.seeds import seed_folder, summarize
@@ -38,17 +41,21 @@ GROUPS = ("test", "valid")
 def _train(given: dict[str, Any]) -> TrainResult:
     data, out, resume = as_data(given.pop("data", None)), place_in(given, "out"), given.pop("resume", False)
     model, config, settings = given.pop("model", None), given.pop("config", None), given.pop("set", {})
+    trust(model or "")
     configured = model is not None or config is not None or bool(settings)
     if isinstance(config, SearchResult | TrainResult):
         config = (
             (config.chosen if isinstance(config, TrainResult) else config.folder) / BEST_FOLDER / CONFIG_FILE
         )
     read = partial(_configuration, model, config, settings)
-    folder = results_folder(require_folder(out, "train"), None, f"train-{read()[0]}", resume=resume)
+    name = read()[0].rpartition(":")[2]
+    folder = results_folder(require_folder(out, "train"), None, f"train-{name}", resume=resume)
     if (patience := given.get("patience")) is not None and patience < 0:
         raise ConfigError(f"--patience {patience} must be 0 (never) or more")
     runs: dict[str, Any] = {
-        name: given.pop(name) for name in ("max_passes", "patience", "seed") if name in given
+        name: given.pop(name)
+        for name in ("max_passes", "patience", "metric", "metrics", "seed")
+        if name in given
     }
     every_s = given.pop("checkpoint_every", 30.0)
     source = None if config is None or isinstance(config, Mapping) else str(config)
@@ -92,6 +99,8 @@ def train(
     out: str | PathLike[str] | None = None,
     max_passes: int = RunSettings.max_passes,
     patience: int = RunSettings.patience or 0,
+    metric: str = RunSettings.metric,
+    metrics: str = ",".join(RunSettings.metrics),
     seed: int = RunSettings.seed,
     seeds: int | None = None,
     address: str | None = None,
@@ -113,7 +122,9 @@ def train(
         set: single settings, over those of `config`.
         out: results folder; None for runs/train-MODEL, numbered.
         max_passes: data passes at most.
-        patience: stop after so many passes without a better validation NDCG@100; 0: never.
+        patience: stop after so many passes without a better validation score; 0: never.
+        metric: validation metric that chooses the model, such as "ndcg@10".
+        metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".
         seed: root of all randomness.
         seeds: train with so many seeds from `seed` on, side by side on Ray.
         address: Ray cluster that `seeds` join.
@@ -139,13 +150,17 @@ def _evaluate(given: dict[str, Any]) -> Evaluation:
     if isinstance(model, LoadedModel):
         loaded, name = model, "the model"
     else:
-        if isinstance(model, SearchResult | TrainResult):
+        if isinstance(model, SearchResult | TrainResult | BlendResult):
             model = model.chosen if isinstance(model, TrainResult) else model.folder
         loaded, name = load_model(as_place(model), usable_device(given.get("device"))), str(model)
-    return scores_of(loaded, data.split, group, names=(name, data.folder or "the data"))
+    return scores_of(
+        loaded, data.split, group, names=(name, data.folder or "the data"), metrics=given.get("metrics")
+    )
 
 
-def scores_of(loaded: LoadedModel, split: Split, group: str, *, names: tuple[str, str]) -> Evaluation:
+def scores_of(
+    loaded: LoadedModel, split: Split, group: str, *, names: tuple[str, str], metrics: str | None = None
+) -> Evaluation:
     """Score a model on a group of held-out users.
 
     Args:
@@ -153,6 +168,7 @@ def scores_of(loaded: LoadedModel, split: Split, group: str, *, names: tuple[str
         split: the data.
         group: "test" or "valid".
         names: of model and data, for the message.
+        metrics: what to compute; None for what the model was scored by when it was made.
 
     Raises:
         DataError: they have other items, or the model was trained on these users.
@@ -167,24 +183,29 @@ def scores_of(loaded: LoadedModel, split: Split, group: str, *, names: tuple[str
             f"{names[0]} was trained on the validation users, too (--refit), so that their scores say nothing; score"
             " the test users"
         )
-    return evaluate_users(loaded.recommender, split.test if group == "test" else split.valid)
+    known = tuple(loaded.metrics.get(GROUPS[0], {}).get("mean", METRICS))
+    trust_in(metrics or "")
+    scoring = Scoring.of(known if metrics is None else listed(metrics), split.train)
+    return evaluate_users(loaded.recommender, split.test if group == "test" else split.valid, scoring)
 
 
 @carried_out_by(_evaluate)
 def evaluate(
-    model: LoadedModel | SearchResult | TrainResult | str | PathLike[str],
+    model: LoadedModel | SearchResult | TrainResult | BlendResult | str | PathLike[str],
     data: DataLike,
     *,
     group: str = GROUPS[0],
+    metrics: str | None = None,
     device: str | None = None,
     threads: int | None = None,
 ) -> Evaluation:
     """Score a model on held-out users; `.means()` has the means, `.per_user` each user's metrics.
 
     Args:
-        model: what `load`, `search` or `train` returned, or a results folder.
+        model: what `load`, `search`, `train` or `blend` returned, or a results folder.
         data: what `prepare` returned, or a dataset folder, with the same items.
         group: the held-out users to score, "test" or "valid".
+        metrics: what to compute, such as "ndcg@10,map@10,coverage@20"; None for what the model was scored by.
         device: where a model is loaded that is not yet; None for a GPU where there is one.
         threads: CPU threads; None for all cores.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from distrecvae.cli.places import PLACE
+from distrecvae.cli.parts.places import PLACE
 
 # `distrecvae.saved.export` has the formats; it is not imported here so that --help starts without PyTorch.
 _FORMATS = ("onnx", "pt2")

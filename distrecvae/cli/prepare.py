@@ -15,13 +15,14 @@ import click
 from rich.markup import escape
 
 from distrecvae.api.folders import require_folder
-from distrecvae.cli.output import say
-from distrecvae.cli.places import PLACE
-from distrecvae.cli.reading import reading_options
+from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE
+from distrecvae.cli.parts.reading import reading_options
 from distrecvae.data.dataset import Split
 from distrecvae.data.download import DOWNLOADS, default_folder, download
 from distrecvae.data.explaining import asked, explain
 from distrecvae.data.io import is_dataset, save_dataset
+from distrecvae.data.like import read_like
 from distrecvae.data.prepared import prepare_data
 from distrecvae.data.presets import PRESETS
 from distrecvae.data.pro_sg import write_pro_sg
@@ -54,6 +55,13 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
 @click.command("prepare")
 @click.argument("source", required=False, type=click.Path(path_type=Path))
 @click.option("--out", type=PLACE, metavar="DIR", help="Dataset folder to write; must not exist.")
+@click.option(
+    "--like",
+    "earlier",
+    metavar="DIR",
+    help="An earlier dataset folder: what is not given is as it was there, and its users keep their groups, so that "
+    "yesterday's model can be scored on today's test users. Without SOURCE its source is read again.",
+)
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), help="A published protocol; other options go over it."
 )
@@ -127,9 +135,9 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
     help="Also write the split in the layout of Liang et al. (train.csv, validation_tr.csv, ...).",
 )
 def command(
-    source: Path | None, out: Path | str | None, preset: str | None, source_format: str | None, member: str | None,
-    name: str | None, download_to: Path | None, synthetic: bool, users: int | None, items: int | None,
-    export: Path | None, seed: int | None, user_column: str | None, item_column: str | None,
+    source: Path | None, out: Path | str | None, earlier: str | None, preset: str | None, source_format: str | None,
+    member: str | None, name: str | None, download_to: Path | None, synthetic: bool, users: int | None,
+    items: int | None, export: Path | None, seed: int | None, user_column: str | None, item_column: str | None,
     rating_column: str | None, timestamp_column: str | None, header: bool | None, missing: tuple[str, ...],
     encoding: str | None, max_rows: int | None, explained: tuple[str, ...], **split: Any,
 ) -> None:  # fmt: skip
@@ -150,6 +158,7 @@ def command(
           --user-column 1 --item-column 2 --rating-column 3
       distrecvae prepare ml-20m.zip --preset ml-20m --out data/ml-20m
       distrecvae prepare --download ml-1m --out data/ml-1m
+      distrecvae prepare today.csv --like data/yesterday --out data/today
       distrecvae prepare clicks.csv --explain user=1234 --explain item=B07
       distrecvae prepare data/mine --export-pro-sg pro_sg
       distrecvae prepare --synthetic --users 5000 --items 2000 --out data/demo
@@ -159,13 +168,19 @@ def command(
         for text, given in (("SOURCE", source), ("--download", name), ("--synthetic", synthetic))
         if given
     ]
-    if len(sources) != 1:
+    if len(sources) != 1 and (sources or earlier is None):
         found = " and ".join(sources) if sources else "none of them"
         raise click.UsageError(f"give exactly one of SOURCE, --download and --synthetic, not {found}")
     asked_for = [asked(text) for text in explained]
     out = require_folder(out, "prepare")
     if out is None and export is None and not asked_for:
         raise click.UsageError("give --out DIR, the dataset folder to write")
+    like = read_like(earlier) if earlier is not None else None
+    made_anew: dict[str, Any] = {"source": source, "users": users, "items": items, "seed": seed}
+    if like is not None and not sources:
+        again = like.again()
+        made_anew = {name: again.get(name) if value is None else value for name, value in made_anew.items()}
+        source, synthetic = made_anew["source"], made_anew["source"] is None
     if (users is not None or items is not None) and not synthetic:
         raise click.UsageError("--users and --items go with --synthetic")
     for target in (out, export):
@@ -178,13 +193,15 @@ def command(
     )
     stage = _Stages()
     if out is not None and source is not None and is_dataset(source):
-        given = any(value is not None for value in (preset, seed, *asdict(columns).values(), *split.values()))
+        given = any(
+            value is not None for value in (preset, seed, like, *asdict(columns).values(), *split.values())
+        )
         if not given:
             raise ConfigError(
                 f"{source} is a prepared dataset already; --out has nothing to do: use it as --data {source}"
             )
     if name is not None:
-        source = _downloaded(name, download_to or default_folder())
+        made_anew["source"] = _downloaded(name, download_to or default_folder())
         preset = preset or name
     accounts: list[str] = []
 
@@ -193,7 +210,7 @@ def command(
             accounts.extend(explain(table, options, made, kind, id_))
 
     data = prepare_data(
-        source,
+        **made_anew,
         columns=columns,
         source_format=source_format,
         member=member,
@@ -202,9 +219,7 @@ def command(
         encoding=encoding,
         max_rows=max_rows,
         preset=preset,
-        seed=seed,
-        users=users,
-        items=items,
+        like=like,
         stage=stage,
         watcher=explains if asked_for else None,
         **split,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from distrecvae.cli.places import PLACE
+from distrecvae.cli.parts.places import PLACE
 
 
 @click.command("report", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

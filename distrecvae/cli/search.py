@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from distrecvae.api.asking import asked_search, default_name
-from distrecvae.cli.output import say
-from distrecvae.cli.places import PLACE, out_option, working_copy_option
-from distrecvae.cli.search_options import settings_options
+from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE, out_option, working_copy_option
+from distrecvae.cli.parts.search_options import settings_options
 from distrecvae.errors import LOST
 from distrecvae.signals import INTERRUPTED
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distrecvae.cli.names import complete_config, complete_model
-from distrecvae.cli.output import print_scores, print_seeds
-from distrecvae.cli.places import PLACE
+from distrecvae.cli.parts.names import complete_config, complete_metric, complete_model
+from distrecvae.cli.parts.output import print_scores, print_seeds
+from distrecvae.cli.parts.places import PLACE
+from distrecvae.dotted import trust
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.signals import INTERRUPTED
@@ -48,8 +49,13 @@ if TYPE_CHECKING:
     "--patience",
     type=click.IntRange(0),
     metavar="N",
-    help="Stop after N passes without a better validation NDCG@100; 0: never.  [default: 40]",
+    help="Stop after N passes without a better validation score; 0: never.  [default: 40]",
 )
+@click.option("--metric", metavar="NAME", shell_complete=complete_metric,
+              help="Validation metric that chooses the model: ndcg@10, mrr, ...  [default: ndcg_100]")  # fmt: skip
+@click.option("--metrics", metavar="A,B,...",
+              help="What else is computed of rankings: ndcg@10,map@10,coverage@20, ... or package.module:function@10."
+                   "  [default: ndcg_100,recall_20,recall_50]")  # fmt: skip
 @click.option("--seed", type=int, metavar="N", help="Root of all randomness.  [default: 0]")
 @click.option(
     "--seeds",
@@ -97,6 +103,8 @@ def command(
     out: Path | str,
     max_passes: int | None,
     patience: int | None,
+    metric: str | None,
+    metrics: str | None,
     seed: int | None,
     seeds: int | None,
     address: str | None,
@@ -125,6 +133,8 @@ def command(
     """
     from functools import partial
 
+    trust(model or "")
+
     from distrecvae.api.folders import require_folder
     from distrecvae.api.train_folder import Order, train_in
     from distrecvae.runs.configuration import read_config
@@ -132,7 +142,9 @@ def command(
 
     folder = require_folder(out, "train")
     assert folder is not None, "it is asked for"  # noqa: S101
-    given = {"max_passes": max_passes, "patience": patience, "seed": seed, "data": data}
+    given = {
+        "max_passes": max_passes, "patience": patience, "metric": metric, "metrics": metrics, "seed": seed, "data": data
+    }  # fmt: skip
     configured = bool(model or config_source or words)
     order = Order(
         given={name: value for name, value in given.items() if value is not None},
@@ -159,11 +171,11 @@ def command(
 
 
 def _print_next(out: Path, settings: RunSettings) -> None:
-    from distrecvae.runs import training_run as runs
+    from distrecvae.runs.history import HISTORY_FILE
 
     best, data = shlex.quote(str(out / BEST_FOLDER)), shlex.quote(settings.data)
     click.echo(
-        f"\nmodel    {out / BEST_FOLDER}\nhistory  {out / runs.HISTORY_FILE}\n\nnext:\n"
+        f"\nmodel    {out / BEST_FOLDER}\nhistory  {out / HISTORY_FILE}\n\nnext:\n"
         f"  distrecvae evaluate --model {best} --data {data}"
     )
     # A refit is what comes after the search: its model is to be used.

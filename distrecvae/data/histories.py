@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from distrecvae.data.ids import clean_ids, factorize
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.data.matching import positions_among
 from distrecvae.data.sources.columns import ColumnNames, find_columns
 from distrecvae.data.sources.frames import frame_table
 from distrecvae.data.table import InteractionTable
@@ -106,7 +107,7 @@ def over_items(
     Raises:
         ConfigError: a threshold is given, and the table has no ratings.
     """
-    at = _positions(table.item_ids, item_ids)
+    at = positions_among(table.item_ids, item_ids)
     items = at[table.items]
     known = items >= 0
     n_users = len(table.user_ids)
@@ -222,14 +223,6 @@ def _require_id(item: Any, user: Any) -> None:
         raise DataError(
             f"the history of user {user!r} has {item!r:.80} for an item id; ids are text or whole numbers"
         )
-
-
-def _positions(ids: npt.NDArray[Any], item_ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return where `ids` are among `item_ids`: int64, (n_ids,); -1 for those that are not."""
-    both = ids.dtype.kind == item_ids.dtype.kind
-    written, known = (part.tolist() if both else [str(id_) for id_ in part] for part in (ids, item_ids))
-    at = {id_: position for position, id_ in enumerate(known)}
-    return np.fromiter((at.get(id_, -1) for id_ in written), dtype=np.int64, count=len(written))
 
 
 def _array(values: list[Any]) -> npt.NDArray[Any]:

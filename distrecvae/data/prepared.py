@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.io import is_dataset, load_dataset, read_protocol, save_dataset
+from distrecvae.data.like import Like, Reading, group_codes, like_of
+from distrecvae.data.matching import Groups
 from distrecvae.data.presets import split_options
 from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg
 from distrecvae.data.sources import read_table
@@ -58,6 +60,17 @@ class Data:
     def fingerprint(self) -> str:
         """Hex digest of the content."""
         return self.split.fingerprint
+
+    def like(self) -> Like:
+        """Return this as a data set to make the next like.
+
+        Raises:
+            ConfigError: it was split already when it was read, so that there is nothing to take over.
+        """
+        split = self.split
+        sizes = [split.train.n_users, split.valid.n_users, split.test.n_users]
+        groups = Groups(split.user_ids, group_codes(sizes))
+        return like_of(self.folder or self.name, self.protocol, self.fingerprint, groups)
 
     def save(self, folder: Path | str) -> Data:
         """Write a new dataset folder, and return the data set that lies there.
@@ -107,6 +120,7 @@ def prepare_data(
     seed: int | None = None,
     users: int | None = None,
     items: int | None = None,
+    like: Like | None = None,
     stage: Stage = _quietly,
     watcher: Watcher | None = None,
     **split: Any,
@@ -126,6 +140,7 @@ def prepare_data(
         seed: of the split, or of synthetic data.
         users: of synthetic data.
         items: of synthetic data.
+        like: an earlier data set, whose choices hold where nothing else is given, and whose users keep their groups.
         stage: told what is being done.
         watcher: told of the rows, of a source that is split here.
         **split: options of the split by the names of `SplitOptions`; None where not given.
@@ -134,24 +149,26 @@ def prepare_data(
         DataError: the source cannot be read, or too little is left of it.
         ConfigError: an option is out of its range, or has no effect.
     """
-    columns = columns or ColumnNames()
+    reading = Reading(
+        columns=columns or ColumnNames(), source_format=source_format, member=member, header=header,
+        missing=tuple(missing), encoding=encoding, max_rows=max_rows,
+    )  # fmt: skip
     if isinstance(source, pd.DataFrame):
         of_files = {"format": source_format, "member": member, "header": header, "encoding": encoding}
         for option, value in of_files.items():
             if value is not None:
                 raise ConfigError(f"--{option} {value}: a DataFrame is no file; leave it out")
-        require_room(len(source), "the DataFrame", max_rows)
-        options = split_options(preset, seed=seed, **split)
-        told = Told(columns=columns, missing=tuple(missing))
-        return _split(partial(read_frame, source, told), "the DataFrame", options, preset, stage, watcher)
-    if source is not None and (is_dataset(source) or pro_sg_folder(Path(source))):
+    elif source is not None and (is_dataset(source) or pro_sg_folder(Path(source))):
         given = [
             name
             for name, value in (
                 split
-                | asdict(columns)
-                | {"preset": preset, "seed": seed, "missing": missing or None, "encoding": encoding}
-                | {"header": header, "max_rows": max_rows, "explain": watcher}
+                | {"preset": preset, "seed": seed, "like": like, "explain": watcher}
+                | {
+                    name: value
+                    for name, value in reading.recorded().items()
+                    if name not in ("format", "member")
+                }
             ).items()
             if value is not None
         ]
@@ -160,19 +177,38 @@ def prepare_data(
                 f"{source} is already split; --{given[0].replace('_', '-')} has no effect on it: leave it out"
             )
         return _already_split(Path(source), stage)
-    options = split_options(preset, seed=None if source is None else seed, **split)
+    own = split | {"seed": None if source is None else seed}
+    plan = _Plan(reading, preset, split_options(preset, **own), None, {})
+    if like is not None:
+        anew = own | {"preset": preset} | reading.recorded()
+        reading = reading.over(like.reading, of_a_file=isinstance(source, Path | str))
+        plan = _Plan(reading, preset or like.preset, like.options_under(preset, own), like, anew)
     if source is None:
         sizes = {
             "n_users": N_USERS if users is None else users,
             "n_items": N_ITEMS if items is None else items,
         }
         made = partial(synthetic_table, **sizes, seed=0 if seed is None else seed)
-        return _split(made, "synthetic data", options, preset, stage, watcher)
+        return _split(made, "synthetic data", plan, stage, watcher)
+    if isinstance(source, pd.DataFrame):
+        require_room(len(source), "the DataFrame", reading.max_rows)
+        told = Told(columns=reading.columns, missing=reading.missing)
+        return _split(partial(read_frame, source, told), "the DataFrame", plan, stage, watcher)
     read = partial(
-        read_table, source, columns, source_format=source_format, member=member, header=header, missing=missing,
-        encoding=encoding, max_rows=max_rows,
+        read_table, source, reading.columns, source_format=reading.source_format, member=reading.member,
+        header=reading.header, missing=reading.missing, encoding=reading.encoding, max_rows=reading.max_rows,
     )  # fmt: skip
-    return _split(read, str(source), options, preset, stage, watcher)
+    return _split(read, str(source), plan, stage, watcher)
+
+
+class _Plan(NamedTuple):
+    """How a source is read and split, and what that was taken over from; `given` are the options given beside it."""
+
+    reading: Reading
+    preset: str | None
+    options: SplitOptions
+    like: Like | None
+    given: Mapping[str, Any]
 
 
 def _already_split(source: Path, stage: Stage) -> Data:
@@ -191,24 +227,26 @@ def _already_split(source: Path, stage: Stage) -> Data:
 def _split(
     read: Callable[[], InteractionTable],
     what: str,
-    options: SplitOptions,
-    preset: str | None,
+    plan: _Plan,
     stage: Stage,
     watcher: Watcher | None,
 ) -> Data:
     with stage("reading", what):
         table = read()
     with stage("splitting", f"{table.n_rows:,} rows"):
-        split, counts = split_users(table, options)
+        split, counts = split_users(table, plan.options, None if plan.like is None else plan.like.groups)
         if watcher is not None:
-            watcher(table, options, split)
+            watcher(table, plan.options, split)
         require_scored(split, what, "valid")
-    protocol = {
+    protocol: dict[str, Any] = {
         "source": dict(table.source),
-        "preset": preset,
-        "options": asdict(options),
+        "preset": plan.preset,
+        "options": asdict(plan.options),
+        "reading": plan.reading.recorded(),
         "counts": asdict(counts),
     }
+    if plan.like is not None:
+        protocol["like"] = plan.like.record(plan.given)
     path = table.source.get("path")
     if path is not None:
         return Data(split, protocol, name=Path(str(path)).name.split(".")[0] or "data")

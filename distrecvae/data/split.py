@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.data.matching import Groups, divide_alike
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, DataError
 
@@ -73,7 +74,10 @@ class SplitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitCounts:
-    """What happened on the way from the source's rows to the split, in order; every number is a count."""
+    """What happened on the way from the source's rows to the split, in order; every number is a count.
+
+    `users_known` are those of an earlier data set, who keep their group.
+    """
 
     rows: int
     below_threshold: int
@@ -90,16 +94,19 @@ class SplitCounts:
     held_out_interactions_of_unseen_items: int
     valid_users_with_nothing_to_score: int
     test_users_with_nothing_to_score: int
+    users_known: int = 0
 
 
-def split_users(table: InteractionTable, options: SplitOptions | None = None) -> tuple[Split, SplitCounts]:
+def split_users(
+    table: InteractionTable, options: SplitOptions | None = None, earlier: Groups | None = None
+) -> tuple[Split, SplitCounts]:
     """Split `table` by users into train, valid and test.
 
     In this order: threshold; duplicates of a (user, item) pair merged (so a pair is kept if any of its rows
     passes); items, then users with too few interactions dropped, once each; users permuted; the last 2 x H
     held out, first H valid, then H test; items never seen in training dropped; each held-out user's items
     drawn into fold-in and held-out. Items are numbered in order of first appearance among training rows,
-    users in the permuted order.
+    users in the permuted order. With `earlier`, the users of an earlier data set, whoever was there keeps the group.
 
     Returns:
         The split, and how many of what was dropped where.
@@ -141,10 +148,15 @@ def split_users(table: InteractionTable, options: SplitOptions | None = None) ->
     # Positions in `remaining` are ranks of sorted ids: the order of a pandas group-by index, which is what
     # was permuted.
     order = remaining[np.random.RandomState(options.seed).permutation(n_users)]
+    n_valid = n_test = n_held_out
+    known = 0
+    if earlier is not None:
+        divided = divide_alike(table.user_ids[order], earlier, n_held_out)
+        order, n_valid, n_test, known = order[divided.order], divided.n_valid, divided.n_test, divided.n_known
     position = np.full(len(table.user_ids), -1, dtype=np.int32)
     position[order] = np.arange(n_users, dtype=np.int32)
     row_position = position[users]
-    valid_start, test_start = n_users - 2 * n_held_out, n_users - n_held_out
+    valid_start, test_start = n_users - n_valid - n_test, n_users - n_test
 
     in_train = row_position < valid_start
     train_items = items[in_train]
@@ -179,6 +191,7 @@ def split_users(table: InteractionTable, options: SplitOptions | None = None) ->
         held_out_interactions_of_unseen_items=unseen,
         valid_users_with_nothing_to_score=_nothing_to_score(valid),
         test_users_with_nothing_to_score=_nothing_to_score(test),
+        users_known=known,
     )
     return split, counts
 

@@ -37,6 +37,9 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
         " of held-out users with items unseen in training",
     )
     n_users = split.train.n_users + split.valid.n_users + split.test.n_users
+    like = protocol.get("like")
+    if isinstance(like, Mapping):
+        lines += _taken_over(like, counts.get("users_known", 0), n_users)
     kept = split.train.n_interactions + sum(
         part.n_interactions for group in (split.valid, split.test) for part in (group.fold_in, group.held_out)
     )
@@ -62,6 +65,25 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
             f"note       every row counts whatever its {columns['rating']!r}; --min-rating R keeps only those above R"
         )
     return lines
+
+
+def _taken_over(like: Mapping[str, Any], n_known: int, n_users: int) -> list[str]:
+    """Return what was taken over from an earlier data set, a line each, as `Like.record` has it."""
+    taken = " ".join(_option(name, value) for name, value in like.get("taken", {}).items())
+    given = " ".join(f"--{name.replace('_', '-')}" for name in like.get("given", ()))
+    return [
+        f"like       {like.get('name')}: {taken or 'all by default'}"
+        + (f"; given anew: {given}" if given else ""),
+        f"like       {_counted(n_known, 'user')} of it in the groups that they had there, {n_users - n_known:,} new",
+    ]
+
+
+def _option(name: str, value: Any) -> str:
+    """Return an option as it is typed."""
+    typed = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return typed if value else f"--no-{name.replace('_', '-')}"
+    return " ".join(f"{typed} {each}" for each in (value if isinstance(value, list) else [value]))
 
 
 def columns_taken(source: Mapping[str, Any]) -> str:
@@ -93,6 +115,7 @@ def facts(split: Split, protocol: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(source, Mapping):
         # The name of "." is empty; what it stands for is not.
         source = Path(str(source["path"])).resolve().name if "path" in source else source.get("format")
+    earlier = (protocol.get("like") or {}).get("fingerprints", ())
     return {
         "fingerprint": split.fingerprint,
         "source": source,
@@ -105,7 +128,7 @@ def facts(split: Split, protocol: Mapping[str, Any]) -> dict[str, Any]:
         },
         "n_items": split.n_items,
         "n_interactions": split.train.n_interactions,
-    }
+    } | ({"like": list(earlier)} if earlier else {})
 
 
 def _counted(n: int, noun: str) -> str:

@@ -12,7 +12,6 @@ from distrecvae.checks import is_whole
 from distrecvae.errors import CheckpointError
 from distrecvae.files import write_json
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE
-from distrecvae.metrics import METRICS
 from distrecvae.saved.tensors import read_json
 
 SEEDS_FILE = "seeds.json"
@@ -56,7 +55,7 @@ def summarize(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
     selected_by = runs[0]["selected_by"]
     summary: dict[str, Any] = {"seeds": list(seeds), "selected_by": selected_by}
     for group in ("valid", "test"):
-        scores = {name: [run[group]["mean"][name] for run in runs] for name in METRICS}
+        scores = {name: [run[group]["mean"][name] for run in runs] for name in runs[0][group]["mean"]}
         over_seeds = {name: _mean(values) for name, values in scores.items()}
         summary[group] = {
             "mean": {name: mean for name, (mean, _) in over_seeds.items()},

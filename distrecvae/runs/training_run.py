@@ -1,16 +1,14 @@
 """Owns one training run's folder: settings, history, checkpoints, best model, and going on after a stop.
 
-A run is a function of its settings and its data. Its state is one file, replaced atomically, with the
-trainer, the best model so far and the history in it; a run that is killed goes on from the last one and ends
-with the same model.
+A run is a function of its settings and its data. Its state is one file, replaced atomically, with the trainer, the best
+model so far and the history in it; a run that is killed goes on from the last one and ends with the same model.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +17,22 @@ from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import data_facts
 from distrecvae.errors import ResultsError
-from distrecvae.evaluation import Evaluation, evaluate
-from distrecvae.files import write_json, write_text
+from distrecvae.evaluation import Evaluation, Scoring, evaluate
+from distrecvae.files import write_json
 from distrecvae.layout import BEST_FOLDER, RUN_FILE, STATE_FILE
-from distrecvae.metrics import METRICS, TITLES, on_validation
+from distrecvae.metrics import METRICS, on_validation, title_of
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import why_over
+from distrecvae.runs.history import write_history
 from distrecvae.runs.resumable import ResumableTraining
 from distrecvae.saved.model import save_model
+from distrecvae.saved.places import StateFile, StatePlace
 from distrecvae.training import registry
 from distrecvae.training.device import device_kind, moved
 from distrecvae.typed import MisfitError, read_typed
 from distrecvae.words import first_line
 
 FORMAT = 1
-HISTORY_FILE = "history.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +48,7 @@ class RunSettings:
         max_passes: data passes that are not exceeded.
         patience: passes without a better validation score after which the run ends; None for never.
         metric: the validation score that chooses the best model.
+        metrics: names of what is computed of rankings.
         precision: of the matrix products.
         refit: train on the validation users, too, for `max_passes`, with nothing left to choose by.
     """
@@ -60,7 +60,8 @@ class RunSettings:
     seed: int = 0
     max_passes: int = 200
     patience: int | None = 40
-    metric: str = next(iter(METRICS))
+    metric: str = METRICS[0]
+    metrics: tuple[str, ...] = METRICS
     precision: Precision = "float32"
     refit: bool = False
 
@@ -124,6 +125,8 @@ class Run:
         identity: JSON-able; what sets the run's state apart, beside its settings.
         device: where to train.
         checkpoint_every_s: seconds between checkpoints, at least.
+        place: where the state lies, if not in the folder.
+        record: takes the reports so far after each cycle, if they are not to be written into the folder.
 
     Attributes:
         progress: called during a step with the share of it that is done, by models whose steps are long; set it before
@@ -146,16 +149,18 @@ class Run:
         identity: Mapping[str, Any],
         device: str,
         checkpoint_every_s: float,
+        place: StatePlace | None = None,
+        record: Callable[[Sequence[Mapping[str, Any]]], object] | None = None,
     ) -> None:
         require_same_data(folder, settings, split)
         self.progress: Callable[[float], None] = lambda _share: None
         self._folder, self._settings, self._split, self._device = folder, settings, split, device
-        self._config = registry.config_from_dict(settings.model, settings.config)
-        self._chosen = dict(chosen)
+        self._config, self._chosen = registry.config_from_dict(settings.model, settings.config), dict(chosen)
         self._metric = None if valid is None else on_validation(settings.metric)
         self._scored = {"test": split.test} if valid is None else {"valid": valid, "test": split.test}
+        self._scoring = Scoring.of(settings.metrics, split.train)
         self._training = ResumableTraining(
-            folder / STATE_FILE,
+            StateFile(folder / STATE_FILE) if place is None else place,
             registry.make_trainer(
                 settings.model,
                 self._config,
@@ -170,10 +175,12 @@ class Run:
                 "model": settings.model, "config": settings.config, "seed": settings.seed,
                 "fingerprint": settings.fingerprint, "precision": settings.precision, **identity,
             },
-            metric=self._metric, checkpoint_every_s=checkpoint_every_s, about={"device": device_kind(device)},
+            metric=self._metric, scoring=self._scoring, checkpoint_every_s=checkpoint_every_s,
+            about={"device": device_kind(device)},
         )  # fmt: skip
         self._training.restore()
-        write_history(folder, self._training.history)
+        self._record = partial(write_history, folder) if record is None else record
+        self._record(self._training.history)
 
     @property
     def remark(self) -> str:
@@ -209,7 +216,7 @@ class Run:
             settings.max_passes,
             scores=[(report["passes"], report[metric]) for report in history] if metric else (),
             patience=settings.patience,
-            title=TITLES[settings.metric],
+            title=title_of(settings.metric),
         )
 
     def cycles(self) -> Iterator[dict[str, Any]]:
@@ -221,7 +228,7 @@ class Run:
             DivergedError: training stopped making sense.
         """
         for report in self._training.cycles(lambda: self.ended is not None):
-            write_history(self._folder, self._training.history)
+            self._record(self._training.history)
             yield report
 
     def save(self) -> None:
@@ -240,7 +247,7 @@ class Run:
         model = registry.load_recommender(
             settings.model, self._config, self._split.n_items, state, self._device
         )
-        scores = {group: evaluate(model, users) for group, users in self._scored.items()}
+        scores = {group: evaluate(model, users, self._scoring) for group, users in self._scored.items()}
         save_model(
             self._folder / BEST_FOLDER,
             model=settings.model,
@@ -272,6 +279,8 @@ class TrainingRun(Run):
         *,
         device: str = "cpu",
         checkpoint_every_s: float = 30.0,
+        place: StatePlace | None = None,
+        record: Callable[[Sequence[Mapping[str, Any]]], object] | None = None,
     ) -> None:
         super().__init__(
             folder,
@@ -283,17 +292,6 @@ class TrainingRun(Run):
             identity={},
             device=device,
             checkpoint_every_s=checkpoint_every_s,
+            place=place,
+            record=record,
         )
-
-
-def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Write the reports as `history.csv`, a row a report; nothing before the first one."""
-    if history:
-        text = io.StringIO(newline="")
-        names = dict.fromkeys(
-            name for report in history for name in report
-        )  # phases have losses of their own
-        writer = csv.DictWriter(text, list(names), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-        write_text(folder / HISTORY_FILE, text.getvalue())

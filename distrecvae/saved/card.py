@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from distrecvae import __version__
-from distrecvae.metrics import TITLES
+from distrecvae.metrics import title_of
 from distrecvae.words import printable, with_error
 
 CARD_FILE = "README.md"
@@ -93,15 +93,13 @@ def _quality(metrics: Mapping[str, Any]) -> str:
     if not groups:
         return "No scores were kept."
     rows = [
-        (TITLES.get(name, name), *(_scored(metrics[group], name) for group in groups))
+        (title_of(name), *(_scored(metrics[group], name) for group in groups))
         for name in metrics[groups[0]]["mean"]
     ]
     for title, key in (("users", "n_evaluated"), ("left out", "n_skipped")):
         rows.append((title, *(_counted(metrics[group].get(key)) for group in groups)))
     selected = str(metrics.get("selected_by", "")).removeprefix("valid/")
-    chosen = (
-        f" The model was chosen by {TITLES.get(selected, selected)} on validation users." if selected else ""
-    )
+    chosen = f" The model was chosen by {title_of(selected)} on validation users." if selected else ""
     words = (
         "Means over users and their standard errors. None of these users was trained on; each was shown some of its"
         f" items, and the others were to be found.{chosen} Test users were looked at once, after that."

@@ -25,9 +25,10 @@ from distrecvae.files import new_folder, write_json, write_text
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, METRICS_FILE, RUN_FILE, SEARCH_FILE
 from distrecvae.recommendation import best_items
 from distrecvae.saved.card import CARD_FILE, model_card, versions
+from distrecvae.saved.kinds import parts_of, read_settings, recommender_of, shown_settings
 from distrecvae.saved.tensors import load_state, read_json, save_state
 from distrecvae.storage.fetched import on_this_machine
-from distrecvae.training.registry import config_from_dict, config_to_dict, load_recommender
+from distrecvae.training.registry import config_to_dict
 from distrecvae.words import first_line
 
 FORMAT = 1
@@ -41,7 +42,7 @@ class LoadedModel:
     """A model folder, read back.
 
     Attributes:
-        model: its name in the registry.
+        model: its name in the registry, or "blend".
         config: its configuration.
         recommender: the model itself.
         item_ids: ids by item position.
@@ -109,7 +110,7 @@ def save_model(
 
     Args:
         folder: where.
-        model: name in the registry.
+        model: name in the registry, or "blend".
         config: the model's configuration.
         state: its parameters.
         item_ids: ids by item position.
@@ -137,7 +138,7 @@ def save_model(
         write_json(temporary / CONFIG_FILE, document)
         card = model_card(
             model=model,
-            config=document["config"],
+            config=shown_settings(config, document["config"]),
             n_items=len(item_ids),
             metrics=metrics,
             data=document["data"],
@@ -175,10 +176,11 @@ def _load(folder: Path, device: torch.device | str) -> LoadedModel:
         )
     state, _ = load_state(folder / MODEL_FILE)
     try:
-        config = config_from_dict(document["model"], document["config"])
-        _require_fitting(folder, document["config"], state)
+        config = read_settings(document["model"], document["config"])
+        for settings, weights in parts_of(config, document["config"], state):
+            _require_fitting(folder, settings, weights)
         item_ids = load_ids(folder / ITEMS_FILE)
-        recommender = load_recommender(document["model"], config, len(item_ids), state, device)
+        recommender = recommender_of(document["model"], config, len(item_ids), state, device)
     except (DistrecvaeError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{folder} is damaged: {first_line(error)}") from None
     data = document.get("data")

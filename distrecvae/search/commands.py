@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
-from distrecvae.storage.uri import below, default_copy
+from distrecvae.storage.uri import below, default_copy, is_uri, parted
+
+BLEND_IT = "blend its trials"
+"""What the command is called that makes one model of a search's best trials; other searches' may be added to it."""
 
 _PYTHON = "import distrecvae; "
 
@@ -33,21 +36,29 @@ def model_commands(command: str, folder: Path | str, data: str) -> dict[str, str
         folder: its results folder, or the URI that it is mirrored at.
         data: its data set's.
     """
-    place, mark, query = str(folder).partition("?")
-    again = f"{place}-train{mark}{query}"
+    data = _shown(data)
+    again = f"{Path('runs', parted(str(folder))[1])}-train" if is_uri(folder) else f"{folder}-train"
     best = below(str(folder), BEST_FOLDER)
     config = below(best, CONFIG_FILE)
     if command.startswith(_PYTHON):
         return {
             "score it again": python_call("evaluate", model=best, data=data),
             "train it again": python_call("train", data=data, config=config, out=again),
+            BLEND_IT: python_call("blend", runs=folder, data=data),
         }
     return {
         "score it again": shlex.join(["distrecvae", "evaluate", "--model", best, "--data", data]),
         "train it again": shlex.join(
             ["distrecvae", "train", "--data", data, "--config", config, "--out", again]
         ),
+        BLEND_IT: shlex.join(["distrecvae", "blend", str(folder), "--data", data]),
     }
+
+
+def _shown(place: str) -> str:
+    """Return a path as short as it can be typed here: relative, where it lies below this folder."""
+    path, here = Path(place), Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else place
 
 
 def command_line() -> str:

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from distrecvae.layout import BEST_FOLDER, REPORT_FILE
-from distrecvae.metrics import METRICS, TITLES
-from distrecvae.search.commands import model_commands
+from distrecvae.metrics import title_of
+from distrecvae.paired import what_users_tell
+from distrecvae.search.commands import BLEND_IT, model_commands
 from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best import Scored, gains
 from distrecvae.search.folder.search import Search
@@ -40,11 +42,12 @@ def search_summary(
     """
     config, folder = search.config, search.folder
     counts = Counter(r.status for r in ledger.records.values())
-    head = (
-        f"Searched {config.model} for {duration(elapsed_s)}: {len(ledger.records)} of {config.trials} trials"
-    )
+    ended = counts.total() - counts[Status.RUNNING]
     parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
-    lines = [f"{head} ({', '.join(parts)})."]
+    lines = [
+        f"Searched {config.model} for {duration(elapsed_s)}: {ended} of {config.trials} trials"
+        f"{' ended' if counts[Status.RUNNING] else ''} ({', '.join(parts) or 'none was begun'})."
+    ]
     if interrupted:
         lines.append(f"The search is not over: {interrupted}.")
     lines += _trouble(ledger)
@@ -56,9 +59,10 @@ def search_summary(
             *_verdict(search, *scored),
             "",
             *_parameters(search, *scored),
+            *_limits(search, scored[0]),
         ]
     elif (best := ledger.best()) is not None:
-        title = TITLES[config.metric]
+        title = title_of(config.metric)
         lines.append(f"Best so far: trial {best.number}, validation {title} {best.score:.4f}.")
     else:
         lines.append(no_score(counts.keys(), over=not interrupted))
@@ -72,6 +76,10 @@ def search_summary(
     if scored is not None:
         rows["the model"] = below(search.place, BEST_FOLDER)
         rows |= model_commands(search.command, search.place, search.described.data)
+        # Only folders are blended.
+        rows[BLEND_IT] = model_commands(search.command, folder, search.described.data)[BLEND_IT]
+        if sum(record.has_model for record in ledger.records.values()) < 2:
+            del rows[BLEND_IT]
     if interrupted:
         rows["go on"] = search.goes_on
     width = max(map(len, rows))
@@ -87,9 +95,10 @@ def _scores(search: Search, best: Scored, first: Scored | None) -> list[str]:
         for group, evaluation in (("validation", scored.valid), ("test", scored.test))
     ]
     width = max(len(label) for label, _ in rows) + 2
-    lines = [" " * width + "".join(f"{TITLES[name]:>18}" for name in METRICS)]
+    names = best.valid.names
+    lines = [" " * width + "".join(f"{title_of(name):>18}" for name in names)]
     for label, evaluation in rows:
-        means = (with_error(evaluation.mean(name), evaluation.standard_error(name)) for name in METRICS)
+        means = (with_error(evaluation.mean(name), evaluation.standard_error(name)) for name in names)
         cells = "".join(f"{mean:>18}" for mean in means)
         lines.append(f"{label:<{width}}{cells}")
     return lines
@@ -102,11 +111,10 @@ def _verdict(search: Search, best: Scored, first: Scored | None) -> list[str]:
         text = "No test user can be scored: there is no test score (n/a)."
     elif first is not None:
         test, valid = gains(best.test, first.test)[metric], gains(best.valid, first.valid)[metric]
-        sure = "more" if abs(test.mean) > 2 * test.standard_error else "not more"
         text = (
-            f"Against the {start} configuration: {TITLES[metric]} {valid.mean:+.4f} on validation,"
+            f"Against the {start} configuration: {title_of(metric)} {valid.mean:+.4f} on validation,"
             f" {test.mean:+.4f} on test (standard error {test.standard_error:.4f}, paired over"
-            f" {n_users} test users): {sure} than twice its standard error."
+            f" {n_users} test users). {what_users_tell(test.mean, test.standard_error, n_users)}"
             " Trials were chosen on validation users only."
         )
     elif best.record.number == 0:
@@ -129,6 +137,11 @@ def _parameters(search: Search, best: Scored, first: Scored | None) -> list[str]
         row = f"{name:<28}{_cell(value):>14}"
         lines.append(row + (f"{_cell(other.get(name)):>14}" if first else ""))
     return lines
+
+
+def _limits(search: Search, best: Scored) -> list[str]:
+    said = limits_of(best.record, search.space).sentences()
+    return ["", *textwrap.wrap(" ".join(said), WIDTH)] if said else []
 
 
 def _trouble(ledger: Ledger) -> list[str]:

@@ -16,7 +16,7 @@ import torch
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import DivergedError
-from distrecvae.evaluation import Evaluation, Recommender, evaluate, require_scorable
+from distrecvae.evaluation import PUBLISHED, Evaluation, Recommender, Scoring, evaluate, require_scorable
 from distrecvae.metrics import on_validation
 
 
@@ -97,10 +97,10 @@ class Report:
         return flat if self.valid is None else flat | {"evaluate_s": self.evaluate_s}
 
 
-def fit(trainer: Trainer, valid: HeldOutUsers | None) -> Iterator[Report]:
+def fit(trainer: Trainer, valid: HeldOutUsers | None, scoring: Scoring = PUBLISHED) -> Iterator[Report]:
     """Yield a report after each further cycle of `trainer`, for ever; whoever iterates decides when to stop.
 
-    Without `valid` nothing is scored.
+    Without `valid` nothing is scored; `scoring` says by which metrics.
 
     Raises:
         DataError: none of `valid` can be scored.
@@ -112,7 +112,7 @@ def fit(trainer: Trainer, valid: HeldOutUsers | None) -> Iterator[Report]:
         started = time.perf_counter()
         losses = trainer.step()
         trained = time.perf_counter()
-        scores = None if valid is None else evaluate(trainer.model, valid)
+        scores = None if valid is None else evaluate(trainer.model, valid, scoring)
         evaluated = time.perf_counter()
         report = Report(trainer.cycle, trainer.passes, losses, scores, trained - started, evaluated - trained)
         for name, value in report.metrics().items():

@@ -115,3 +115,14 @@ def test_data_is_what_was_prepared_or_lies_in_a_folder(frame: pd.DataFrame, tmp_
         assert (found.fingerprint, found.folder) == (made.fingerprint, saved.folder)
     with pytest.raises(DataError, match=r"is a DataFrame; give what distrecvae\.prepare returned"):
         as_data(frame)  # type: ignore[arg-type]
+
+
+def test_like_an_earlier_data_set_in_memory_or_in_a_folder(tmp_path: Path) -> None:
+    first = prepare(synthetic=True, users=120, items=60, held_out_users=6, out=tmp_path / "first")
+    for like in (first, tmp_path / "first", str(tmp_path / "first")):
+        again = prepare(like=like)
+        assert again.fingerprint == first.fingerprint
+        assert again.protocol["like"]["fingerprints"] == [first.fingerprint]
+    larger = prepare(synthetic=True, users=160, items=60, like=first, held_out_users=8)
+    assert larger.split.test.n_users == 8
+    assert larger.protocol["like"]["given"] == ["held_out_users"]

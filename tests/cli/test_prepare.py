@@ -91,6 +91,23 @@ def test_held_out_users_are_a_count_or_a_fraction(shell: Shell, typed: str, n_us
     assert load_dataset("data").test.n_users == n_users
 
 
+def test_like_yesterday(shell: Shell) -> None:
+    shell("ratings.csv --min-rating 2.5 --held-out-users 4 --out yesterday")
+    (shell.folder / "today.csv").write_text(ratings(n_users=50))
+    status, out, _ = shell("today.csv --like yesterday --out today")
+    assert status == 0
+    assert "like       yesterday: --min-rating 2.5 --held-out-users 4\n" in out
+    before, now = load_dataset("yesterday"), load_dataset("today")
+    both = set(before.user_ids.tolist()) & set(now.user_ids.tolist())
+    n_new = now.user_ids.size - len(both)
+    assert f"like       {len(both)} users of it in the groups that they had there, {n_new} new\n" in out
+    assert not set(now.user_ids[now.train.n_users :]) & set(before.user_ids[: before.train.n_users])
+    assert shell("today.csv --like yesterday --min-rating 1 --out anew")[0] == 0
+    assert read_protocol("anew")["options"]["min_rating"] == 1.0
+    assert shell("--like yesterday --out again")[0] == 0
+    assert load_dataset("again").fingerprint == before.fingerprint
+
+
 def test_packed_files_prepare_alike(shell: Shell) -> None:
     content = (shell.folder / "ratings.csv").read_bytes()
     (shell.folder / "ratings.csv.gz").write_bytes(gzip.compress(content))
@@ -218,6 +235,9 @@ BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("old --export-pro-sg o", lambda f: dataset(f, format=0), "format 0"),
     ("old --export-pro-sg o", lambda f: dataset(f, fingerprint="1"), "fingerprint"),
     ("old --out o", dataset, "is a prepared dataset already"),
+    ("ratings.csv --like absent --out o", nothing, "absent is not a prepared dataset"),
+    ("ratings.csv --like old --out o", dataset, "read as split already, and has no options"),
+    ("--like absent --synthetic --download ml-1m --out o", nothing, "not --download and --synthetic"),
     ("old --preset msd --export-pro-sg o", dataset, "already split; --preset has no effect"),
 ]
 

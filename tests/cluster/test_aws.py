@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import os
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,10 @@ from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DataError
 from tests import ROOT
+from tests.cluster.policies import REGION
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 moto = pytest.importorskip("moto", reason="needs moto (pip install '.[cluster-test]')")
-
-REGION = "us-west-2"
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An AWS without anything in it but what each account has; no credentials of this machine are seen."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    settings = {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
-        "HOME": str(tmp_path),  # a key pair of Ray's own goes to ~/.ssh
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / ".ssh").mkdir()
 
 
 def test_the_bootstrap_makes_a_group_open_to_ssh_alone_a_head_and_spot_workers(
@@ -59,11 +40,13 @@ def test_the_bootstrap_makes_a_group_open_to_ssh_alone_a_head_and_spot_workers(
         config: dict[str, Any] = prepare_config(yaml.safe_load(text))
         config = AWSNodeProvider.fillout_available_node_types_resources(config)
         validate_config(config)
-        gpu = config["available_node_types"]["gpu"]["resources"]
-        assert (gpu["CPU"], gpu["GPU"]) == (4, 1), "what AWS says a g5.xlarge has"
+        kinds = [kind for kind in config["available_node_types"] if kind != "head"]
+        for kind in kinds:
+            gpu = config["available_node_types"][kind]["resources"]
+            assert (gpu["CPU"], gpu["GPU"]) == (4, 1), "what AWS says a g5.xlarge and a g6.xlarge have"
         config = aws_config.bootstrap_aws(copy.deepcopy(config))
         provider = AWSNodeProvider({**config["provider"]}, config["cluster_name"])
-        for kind, role in (("head", "head"), ("gpu", "worker")):
+        for kind, role in (("head", "head"), *((kind, "worker") for kind in kinds)):
             node = config["available_node_types"][kind]["node_config"]
             tags = {TAG_RAY_NODE_KIND: role, TAG_RAY_USER_NODE_TYPE: kind, TAG_RAY_CLUSTER_NAME: "distrecvae"}
             provider.create_node(node, tags, 1)
@@ -72,9 +55,9 @@ def test_the_bootstrap_makes_a_group_open_to_ssh_alone_a_head_and_spot_workers(
             for reservation in ec2.describe_instances()["Reservations"]
             for instance in reservation["Instances"]
         ]
-        assert {i["InstanceType"]: i.get("InstanceLifecycle", "on demand") for i in instances} == {
-            "m5.xlarge": "on demand",
-            "g5.xlarge": "spot",
+        assert {(i["InstanceType"], i.get("InstanceLifecycle", "on demand")) for i in instances} == {
+            ("m5.xlarge", "on demand"),
+            *product(("g5.xlarge", "g6.xlarge"), ("spot", "on demand")),
         }
         assert {i["ImageId"] for i in instances} == {image}
         (group,) = ec2.describe_security_groups(

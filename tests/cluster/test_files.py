@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from importlib.metadata import distribution
@@ -15,6 +16,8 @@ from packaging.utils import canonicalize_name
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from distrecvae.cli import search
+from distrecvae.search.doctor.cluster.examination import examine_file
+from distrecvae.search.on_ray.capacity import score
 from tests import ROOT
 
 CLUSTER = ROOT / "cluster"
@@ -22,11 +25,11 @@ LAUNCHER = ("cluster.yaml", "gcp.yaml", "on-prem.yaml")
 # Keys of a node's configuration that these files use, as the clouds' API references spell them: Ray passes any key on.
 NODE_KEYS = {
     "aws": {"InstanceType", "ImageId", "BlockDeviceMappings", "InstanceMarketOptions"},
-    "gcp": {"machineType", "disks", "scheduling"},
+    "external": {"machineType", "disks", "guestAccelerators", "scheduling"},
 }
 PROVIDER_KEYS = {
     "aws": {"type", "region", "availability_zone", "cache_stopped_nodes"},
-    "gcp": {"type", "project_id", "region", "availability_zone", "cache_stopped_nodes"},
+    "external": {"type", "module", "project_id", "region", "availability_zone", "cache_stopped_nodes"},
     "local": {"type", "head_ip", "worker_ips"},
 }
 
@@ -98,26 +101,56 @@ def test_nothing_but_ssh_is_reachable_and_every_process_has_the_token(name: str)
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "gcp.yaml"])
-def test_a_cloud_cluster_is_a_cpu_head_and_spot_workers_that_go_when_idle(name: str) -> None:
+def test_a_cloud_cluster_is_a_cpu_head_and_workers_that_go_when_idle(name: str) -> None:
     config = load(name)
-    head, gpu = (config["available_node_types"][kind] for kind in ("head", "gpu"))
+    head, workers = kinds_of(config)
     assert config["head_node_type"] == "head"
     assert head["resources"] == {"CPU": 0}, "a trial on the head would slow the search down"
-    assert gpu["min_workers"] == 0
-    assert 0 < gpu["max_workers"] <= config["max_workers"]
+    assert len(workers) == 4
     assert 0 < config["idle_timeout_minutes"] <= 15
     assert config["provider"]["cache_stopped_nodes"] is False
-    if name == "cluster.yaml":
-        assert gpu["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
-        assert "InstanceMarketOptions" not in head["node_config"]
-        assert gpu["node_config"]["ImageId"] == head["node_config"]["ImageId"]
-    else:
-        assert gpu["node_config"]["scheduling"]["provisioningModel"] == "SPOT"
-        assert gpu["node_config"]["scheduling"]["onHostMaintenance"] == "TERMINATE"
-        assert "scheduling" not in head["node_config"]
-    # Results: the head exports, a worker without the mount does not start Ray.
-    assert any("exportfs" in c for c in config["head_setup_commands"])
-    assert any("$RAY_HEAD_IP:/shared" in c and "exit 1" in c for c in config["worker_start_ray_commands"])
+    (start,) = (c for c in config["head_start_ray_commands"] if "ray start" in c)
+    # What keeps a kind of node that is gone from holding a search: tests/cluster/test_capacity.py.
+    assert "RAY_enable_autoscaler_v2=0" in start
+    assert f"RAY_AUTOSCALER_UTILIZATION_SCORER={score.__module__}.{score.__name__};" in start
+    for kind, worker in workers.items():
+        assert worker["min_workers"] == 0
+        assert worker["max_workers"] == config["max_workers"], "any kind alone is enough"
+        assert is_spot(worker["node_config"]) == kind.endswith("-spot")
+    assert not is_spot(head["node_config"])
+
+
+def kinds_of(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the head's kind of node, and the workers' by their names."""
+    kinds = dict(config["available_node_types"])
+    return kinds.pop("head"), kinds
+
+
+def is_spot(node: dict[str, Any]) -> bool:
+    market, scheduling = node.get("InstanceMarketOptions"), node.get("scheduling", {})
+    return market == {"MarketType": "spot"} or scheduling.get("provisioningModel") == "SPOT"
+
+
+def test_all_of_awss_nodes_have_one_image() -> None:
+    assert (
+        len(
+            {kind["node_config"]["ImageId"] for kind in load("cluster.yaml")["available_node_types"].values()}
+        )
+        == 1
+    )
+
+
+def test_no_machine_with_a_gpu_is_to_be_moved() -> None:
+    head, workers = kinds_of(load("gcp.yaml"))
+    assert all(w["node_config"]["scheduling"]["onHostMaintenance"] == "TERMINATE" for w in workers.values())
+    assert "scheduling" not in head["node_config"]
+
+
+@pytest.mark.parametrize("name", [*LAUNCHER, "kuberay-rayjob.yaml"])
+def test_nodes_share_nothing_but_ray(name: str) -> None:
+    # Each worker mounted a folder of the head's, and a search refused a node that did not see it.
+    for word in ("nfs", "efs", "mount -t", "readwritemany", "/shared"):
+        assert word not in text(name).lower(), word
 
 
 def test_the_local_provider_gets_the_autoscaler_that_starts_all_workers() -> None:
@@ -148,6 +181,7 @@ def test_the_rayjob_has_the_parts_that_kuberay_reads() -> None:
         "backoffLimit",
         "shutdownAfterJobFinishes",
         "ttlSecondsAfterFinished",
+        "activeDeadlineSeconds",
     }
     assert set(spec) == known | {"rayClusterSpec"}
     # KubeRay's own rules (validation.go): a DNS label of at most 47 characters; time to live only after a shutdown.
@@ -161,20 +195,28 @@ def test_the_rayjob_has_the_parts_that_kuberay_reads() -> None:
     assert cluster["rayVersion"] == pinned("ray")
     assert cluster["authOptions"] == {"mode": "token"}
     assert cluster["enableInTreeAutoscaling"] is True
-    head, (gpu,) = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+    head, workers = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
     assert head["serviceType"] == "ClusterIP"
     assert head["rayStartParams"]["num-cpus"] == "0"
-    assert (gpu["minReplicas"], gpu["replicas"]) == (0, 0)
-    assert f"--concurrent {gpu['maxReplicas']}" in spec["entrypoint"]
-    for group in (head, gpu):
+    gpus = [group["template"]["spec"]["nodeSelector"] for group in workers]
+    assert len(gpus) == len({tuple(selector.items()) for selector in gpus}) == 4
+    for group in workers:
+        assert (group["minReplicas"], group["replicas"]) == (0, 0)
+        assert f"--concurrent {group['maxReplicas']}" in spec["entrypoint"]
+    for group in (head, *workers):
+        evicted = group["template"]["metadata"]["annotations"][
+            "cluster-autoscaler.kubernetes.io/safe-to-evict"
+        ]
+        assert evicted == "false"
         pod = group["template"]["spec"]
         (container,) = pod["containers"]
         volumes = {volume["name"] for volume in pod["volumes"]}
-        assert {mount["name"] for mount in container["volumeMounts"]} == volumes == {"shared", "shm"}
+        assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+        assert volumes == ({"results", "shm"} if group is head else {"shm"}), "the head alone has the results"
         assert container["image"] == "REGISTRY/distrecvae:0.1"
         assert container["resources"]["requests"] == container["resources"]["limits"]
     for option in re.findall(r"(?:--data|--out) (\S+)", spec["entrypoint"]):
-        assert option.startswith("/shared/")
+        assert option.startswith("/results/")
 
 
 def test_a_job_goes_on_by_itself_wherever_it_is_submitted() -> None:
@@ -184,7 +226,9 @@ def test_a_job_goes_on_by_itself_wherever_it_is_submitted() -> None:
     (submitted,) = re.findall(r"ray job submit .*? -- \\\n((?:.*\\\n)*.*\n)", page)
     for entrypoint in (spec["entrypoint"], submitted.replace("\\\n", " ")):
         assert entrypoint.split()[:3] == ["python", "-m", "distrecvae.job"]
-        assert "--out /shared/" in entrypoint, "begun again, it must find its folder"
+        assert re.search(r"--out /(results|home/ubuntu)/runs/", entrypoint), (
+            "begun again, it must find its folder"
+        )
         # Fails on what a search does not know.
         options = search.command.make_context("job", entrypoint.split()[3:]).params
         assert options["elastic"], "nodes that come and go"
@@ -242,3 +286,18 @@ def test_the_versions_that_are_installed_everywhere_allow_the_clouds_clients() -
     for package in ("boto3", "aiohttp", "opencensus"):
         pinned(package)
     assert int(pinned("python-dateutil").split(".")[0]) < 3
+
+
+@pytest.mark.parametrize("name", ["iam-launcher.json", "iam-head.json"])
+def test_the_doctor_has_nothing_to_say_of_them_and_the_docs_have_them(name: str) -> None:
+    assert [finding for finding in examine_file(ROOT / "cluster" / name) if finding.remedy is not None] == []
+    blocks = re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs/cluster.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert json.loads(text(name)) in map(json.loads, blocks)
+
+
+def test_the_files_profile_is_the_policys_role() -> None:
+    (line,) = re.findall(r"# (IamInstanceProfile: .*?)(?:  +#.*)?$", text("cluster.yaml"), re.MULTILINE)
+    assert yaml.safe_load(line) == {"IamInstanceProfile": {"Name": "distrecvae-head"}}
+    assert ":role/distrecvae-head" in text("iam-launcher.json")

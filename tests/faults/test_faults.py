@@ -32,6 +32,7 @@ def test_nothing_is_lost(site: Site, undisturbed: Path) -> None:
     # Few, for each stop costs a start of Ray; benchmarks/chaos.py has the others and many more.
     faults = [
         Fault("checkpointing", 2),
+        Fault("two-at-once", 4),
         Fault("garbled", 6, 0.05),
         Fault("sigterm-all", 10, 0.02),
         Fault("memory", 12),
@@ -62,5 +63,6 @@ def test_nothing_is_lost_where_the_head_goes_with_its_disk_and_the_store_fails(
         settle(tmp_path / "fetched", Store(storm.uri), lambda _: None)
         assert_nothing_lost(tmp_path / "fetched", undisturbed)
     said = storm.output.read_text()
-    assert said.count("Mirrored again at") == said.count("Not mirrored for now") == 2, "each is said once"
+    assert said.count("Not mirrored for now") == 2, "each is said once"
+    assert "Mirrored again at" in said  # the second time the head may be gone before
     assert_no_orphans()

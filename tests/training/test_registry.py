@@ -12,9 +12,10 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, ConfigError, DataError, ResourceError
-from distrecvae.evaluation import evaluate, rank
+from distrecvae.evaluation import evaluate
 from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig
+from distrecvae.ranking import rank
 from distrecvae.training import registry
 from distrecvae.training.trainer import Trainer, fit
 from tests.training.checkerboard import checkerboard, withheld_diagonal

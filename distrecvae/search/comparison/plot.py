@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from distrecvae.metrics import TITLES
+from distrecvae.metrics import title_of
 from distrecvae.search.comparison.significance import LEVEL
 from distrecvae.search.comparison.table import Row, ranked
 
@@ -38,7 +38,7 @@ def save_plot(path: Path, rows: Sequence[Row], metric: str, title: str) -> None:
     axes.set_yticks(range(len(order)), [row.name for row, _ in order])
     axes.set_ylim(len(order) - 0.4, -0.8)  # best first, with room for the first one's number
     axes.set_xlabel(
-        f"{TITLES[metric]}: test (dot, 95 % interval), validation (ring)\n"
+        f"{title_of(metric)}: test (dot, 95 % interval), validation (ring)\n"
         f"grey: behind the best, p < {LEVEL:g} (paired t-test, Holm)"
     )
     axes.set_title(title, loc="left", fontsize=11)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 
 from distrecvae.checks import is_number, is_whole
 from distrecvae.errors import ConfigError, nearest
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, listed, selecting
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.search.core.rules import RULES
 from distrecvae.typed import MisfitError, yaml_value
@@ -25,6 +26,8 @@ TRACKERS = ("mlflow", "wandb")
 JOURNAL = "journal:"
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
 """What SQLAlchemy, and so Optuna, writes to."""
+WEB = ("http://", "https://")
+NOTIFY_FROM = "env:"
 DEMO = "synthetic"
 """The data set that a search without `--data` makes for itself."""
 
@@ -44,6 +47,7 @@ CHANGEABLE = frozenset(
         "checkpoint_every_s",
         "log_to",
         "storage",
+        "notify",
     }
 )
 
@@ -81,7 +85,11 @@ class SearchConfig:
     reduction_factor: int = _help(
         "one trial in this many goes on at a rung; rungs grow by the same factor", 3
     )
-    metric: str = _help("validation metric to maximise", next(iter(METRICS)))
+    metric: str = _help("validation metric to maximise: ndcg@10, recall@20, mrr, ...", METRICS[0])
+    metrics: str = _help(
+        "what else is computed of rankings: ndcg@10,map@10,coverage@20, ... or package.module:function@10",
+        ",".join(METRICS),
+    )
     sampler: str = _help("how configurations are proposed", "tpe")
     scheduler: str = _help("how weak trials are stopped early", "asha")
     concurrent: int | None = _help("trials at once; without it as many as fit", None)
@@ -100,6 +108,11 @@ class SearchConfig:
     log_to: str | None = _help("tell an experiment tracker, too: mlflow or wandb", None)
     storage: str | None = _help(
         "copy the trials to an Optuna study, too: a database's URL (sqlite:///study.db) or journal:PATH", None
+    )
+    notify: str | None = _help(
+        "tell of a new best, of trouble and of the end: a command, which finds the facts in DISTRECVAE_TEXT and so on,"
+        " a URL, which gets them as JSON, or env:NAME, for either in that variable",
+        None,
     )
     seed: int = _help("root of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
@@ -125,7 +138,6 @@ class SearchConfig:
                 f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"
             )
         choices = {
-            "metric": tuple(METRICS),
             "sampler": SAMPLERS,
             "scheduler": RULES,
             "precision": PRECISION_CHOICES,
@@ -136,6 +148,7 @@ class SearchConfig:
                 raise ConfigError(
                     f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}"
                 )
+        self._name_metrics()
         if self.log_to is not None and self.log_to not in TRACKERS:
             raise ConfigError(
                 f"log_to={self.log_to!r} is not one of {', '.join(TRACKERS)}{nearest(str(self.log_to), TRACKERS)}"
@@ -144,6 +157,8 @@ class SearchConfig:
             raise ConfigError(
                 f"storage={self.storage!r} must be a database's URL, such as sqlite:///study.db, or journal:PATH"
             )
+        if self.notify is not None:
+            _require_notify(self.notify)
         for name in ("time_budget_s", "checkpoint_every_s"):
             value = getattr(self, name)
             if value is not None and not (is_number(value) and value > 0):
@@ -160,6 +175,21 @@ class SearchConfig:
             raise ConfigError(
                 "elastic needs --concurrent and --gpus-per-trial: what nodes will come cannot be seen; give both"
             )
+
+    def _name_metrics(self) -> None:
+        """Put both settings as files have them, whatever way they were typed: a folder has one name for a metric."""
+        for name in ("metric", "metrics"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{name}={getattr(self, name)!r} must be text, such as ndcg@10")
+        object.__setattr__(self, "metric", selecting(self.metric))
+        names = listed(self.metrics)
+        both = names if self.metric in names else (self.metric, *names)
+        object.__setattr__(self, "metrics", ",".join(both))
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The names of the metrics that are computed, the one that chooses among them."""
+        return tuple(self.metrics.split(","))
 
     @property
     def first_rung(self) -> int:
@@ -217,6 +247,20 @@ def read_settings(path: str) -> dict[str, Any]:
             f"{path}: holds {type(content).__name__}, not settings; write one `setting: value` a line"
         )
     return {str(key).replace("-", "_"): value for key, value in content.items()}
+
+
+def _require_notify(value: Any) -> None:
+    """Refuse what is neither a URL nor a command nor the name of a variable; whether there is one, launch looks."""
+    try:
+        fits = bool(isinstance(value, str) and shlex.split(value))
+    except ValueError:
+        fits = False
+    if fits and "://" in str(value).split()[0] and not str(value).startswith(WEB):
+        fits = False
+    if not fits:
+        raise ConfigError(
+            f"notify={value!r} must be a command, an http:// or https:// URL, or {NOTIFY_FROM}NAME"
+        )
 
 
 def _require_whole(name: str, value: Any, *, at_least: int) -> None:

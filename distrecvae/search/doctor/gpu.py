@@ -17,10 +17,11 @@ from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResourceError
-from distrecvae.evaluation import GPU_BATCH_USERS, Recommender, evaluate, rank
+from distrecvae.evaluation import GPU_BATCH_USERS, Recommender, evaluate
 from distrecvae.metrics import RANKS
 from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.precisions import Precision
+from distrecvae.ranking import rank
 from distrecvae.search.doctor.watching import (
     graphs_made,
     median_s,

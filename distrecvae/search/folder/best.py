@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import data_facts
 from distrecvae.errors import ResourceError
-from distrecvae.evaluation import Evaluation, evaluate
+from distrecvae.evaluation import Evaluation, Scoring, evaluate
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.metrics import METRICS
 from distrecvae.paired import Gain, paired_gain
@@ -18,6 +18,7 @@ from distrecvae.runs.trial import best_model
 from distrecvae.saved.model import save_model
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
 from distrecvae.search.folder.search import Search
 from distrecvae.training import registry
@@ -34,17 +35,23 @@ class Scored:
 
 
 def score_trial(
-    conductor: Conductor, record: TrialRecord, split: Split, metric: str
+    conductor: Conductor,
+    states: TrialStates,
+    record: TrialRecord,
+    split: Split,
+    metric: str,
+    metrics: Sequence[str] = METRICS,
 ) -> tuple[Scored, dict[str, Any]]:
     """Return the scores of a trial's best model by `metric`, a key of its reports, and the model's parameters."""
     report = _at_best(record, metric)
     # The state that a trial left is read anywhere; only where it is gone is the trial repeated.
     task = conductor.task(record)
     task = replace(task, device=_like(task.device))
-    state = best_model(task, int(report["cycle"]), split.train, split.valid)
+    state = best_model(task, states.path(record.number), int(report["cycle"]), split.train, split.valid)
     config = registry.config_from_dict(task.model, task.config)
     model = registry.load_recommender(task.model, config, split.n_items, state)
-    return Scored(record, evaluate(model, split.valid), evaluate(model, split.test)), state
+    scoring = Scoring.of(metrics, split.train)
+    return Scored(record, evaluate(model, split.valid, scoring), evaluate(model, split.test, scoring)), state
 
 
 def _like(device: str) -> str:
@@ -63,7 +70,7 @@ def _at_best(record: TrialRecord, metric: str) -> dict[str, Any]:
 
 def gains(best: Evaluation, other: Evaluation) -> dict[str, Gain]:
     """Return what `best` gains over `other` by metric, paired over the same users."""
-    return {name: paired_gain(best.per_user[name], other.per_user[name]) for name in METRICS}
+    return {name: paired_gain(best.per_user[name], other.per_user[name]) for name in best.per_user}
 
 
 def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Scored, Scored | None] | None:
@@ -83,11 +90,12 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
     record = conductor.ledger.best()
     if record is None:
         return None
-    best, state = score_trial(conductor, record, split, metric)
+    states = TrialStates(search.folder)
+    best, state = score_trial(conductor, states, record, split, metric, search.config.scored)
     first = conductor.ledger.records[0]
     beside = None
     if first.number != record.number and first.has_model:
-        beside, _ = score_trial(conductor, first, split, metric)
+        beside, _ = score_trial(conductor, states, first, split, metric, search.config.scored)
     report = _at_best(record, metric)
     scores = BestScores(
         trial=record.number,

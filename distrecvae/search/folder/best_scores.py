@@ -18,7 +18,7 @@ class GroupScores:
 
     Attributes:
         mean: by metric; None over no users.
-        standard_error: of the means; None over no users.
+        standard_error: of the means; None over no users, and for what is one value of all lists.
         n_evaluated: users that count in the means.
         n_skipped: users left out because nothing was held out or nothing was left to fold in.
     """

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from distrecvae.files import replacing
-from distrecvae.metrics import METRICS, on_validation
+from distrecvae.metrics import METRICS, on_validation, on_validation_in
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import TrialRecord
 from distrecvae.search.space.space import SearchSpace
@@ -22,6 +22,8 @@ TABLES_SHARE = 0.01
 def trials_table(ledger: Ledger, space: SearchSpace, metric: str) -> pd.DataFrame:
     """Return a row a trial: outcome, best scores, cost, parameters."""
     rows = []
+    reported = (record.reports[0] for record in ledger.records.values() if record.reports)
+    names = next(map(on_validation_in, reported), METRICS)
     for record in ledger.records.values():
         best = record.best_report(metric) or {}
         rows.append(
@@ -29,7 +31,7 @@ def trials_table(ledger: Ledger, space: SearchSpace, metric: str) -> pd.DataFram
                 "trial": record.number,
                 "status": str(record.status),
                 "score": record.score,
-                **{on_validation(name): best.get(on_validation(name)) for name in METRICS},
+                **{on_validation(name): best.get(on_validation(name)) for name in names},
                 "best_passes": best.get("passes"),
                 "passes": record.passes,
                 "cycles": record.reports[-1]["cycle"] if record.reports else 0,

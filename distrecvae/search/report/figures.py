@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import plotly.graph_objects as go
 
-from distrecvae.metrics import TITLES
+from distrecvae.metrics import title_of
 from distrecvae.search.core.records import Status
 from distrecvae.search.report.data import Point, SearchResults, Trial
 
@@ -56,7 +56,7 @@ def curves(results: SearchResults) -> go.Figure:
             annotation_font_size=10, annotation_position="bottom right",
         )  # fmt: skip
     figure.update_xaxes(title_text="data passes", rangemode="tozero")
-    return figure.update_yaxes(title_text=f"validation {TITLES[results.metric]}")
+    return figure.update_yaxes(title_text=f"validation {title_of(results.metric)}")
 
 
 def passes_by_trial(results: SearchResults, unspent: Sequence[int]) -> go.Figure:
@@ -129,7 +129,7 @@ def _best_so_far(results: SearchResults, x: Sequence[float]) -> go.Figure:
             x=[0, x[-1]], y=[first.score] * 2, mode="lines", name="the first trial's best",
             line={"color": START, "width": 1, "dash": "dash"}, hoverinfo="skip",
         )  # fmt: skip
-    return figure.update_yaxes(title_text=f"validation {TITLES[results.metric]}", rangemode="tozero")
+    return figure.update_yaxes(title_text=f"validation {title_of(results.metric)}", rangemode="tozero")
 
 
 def _time_unit(seconds: float) -> tuple[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from distrecvae.metrics import TITLES
+from distrecvae.metrics import title_of
 from distrecvae.search.core.records import Status
 from distrecvae.search.report.axes import Axis, label_of
 from distrecvae.search.report.data import SearchResults, Trial
@@ -90,7 +90,7 @@ def scatter(results: SearchResults, axis: Axis) -> go.Figure:
             **({"dtick": 1} if whole and not axis.log else ticks),
         )  # fmt: skip
     figure.update_xaxes(title_text=axis.name)
-    return figure.update_yaxes(title_text=TITLES[results.metric])
+    return figure.update_yaxes(title_text=title_of(results.metric))
 
 
 def triangle(results: SearchResults, columns: Sequence[str]) -> go.Figure:
@@ -151,7 +151,7 @@ def _looks(results: SearchResults, *, shaded: bool = False) -> Iterator[tuple[li
 
 
 def _hover(results: SearchResults, trial: Trial) -> str:
-    return f"trial {trial.number}: {TITLES[results.metric]} {trial.score or 0.0:.4f}, {trial.status}"
+    return f"trial {trial.number}: {title_of(results.metric)} {trial.score or 0.0:.4f}, {trial.status}"
 
 
 def _add_lines(

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distrecvae.metrics import METRICS, TITLES, on_validation
+from distrecvae.metrics import on_validation, title_of
+from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import model_commands
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
@@ -31,11 +32,12 @@ class Table:
 def headline(results: SearchResults) -> str:
     """Return the first line: what was searched, on what, for how long."""
     data, counts = results.described.dataset, Counter(trial.status for trial in results.trials)
-    ended = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
+    how = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
+    ended = len(results.trials) - counts[Status.RUNNING]
     return (
         f"{results.settings.model} on {data.train_users:,} training users x {data.n_items:,} items"
-        f" ({data.train_interactions:,} interactions): {len(results.trials)} of {results.settings.trials} trials"
-        f" ({ended}) in {duration(results.described.elapsed_s)}."
+        f" ({data.train_interactions:,} interactions): {ended} of {results.settings.trials} trials"
+        f"{' ended' if counts[Status.RUNNING] else ''} ({how}) in {duration(results.described.elapsed_s)}."
     )
 
 
@@ -60,7 +62,7 @@ def verdict(results: SearchResults) -> list[str]:
 
 
 def _verdict_before_the_end(results: SearchResults, best: Trial) -> list[str]:
-    title, start, first = TITLES[results.metric], results.space.start_name, results.trials[0].score
+    title, start, first = title_of(results.metric), results.space.start_name, results.trials[0].score
     beside = "" if first is None or best.number == 0 else f", the {start} configuration has {first:.4f}"
     state = "is running" if results.described.status == RUNNING else "was interrupted"
     over = (
@@ -79,7 +81,6 @@ def _verdict_on_the_gain(results: SearchResults, scores: BestScores, first: Firs
     gain, error = _gain(first.gain_test[metric])
     gain_valid, error_valid = _gain(first.gain_valid[metric])
     missing, both = gain_valid - gain, math.hypot(error, error_valid)
-    sure = abs(gain) > 2 * error
     kept = (
         "clearly less: part of the gain on validation was luck of the choice"
         if missing > 2 * both
@@ -89,9 +90,8 @@ def _verdict_on_the_gain(results: SearchResults, scores: BestScores, first: Firs
     )
     return [
         f"{_chosen(results, scores)}: {_on_test(results, scores)},"
-        f" {gain:+.4f} ± {error:.4f} against the {start} configuration on the same users,"
-        f" {'more' if sure else 'not more'} than twice the standard error."
-        + ("" if sure else f" The {start} configuration is as good a choice."),
+        f" {gain:+.4f} ± {error:.4f} against the {start} configuration on the same users."
+        f" {what_users_tell(gain, error, scores.test.n_evaluated)}",
         f"On the validation users that chose it the gain is {gain_valid:+.4f} ±"
         f" {error_valid:.4f}; on the test users it is {kept}.",
     ]
@@ -106,7 +106,7 @@ def _chosen(results: SearchResults, scores: BestScores) -> str:
 
 def _on_test(results: SearchResults, scores: BestScores) -> str:
     scored = _scored(scores.test, results.metric)
-    return f"{TITLES[results.metric]} {scored} on {scores.test.n_evaluated:,} test users"
+    return f"{title_of(results.metric)} {scored} on {scores.test.n_evaluated:,} test users"
 
 
 def _gain(gain: MeanGain) -> tuple[float, float]:
@@ -123,12 +123,13 @@ def scores_table(results: SearchResults) -> Table | None:
     listed: list[tuple[str, BestScores | FirstScores]] = [(f"best (trial {scores.trial})", scores)]
     if scores.first is not None:
         listed.append((f"{results.space.start_name} (trial {scores.first.trial})", scores.first))
+    names = tuple(scores.valid.mean)
     rows = [
-        [f"{label}, {group}", *(_scored(scored, name) for name in METRICS)]
+        [f"{label}, {group}", *(_scored(scored, name) for name in names)]
         for label, each in listed
         for group, scored in (("validation", each.valid), ("test", each.test))
     ]
-    return Table(["", *(TITLES[name] for name in METRICS)], rows)
+    return Table(["", *(title_of(name) for name in names)], rows)
 
 
 def scores_note(results: SearchResults) -> str:
@@ -168,7 +169,7 @@ def trials_table(results: SearchResults, trials: Sequence[Trial]) -> Table:
         ]
         for t in trials
     ]  # fmt: skip
-    return Table(["rank", "trial", "status", TITLES[results.metric], "passes", "time", *names], rows)
+    return Table(["rank", "trial", "status", title_of(results.metric), "passes", "time", *names], rows)
 
 
 def trouble_table(results: SearchResults) -> Table | None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from distrecvae.metrics import on_validation
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.watchers.standing import running_table, solved_share, status_line
 from distrecvae.words import duration
 
 REFRESH_S = 0.5
 PLAIN_EVERY_S = 30.0
-MOST_ROWS = 12
 
 
 class Progress:
@@ -127,20 +124,13 @@ class Progress:
     def _elapsed(self) -> float:
         return self._elapsed_s + time.monotonic() - self._started
 
-    def _counts(self) -> Counter[Status]:
-        return Counter(r.status for r in self._ledger.records.values())
-
     def _status_line(self) -> str:
-        counts = self._counts()
-        ended = sum(counts.values()) - counts[Status.RUNNING]
-        parts = [f"{ended} of {self._config.trials} trials ended"]
-        parts += [f"{counts[s]} {s}" for s in Status if counts[s]]
-        best = self._ledger.best()
-        if best is not None and best.score is not None:
-            parts.append(f"best {self._config.metric} {best.score:.4f} (trial {best.number})")
-        if self._live is None and (shares := [_share(r) for r in self._ledger.unfinished() if _share(r)]):
+        records = self._ledger.records.values()
+        parts = [status_line(records, self._config)]
+        shares = [share for record in self._ledger.unfinished() if (share := solved_share(record))]
+        if self._live is None and shares:
             parts.append(f"running: {', '.join(shares)}")
-        left = self._remaining_s(ended)
+        left = self._remaining_s(sum(record.status is not Status.RUNNING for record in records))
         if left is not None:
             parts.append(f"about {duration(left)} to go")
         return ", ".join(parts)
@@ -169,21 +159,6 @@ class Progress:
         return sum(record.duration_s for record in self._ledger.records.values())
 
     def _table(self) -> RenderableType:
-        running = [r for r in self._ledger.records.values() if r.status is Status.RUNNING]
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for title in ("trial", "passes", self._config.metric, "best", "seconds"):
-            table.add_column(title, justify="right")
-        for record in running[:MOST_ROWS]:
-            last = f"{record.reports[-1][on_validation(self._config.metric)]:.4f}" if record.reports else "-"
-            best = f"{record.best[-1]:.4f}" if record.best else "-"
-            passes = _share(record) or f"{record.passes}/{self._config.max_passes}"
-            table.add_row(str(record.number), passes, last, best, f"{record.duration_s:.0f}")
         head = Text(f"{duration(self._elapsed())}  ", style="bold")
         head.append(self._status_line(), style="not bold")
-        more = [Text(f"and {len(running) - MOST_ROWS} more", style="dim")] if len(running) > MOST_ROWS else []
-        return Group(head, table, *more)
-
-
-def _share(record: TrialRecord) -> str:
-    """Return how far a trial's first step is, where its model tells."""
-    return f"{record.share:.0%} solved" if record.share and not record.reports else ""
+        return Group(head, running_table(self._ledger.records.values(), self._config))

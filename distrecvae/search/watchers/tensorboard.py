@@ -17,7 +17,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from distrecvae.checks import Scalar, is_number
 from distrecvae.layout import trial_folder
-from distrecvae.metrics import METRICS, on_validation
+from distrecvae.metrics import METRICS, on_validation, on_validation_in
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
 
@@ -31,8 +31,8 @@ class EventFiles:
     it holds each report once. `best/...` are the scores at the trial's best report so far, as in `trials.csv`.
     """
 
-    def __init__(self, folder: Path, space: SearchSpace, metric: str) -> None:
-        self._folder, self._space, self._metric = folder, space, metric
+    def __init__(self, folder: Path, space: SearchSpace, metric: str, names: Sequence[str] = METRICS) -> None:
+        self._folder, self._space, self._metric, self._names = folder, space, metric, tuple(names)
         self._writers: dict[int, RecordWriter] = {}
 
     def started(self, record: TrialRecord) -> None:
@@ -75,7 +75,7 @@ class EventFiles:
         report = record.reports[position]
         at_best = record.reports[record.best.index(record.best[position])]
         scalars = {name: value for name, value in report.items() if "/" in name}
-        scalars |= {f"best/{name}": at_best[on_validation(name)] for name in METRICS}
+        scalars |= {f"best/{name}": at_best[on_validation(name)] for name in on_validation_in(report)}
         seconds = sum(r["train_s"] + r["evaluate_s"] for r in record.reports[: position + 1])
         scalars |= {PASSES: report["passes"], SECONDS: seconds}
         # Reports that are written again lie as far back as the trial has worked since: RELATIVE stays true.
@@ -90,7 +90,9 @@ class EventFiles:
 
     def _description(self) -> Summary:
         # One description for all trials: conditional parameters are columns of the tab even where a trial lacks them.
-        scores = sorted(METRICS, key=lambda name: name != self._metric)  # the first one colours the trials
+        scores = sorted(
+            self._names, key=lambda name: name != self._metric
+        )  # the first one colours the trials
         tags = [*(f"best/{name}" for name in scores), PASSES, SECONDS]
         experiment = api_pb2.Experiment(
             hparam_infos=[_hparam_info(name, values) for name, values in _columns(self._space).items()],

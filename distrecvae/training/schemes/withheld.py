@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.evaluation import BATCH_USERS, found
+from distrecvae.evaluation import BATCH_USERS
 from distrecvae.kernels.precision import fast_float32
 from distrecvae.kernels.sparse import SparseRows
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import ndcg
+from distrecvae.ranking import found
 
 
 def withheld_ndcg(
@@ -32,7 +33,7 @@ def withheld_ndcg(
     Raises:
         DivergedError: a logit is not finite. On a GPU, which this never waits for, the loss shows it.
     """
-    metric, k = METRICS["ndcg_100"]
+    k = 100
     if code.is_cuda:
         return _on_the_device(logits, code, rows, kept, k)
     seen = kept.cpu().numpy()
@@ -44,9 +45,9 @@ def withheld_ndcg(
             scores = logits(code[start:stop])
         hits[start:stop] = found(scores, shown.slice(start, stop), withheld.slice(start, stop), hits.shape[1])
         del scores  # or two batches of them would live while the next one is made
-    ndcg, counts = np.zeros(rows.n_rows), withheld.counts()
-    ndcg[counts > 0] = metric(hits[counts > 0], counts[counts > 0], k)
-    return torch.from_numpy(ndcg).to(code.device, code.dtype)
+    values, counts = np.zeros(rows.n_rows), withheld.counts()
+    values[counts > 0] = ndcg(hits[counts > 0], counts[counts > 0], k)
+    return torch.from_numpy(values).to(code.device, code.dtype)
 
 
 def _on_the_device(

@@ -23,6 +23,7 @@ from distrecvae.models.popularity import Popularity, PopularityConfig
 from distrecvae.saved.model import save_model
 from distrecvae.search.comparison.table import (
     Row,
+    left_open,
     legend,
     ranked,
     read_row,
@@ -97,6 +98,31 @@ def test_equal_rows_stand_in_the_order_asked_for_and_one_alone_is_the_best() -> 
     rows = [row(name, 0.3, noise(9, 0)) for name in "cab"]
     assert [each.name for each, _ in ranked(rows, "ndcg_100")] == ["c", "a", "b"]
     assert ranked(rows[:1], "ndcg_100") == [(rows[0], None)]
+
+
+def test_who_is_not_told_apart_is_named_with_an_interval_and_how_many_users_would_tell() -> None:
+    test = noise(200, 0)
+    rows = [row("best", 0.4, test), row("near", 0.3, noise(200, 1)), row("far", 0.2, test * 0.5)]
+    said = left_open(rows, "ndcg_100")
+    (gain,) = [gain for each, gain in ranked(rows, "ndcg_100") if each.name == "near" and gain is not None]
+    reach = stats.t.ppf(1 - 0.025 / 2, 199) * gain.standard_error  # Bonferroni's, for two comparisons
+    assert (
+        f"near (between {gain.mean - reach:+.4f} and {gain.mean + reach:+.4f}; one as large as measured"
+        in said
+    )
+    assert "Not told apart from best" in said
+    assert "which does not make them equal" in said
+    assert "far" not in said
+    for text in (table_text(rows, "ndcg_100", 200), table_markdown(rows, "ndcg_100", 200)):
+        assert said in text.replace("\n", " ")
+
+
+def test_nothing_is_left_open_where_every_difference_is_real_or_none_can_be_known() -> None:
+    test = noise(200, 0)
+    assert left_open([row("best", 0.4, test), row("far", 0.2, test * 0.5)], "ndcg_100") == ""
+    assert left_open([row("alone", 0.4, test)], "ndcg_100") == ""
+    none = noise(0, 0)
+    assert left_open([row("best", 0.4, none), row("other", 0.2, none)], "ndcg_100") == ""
 
 
 class TestCsv:

@@ -11,8 +11,8 @@ import torch
 
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ResourceError
-from distrecvae.evaluation import rank
 from distrecvae.models.recvae import RecVAEConfig
+from distrecvae.ranking import rank
 from distrecvae.search.doctor import gpu
 from distrecvae.search.doctor.gpu import Checked, examine_gpu, require_gpu
 from distrecvae.training import registry

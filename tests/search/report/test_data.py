@@ -40,7 +40,7 @@ def test_the_trials_are_those_of_the_ledger(folder: Path, results: SearchResults
         ]
         best = max(record.reports, key=lambda report: report[METRIC], default={})
         names = ("ndcg_100", "recall_20", "recall_50")
-        assert trial.scores == {name: best.get(f"valid/{name}") for name in names}
+        assert trial.scores == ({name: best[f"valid/{name}"] for name in names} if best else {})
         assert trial.best_passes == best.get("passes")
 
 
@@ -52,6 +52,14 @@ def test_what_was_searched_and_published_comes_with_it(folder: Path, results: Se
     assert results.described == read_description(folder)
     assert results.scores is not None
     assert results.scores == read_best_scores(folder)
+
+
+def test_the_limits_are_those_that_the_best_trial_met(results: SearchResults) -> None:
+    best, limits = results.best, results.limits
+    assert best is not None
+    assert limits is not None
+    assert limits.trial == best.number
+    assert limits.passes == best.passes
 
 
 def test_the_curves_are_of_the_metric_that_the_search_is_chosen_by(tmp_path: Path) -> None:

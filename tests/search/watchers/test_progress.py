@@ -13,7 +13,8 @@ from rich.console import Console
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
-from distrecvae.search.watchers.progress import MOST_ROWS, PLAIN_EVERY_S, REFRESH_S, Progress
+from distrecvae.search.watchers.progress import PLAIN_EVERY_S, REFRESH_S, Progress
+from distrecvae.search.watchers.standing import MOST_ROWS
 from distrecvae.words import duration
 
 

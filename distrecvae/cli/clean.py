@@ -1,0 +1,28 @@
+"""Owns `distrecvae clean`: what may go of a search's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from distrecvae.cli.parts.output import say
+
+
+@click.command("clean", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="Remove it.")
+def command(results: Path, yes: bool) -> None:
+    """Say what may go of the search in RESULTS and how many bytes that is; with --yes remove it.
+
+    That is what killed processes left, and, of a search that is over, the checkpoints of its
+    trials. The ledger, the tables, the report, the event files and best/ stay. A search that runs
+    is not touched.
+
+    \b
+    Example:
+      distrecvae clean runs/recvae-mine --yes
+    """
+    from distrecvae.search.living.cleaning import clean, dispensable
+
+    say(str((clean if yes else dispensable)(results)))

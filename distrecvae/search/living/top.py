@@ -1,0 +1,130 @@
+"""Owns the live table of a search that runs elsewhere: read from its folder, on one screen, nothing written."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
+from distrecvae.metrics import on_validation, title_of
+from distrecvae.search.core.ledger import read_records
+from distrecvae.search.core.records import Status, TrialRecord, leading
+from distrecvae.search.folder.search_json import RUNNING, Description, read_description
+from distrecvae.search.living.listing import standing_of
+from distrecvae.search.watchers.standing import running_table, status_line
+from distrecvae.words import duration
+
+LATEST = 5
+"""Trials that ended last, shown below those that run."""
+QUIET_S = 60.0
+"""A running search that was not heard of for longer is said to be silent."""
+
+
+@dataclass(frozen=True, repr=False)
+class Standing:
+    """A search as its folder tells of it at a moment.
+
+    Attributes:
+        folder: where it lies.
+        status: running, interrupted, finished or killed, as `Listed` has it.
+        described: what `search.json` says.
+        records: its trials by number.
+        elapsed_s: seconds that it took so far.
+        silent_s: seconds since its ledger was written the last time; None where it has none yet.
+    """
+
+    folder: Path
+    status: str
+    described: Description
+    records: Mapping[int, TrialRecord]
+    elapsed_s: float
+    silent_s: float | None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is worth looking again."""
+        return self.status == RUNNING
+
+    def headline(self) -> str:
+        """Return what it is and where it stands, in a line."""
+        described = self.described
+        what = f"{described.settings.model} on {Path(described.data).name}"
+        if not self.runs:
+            return f"{what}: {self.status} after {duration(self.elapsed_s)}"
+        silent = self.silent_s is not None and self.silent_s > QUIET_S
+        heard = f", silent for {duration(self.silent_s or 0.0)}" if silent else ""
+        return f"{what}: running for {duration(self.elapsed_s)}{heard}"
+
+    def text(self, width: int = 100) -> str:
+        """Return `screen` as plain text."""
+        console = Console(file=io.StringIO(), width=width, no_color=True, force_terminal=False)
+        with console.capture() as captured:
+            console.print(self.screen())
+        return captured.get().rstrip()
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.text())}</pre>"
+
+    def screen(self) -> RenderableType:
+        """Return it for a terminal: what it is, how it stands, who runs, the best one, who ended last."""
+        settings, records = self.described.settings, self.records.values()
+        head = Text(f"{self.folder}  ", style="bold")
+        head.append(self.headline(), style="not bold")
+        parts: list[RenderableType] = [head, Text(status_line(list(records), settings))]
+        if any(record.status is Status.RUNNING for record in records):
+            parts += ["", running_table(records, settings)]
+        if ended := self._ended():
+            parts += ["", ended]
+        return Group(*parts)
+
+    def _ended(self) -> Table | None:
+        records, title = self.records.values(), title_of(self.described.settings.metric)
+        over = [record for record in records if record.ended_at is not None]
+        latest = sorted(over, key=lambda record: (str(record.ended_at), record.number))[-LATEST:][::-1]
+        best = leading(over)
+        shown = ([best] if best is not None and best not in latest else []) + latest
+        if not shown:
+            return None
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("trial", "ended", title, "passes", "time"):
+            table.add_column(name, justify="left" if name == "ended" else "right")
+        for record in shown:
+            number = f"{record.number}{' *' if record is best else ''}"
+            how = f"{record.status}{f' ({record.reason})' if record.reason else ''}"
+            score = "-" if record.score is None else f"{record.score:.4f}"
+            table.add_row(number, Text(how), score, str(record.passes), duration(record.duration_s))
+        return table
+
+
+def standing(folder: Path) -> Standing:
+    """Return how the search in `folder` stands now; nothing is written, so another process may be at work in it.
+
+    Raises:
+        ResultsError: there is no search, or a file is damaged.
+    """
+    described = read_description(folder, remedy="give the results folder of a search")
+    status, ledger = standing_of(folder, described), folder / LEDGER_FILE
+    # It is written every few seconds while the search runs, with the time that it took by then.
+    elapsed_s = described.elapsed_s + (_age_s(folder / SEARCH_FILE) if status == RUNNING else 0.0)
+    if not ledger.exists():
+        return Standing(folder, status, described, {}, elapsed_s, None)
+    records = read_records(folder, on_validation(described.settings.metric))
+    return Standing(folder, status, described, records, elapsed_s, _age_s(ledger))
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return 0.0  # it is being replaced
