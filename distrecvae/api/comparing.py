@@ -91,6 +91,7 @@ def compare(
     log_to: str | None = SearchConfig.log_to,
     storage: str | None = SearchConfig.storage,
     notify: str | None = SearchConfig.notify,
+    price_per_hour: float | None = SearchConfig.price_per_hour,
     seed: int = SearchConfig.seed,
     config: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -126,6 +127,7 @@ def compare(
         log_to: tell an experiment tracker, too: "mlflow" or "wandb".
         storage: copy the trials to an Optuna study, too.
         notify: tell a command or a URL of a new best, of trouble and of the end; "env:NAME" for one in a variable.
+        price_per_hour: what an hour of a GPU costs you, or of a core; the summary then says what the search cost.
         seed: root of all randomness.
         config: YAML file of these settings; arguments win.
         out: results folder; None for runs/NAME.

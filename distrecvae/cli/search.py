@@ -30,6 +30,8 @@ from distrecvae.signals import INTERRUPTED
               help="Go on with the search in RESULTS, over or not, by its own settings; with --trials 50 until there "
               "are 50 in all.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan (space, resources, rungs, memory) and stop.")
+@click.option("--like-search", type=click.Path(path_type=Path), metavar="RESULTS",
+              help="With --dry-run: say what it takes and costs, as that earlier search did.")  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
 def command(
     config_file: str | None,
@@ -39,6 +41,7 @@ def command(
     resume_or_start: bool,
     extend: Path | None,
     dry_run: bool,
+    like_search: Path | None,
     verbose: bool,
     **options: Any,
 ) -> int:
@@ -59,6 +62,8 @@ def command(
       python -m distrecvae.search --data data/ml-1m --trials 100 \\
           --gpus-per-trial 0.25 --time-budget 28800
     """
+    if like_search is not None and not dry_run:
+        raise click.UsageError("--like-search says what a plan takes its times from; give --dry-run with it")
     given = {key: value for key, value in options.items() if value is not None}
     config, folder, resume, space = asked_search(
         given,
@@ -84,7 +89,7 @@ def command(
     from distrecvae.search.commands import command_line
 
     if dry_run:
-        click.echo(launch.dry_run(config, folder=folder, verbose=verbose, space=space))
+        click.echo(launch.dry_run(config, folder=folder, verbose=verbose, space=space, like=like_search))
         return 0
     console = Console()
     outcome = launch.search(

@@ -23,7 +23,7 @@ from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import DEMO, SearchConfig
-from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.ledger import Ledger, read_records
 from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.folder.data_place import absolute, place_of_data
 from distrecvae.search.folder.description import check_same, describe
@@ -35,6 +35,7 @@ from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.same_package import require_package
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
+from distrecvae.search.planning.cost import Timing, price_on_head, timing_of
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
 from distrecvae.search.planning.resources import slots_for
 from distrecvae.search.space.relative import Sizes
@@ -93,7 +94,7 @@ def search(
         # What a packaged name stands for may be another space in another version; a file is the user's to keep.
         written = described is not None and not is_path(config.space or config.model)
         space = described.searched() if described is not None and written else load_space(config)
-    config = one_trial_without_parameters(config, space)
+    config = priced(one_trial_without_parameters(config, space))
     require_loggers(config)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
@@ -144,12 +145,29 @@ def _found(data: str | None, described: Description, folder: Path) -> str | None
     return place_of_data(folder, described)
 
 
-def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:
+def dry_run(
+    config: SearchConfig,
+    *,
+    folder: Path,
+    verbose: bool,
+    space: SearchSpace | None = None,
+    like: Path | None = None,
+) -> str:
     """Return the resolved plan as text; writes nothing, starts no trial.
+
+    Args:
+        config: the settings.
+        folder: where its results would go.
+        verbose: show what Ray says, too.
+        space: what is searched; None for the settings' own.
+        like: results folder of an earlier search that says how long passes take.
 
     Raises:
         DistrecvaeError: as `search` would.
+        ResultsError: `like` is no search, of another model, or none of its trials was timed.
     """
+    timing = None if like is None else timing_like(like, config.model)
+    config = priced(config)
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     split = load_split(config, folder)
@@ -158,7 +176,7 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchS
     warm = warm_start_of(config, space, None)
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
-        text = plan_search(config, space, Session(cluster, split)).text()
+        text = plan_search(config, space, Session(cluster, split)).text(timing)
     return text if warm is None else f"{text}\n\n{warm.text()}"
 
 
@@ -190,6 +208,33 @@ def plan_search(
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)
     return make_plan(config, space, session.split, slots, facts, lent=lent)
+
+
+def timing_like(folder: Path, model: str) -> Timing:
+    """Return what passes took in an earlier search.
+
+    Raises:
+        ResultsError: it is no search, it is another model's, or none of its trials was timed.
+    """
+    described = read_description(folder, remedy="give --like-search the results folder of a search")
+    if described.settings.model != model:
+        raise ResultsError(
+            f"{folder} is a search of {described.settings.model}, this one is of {model}; --like-search takes the same"
+            " model's"
+        )
+    passes = 1 if registry.solved_at_once(model) else described.settings.max_passes
+    records = read_records(folder, on_validation(described.settings.metric)).values()
+    timing = timing_of(records, passes, f"passes as in {folder}")
+    if timing is None:
+        raise ResultsError(f"no trial of {folder} has ended; leave out --like-search, or give another search")
+    return timing
+
+
+def priced(config: SearchConfig) -> SearchConfig:
+    """Return the settings with the price in the cluster's file, where the search joins one and names no other."""
+    if config.price_per_hour is not None or config.address is None:
+        return config
+    return replace(config, price_per_hour=price_on_head())
 
 
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:

@@ -17,6 +17,7 @@ from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best import Scored, gains
 from distrecvae.search.folder.search import Search
+from distrecvae.search.planning.cost import busy_s, cost_text
 from distrecvae.words import duration, short, with_error
 
 WIDTH = 100
@@ -50,6 +51,8 @@ def search_summary(
     if interrupted:
         lines.append(f"The search is not over: {interrupted}.")
     lines += _trouble(ledger)
+    if (busy := busy_s(ledger.records.values())) > 0:
+        lines.append(f"Its trials took {cost_text(busy, search.plan.slots, config.price_per_hour)}.")
     if scored is not None:
         lines += [
             "",

@@ -34,7 +34,9 @@ from distrecvae.search.launch import (
     one_trial_without_parameters,
     own,
     plan_search,
+    priced,
     search,
+    timing_like,
 )
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session
@@ -288,6 +290,41 @@ def test_a_dry_run_says_what_is_taken_over(here: Path) -> None:
 def test_a_dry_run_says_what_ranges_that_depend_on_the_data_come_to(here: Path) -> None:
     text = dry_run(config_of(), folder=Path("out"), verbose=False, space=KNOWING)
     assert "batch_size  8 to 500, log, asked: users/10 (8) to users/2 at most 30 (30)" in text
+
+
+def test_a_dry_run_takes_its_times_from_an_earlier_search_that_is_named(here: Path) -> None:
+    make_search(here / "earlier", space=SearchSpace.load("recvae"), trials=2, max_passes=12, min_passes=4)
+    timing = timing_like(Path("earlier"), "recvae")
+    assert timing.pass_s > 0
+    text = dry_run(config_of(), folder=Path("out"), verbose=False, space=SPACE, like=Path("earlier"))
+    assert text == plan_of(config_of()).text(timing)
+    assert "(passes as in earlier)" in text
+
+
+def test_a_search_of_another_model_says_nothing_of_this_ones_times(here: Path) -> None:
+    make_search(here / "earlier", space=SearchSpace.load("recvae"), trials=2, max_passes=12, min_passes=4)
+    with pytest.raises(ResultsError, match="a search of recvae, this one is of multvae"):
+        timing_like(Path("earlier"), "multvae")
+    with pytest.raises(ResultsError, match="give --like-search"):
+        timing_like(Path("nothing"), "recvae")
+
+
+def test_a_search_whose_trials_have_not_ended_says_nothing(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_search(here / "earlier", space=SearchSpace.load("recvae"), trials=2, max_passes=12, min_passes=4)
+    monkeypatch.setattr(launch, "read_records", lambda *_: {})
+    with pytest.raises(ResultsError, match="no trial of earlier has ended"):
+        timing_like(Path("earlier"), "recvae")
+
+
+def test_the_price_is_the_clusters_where_one_is_joined_and_none_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launch, "price_on_head", lambda: 0.5)
+    assert priced(config_of(address="auto")).price_per_hour == 0.5
+    assert priced(config_of(address="auto", price_per_hour=0.7)).price_per_hour == 0.7
+    assert priced(config_of()).price_per_hour is None, "Ray is started here"
 
 
 # A search.

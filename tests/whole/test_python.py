@@ -117,6 +117,7 @@ def test_the_package_can_still_be_run() -> None:
 
 COMMAND_ONLY = {
     ("search", "dry_run"): "prints a plan and stops; a call has one kind of result",
+    ("search", "like_search"): "says what a plan takes its times from; a call makes none",
     ("compare", "dry_run"): "prints plans and stops; a call has one kind of result",
     ("prepare", "explain"): "prints what became of rows and stops; a call has one kind of result",
     ("top", "once"): "a call returns how things stand once; a loop is the caller's",
