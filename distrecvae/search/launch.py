@@ -14,7 +14,7 @@ from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.prepared import Data
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import ResultsError
+from distrecvae.errors import DivergedError, ResourceError, ResultsError
 from distrecvae.evaluation import require_scorable
 from distrecvae.files import claimed, exclusive
 from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
@@ -35,9 +35,10 @@ from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.same_package import require_package
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
+from distrecvae.search.on_ray.timing import time_a_pass
 from distrecvae.search.planning.cost import Timing, price_on_head, timing_of
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
-from distrecvae.search.planning.resources import slots_for
+from distrecvae.search.planning.resources import Cluster, slots_for
 from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
@@ -176,7 +177,8 @@ def dry_run(
     warm = warm_start_of(config, space, None)
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
-        text = plan_search(config, space, Session(cluster, split)).text(timing)
+        plan = plan_search(config, space, Session(cluster, split))
+        text = plan.text(_timed(plan, split, cluster) if timing is None else timing)
     return text if warm is None else f"{text}\n\n{warm.text()}"
 
 
@@ -208,6 +210,16 @@ def plan_search(
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)
     return make_plan(config, space, session.split, slots, facts, lent=lent)
+
+
+def _timed(plan: Plan, split: Split, cluster: Cluster) -> Timing | None:
+    """Return how long passes take here, by some batches; None for models without any, or that do not fit."""
+    try:
+        check_memory(plan, cluster)
+        pass_s = time_a_pass(plan, split, cluster)
+    except (ResourceError, DivergedError):
+        return None  # the search itself says why
+    return None if pass_s is None else plan.expected(pass_s, "some batches of the first trial, timed alone")
 
 
 def timing_like(folder: Path, model: str) -> Timing:
