@@ -14,7 +14,7 @@ from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.prepared import Data
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import DivergedError, ResourceError, ResultsError
+from distrecvae.errors import ResultsError
 from distrecvae.evaluation import require_scorable
 from distrecvae.files import claimed, exclusive
 from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
@@ -23,8 +23,9 @@ from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import DEMO, SearchConfig
-from distrecvae.search.core.ledger import Ledger, read_records
+from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
+from distrecvae.search.estimate import priced, timed_here, timing_like
 from distrecvae.search.folder.data_place import absolute, place_of_data
 from distrecvae.search.folder.description import check_same, describe
 from distrecvae.search.folder.extension import nothing_left
@@ -35,10 +36,8 @@ from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.same_package import require_package
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
-from distrecvae.search.on_ray.timing import time_a_pass
-from distrecvae.search.planning.cost import Timing, price_on_head, timing_of
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
-from distrecvae.search.planning.resources import Cluster, slots_for
+from distrecvae.search.planning.resources import slots_for
 from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
@@ -178,7 +177,7 @@ def dry_run(
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         plan = plan_search(config, space, Session(cluster, split))
-        text = plan.text(_timed(plan, split, cluster) if timing is None else timing)
+        text = plan.text(timed_here(plan, split, cluster) if timing is None else timing)
     return text if warm is None else f"{text}\n\n{warm.text()}"
 
 
@@ -210,43 +209,6 @@ def plan_search(
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)
     return make_plan(config, space, session.split, slots, facts, lent=lent)
-
-
-def _timed(plan: Plan, split: Split, cluster: Cluster) -> Timing | None:
-    """Return how long passes take here, by some batches; None for models without any, or that do not fit."""
-    try:
-        check_memory(plan, cluster)
-        pass_s = time_a_pass(plan, split, cluster)
-    except (ResourceError, DivergedError):
-        return None  # the search itself says why
-    return None if pass_s is None else plan.expected(pass_s, "some batches of the first trial, timed alone")
-
-
-def timing_like(folder: Path, model: str) -> Timing:
-    """Return what passes took in an earlier search.
-
-    Raises:
-        ResultsError: it is no search, it is another model's, or none of its trials was timed.
-    """
-    described = read_description(folder, remedy="give --like-search the results folder of a search")
-    if described.settings.model != model:
-        raise ResultsError(
-            f"{folder} is a search of {described.settings.model}, this one is of {model}; --like-search takes the same"
-            " model's"
-        )
-    passes = 1 if registry.solved_at_once(model) else described.settings.max_passes
-    records = read_records(folder, on_validation(described.settings.metric)).values()
-    timing = timing_of(records, passes, f"passes as in {folder}")
-    if timing is None:
-        raise ResultsError(f"no trial of {folder} has ended; leave out --like-search, or give another search")
-    return timing
-
-
-def priced(config: SearchConfig) -> SearchConfig:
-    """Return the settings with the price in the cluster's file, where the search joins one and names no other."""
-    if config.price_per_hour is not None or config.address is None:
-        return config
-    return replace(config, price_per_hour=price_on_head())
 
 
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:

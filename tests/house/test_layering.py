@@ -31,7 +31,7 @@ FLOORS = (
     ("search/core",),
     ("search/planning", "search/commands"),
     ("search/on_ray", "search/folder"),
-    ("search/watchers", "search/summary"),
+    ("search/watchers", "search/summary", "search/estimate"),
     ("search/report", "search/doctor", "search/living"),
     ("search/course",),
     ("search/launch",),

@@ -23,15 +23,15 @@ from distrecvae.errors import (
     ConfigError,
     DataError,
     DistrecvaeError,
-    DivergedError,
     ResourceError,
     ResultsError,
     SpaceError,
 )
 from distrecvae.files import claimed, exclusive
-from distrecvae.search import launch
+from distrecvae.search import estimate, launch
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.course import Outcome
+from distrecvae.search.estimate import timing_like
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import read_description, write_description
 from distrecvae.search.launch import (
@@ -42,9 +42,7 @@ from distrecvae.search.launch import (
     one_trial_without_parameters,
     own,
     plan_search,
-    priced,
     search,
-    timing_like,
 )
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session
@@ -248,7 +246,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     without_ray(monkeypatch, CLUSTER)
     monkeypatch.setattr(launch, "survey", lambda *_: DeviceFacts("the CPU", "float32", 0))
-    monkeypatch.setattr(launch, "time_a_pass", lambda *_: None)
+    monkeypatch.setattr(estimate, "time_a_pass", lambda *_: None)
     return tmp_path
 
 
@@ -313,48 +311,11 @@ def test_a_dry_run_takes_its_times_from_an_earlier_search_that_is_named(here: Pa
 def test_a_dry_run_times_some_batches_where_none_is_named(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "time_a_pass", lambda *_: 0.5)
+    monkeypatch.setattr(estimate, "time_a_pass", lambda *_: 0.5)
     timing = plan_of(config_of()).expected(0.5, "some batches of the first trial, timed alone")
     assert dry_run(config_of(), folder=Path("out"), verbose=False, space=SPACE) == plan_of(config_of()).text(
         timing
     )
-
-
-@pytest.mark.parametrize("error", [ResourceError, DivergedError])
-def test_a_plan_that_cannot_be_timed_is_a_plan(
-    error: type[DistrecvaeError], here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any) -> float:
-        raise error("it does not fit")
-
-    monkeypatch.setattr(launch, "time_a_pass", refuse)
-    assert dry_run(config_of(), folder=Path("out"), verbose=False, space=SPACE) == plan_of(config_of()).text()
-
-
-def test_a_search_of_another_model_says_nothing_of_this_ones_times(here: Path) -> None:
-    make_search(here / "earlier", space=SearchSpace.load("recvae"), trials=2, max_passes=12, min_passes=4)
-    with pytest.raises(ResultsError, match="a search of recvae, this one is of multvae"):
-        timing_like(Path("earlier"), "multvae")
-    with pytest.raises(ResultsError, match="give --like-search"):
-        timing_like(Path("nothing"), "recvae")
-
-
-def test_a_search_whose_trials_have_not_ended_says_nothing(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_search(here / "earlier", space=SearchSpace.load("recvae"), trials=2, max_passes=12, min_passes=4)
-    monkeypatch.setattr(launch, "read_records", lambda *_: {})
-    with pytest.raises(ResultsError, match="no trial of earlier has ended"):
-        timing_like(Path("earlier"), "recvae")
-
-
-def test_the_price_is_the_clusters_where_one_is_joined_and_none_is_given(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(launch, "price_on_head", lambda: 0.5)
-    assert priced(config_of(address="auto")).price_per_hour == 0.5
-    assert priced(config_of(address="auto", price_per_hour=0.7)).price_per_hour == 0.7
-    assert priced(config_of()).price_per_hour is None, "Ray is started here"
 
 
 # A search.

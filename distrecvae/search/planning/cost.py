@@ -84,7 +84,7 @@ def cost_text(seconds: float, slots: Slots, price_per_hour: float | None) -> str
     return (
         text
         if price_per_hour is None
-        else f"{text}, {hours * price_per_hour:.2f} at {price_per_hour:g} an hour"
+        else f"{text}, {_money(hours * price_per_hour)} at {price_per_hour:g} an hour"
     )
 
 
@@ -119,6 +119,10 @@ def price_on_head(path: Path = HEAD_FILE) -> float | None:
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return None
     return float(price) if is_number(price) and price >= 0 else None
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.2f}" if amount >= 0.1 else f"{amount:.2g}"
 
 
 def _rounded(hours: float) -> str:

@@ -41,7 +41,7 @@ def test_training_and_evaluation_keep_a_gpu_busy() -> None:
         (Slots(8, 4, 0.25), None, "0.5 GPU-hours"),  # four trials share one
         (Slots(8, 4, 0.0), None, "8 core-hours"),
         (Slots(8, 1, 1.0), 0.8, "2 GPU-hours, 1.60 at 0.8 an hour"),
-        (Slots(8, 1, 1.0), 0.0, "2 GPU-hours, 0.00 at 0 an hour"),
+        (Slots(8, 1, 1.0), 0.0, "2 GPU-hours, 0 at 0 an hour"),
     ],
 )
 def test_hours_are_of_gpus_or_of_cores(slots: Slots, price: float | None, text: str) -> None:

@@ -265,5 +265,5 @@ def test_the_plan_says_what_it_takes_where_that_is_known() -> None:
     text = made.text(timing)
     # 8 trials x 23.3 passes x 0.5 s, four at once.
     assert "time        about 23 s, where 4 are always at once (ten batches, timed here)" in text
-    assert "cost        about 0.0259 GPU-hours, 0.05 at 2 an hour" in text
+    assert "cost        about 0.0259 GPU-hours, 0.052 at 2 an hour" in text
     assert plan(facts, slots, scheduler="none").expected(0.5, "").share == 1.0

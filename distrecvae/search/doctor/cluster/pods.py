@@ -173,6 +173,14 @@ def _of_volumes(group: Group, where: str) -> Iterator[Finding]:
                 "add it under volumes, or mend the name",
             )
     for volume in listed(group.pod, "volumes"):
+        if "persistentVolumeClaim" in mapping(volume) and not group.is_head:
+            yield wrong(
+                "pods",
+                f"{where}.spec.volumes.{text(volume, 'name')}",
+                "persistentVolumeClaim",
+                "a claim of several pods must be ReadWriteMany, and workers need share nothing but Ray",
+                "take it out of the workers: the head alone reads data and writes results",
+            )
         if "hostPath" in mapping(volume):
             yield wrong(
                 "pods",
