@@ -1,0 +1,30 @@
+"""Which way to search finds a good RecVAE soonest? Recorded learning curves, replayed; see bench/.
+
+    python benchmarks/recvae_bench.py record --data ../shared/data
+    python benchmarks/recvae_bench.py fit
+
+The first trains and writes down, for hours, in any portions; the second makes surrogates of what is there and says how
+far off they are. Each says more by `--help`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from bench import record, surrogate
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "record": record.main,
+    "fit": surrogate.main,
+}
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(__doc__)
+    COMMANDS[sys.argv[1]](sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""RecVAE-Bench (benchmarks/recvae_bench.py): what it records, how it guesses between curves, how it replays."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from distrecvae.data.synthetic import synthetic_split
+from distrecvae.search.space.space import SearchSpace
+from tests import ROOT
+
+if TYPE_CHECKING:
+    from bench import record, surrogate, tables
+
+
+@pytest.fixture(autouse=True, scope="module")
+def modules() -> Iterator[None]:
+    """The script's modules lie beside it, as a script's do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        for name in ("record", "surrogate", "tables"):
+            globals()[name] = importlib.import_module(f"bench.{name}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    return SearchSpace.load(ROOT / "benchmarks" / "bench" / "space.yaml")
+
+
+def test_a_configuration_depends_on_its_number_alone_and_starts_at_the_published_one(
+    space: SearchSpace,
+) -> None:
+    kinds: Counter[str] = Counter()
+    for number in range(60):
+        drawn_as, config = tables.drawn(space, number)
+        assert (drawn_as, config) == tables.drawn(space, number)
+        assert space.internal_point(config) is not None, "it lies in the space"
+        kinds[drawn_as] += 1
+    assert tables.drawn(space, 0)[1] == space.default_config()
+    assert kinds["published"] == tables.N_PUBLISHED
+    assert 10 <= kinds["near"] <= 30, "a third of the others, give or take what chance does among 56"
+
+
+def test_a_part_is_made_once_and_holds_whole_trainings(space: SearchSpace, tmp_path: Path) -> None:
+    split = synthetic_split(n_users=60, n_items=60, seed=1, held_out_users=10)
+    table = tables.Table("tiny", 9, 3, 2, lambda _: split)
+    path = record.part_file(tmp_path, table, 2)
+    record.write_part(table, split, space, 2, path)
+    rows = pd.read_parquet(path)
+    assert list(path.parent.iterdir()) == [path], "nothing is left beside it"
+    assert set(rows["number"]) == {2}, "the table ends there"
+    assert list(rows["passes"]) == [4, 8], "of 9 passes, two cycles of 3 + 1"
+    assert rows["ndcg_100"].between(0, 1).all()
+    again = record.curve(split, space, 2, 9)
+    assert [float(np.float32(row["ndcg_100"])) for row in again] == list(rows["ndcg_100"])
+
+
+def made_up(n: int = 40) -> surrogate.Recorded:
+    """Curves of a formula: they rise to what rate and latent size allow, the faster the smaller the batch."""
+    space = SearchSpace.load(ROOT / "benchmarks" / "bench" / "space.yaml")
+    grid = surrogate.grid_of(45)
+    x = np.array([surrogate.features(tables.drawn(space, number)[1]) for number in range(n)])
+    column = {name: x[:, i] for i, name in enumerate(surrogate.FEATURES)}
+    end = 0.3 - 0.1 * (column["learning_rate"] - 0.6) ** 2 + 0.03 * column["latent_dim"]
+    curves = end[:, None] * (1 - np.exp(-grid / (5 + 20 * column["batch_size"][:, None])))
+    kinds = tuple(tables.drawn(space, number)[0] for number in range(n))
+    log_s = np.log(0.01) + column["hidden_dim"]
+    return surrogate.Recorded(kinds, x, curves, curves.max(axis=1), log_s, 0.002, 0.001, 0)
+
+
+def test_processes_guess_held_out_curves_far_better_than_their_mean() -> None:
+    by_kind = {row["kind"]: row for row in surrogate.errors(made_up(), folds=2)}
+    assert by_kind["processes"]["curve_rmse"] < 0.5 * by_kind["mean"]["curve_rmse"]
+    assert by_kind["processes"]["end_spearman"] > 0.7
+    assert by_kind["processes"]["seconds_off"] < 0.1
+
+
+def test_a_surrogate_gives_back_what_it_was_made_of_and_outlives_its_process(
+    space: SearchSpace, tmp_path: Path
+) -> None:
+    recorded = made_up()
+    fitted = surrogate.fit_surrogate("few-users", recorded)
+    assert np.abs(fitted.curves(recorded.x) - recorded.curves).max() < 0.02, "smooth curves, five components"
+    assert fitted.published < fitted.best
+    surrogate.save(fitted, tmp_path / "few-users.npz")
+    loaded = surrogate.load("few-users", tmp_path)
+    config, passes = space.default_config(), np.array([4.0, 20.0, 44.0])
+    assert np.array_equal(loaded.scores(config, passes), fitted.scores(config, passes))
+    for name in ("max_passes", "published", "best", "report_noise", "training_noise"):
+        assert getattr(loaded, name) == getattr(fitted, name), name
+
+
+def test_recorded_curves_are_read_with_their_noise_and_without_what_diverged(tmp_path: Path) -> None:
+    space = SearchSpace.load(ROOT / "benchmarks" / "bench" / "space.yaml")
+    random, rows = np.random.default_rng(0), []
+    for number in range(6):
+        drawn_as, config = tables.drawn(space, number)
+        for cycle in range(1, 41):
+            value = float("nan") if number == 5 and cycle == 3 else 0.3 + 0.01 * random.standard_normal()
+            row: dict[str, Any] = {"number": number, "drawn": drawn_as, **space.flatten(config)}
+            rows.append({**row, "passes": 4 * cycle, "ndcg_100": value, "cpu_s": 0.4})
+    (tmp_path / "few-users").mkdir()
+    pd.DataFrame(rows).to_parquet(tmp_path / "few-users" / "00000.parquet")
+    recorded = surrogate.read_recorded("few-users", tmp_path)
+    assert (len(recorded.drawn), recorded.diverged) == (5, 1)
+    assert np.exp(recorded.log_s) == pytest.approx(0.1), "seconds a pass"
+    # 190 draws: their standard deviation is within a sixth of the true one, three errors of it.
+    assert recorded.report_noise == pytest.approx(0.01, rel=0.17)
