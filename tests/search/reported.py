@@ -16,8 +16,12 @@ from distrecvae.search.core.records import Status as TrialStatus
 from distrecvae.search.core.rules import make_rule
 from distrecvae.search.folder.search_json import Status, WarmStart, write_description
 from distrecvae.search.folder.tables import Tables
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace
 from tests.search.described import described
+
+SIZES = Sizes(users=2900, items=1200, interactions=123_456)
+"""Of the data set that such a folder tells of: `described` has it."""
 
 Curve = Callable[[dict[str, Any], int], float]
 
@@ -45,6 +49,7 @@ def make_search(
         warm: what is taken over from another search.
         settings: of the SearchConfig.
     """
+    space = space.resolved(SIZES)
     config = SearchConfig(**{"model": space.model, "data": "data/toy", "seed": 2, **settings})
     folder.mkdir(exist_ok=True)
     ledger = Ledger(folder, f"valid/{config.metric}")

@@ -291,7 +291,8 @@ def test_a_dry_run_says_what_is_taken_over(here: Path) -> None:
     make_search(here / "earlier", space=SearchSpace.load("recvae"), trials=2, max_passes=12, min_passes=4)
     config = config_of(warm_start="earlier", space="recvae")
     text = dry_run(config, folder=Path("out"), verbose=False)
-    assert text.startswith(plan_search(config, load_space(config), Session(CLUSTER, SPLIT)).text() + "\n\n")
+    space = load_space(config).resolved(Sizes.of(SPLIT.train))
+    assert text.startswith(plan_search(config, space, Session(CLUSTER, SPLIT)).text() + "\n\n")
     assert text.splitlines()[-1].startswith("Warm start from earlier: ")
 
 

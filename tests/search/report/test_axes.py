@@ -10,6 +10,7 @@ import pytest
 from distrecvae.search.report.axes import Axis, axes, label_of, triangles
 from distrecvae.search.space.parameters import parse_parameter
 from distrecvae.search.space.space import SearchSpace, available_spaces
+from tests.search.reported import SIZES
 
 
 def space_of(parameters: dict[str, Any], base: dict[str, Any]) -> SearchSpace:
@@ -61,7 +62,7 @@ def test_a_value_is_written_in_four_digits_and_a_flag_in_words(value: object, la
 
 @pytest.mark.parametrize("name", available_spaces())
 def test_every_column_of_a_space_has_an_axis_on_which_the_start_and_all_extremes_lie(name: str) -> None:
-    space = SearchSpace.load(name)
+    space = SearchSpace.load(name).resolved(SIZES)
     found = axes(space)
     assert [axis.name for axis in found] == list(space.names())
     assert {axis.parameter for axis in found} <= set(space.parameters)

@@ -9,6 +9,7 @@ import pytest
 
 from distrecvae.errors import ConfigError
 from distrecvae.search.space.edges import Edge, edges
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -128,7 +129,7 @@ def test_an_edge_says_itself() -> None:
 
 
 def test_the_models_own_limits_are_asked_of_the_registry() -> None:
-    space = SearchSpace.load("recvae")
+    space = SearchSpace.load("recvae").resolved(Sizes(116_677, 20_108, 8_500_000))
     config = {**space.base, "encoder_passes": 5, "decoder_passes": 1, "dropout": 0.7}
     assert [(edge.name, edge.direction) for edge in space.edges(config)] == [
         ("encoder_passes", "larger"),
