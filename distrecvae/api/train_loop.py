@@ -202,7 +202,7 @@ def _seeds_shown(runs: Mapping[Path, RunSettings]) -> Iterator[Callable[[], None
 
 def _last_report(place: Path) -> dict[str, str] | None:
     """Return the newest row of a run's history; None before there is one."""
-    from distrecvae.runs.training_run import HISTORY_FILE
+    from distrecvae.runs.history import HISTORY_FILE
 
     try:
         with (place / HISTORY_FILE).open(encoding="utf-8", newline="") as file:

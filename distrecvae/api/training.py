@@ -24,6 +24,7 @@ from distrecvae.precisions import AUTO
 from distrecvae.runs.configuration import read_config
 from distrecvae.runs.seeds import seed_folder, summarize
 from distrecvae.runs.training_run import RunSettings
+from distrecvae.runs.warm import earlier_config
 from distrecvae.saved.model import LoadedModel, load_model
 from distrecvae.search.commands import python_call
 from distrecvae.training.device import usable_device, use_threads
@@ -38,11 +39,18 @@ GROUPS = ("test", "valid")
 def _train(given: dict[str, Any]) -> TrainResult:
     data, out, resume = as_data(given.pop("data", None)), path_in(given, "out"), given.pop("resume", False)
     model, config, settings = given.pop("model", None), given.pop("config", None), given.pop("set", {})
+    if (warm := given.pop("warm_weights", None)) is not None:
+        if isinstance(warm, SearchResult | TrainResult):
+            warm = warm.chosen if isinstance(warm, TrainResult) else warm.folder
+        warm = str(warm)
     configured = model is not None or config is not None or bool(settings)
     if isinstance(config, SearchResult | TrainResult):
         config = (
             (config.chosen if isinstance(config, TrainResult) else config.folder) / BEST_FOLDER / CONFIG_FILE
         )
+    source = None if config is None or isinstance(config, Mapping) else str(config)
+    if config is None and warm is not None:
+        config = earlier_config(Path(warm))
     read = partial(_configuration, model, config, settings)
     folder = results_folder(out, None, f"train-{read()[0]}", resume=resume)
     if (patience := given.get("patience")) is not None and patience < 0:
@@ -52,8 +60,9 @@ def _train(given: dict[str, Any]) -> TrainResult:
         for name in ("max_passes", "patience", "metric", "metrics", "seed")
         if name in given
     }
+    if warm is not None:
+        runs["warm_weights"] = warm
     every_s = given.pop("checkpoint_every", 30.0)
-    source = None if config is None or isinstance(config, Mapping) else str(config)
     order = Order(
         given=runs,
         configuration=read if configured else None,
@@ -100,6 +109,7 @@ def train(
     seeds: int | None = None,
     address: str | None = None,
     refit: bool = False,
+    warm_weights: TrainResult | SearchResult | str | PathLike[str] | None = None,
     device: str | None = None,
     precision: str = AUTO,
     threads: int | None = None,
@@ -124,6 +134,8 @@ def train(
         seeds: train with so many seeds from `seed` on, side by side on Ray.
         address: Ray cluster that `seeds` join.
         refit: train on the validation users, too, for as many passes as were best where `config` was chosen.
+        warm_weights: begin with the weights of the model in this results folder, and with Adam's moments where it kept
+            a checkpoint; items that it does not know begin fresh. Its settings are the default.
         device: "cpu", "cuda", "cuda:1"; None for a GPU where there is one.
         precision: of the matrix products.
         threads: CPU threads; with `seeds` of each; None for all cores.

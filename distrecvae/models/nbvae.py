@@ -21,6 +21,7 @@ from torch import nn
 
 from distrecvae.checks import require_choice, require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.kernels import item_axes
 from distrecvae.kernels.layers import (
     Draws,
     SparseLinear,
@@ -101,6 +102,9 @@ class NBVAE(nn.Module):
     """
 
     weight_decay = 0.0
+    ITEM_AXES: ClassVar = {
+        f"{head}_items.{name}": axes for head in ("r", "p") for name, axes in item_axes.ROWS.items()
+    }
 
     def __init__(self, config: NBVAEConfig, n_items: int, low: torch.dtype | None = None) -> None:
         super().__init__()

@@ -24,6 +24,7 @@ from distrecvae.checks import (
 )
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError
+from distrecvae.kernels import item_axes
 from distrecvae.kernels.layers import SparseLinear, load_parameters, unit_rows
 from distrecvae.kernels.normed import normed_swish
 from distrecvae.kernels.precision import linear
@@ -191,6 +192,8 @@ class Decoder(nn.Module):
         weight: (n_items, latent_dim or hidden_dim).
         bias: (n_items,).
     """
+
+    ITEM_AXES: ClassVar = item_axes.ROWS
 
     def __init__(self, n_items: int, hidden_dim: int, latent_dim: int, architecture: Architecture) -> None:
         super().__init__()

@@ -6,10 +6,9 @@ model so far and the history in it; a run that is killed goes on from the last o
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,13 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import data_facts
 from distrecvae.errors import ResultsError
 from distrecvae.evaluation import Evaluation, Scoring, evaluate
-from distrecvae.files import write_json, write_text
+from distrecvae.files import write_json
 from distrecvae.layout import BEST_FOLDER, RUN_FILE, STATE_FILE
 from distrecvae.metrics import METRICS, on_validation, title_of
 from distrecvae.precisions import Precision
+from distrecvae.runs import warm
 from distrecvae.runs.ending import why_over
+from distrecvae.runs.history import write_history
 from distrecvae.runs.resumable import ResumableTraining
 from distrecvae.saved.model import save_model
 from distrecvae.training import registry
@@ -32,7 +33,6 @@ from distrecvae.typed import MisfitError, read_typed
 from distrecvae.words import first_line
 
 FORMAT = 1
-HISTORY_FILE = "history.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ class RunSettings:
         metrics: names of what is computed of rankings.
         precision: of the matrix products.
         refit: train on the validation users, too, for `max_passes`, with nothing left to choose by.
+        warm_weights: a results folder of the same model, with whose weights the run begins; None for fresh ones.
     """
 
     model: str
@@ -64,6 +65,7 @@ class RunSettings:
     metrics: tuple[str, ...] = METRICS
     precision: Precision = "float32"
     refit: bool = False
+    warm_weights: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +177,20 @@ class Run:
             about={"device": device_kind(device)},
         )  # fmt: skip
         self._training.restore()
+        self._remarks = [moved(self._training.taken_up.get("device"), device)]
+        begun = warm.begin(
+            self._training, settings.warm_weights, settings.model, split.item_ids,
+            partial(data_facts, settings.data, split),
+        )  # fmt: skip
+        if begun is not None:
+            self._remarks += begun.remarks
+            self._chosen["begun_from"] = begun.recorded
         write_history(folder, self._training.history)
 
     @property
     def remark(self) -> str:
-        """What people must know of going on here, in a line; empty for nothing."""
-        return moved(self._training.taken_up.get("device"), self._device)
+        """What people must know of how it begins or goes on here, a line each; empty for nothing."""
+        return "\n".join(filter(None, self._remarks))
 
     @property
     def passes(self) -> int:
@@ -286,15 +296,3 @@ class TrainingRun(Run):
             device=device,
             checkpoint_every_s=checkpoint_every_s,
         )
-
-
-def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Write the reports as `history.csv`, a row a report; nothing before the first one."""
-    if history:
-        text = io.StringIO(newline="")
-        # Phases have losses of their own.
-        names = dict.fromkeys(name for report in history for name in report)
-        writer = csv.DictWriter(text, list(names), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-        write_text(folder / HISTORY_FILE, text.getvalue())

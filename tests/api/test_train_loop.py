@@ -23,7 +23,8 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import Evaluation
 from distrecvae.models import slim
 from distrecvae.pacing import before_batch
-from distrecvae.runs.training_run import Run, RunSettings, write_history
+from distrecvae.runs.history import write_history
+from distrecvae.runs.training_run import Run, RunSettings
 from distrecvae.search.planning.resources import Slots
 from distrecvae.signals import handled
 

@@ -115,3 +115,13 @@ def test_a_model_is_scored_on_its_own_items_only() -> None:
         distrecvae.evaluate(ease, DATA, group="all")
     with pytest.raises(CheckpointError, match="absent"):
         distrecvae.evaluate("absent", DATA)
+
+
+def test_weights_of_a_result_are_begun_with() -> None:
+    first = distrecvae.train(DATA, model="multdae", set=SMALL, max_passes=3, threads=1)
+    for earlier in (first, first.folder):
+        second = distrecvae.train(DATA, warm_weights=earlier, max_passes=2, threads=1)
+        assert second.model.config == first.model.config
+        assert second.model.metrics["begun_from"]["shared"] == DATA.split.n_items
+    with pytest.raises(ConfigError, match="leave warm_weights out"):
+        distrecvae.train(DATA, model="ease", config={"regularization": 5}, warm_weights=first)

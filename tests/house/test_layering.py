@@ -51,7 +51,7 @@ LIBRARIES = {
     "sqlalchemy": ("search/watchers/study_copy",),
     "torch": (
         "kernels", "models", "ranking", "evaluation", "recommendation", "training", "saved", "runs/resumable",
-        "runs/trial", "search/doctor/machine", "search/doctor/gpu", "search/doctor/watching",
+        "runs/trial", "runs/warm", "search/doctor/machine", "search/doctor/gpu", "search/doctor/watching",
     ),
     "triton": ("kernels/triton",),
     "safetensors": ("saved/tensors",),

@@ -16,14 +16,13 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import CheckpointError, ResultsError
 from distrecvae.evaluation import evaluate
 from distrecvae.layout import RUN_FILE, STATE_FILE
+from distrecvae.runs.history import HISTORY_FILE
 from distrecvae.runs.training_run import (
-    HISTORY_FILE,
     Run,
     RunSettings,
     TrainingRun,
     read_settings,
     require_same_data,
-    write_history,
     write_settings,
 )
 from distrecvae.saved.model import load_model
@@ -220,16 +219,6 @@ def test_the_history_is_there_after_every_report_and_again_where_it_was_lost(tmp
     (tmp_path / HISTORY_FILE).unlink()
     run_in(tmp_path)
     assert (tmp_path / HISTORY_FILE).read_text() == before
-
-
-def test_reports_with_losses_of_their_own_share_a_table(tmp_path: Path) -> None:
-    write_history(tmp_path, [{"cycle": 1, "train/a": 0.5}, {"cycle": 2, "train/b": 0.25}])
-    assert (tmp_path / HISTORY_FILE).read_text() == "cycle,train/a,train/b\n1,0.5,\n2,,0.25\n"
-
-
-def test_no_reports_are_no_file(tmp_path: Path) -> None:
-    write_history(tmp_path, [])
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_is_told_to_whoever_asks_after_the_run_was_made(tmp_path: Path) -> None:
