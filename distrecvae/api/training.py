@@ -1,4 +1,4 @@
-"""Owns `distrecvae.train` and `distrecvae.evaluate`: a call's arguments to a training, or to scores."""
+"""Owns `distrecvae.train`: a call's arguments to a training."""
 
 from __future__ import annotations
 
@@ -14,26 +14,18 @@ from distrecvae.api.preparing import as_data
 from distrecvae.api.results import SearchResult, TrainResult
 from distrecvae.api.searching import path_in
 from distrecvae.api.train_folder import Order, train_in
-from distrecvae.data.dataset import Split
-from distrecvae.errors import ConfigError, DataError
-from distrecvae.evaluation import Evaluation, Scoring
-from distrecvae.evaluation import evaluate as evaluate_users
+from distrecvae.errors import ConfigError
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
-from distrecvae.metrics import METRICS, listed
 from distrecvae.precisions import AUTO
 from distrecvae.runs.configuration import read_config
 from distrecvae.runs.seeds import seed_folder, summarize
 from distrecvae.runs.training_run import RunSettings
 from distrecvae.runs.warm import earlier_config
-from distrecvae.saved.model import LoadedModel, load_model
 from distrecvae.search.commands import python_call
-from distrecvae.training.device import usable_device, use_threads
 from distrecvae.training.registry import config_from_dict, config_to_dict
 
 if TYPE_CHECKING:
     from distrecvae.api.preparing import DataLike
-
-GROUPS = ("test", "valid")
 
 
 def _train(given: dict[str, Any]) -> TrainResult:
@@ -144,79 +136,5 @@ def train(
 
     Raises:
         DistrecvaeError: what was asked for, the data or the folder is not fit.
-    """
-    raise NotImplementedError  # never run: `carried_out_by` takes the call
-
-
-def _evaluate(given: dict[str, Any]) -> Evaluation:
-    model, data, group = given["model"], as_data(given["data"]), given.get("group", GROUPS[0])
-    assert data is not None, "it was given"  # noqa: S101
-    if group not in GROUPS:
-        raise ConfigError(f"group={group!r} is not one of {', '.join(GROUPS)}")
-    use_threads(given.get("threads"))
-    if isinstance(model, LoadedModel):
-        loaded, name = model, "the model"
-    else:
-        if isinstance(model, SearchResult | TrainResult):
-            model = model.chosen if isinstance(model, TrainResult) else model.folder
-        loaded, name = load_model(Path(model), usable_device(given.get("device"))), str(model)
-    return scores_of(
-        loaded, data.split, group, names=(name, data.folder or "the data"), metrics=given.get("metrics")
-    )
-
-
-def scores_of(
-    loaded: LoadedModel, split: Split, group: str, *, names: tuple[str, str], metrics: str | None = None
-) -> Evaluation:
-    """Score a model on a group of held-out users.
-
-    Args:
-        loaded: the model.
-        split: the data.
-        group: "test" or "valid".
-        names: of model and data, for the message.
-        metrics: what to compute; None for what the model was scored by when it was made.
-
-    Raises:
-        DataError: they have other items, or the model was trained on these users.
-    """
-    if loaded.item_ids.tolist() != split.item_ids.tolist():
-        raise DataError(
-            f"{names[0]} knows {len(loaded.item_ids)} items and {names[1]} has {len(split.item_ids)}, not the same"
-            " ones in the same order; score it on the data set it was trained on"
-        )
-    if group == "valid" and loaded.metrics.get("refit"):
-        raise DataError(
-            f"{names[0]} was trained on the validation users, too (--refit), so that their scores say nothing; score"
-            " the test users"
-        )
-    known = tuple(loaded.metrics.get(GROUPS[0], {}).get("mean", METRICS))
-    scoring = Scoring.of(known if metrics is None else listed(metrics), split.train)
-    return evaluate_users(loaded.recommender, split.test if group == "test" else split.valid, scoring)
-
-
-@carried_out_by(_evaluate)
-def evaluate(
-    model: LoadedModel | SearchResult | TrainResult | str | PathLike[str],
-    data: DataLike,
-    *,
-    group: str = GROUPS[0],
-    metrics: str | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-) -> Evaluation:
-    """Score a model on held-out users; `.means()` has the means, `.per_user` each user's metrics.
-
-    Args:
-        model: what `load`, `search` or `train` returned, or a results folder.
-        data: what `prepare` returned, or a dataset folder, with the same items.
-        group: the held-out users to score, "test" or "valid".
-        metrics: what to compute, such as "ndcg@10,map@10,coverage@20"; None for what the model was scored by.
-        device: where a model is loaded that is not yet; None for a GPU where there is one.
-        threads: CPU threads; None for all cores.
-
-    Raises:
-        CheckpointError: there is no model.
-        DataError: the data is none, or has other items.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -186,10 +186,19 @@ def flattered(begun: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         begun: as `Begun.as_json` gives it.
         data: what the data says of itself, as `distrecvae.data.summary.facts` gives it.
     """
-    known = {data.get("fingerprint"), *data.get("like", ())}
-    if set(begun.get("fingerprints", ())) <= known:
+    if not trained_elsewhere(begun.get("fingerprints", ()), data):
         return ""
     return (
         "note: the earlier model may have been trained on users who are held out here, which flatters these scores:"
         " prepare the data with --like the earlier data set"
     )
+
+
+def trained_elsewhere(fingerprints: Iterable[str], data: Mapping[str, Any]) -> bool:
+    """Return whether some of the data that a model was trained on may have other groups of users than this.
+
+    Args:
+        fingerprints: of the data that it was trained on.
+        data: what this data says of itself, as `distrecvae.data.summary.facts` gives it.
+    """
+    return not set(fingerprints) <= {data.get("fingerprint"), *data.get("like", ())}

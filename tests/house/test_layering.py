@@ -19,7 +19,7 @@ FLOORS = (
     ("kernels",),
     ("models", "ranking"),
     ("evaluation", "paired"),
-    ("recommendation", "training/trainer", "training/device"),
+    ("recommendation", "shared_items", "training/trainer", "training/device"),
     ("training/entry",),
     ("training/schemes",),
     ("training/registry",),
@@ -50,7 +50,8 @@ LIBRARIES = {
     "optuna": ("search/space", "search/core", "search/watchers/study_copy", "search/report"),
     "sqlalchemy": ("search/watchers/study_copy",),
     "torch": (
-        "kernels", "models", "ranking", "evaluation", "recommendation", "training", "saved", "runs/resumable",
+        "kernels", "models", "ranking", "evaluation", "recommendation", "shared_items", "training", "saved",
+        "runs/resumable",
         "runs/trial", "runs/warm", "search/doctor/machine", "search/doctor/gpu", "search/doctor/watching",
     ),
     "triton": ("kernels/triton",),
