@@ -104,7 +104,7 @@ def search(
         plan = plan_search(config, space, session, begun_in, tell=console.print)
         # The plan may have waited for a node.
         cluster = living_nodes(joined=True) if config.elastic else session.cluster
-        check_memory(plan, cluster)
+        check_memory(plan, cluster, split.train)
         require_shared(folder)
         if described is None:
             where = config.data or str(folder / DATA_FOLDER)
@@ -133,7 +133,9 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchS
     require_scored(split, config.data or "the data", "valid")
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
-        text = plan_search(config, space, Session(cluster, split)).text()
+        plan = plan_search(config, space, Session(cluster, split))
+        check_memory(plan, cluster, split.train)
+        text = plan.text()
     return text if warm is None else f"{text}\n\n{warm.text()}"
 
 

@@ -246,6 +246,14 @@ def test_a_dry_run_is_the_plan_and_leaves_nothing(here: Path) -> None:
     assert sorted(here.rglob("*")) == before
 
 
+def test_a_dry_run_refuses_what_the_search_would(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # EASE on 40,000 items: a plan of about 24 GiB a trial on a machine of 24 GiB, and the exit status 0.
+    without_ray(monkeypatch, replace(CLUSTER, memory_bytes=1 << 19))
+    with pytest.raises(ResourceError, match="not even one trial fits") as refused:
+        dry_run(config_of(), folder=Path("out"), verbose=False, space=SPACE)
+    assert "--concurrent" not in str(refused.value)
+
+
 def test_a_dry_run_looks_for_the_space_that_is_named(here: Path) -> None:
     (here / "space.yaml").write_text(RATE, encoding="utf-8")
     config = config_of(space="./space.yaml")

@@ -212,7 +212,7 @@ def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
     for entrant in listed:
         try:
             plans[entrant.name] = plan_search(entrant.config, entrant.space, session)
-            check_memory(plans[entrant.name], session.cluster)
+            check_memory(plans[entrant.name], session.cluster, session.split.train)
         except DistrecvaeError as error:
             raise type(error)(f"{entrant.name}: {error}") from None
     return plans
