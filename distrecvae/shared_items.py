@@ -129,7 +129,7 @@ def evaluate_shared(
         )
     place = np.full(len(item_ids), -1, dtype=np.int64)
     place[here] = np.arange(here.size)
-    fold_in, held_out = (_over(part, place, here.size) for part in (users.fold_in, users.held_out))
+    fold_in, held_out = (part.over(place, here.size) for part in (users.fold_in, users.held_out))
     missing = users.held_out.counts() - held_out.counts()
     if scoring.popularity is not None:
         scoring = replace(scoring, popularity=scoring.popularity[here])
@@ -150,10 +150,3 @@ def evaluate_shared(
         n_without_history=int(np.count_nonzero(blind)),
         n_unfindable=int(np.count_nonzero(there & ~blind & (held_out.counts() == 0))),
     )
-
-
-def _over(matrix: InteractionMatrix, place: npt.NDArray[np.int64], n_items: int) -> InteractionMatrix:
-    """Return the interactions with items that have a place, at it."""
-    users, items = np.repeat(np.arange(matrix.n_users), matrix.counts()), place[matrix.indices]
-    known = items >= 0
-    return InteractionMatrix.from_pairs(users[known], items[known], n_users=matrix.n_users, n_items=n_items)

@@ -31,6 +31,7 @@ from distrecvae.kernels.layers import (
     init_as_published,
     unit_rows,
 )
+from distrecvae.kernels.likeness import cosines
 from distrecvae.kernels.negative_binomial import (
     Head,
     NegativeBinomial,
@@ -145,6 +146,10 @@ class NBVAE(nn.Module):
                 some = slice(start, start + SCORED_AT_ONCE)
                 a[some] = self._log_score(a[some], b[some])
             return a.float()
+
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return how alike each item and `item` are, by the cosine of the output weights of r: float32, (n_items,)."""
+        return cosines(self.r_items.weight, item)
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""

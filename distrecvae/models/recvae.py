@@ -26,6 +26,7 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError
 from distrecvae.kernels import item_axes
 from distrecvae.kernels.layers import SparseLinear, load_parameters, unit_rows
+from distrecvae.kernels.likeness import cosines
 from distrecvae.kernels.normed import normed_swish
 from distrecvae.kernels.precision import linear
 from distrecvae.kernels.sparse import SparseRows, gather_sum
@@ -233,6 +234,10 @@ class RecVAE(nn.Module):
             mu, _ = self.encoder.posterior(rows)
             code = self.decoder(mu)
             return torch.addmm(self.decoder.bias, code, self.decoder.weight.T).float()
+
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return how alike each item and `item` are, by the cosine of their decoder weights: float32, (n_items,)."""
+        return cosines(self.decoder.weight, item)
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""

@@ -153,6 +153,7 @@ class Run:
         require_same_data(folder, settings, split)
         self.progress: Callable[[float], None] = lambda _share: None
         self._folder, self._settings, self._split, self._device = folder, settings, split, device
+        self._item_counts = train.item_counts()
         self._config, self._chosen = registry.config_from_dict(settings.model, settings.config), dict(chosen)
         self._metric = None if valid is None else on_validation(settings.metric)
         self._scored = {"test": split.test} if valid is None else {"valid": valid, "test": split.test}
@@ -266,6 +267,7 @@ class Run:
                 **{group: scored.summary() for group, scored in scores.items()},
             },
             data=data_facts(settings.data, self._split),
+            item_counts=self._item_counts,
         )
         return scores
 

@@ -463,7 +463,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Given, type[DistrecvaeError], str]] = {
         {"cpus_per_trial": 3}, lambda *_: None, ResourceError, "3 CPU and 0 GPU, and no node has both",
     ),
     "no room for the trials": (
-        {}, lambda _, patch: without_ray(patch, replace(CLUSTER, memory_bytes=1)), ResourceError, "lower --concurrent",
+        {}, lambda _, patch: without_ray(patch, replace(CLUSTER, memory_bytes=1)), ResourceError, "one trial fits",
     ),
     "a folder that workers do not see": ({}, unshared, ResourceError, "out is not shared"),
 }  # fmt: skip
@@ -521,7 +521,7 @@ def test_an_elastic_search_counts_the_nodes_that_are_there_once_the_plan_is_made
     assert begin(elastic) == ENDED
     assert seen == [True]
     came = replace(came, memory_bytes=1)
-    with pytest.raises(ResourceError, match="lower --concurrent"):
+    with pytest.raises(ResourceError, match="not even one trial fits"):
         begin(elastic, resume=True)
 
 
