@@ -47,6 +47,10 @@ LOCAL = {
     "memory": 4,
     "stopped-driver": 2,
     "stopped-raylet": 2,
+    "keeper": 5,
+    "keeping": 5,
+    "hung-keeper": 3,
+    "two-at-once": 6,
 }
 CLUSTER = {"node": 6, "drain": 5, "worker": 2, "driver": 2, "garbled": 2}
 A_STORM = 6

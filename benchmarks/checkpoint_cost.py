@@ -15,6 +15,7 @@ import torch
 
 from distrecvae.data.io import load_dataset
 from distrecvae.runs.resumable import ResumableTraining
+from distrecvae.saved.places import StateFile
 from distrecvae.saved.tensors import _checksum
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.training import registry
@@ -32,7 +33,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state.safetensors"
         run = ResumableTraining(
-            path, trainer, split.valid, identity={}, metric="valid/ndcg_100", checkpoint_every_s=1e9
+            StateFile(path),
+            trainer,
+            split.valid,
+            identity={},
+            metric="valid/ndcg_100",
+            checkpoint_every_s=1e9,
         )
         cycles = [r["train_s"] + r["evaluate_s"] for r in run.cycles(lambda: trainer.cycle >= CYCLES)]
         saves, processor, sums, copies = [], [], [], []

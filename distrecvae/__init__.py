@@ -1,6 +1,6 @@
 """distrecvae: distributed hyperparameter search for RecVAE and the models it was published against.
 
-In Python: `prepare` a table, `search` it, `compare` models, `train` and `evaluate` one, `load` it and recommend. Each
+In Python: `prepare` a table, `search` it, `compare` models, `train`, `blend` and `evaluate`, `load` and recommend. Each
 is imported when it is first asked for, so that `import distrecvae` costs nothing. docs/python.md has examples.
 """
 
@@ -10,9 +10,10 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from distrecvae.api.blending import BlendResult, blend
     from distrecvae.api.comparing import compare
     from distrecvae.api.evaluating import evaluate
-    from distrecvae.api.living import clean, searches, top
+    from distrecvae.api.living import clean, reproduce, searches, steer, top, why
     from distrecvae.api.preparing import prepare
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
     from distrecvae.api.searching import search
@@ -23,19 +24,24 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BlendResult",
     "Comparison",
     "Data",
     "SearchResult",
     "TrainResult",
+    "blend",
     "clean",
     "compare",
     "evaluate",
     "load",
     "prepare",
+    "reproduce",
     "search",
     "searches",
+    "steer",
     "top",
     "train",
+    "why",
 ]
 
 
@@ -71,9 +77,11 @@ if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
             return distrecvae.search
         if name in ("Data", "prepare"):
             from distrecvae.api import preparing as module
+        elif name in ("BlendResult", "blend"):
+            from distrecvae.api import blending as module
         elif name == "compare":
             from distrecvae.api import comparing as module
-        elif name in ("clean", "searches", "top"):
+        elif name in ("clean", "reproduce", "searches", "steer", "top", "why"):
             from distrecvae.api import living as module
         elif name == "evaluate":
             from distrecvae.api import evaluating as module

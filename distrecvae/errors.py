@@ -46,6 +46,18 @@ class CheckpointError(DistrecvaeError):
     """A model or trainer-state file cannot be read or does not fit."""
 
 
+class StorageError(DistrecvaeError):
+    """An object store cannot be reached, or refuses.
+
+    Attributes:
+        passing: it may pass by itself: a network, a server that fails.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
 class DivergedError(DistrecvaeError):
     """Training produced a value that is not finite; the trial ends, the search goes on."""
 

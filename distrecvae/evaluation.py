@@ -15,7 +15,7 @@ from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError
 from distrecvae.kernels.precision import fast_float32
-from distrecvae.metrics import METRICS, Float64Array, Metric, metric_of, require_ranks
+from distrecvae.metrics import METRICS, Float64Array, Metric, metric_of, require_metrics
 from distrecvae.metrics.lists import novelty
 from distrecvae.ranking import flat, found, hits_of, rank, without_shown
 
@@ -116,7 +116,7 @@ class Scoring:
         Raises:
             ConfigError: there is no such metric, or its cut-off is beyond the catalogue.
         """
-        require_ranks(names, train.n_items)
+        require_metrics(names, train.n_items)
         # An item that no training user has is as rare as one that a single user has: its surprise stays finite.
         popularity = np.maximum(train.item_counts(), 1) / max(train.n_users, 1)
         return cls(tuple(metric_of(name) for name in names), popularity.astype(np.float64))

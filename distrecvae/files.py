@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -236,7 +237,12 @@ def _remove_left_of(path: Path) -> None:
 _looked_beside: set[Path] = set()
 
 
+_asking = threading.Lock()
+
+
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    # To ask for it is to change it: two threads at once would leave it at 0.
+    with _asking:
+        mask = os.umask(0)
+        os.umask(mask)
     return mask

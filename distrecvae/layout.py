@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-RUN_FILE, SEARCH_FILE, COMPARISON_FILE = "run.json", "search.json", "compare.json"
-"""What makes a folder that of a training run, of a search, of a comparison."""
+RUN_FILE, SEARCH_FILE, COMPARISON_FILE, BLEND_FILE = "run.json", "search.json", "compare.json", "blend.json"
+"""What makes a folder that of a training run, of a search, of a comparison, of a blend."""
+
+BLEND_FOLDER = "blend"
+"""Where a search's or a comparison's folder has the blend that was made of it."""
 
 BEST_FOLDER = "best"
 """Where a results folder, of a training run or of a search, has its model."""
@@ -19,8 +22,14 @@ LEDGER_FILE, JOURNAL_FILE = "ledger.jsonl", "study.journal"
 STATE_FILE = "state.safetensors"
 """What a run, or a trial, goes on from."""
 
+TRACEBACK_FILE = "error.txt"
+"""In a trial's folder: what it failed by."""
+
 DATA_FOLDER = "data"
 """Where a results folder has a data set that lies nowhere else: the demo's, or one that Python had in memory."""
+
+REQUESTS_FOLDER = "requests"
+"""Where a running search is asked for something, and answers."""
 
 REPORT_FILE, SUMMARY_FILE = "report.html", "summary.txt"
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 
 from distrecvae.data.dataset import HeldOutUsers
+from distrecvae.data.days.matching import positions_among
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.matching import positions_among
 from distrecvae.errors import DataError
 from distrecvae.evaluation import PUBLISHED, Beyond, Evaluation, Recommender, Scoring, evaluate
 from distrecvae.words import counted

@@ -33,8 +33,17 @@ def read_typed(path: Path, wanted: type[Read]) -> Read:
         MisfitError: the file is not JSON, or does not fit.
         OSError: it cannot be read.
     """
+    return typed_json(read_regular(path), wanted)
+
+
+def typed_json(data: bytes, wanted: type[Read]) -> Read:
+    """Return the dataclass that a JSON text describes, by the rules of `read_typed`.
+
+    Raises:
+        MisfitError: it is not JSON, or does not fit.
+    """
     try:
-        return TypeAdapter(wanted).validate_json(read_regular(path), strict=True, extra="forbid")
+        return TypeAdapter(wanted).validate_json(data, strict=True, extra="forbid")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
     field, rule = ".".join(map(str, first["loc"])), first["msg"]

@@ -16,10 +16,20 @@ from distrecvae.errors import (
     ResourceError,
     ResultsError,
     SpaceError,
+    StorageError,
     nearest,
 )
 
-OURS = (DataError, ConfigError, SpaceError, ResourceError, ResultsError, CheckpointError, DivergedError)
+OURS = (
+    DataError,
+    ConfigError,
+    SpaceError,
+    ResourceError,
+    ResultsError,
+    CheckpointError,
+    StorageError,
+    DivergedError,
+)
 
 
 def test_the_room_holds_the_base_and_these_alone() -> None:
@@ -39,6 +49,11 @@ def test_each_is_caught_by_the_base_and_keeps_its_message(kind: type[DistrecvaeE
 def test_wrong_settings_are_value_errors_and_a_broken_world_is_not() -> None:
     # What checks a config in a library expects a ValueError; a full disk is nobody's wrong value.
     assert {kind for kind in OURS if issubclass(kind, ValueError)} == {ConfigError, SpaceError}
+
+
+def test_trouble_of_a_store_passes_only_where_that_is_said() -> None:
+    assert not StorageError("the key is refused").passing
+    assert StorageError("nothing answers", passing=True).passing
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, DataError, DivergedError
 from distrecvae.evaluation import MANY_RANKS, Evaluation, Scoring, evaluate, require_scorable
-from distrecvae.metrics import METRICS, lists, ndcg, ranks, recall
+from distrecvae.metrics import METRICS, lists, ndcg, ranks, recall, trust_in
 from distrecvae.ranking import rank
 from tests.golden import metrics as golden_metrics
 from tests.rankings import matrix, some_scores, stable_order
@@ -194,6 +194,7 @@ def test_every_metric_is_what_a_dense_computation_gives(
     batch_size: int, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("distrecvae.evaluation.MANY_RANKS", many)
+    trust_in("tests.metrics.mine:half@4")
     users = random_users(6)
     train = InteractionMatrix.from_pairs([0, 0, 1, 2], [0, 1, 1, 1], n_users=4, n_items=160)
     scores = np.random.default_rng(7).integers(0, 30, size=(30, 160)).astype(np.float32)

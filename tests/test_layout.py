@@ -17,6 +17,8 @@ def test_the_names_are_those_that_are_on_disks_already() -> None:
         "RUN_FILE": "run.json",
         "SEARCH_FILE": "search.json",
         "COMPARISON_FILE": "compare.json",
+        "BLEND_FILE": "blend.json",
+        "BLEND_FOLDER": "blend",
         "DATA_FOLDER": "data",
         "BEST_FOLDER": "best",
         "CONFIG_FILE": "config.json",

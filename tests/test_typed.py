@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from distrecvae.typed import MisfitError, read_as, read_typed
+from distrecvae.typed import MisfitError, read_as, read_typed, typed_json
 
 
 @dataclass(frozen=True)
@@ -126,3 +126,9 @@ def test_a_field_is_read_under_the_names_that_it_had(text: str, found: int | Non
     path = tmp_path / "it.json"
     path.write_text(text, encoding="utf-8")
     assert read_typed(path, Renamed).now == found
+
+
+def test_a_text_is_held_to_the_same_rules_as_a_file() -> None:
+    assert typed_json(b'{"n": 3}', Inner) == Inner(3)
+    with pytest.raises(MisfitError, match="n is '3'"):
+        typed_json(b'{"n": "3"}', Inner)

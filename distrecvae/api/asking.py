@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distrecvae.api.folders import results_folder
+from distrecvae.dotted import trust
 from distrecvae.errors import ConfigError
 from distrecvae.layout import SEARCH_FILE
+from distrecvae.metrics import trust_in
 from distrecvae.search.core.config import DEMO, SearchConfig, read_settings
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ def asked_search(
 
         config, space = begun_search(extend, given)
         return Asked(config, extend, True, space)
+    _trust_named(given)
     from_file = read_settings(config_file) if config_file else {}
     demo = {} if "data" in given or from_file.get("data") else DEMO_SETTINGS
     config = SearchConfig.from_mapping({**demo, **from_file, **given}, source=config_file or "command line")
@@ -93,15 +96,25 @@ def asked_comparison(given: Mapping[str, Any], *, config_file: str | None = None
     Raises:
         ConfigError: a setting breaks its rule.
     """
+    _trust_named(given)
     settings = {**(read_settings(config_file) if config_file else {}), **given}
     if "time_budget_s" in settings:
         settings.setdefault("trials", UNCOUNTED)
     return SearchConfig.from_mapping(settings, source=config_file or "command line")
 
 
+def _trust_named(given: Mapping[str, Any]) -> None:
+    """Take it that a person asked for the code that is named in what was typed, or handed over."""
+    if isinstance(model := given.get("model"), str):
+        trust(model)
+    for name in ("metric", "metrics"):
+        if isinstance(words := given.get(name), str):
+            trust_in(words)
+
+
 def default_name(config: SearchConfig) -> str:
     """Return what the first search of this model on this data is called."""
-    return f"{config.model}-{data_name(config)}"
+    return f"{config.model.rpartition(':')[2]}-{data_name(config)}"
 
 
 def data_name(config: SearchConfig) -> str:

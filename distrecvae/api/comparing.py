@@ -27,7 +27,7 @@ def _compare(given: dict[str, Any]) -> Comparison:
     data, models = as_data(given.pop("data", None)), given.pop("models", ALL)
     out, name = path_in(given, "out"), given.pop("name", None)
     config_file, resume = given.pop("config", None), given.pop("resume", False)
-    verbose = given.pop("verbose", False)
+    verbose, blend = given.pop("verbose", False), given.pop("blend", True)
     settings = settings_in(given)
     if data is not None:
         settings["data"] = data.name if data.folder is None else data.folder
@@ -53,6 +53,7 @@ def _compare(given: dict[str, Any]) -> Comparison:
         command=python_call("compare", **where, **again, out=folder, resume=True),
         in_python=True,
         data=data,
+        blend=blend,
     )
     searches = {
         each.name: _search_of(folder / each.name, config.metric)
@@ -89,11 +90,13 @@ def compare(
     elastic: bool = SearchConfig.elastic,
     log_to: str | None = SearchConfig.log_to,
     storage: str | None = SearchConfig.storage,
+    notify: str | None = SearchConfig.notify,
     seed: int = SearchConfig.seed,
     config: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
     name: str | None = None,
     resume: bool = False,
+    blend: bool = True,
     verbose: bool = False,
 ) -> Comparison:
     """Tune several models under one budget and say which is best.
@@ -122,11 +125,13 @@ def compare(
         elastic: nodes may join the cluster while the comparison runs.
         log_to: tell an experiment tracker, too: "mlflow" or "wandb".
         storage: copy the trials to an Optuna study, too.
+        notify: tell a command or a URL of a new best, of trouble and of the end; "env:NAME" for one in a variable.
         seed: root of all randomness.
         config: YAML file of these settings; arguments win.
         out: results folder; None for runs/NAME.
         name: of the comparison under runs/; None for compare-DATA, numbered.
         resume: go on with the comparison in the results folder; it may have more models than it was begun with.
+        blend: make one model of the searches' best ones in the end, in blend/; `load` takes its folder.
         verbose: show what Ray says, too.
 
     Raises:

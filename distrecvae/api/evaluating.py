@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distrecvae.api.blending import BlendResult
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
 from distrecvae.api.results import SearchResult, TrainResult
@@ -18,7 +19,7 @@ from distrecvae.data.prepared import Data
 from distrecvae.data.summary import facts
 from distrecvae.errors import ConfigError, DataError
 from distrecvae.evaluation import Evaluation, Scoring
-from distrecvae.metrics import METRICS, Float64Array, listed, title_of
+from distrecvae.metrics import METRICS, Float64Array, listed, title_of, trust_in
 from distrecvae.paired import CONFIDENCE, Gain, paired_gain, users_in_words, users_to_tell
 from distrecvae.runs.warm import trained_elsewhere
 from distrecvae.saved.model import LoadedModel, load_model
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from distrecvae.api.preparing import DataLike
 
-    ModelLike: TypeAlias = LoadedModel | SearchResult | TrainResult | str | PathLike[str]
+    ModelLike: TypeAlias = LoadedModel | SearchResult | TrainResult | BlendResult | str | PathLike[str]
 
 GROUPS = ("test", "valid")
 LEVEL = 1 - CONFIDENCE
@@ -112,7 +113,7 @@ def _evaluate(given: dict[str, Any]) -> Evaluation:
 def _model(model: ModelLike, device: str | None, name: str) -> tuple[LoadedModel, str]:
     if isinstance(model, LoadedModel):
         return model, name
-    if isinstance(model, SearchResult | TrainResult):
+    if isinstance(model, SearchResult | TrainResult | BlendResult):
         model = model.chosen if isinstance(model, TrainResult) else model.folder
     return load_model(Path(model), usable_device(device)), str(model)
 
@@ -140,6 +141,7 @@ def scores_of(
         )
     users = split.test if group == "test" else split.valid
     known = tuple(loaded.metrics.get(GROUPS[0], {}).get("mean", METRICS))
+    trust_in(metrics or "")
     scoring = Scoring.of(known if metrics is None else listed(metrics), split.train)
     scored, coverage = evaluate_shared(
         loaded.recommender, loaded.item_ids, users, split.item_ids, scoring, names=(name, where)
@@ -206,10 +208,10 @@ def _over(scored: Scored, users: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
 
 @carried_out_by(_evaluate)
 def evaluate(
-    model: LoadedModel | SearchResult | TrainResult | str | PathLike[str],
+    model: LoadedModel | SearchResult | TrainResult | BlendResult | str | PathLike[str],
     data: DataLike,
     *,
-    against: LoadedModel | SearchResult | TrainResult | str | PathLike[str] | None = None,
+    against: LoadedModel | SearchResult | TrainResult | BlendResult | str | PathLike[str] | None = None,
     group: str = GROUPS[0],
     metrics: str | None = None,
     device: str | None = None,
@@ -221,7 +223,7 @@ def evaluate(
     items are dropped, held-out items are misses, users of whom the model knows nothing are left out.
 
     Args:
-        model: what `load`, `search` or `train` returned, or a results folder.
+        model: what `load`, `search`, `train` or `blend` returned, or a results folder.
         data: what `prepare` returned, or a dataset folder.
         against: an earlier model, scored on the same users: `.gains` has what they gain, paired, `.verdict` the line
             that begins with `ship it` or `keep`, `.better` whether it is the first.

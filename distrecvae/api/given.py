@@ -15,11 +15,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from distrecvae.errors import DistrecvaeError, nearest
 
-FLAGS = frozenset({"resume", "resume-or-start", "refit", "elastic", "synthetic", "header", "guard-formulas"})
+FLAGS = frozenset(
+    {"resume", "resume-or-start", "refit", "elastic", "synthetic", "header", "guard-formulas", "blend"}
+)
 """Options that are given without a value."""
 
 _OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
-_COMMAND = re.compile(r"`distrecvae (prepare|search|compare|train|evaluate)`")
+_COMMAND = re.compile(r"`distrecvae (prepare|search|compare|train|blend|evaluate)`")
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -66,5 +68,5 @@ def in_python(text: str) -> str:
         name = match[1].replace("-", "_")
         return f"{name}=True" if match[1] in FLAGS else name
 
-    text = text.replace("--no-header", "header=False")
+    text = text.replace("--no-header", "header=False").replace("--no-blend", "blend=False")
     return _COMMAND.sub(r"distrecvae.\1(...)", _OPTION.sub(argument, text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,10 @@ from distrecvae.api.given import carried_out_by
 if TYPE_CHECKING:
     import pandas as pd
 
+    from distrecvae.search.core.requests import Request
     from distrecvae.search.living.cleaning import Dispensable
+    from distrecvae.search.living.explanation import Why
+    from distrecvae.search.living.reproducing import Reproduction
     from distrecvae.search.living.top import Standing
 
 
@@ -55,6 +59,109 @@ def top(results: str | PathLike[str]) -> Standing:
 
     Raises:
         ResultsError: there is no search, or a file is damaged.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
+
+
+def _why(given: dict[str, Any]) -> Why:
+    from distrecvae.search.living.why import why
+
+    return why(Path(given["results"]), given["trial"])
+
+
+@carried_out_by(_why)
+def why(results: str | PathLike[str], *, trial: int) -> Why:
+    """Return why a trial of a search is what it is: how it was proposed, by what it was judged, to which curve it lost.
+
+    Args:
+        results: the search's folder; the search may be over or running.
+        trial: its number.
+
+    Raises:
+        ResultsError: there is no search, no such trial, or a file is damaged.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
+
+
+def _reproduce(given: dict[str, Any]) -> Reproduction:
+    from distrecvae.search.living.reproducing import reproduce
+
+    options = {name: given[name] for name in ("until", "device", "threads") if name in given}
+    data = str(given["data"]) if "data" in given else None
+    return reproduce(Path(given["results"]), given["trial"], data=data, **options)
+
+
+@carried_out_by(_reproduce)
+def reproduce(
+    results: str | PathLike[str],
+    *,
+    trial: int,
+    until: int | None = None,
+    data: str | PathLike[str] | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+) -> Reproduction:
+    """Train a trial of a search again, from the ledger alone, and compare its reports: the same bits, or why not.
+
+    Args:
+        results: the search's folder; nothing is written there.
+        trial: the trial's number.
+        until: the last cycle to train; None for as many as the trial had.
+        data: where its data set lies; None looks where it was.
+        device: "cpu", "cuda", "cuda:1"; None for the search's, where this machine has it.
+        threads: CPU threads; None for as many as it had.
+
+    Raises:
+        ResultsError: there is no search, no such trial, it has no report, or its data set is not found.
+        ResourceError: there is no such device.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call
+
+
+def request_from(results: Path, action: str, words: Sequence[object]) -> Request:
+    """Return what is asked by an action and its words; the word of `add` may be a configuration's file.
+
+    Raises:
+        ConfigError: there is no such action, or its words make no sense.
+    """
+    from distrecvae.search.core.requests import Request, request_of
+
+    texts = [str(word) for word in words]
+    if action == "add" and len(texts) == 1 and "=" not in texts[0]:
+        from distrecvae.runs.configuration import read_config
+        from distrecvae.search.folder.search_json import read_description
+
+        model = read_description(results, remedy="give the results folder of a search").settings.model
+        _, config = read_config(model, texts[0], ())
+        return Request(action="add", settings={name: _plain(value) for name, value in config.items()})
+    return request_of(action, texts)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _steer(given: dict[str, Any]) -> str:
+    from distrecvae.search.living.steer import steer
+
+    results = Path(given["results"])
+    return steer(results, request_from(results, given["action"], given.get("words", ())))
+
+
+@carried_out_by(_steer)
+def steer(results: str | PathLike[str], action: str, *words: object) -> str:
+    """Ask something of a search that runs, in another process or thread, and return its answer.
+
+    ``steer("runs/mine", "stop", 17, 18)``, ``steer("runs/mine", "narrow", "gamma=0.003:0.006")``.
+
+    Args:
+        results: the search's folder.
+        action: stop, add, narrow, widen, fix, trials, concurrent, pause, go or end.
+        words: what the action takes: numbers of trials, ``name=value``, ``name=low:high``, a number, a file.
+
+    Raises:
+        ConfigError: it cannot be done, and why.
+        ResultsError: there is no search, it does not run, or it has not answered within a minute.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call
 

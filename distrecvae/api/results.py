@@ -19,6 +19,7 @@ from distrecvae.words import with_error
 
 if TYPE_CHECKING:
     from distrecvae.saved.model import LoadedModel
+    from distrecvae.search.core.limits import Limits
 
 MOST_ROWS = 10
 """Trials that a notebook shows."""
@@ -79,6 +80,18 @@ class SearchResult:
             return Best(dict(record.config), _means(published))
         valid = {name: report[on_validation(name)] for name in on_validation_in(report)}
         return Best(dict(record.config), {"valid": valid})
+
+    @property
+    def limits(self) -> Limits | None:
+        """The limits of the search that its best trial met: values at the edge of their ranges, with the direction in
+        which better ones may lie, and whether it was still rising at its last pass; None while no trial has a model."""
+        from distrecvae.search.core.ledger import read_records
+        from distrecvae.search.core.limits import limits_of
+        from distrecvae.search.core.records import leading
+        from distrecvae.search.folder.search_json import read_description
+
+        record = leading(read_records(self.folder, on_validation(self.metric)).values())
+        return None if record is None else limits_of(record, read_description(self.folder).searched())
 
     @property
     def model(self) -> LoadedModel:

@@ -121,6 +121,7 @@ def search(
     elastic: bool = SearchConfig.elastic,
     log_to: str | None = SearchConfig.log_to,
     storage: str | None = SearchConfig.storage,
+    notify: str | None = SearchConfig.notify,
     seed: int = SearchConfig.seed,
     config: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -160,6 +161,7 @@ def search(
         elastic: nodes may join the cluster while the search runs.
         log_to: tell an experiment tracker, too: "mlflow" or "wandb".
         storage: copy the trials to an Optuna study, too.
+        notify: tell a command or a URL of a new best, of trouble and of the end; "env:NAME" for one in a variable.
         seed: root of all randomness.
         config: YAML file of these settings; arguments win.
         out: results folder; None for runs/NAME.

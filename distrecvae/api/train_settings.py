@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distrecvae.errors import ConfigError, ResultsError
-from distrecvae.metrics import METRICS, listed, require_ranks, selecting
+from distrecvae.metrics import METRICS, listed, require_metrics, selecting, trust_in
 from distrecvae.precisions import AUTO
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def new_settings(
         precision=precision_for(chosen, precision or AUTO, device_facts(device).precision),
         **_as_kept(given),
     )
-    require_ranks(settings.metrics, split.n_items)
+    require_metrics(settings.metrics, split.n_items)
     made = config_from_dict(chosen, config)
     require_a_cycle(chosen, made, settings.max_passes)
     if device == "cpu":
@@ -122,6 +122,8 @@ def old_settings(
 def _as_kept(given: dict[str, Any]) -> dict[str, Any]:
     """Return the settings as a run keeps them: a patience of 0 is None, never; metrics by their names in files."""
     kept = dict(given)
+    for name in ("metric", "metrics"):
+        trust_in(str(kept.get(name, "")))
     if "patience" in kept:
         kept["patience"] = kept["patience"] or None
     if "metric" in kept:

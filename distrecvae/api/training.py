@@ -14,6 +14,7 @@ from distrecvae.api.preparing import as_data
 from distrecvae.api.results import SearchResult, TrainResult
 from distrecvae.api.searching import path_in
 from distrecvae.api.train_folder import Order, train_in
+from distrecvae.dotted import trust
 from distrecvae.errors import ConfigError
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
 from distrecvae.precisions import AUTO
@@ -35,6 +36,7 @@ def _train(given: dict[str, Any]) -> TrainResult:
         if isinstance(warm, SearchResult | TrainResult):
             warm = warm.chosen if isinstance(warm, TrainResult) else warm.folder
         warm = str(warm)
+    trust(model or "")
     configured = model is not None or config is not None or bool(settings)
     if isinstance(config, SearchResult | TrainResult):
         config = (
@@ -44,7 +46,7 @@ def _train(given: dict[str, Any]) -> TrainResult:
     if config is None and warm is not None:
         config = earlier_config(Path(warm))
     read = partial(_configuration, model, config, settings)
-    folder = results_folder(out, None, f"train-{read()[0]}", resume=resume)
+    folder = results_folder(out, None, f"train-{read()[0].rpartition(':')[2]}", resume=resume)
     if (patience := given.get("patience")) is not None and patience < 0:
         raise ConfigError(f"--patience {patience} must be 0 (never) or more")
     runs: dict[str, Any] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from distrecvae.cli.output import say
+from distrecvae.cli.parts.output import say
 
 
 @click.command("clean", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -9,8 +9,8 @@ import click
 
 from distrecvae.api.asking import asked_comparison, data_name
 from distrecvae.api.folders import results_folder
-from distrecvae.cli.names import complete_entrants
-from distrecvae.cli.search_options import settings_options
+from distrecvae.cli.parts.names import complete_entrants
+from distrecvae.cli.parts.search_options import settings_options
 from distrecvae.errors import LOST
 from distrecvae.search.core.config import ALL
 from distrecvae.signals import INTERRUPTED
@@ -26,6 +26,8 @@ from distrecvae.signals import INTERRUPTED
 @click.option("--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/NAME]")
 @click.option("--name", help="Name of the comparison under runs/.  [default: compare-DATA, numbered]")
 @click.option("--resume", is_flag=True, help="Go on with the comparison in the results folder.")
+@click.option("--blend/--no-blend", default=True, show_default=True,
+              help="Make one model of the searches' best ones in the end, in blend/.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print each search's plan and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
 def command(
@@ -34,6 +36,7 @@ def command(
     out: Path | None,
     name: str | None,
     resume: bool,
+    blend: bool,
     dry_run: bool,
     verbose: bool,
     **options: Any,
@@ -43,7 +46,8 @@ def command(
     Each model gets a search of its own with the same number of trials, or the same time: with
     --time-budget and no --trials as many as fit into that many seconds. Each is chosen on validation
     users and scored on test users once; the best one is tested against every other on the same users,
-    corrected for the number of comparisons. More models can be added later: the same command with
+    corrected for the number of comparisons. In the end their best models are blended into one, which is
+    usually better than each (`distrecvae blend`). More models can be added later: the same command with
     longer --models and --resume.
 
     \b
@@ -76,6 +80,7 @@ def command(
         console=Console(),
         verbose=verbose,
         command=resume_command(command_line(), folder),
+        blend=blend,
     )
     click.echo(f"\n{done.text}")
     if not done.complete:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from distrecvae.cli.output import print_scores, say
+from distrecvae.cli.parts.output import print_scores, say
 
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

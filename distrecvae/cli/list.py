@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from distrecvae.api.folders import RUNS
-from distrecvae.cli.output import print_table, say
+from distrecvae.cli.parts.output import print_table, say
 
 
 @click.command("list", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

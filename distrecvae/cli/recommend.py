@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from distrecvae.cli.output import say
-from distrecvae.cli.reading import reading_options
+from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.reading import reading_options
 from distrecvae.errors import ConfigError, DataError
 
 FALLBACKS = ("popularity",)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from distrecvae.api.asking import asked_search, default_name
-from distrecvae.cli.search_options import settings_options
+from distrecvae.cli.parts.search_options import settings_options
 from distrecvae.errors import LOST
 from distrecvae.signals import INTERRUPTED
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distrecvae.cli.names import complete_config, complete_metric, complete_model
-from distrecvae.cli.output import print_scores, print_seeds
+from distrecvae.cli.parts.names import complete_config, complete_metric, complete_model
+from distrecvae.cli.parts.output import print_scores, print_seeds
+from distrecvae.dotted import trust
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.signals import INTERRUPTED
@@ -140,6 +141,8 @@ def command(
       distrecvae train --out runs/published --resume
     """
     from functools import partial
+
+    trust(model or "")
 
     from distrecvae.api.train_folder import Order, train_in
     from distrecvae.runs.configuration import read_config

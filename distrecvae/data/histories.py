@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from distrecvae.data.days.matching import positions_among
 from distrecvae.data.ids import clean_ids, factorize
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.matching import positions_among
 from distrecvae.data.sources.columns import ColumnNames, find_columns
 from distrecvae.data.sources.frames import frame_table
 from distrecvae.data.table import InteractionTable

@@ -23,11 +23,12 @@ from distrecvae import __version__
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.ids import MAX_IDS
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.remote import fetch, is_uri
+from distrecvae.data.remote import fetch
 from distrecvae.data.summary import facts
 from distrecvae.errors import DataError
 from distrecvae.files import new_folder, replacing, write_json
 from distrecvae.regular import read_regular, require_regular
+from distrecvae.storage.uri import is_uri
 from distrecvae.words import first_line
 
 FORMAT = 1

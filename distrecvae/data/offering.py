@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distrecvae.data.matching import positions_among
+from distrecvae.data.days.matching import positions_among
 from distrecvae.errors import ConfigError, DataError
 from distrecvae.regular import read_regular
 from distrecvae.words import counted, first_line

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from distrecvae.data.dataset import Split, require_scored
+from distrecvae.data.days.like import Like, Reading, group_codes, like_of
+from distrecvae.data.days.matching import Groups
 from distrecvae.data.io import is_dataset, load_dataset, read_protocol, save_dataset
-from distrecvae.data.like import Like, Reading, group_codes, like_of
-from distrecvae.data.matching import Groups
 from distrecvae.data.presets import split_options
 from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg
-from distrecvae.data.remote import is_uri
 from distrecvae.data.sources import read_table
 from distrecvae.data.sources.columns import ColumnNames, Told
 from distrecvae.data.sources.frames import read_frame
@@ -28,6 +27,7 @@ from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS, synthetic_table
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError
+from distrecvae.storage.uri import is_uri
 
 Watcher = Callable[[InteractionTable, SplitOptions, Split], None]
 """Told of a source, of how it was split, and of what came of it."""

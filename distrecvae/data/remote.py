@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,15 +9,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from distrecvae.errors import DataError
+from distrecvae.storage.uri import SCHEMES
 from distrecvae.words import one_line
-
-SCHEMES = ("s3", "gs", "abfs", "hdfs", "file")
-"""What PyArrow reads by itself, with the credentials that each has in its usual place."""
-
-
-def is_uri(place: Path | str) -> bool:
-    """Tell whether `place` is a URI (``scheme://...``) rather than a path."""
-    return isinstance(place, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", place) is not None
 
 
 def fetch(uri: str, names: Iterable[str], folder: Path) -> None:

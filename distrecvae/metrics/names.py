@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distrecvae.dotted import named_object, trust
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.metrics import lists, ranks
 from distrecvae.metrics.ranks import Float64Array
@@ -70,14 +70,33 @@ class Metric:
         return self.of_ranks is None
 
 
-@cache
-def metric_of(text: str) -> Metric:
-    """Return the metric that is called `text`: `ndcg@10`, `ndcg_10`, `mrr`, or a function's dotted name with a cut-off.
+@dataclass(frozen=True)
+class _Written:
+    """A metric's name, taken apart: nothing is imported for it."""
 
-    A function of one's own, `package.module:function@10`, is called as `ranks.ndcg` is, and gives a value a user.
+    kind: str
+    k: int | None
+
+    @property
+    def name(self) -> str:
+        return self.kind if self.k is None else f"{self.kind}_{self.k}"
+
+    @property
+    def title(self) -> str:
+        known = {
+            NOVELTY: NOVELTY,
+            **{kind: entry[0] for kind, entry in (*_RANKS.items(), *_CATALOGUE.items())},
+        }
+        word = known.get(self.kind, self.kind.partition(":")[2])
+        return word if self.k is None else f"{word}@{self.k}"
+
+
+@cache
+def _written(text: str) -> _Written:
+    """Return what `text` names.
 
     Raises:
-        ConfigError: there is no such metric, its cut-off is none, or the function cannot be imported.
+        ConfigError: there is no such metric, or its cut-off is none.
     """
     match = _WRITTEN.fullmatch(text.strip())
     if match is None:
@@ -86,28 +105,48 @@ def metric_of(text: str) -> Metric:
     if k == 0:
         raise ConfigError(f"metric={text!r} has the cut-off 0; it must be at least 1")
     kind = kind if ":" in kind else kind.lower()
-    name = kind if k is None else f"{kind}_{k}"
-    at = "" if k is None else f"@{k}"
+    if ":" not in kind and kind not in KINDS:
+        raise ConfigError(
+            f"metric={text!r} is not one of {', '.join(KINDS)}{nearest(kind, KINDS)}; one of your own is written"
+            " package.module:function@10"
+        )
+    if k is None and (kind in _CATALOGUE or kind == NOVELTY):
+        raise ConfigError(f"metric={text!r} needs a cut-off; write {kind}@20, for lists of 20 items")
+    return _Written(kind, k)
+
+
+@cache
+def metric_of(text: str) -> Metric:
+    """Return the metric that is called `text`: `ndcg@10`, `ndcg_10`, `mrr`, or a function's dotted name with a cut-off.
+
+    A function of one's own, `package.module:function@10`, is called as `ranks.ndcg` is, and gives a value a user.
+
+    Raises:
+        ConfigError: there is no such metric, its cut-off is none, or the function is not trusted (see `trust_in`) or
+            cannot be imported.
+    """
+    written = _written(text)
+    kind, known = written.kind, (written.name, written.title, written.k)
     if kind in _RANKS:
-        return Metric(name, _RANKS[kind][0] + at, k, of_ranks=_RANKS[kind][1])
+        return Metric(*known, of_ranks=_RANKS[kind][1])
     if kind in _CATALOGUE:
-        return Metric(name, _CATALOGUE[kind][0] + at, _required(k, text), of_catalogue=_CATALOGUE[kind][1])
-    if kind == NOVELTY:
-        return Metric(name, NOVELTY + at, _required(k, text))
-    if ":" in kind:
-        return Metric(name, kind.partition(":")[2] + at, k, of_ranks=_imported(kind))
-    raise ConfigError(
-        f"metric={text!r} is not one of {', '.join(KINDS)}{nearest(kind, KINDS)}; one of your own is written"
-        " package.module:function@10"
-    )
+        return Metric(*known, of_catalogue=_CATALOGUE[kind][1])
+    return Metric(*known) if kind == NOVELTY else Metric(*known, of_ranks=_imported(kind))
 
 
 def title_of(name: str) -> str:
     """Return a metric's name as people read it, NDCG@100; a name that is no metric's stays as it is."""
     try:
-        return metric_of(name).title
+        return _written(name).title
     except ConfigError:
         return name
+
+
+def trust_in(text: str) -> None:
+    """Take it that a person asked for the functions that are named in `text`, as `listed` reads it."""
+    for each in text.split(","):
+        if ":" in each:
+            trust(_written(each).kind)
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -116,7 +155,7 @@ def listed(text: str) -> tuple[str, ...]:
     Raises:
         ConfigError: one of them is no metric, or there is none.
     """
-    names = tuple(dict.fromkeys(metric_of(each).name for each in text.split(",") if each.strip()))
+    names = tuple(dict.fromkeys(_written(each).name for each in text.split(",") if each.strip()))
     if not names:
         raise ConfigError(f"metrics={text!r} names no metric; give some, such as ndcg@100,recall@20")
     return names
@@ -128,19 +167,21 @@ def selecting(text: str) -> str:
     Raises:
         ConfigError: it is no metric, or the best value of it is not the greatest.
     """
-    name = metric_of(text).name
-    if name.partition("_")[0] in _LOWER_IS_BETTER:
+    written = _written(text)
+    if written.kind in _LOWER_IS_BETTER:
         raise ConfigError(
-            f"metric={text!r} cannot choose: the greatest {title_of(name)} is the worst; give another"
+            f"metric={text!r} cannot choose: the greatest {written.title} is the worst; give another"
         )
-    return name
+    return written.name
 
 
-def require_ranks(names: Iterable[str], n_items: int) -> None:
-    """Refuse a cut-off beyond the catalogue; those of the published protocol may lie there, as they always did.
+def require_metrics(names: Iterable[str], n_items: int) -> None:
+    """Refuse what cannot be computed: a function that cannot be had, a cut-off beyond the catalogue.
+
+    Those of the published protocol may lie beyond it, as they always did.
 
     Raises:
-        ConfigError: a metric counts more ranks than there are items.
+        ConfigError: a metric counts more ranks than there are items, or see `metric_of`.
     """
     for name in names:
         k = metric_of(name).k
@@ -161,21 +202,9 @@ def on_validation_in(report: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(key.removeprefix(prefix) for key in report if key.startswith(prefix))
 
 
-def _required(k: int | None, text: str) -> int:
-    if k is None:
-        raise ConfigError(f"metric={text!r} needs a cut-off; write {text}@20, for lists of 20 items")
-    return k
-
-
 @cache
 def _imported(dotted: str) -> RankMetric:
-    module, _, function = dotted.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"metric={dotted!r} cannot be imported ({error}); install its package where the search and its workers run"
-        ) from None
+    found = named_object(dotted, "metric")
     if not callable(found):
         raise ConfigError(
             f"metric={dotted!r} is a {type(found).__name__}, not a function of hits, n_held_out and k"

@@ -16,9 +16,10 @@ import torch
 from distrecvae.checks import require_number
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
-from distrecvae.kernels.item_weights import BLOCK_ITEMS, gram_bytes, lent_gram, load_item_weights
+from distrecvae.kernels.item_weights import BLOCK_ITEMS, gram_bytes, lent_gram
+from distrecvae.kernels.sparse_weights import load_weights
 
-load_ease = load_item_weights
+load_ease = load_weights  # sparse where a blend keeps the greatest weights alone
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Owns `history.csv`: the reports of a run, a row each, for people and for tables."""
+"""Owns a run's `history.csv`: a row a report."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Write the reports as `history.csv`, a row a report; nothing before the first one."""
     if history:
         text = io.StringIO(newline="")
-        names = dict.fromkeys(
-            name for report in history for name in report
-        )  # phases have losses of their own
+        # Phases have losses of their own.
+        names = dict.fromkeys(name for report in history for name in report)
         writer = csv.DictWriter(text, list(names), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)

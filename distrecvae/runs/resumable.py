@@ -1,6 +1,6 @@
-"""Owns training that outlives its process: trainer, best model and reports in one file, replaced atomically.
+"""Owns training that outlives its process: trainer, best model and reports in one state.
 
-What continues is a function of the file and of the trainer's own settings: after any interruption training ends with
+What continues is a function of that state and of the trainer's own settings: after any interruption training ends with
 the reports and the model that it would have had.
 """
 
@@ -16,7 +16,8 @@ import torch
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import CheckpointError
 from distrecvae.evaluation import PUBLISHED, Scoring
-from distrecvae.saved.tensors import load_state, read_metadata, save_state
+from distrecvae.saved.places import StatePlace
+from distrecvae.saved.tensors import load_state, read_metadata
 from distrecvae.training.trainer import Trainer, fit
 
 CHECKPOINT_SHARE = 0.02
@@ -28,25 +29,25 @@ class ResumableTraining:
     """A trainer with a memory: iterate over `cycles`.
 
     Args:
-        path: the state file.
+        place: where the state lies.
         trainer: a fresh trainer.
         valid: the users that choose the best model; None where nothing is left to choose by, and the last is kept.
-        identity: JSON-able; a state file of another identity is refused.
+        identity: JSON-able; a state of another identity is refused.
         metric: key of the reports that is maximised, such as `valid/ndcg_100`; None without `valid`.
         scoring: what is computed on `valid`.
         checkpoint_every_s: seconds between checkpoints, at least.
         must_save: whether a checkpoint that cannot be written ends the training; else it goes on without.
-        about: JSON-able; written into the state file for whoever reads it, and not looked at here.
+        about: JSON-able; written into the state for whoever reads it, and not looked at here.
 
     Attributes:
         trainer: as given.
         history: the reports so far, flat metrics, in order.
-        taken_up: what `about` the state file had that was restored; empty where none was.
+        taken_up: what `about` the state had that was restored; empty where none was.
     """
 
     def __init__(
         self,
-        path: Path,
+        place: StatePlace,
         trainer: Trainer,
         valid: HeldOutUsers | None,
         *,
@@ -61,7 +62,7 @@ class ResumableTraining:
         self.history: list[dict[str, Any]] = []
         self.taken_up: dict[str, Any] = {}
         self._best_state: dict[str, torch.Tensor] = {}
-        self._path, self._valid, self._identity = path, valid, dict(identity)
+        self._place, self._valid, self._identity = place, valid, dict(identity)
         self._metric, self._every_s, self._must_save = metric, checkpoint_every_s, must_save
         self._about = dict(about or {})
         self._n_saved, self._scoring = 0, scoring
@@ -80,7 +81,7 @@ class ResumableTraining:
 
     @property
     def saved(self) -> bool:
-        """Whether the state file holds every cycle that was completed."""
+        """Whether the state that lies there holds every cycle that was completed."""
         return self._n_saved == len(self.history)
 
     def note(self, **about: Any) -> None:
@@ -88,17 +89,20 @@ class ResumableTraining:
         self._about |= about
 
     def restore(self) -> None:
-        """Take up what the state file holds; where there is none, nothing changes.
+        """Take up the state that lies in its place; where there is none, nothing changes.
 
         Raises:
             CheckpointError: it is damaged or of another identity; training has not been touched then.
         """
-        if not self._path.exists():
+        found = self._place.load()
+        if found is None:
             return
-        tensors, metadata = load_state(self._path)
-        _require_identity(self._path, metadata, self._identity)
+        tensors, metadata = found
+        _require_identity(self._place.name, metadata, self._identity)
         self.trainer.load_state_dict(_under(_TRAINER, tensors))
-        self._best_state, self.history = _under(_BEST, tensors), list(metadata["history"])
+        # Copies: what was read may be one piece of memory, held as long as any part of it.
+        self._best_state = {name: value.clone() for name, value in _under(_BEST, tensors).items()}
+        self.history = list(metadata["history"])
         self.taken_up = {key: value for key, value in metadata.items() if key not in ("identity", "history")}
         self._n_saved = len(self.history)
 
@@ -135,10 +139,10 @@ class ResumableTraining:
                 raise
 
     def save(self) -> None:
-        """Write the state file."""
+        """Put the state into its place."""
         tensors = {_TRAINER + name: value for name, value in self.trainer.state_dict().items()}
         tensors |= {_BEST + name: value for name, value in self._best_state.items()}
-        save_state(self._path, tensors, {**self._about, "identity": self._identity, "history": self.history})
+        self._place.save(tensors, {**self._about, "identity": self._identity, "history": self.history})
         self._n_saved = len(self.history)
 
 
@@ -183,9 +187,9 @@ def read_best(
     return _under(_BEST, load_state(path)[0])
 
 
-def _require_identity(path: Path, metadata: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+def _require_identity(name: Path | str, metadata: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
     if metadata.get("identity") != identity:
-        raise CheckpointError(f"{path} is of another run; start anew in another folder")
+        raise CheckpointError(f"{name} is of another run; start anew in another folder")
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ model so far and the history in it; a run that is killed goes on from the last o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from distrecvae.runs.ending import why_over
 from distrecvae.runs.history import write_history
 from distrecvae.runs.resumable import ResumableTraining
 from distrecvae.saved.model import save_model
+from distrecvae.saved.places import StateFile, StatePlace
 from distrecvae.training import registry
 from distrecvae.training.device import device_kind, moved
 from distrecvae.typed import MisfitError, read_typed
@@ -127,6 +128,8 @@ class Run:
         identity: JSON-able; what sets the run's state apart, beside its settings.
         device: where to train.
         checkpoint_every_s: seconds between checkpoints, at least.
+        place: where the state lies, if not in the folder.
+        record: takes the reports so far after each cycle, if they are not to be written into the folder.
 
     Attributes:
         progress: called during a step with the share of it that is done, by models whose steps are long; set it before
@@ -149,6 +152,8 @@ class Run:
         identity: Mapping[str, Any],
         device: str,
         checkpoint_every_s: float,
+        place: StatePlace | None = None,
+        record: Callable[[Sequence[Mapping[str, Any]]], object] | None = None,
     ) -> None:
         require_same_data(folder, settings, split)
         self.progress: Callable[[float], None] = lambda _share: None
@@ -159,7 +164,7 @@ class Run:
         self._scored = {"test": split.test} if valid is None else {"valid": valid, "test": split.test}
         self._scoring = Scoring.of(settings.metrics, split.train)
         self._training = ResumableTraining(
-            folder / STATE_FILE,
+            StateFile(folder / STATE_FILE) if place is None else place,
             registry.make_trainer(
                 settings.model,
                 self._config,
@@ -178,15 +183,12 @@ class Run:
             about={"device": device_kind(device)},
         )  # fmt: skip
         self._training.restore()
-        self._remarks = [moved(self._training.taken_up.get("device"), device)]
-        begun = warm.begin(
-            self._training, settings.warm_weights, settings.model, split.item_ids,
-            partial(data_facts, settings.data, split),
-        )  # fmt: skip
-        if begun is not None:
-            self._remarks += begun.remarks
-            self._chosen["begun_from"] = begun.recorded
-        write_history(folder, self._training.history)
+        facts = partial(data_facts, settings.data, split)
+        begun = warm.begin(self._training, settings.warm_weights, settings.model, split.item_ids, facts)
+        self._remarks = [moved(self._training.taken_up.get("device"), device), *begun.remarks]
+        self._chosen |= begun.chosen
+        self._record = partial(write_history, folder) if record is None else record
+        self._record(self._training.history)
 
     @property
     def remark(self) -> str:
@@ -234,7 +236,7 @@ class Run:
             DivergedError: training stopped making sense.
         """
         for report in self._training.cycles(lambda: self.ended is not None):
-            write_history(self._folder, self._training.history)
+            self._record(self._training.history)
             yield report
 
     def save(self) -> None:
@@ -286,15 +288,11 @@ class TrainingRun(Run):
         *,
         device: str = "cpu",
         checkpoint_every_s: float = 30.0,
+        place: StatePlace | None = None,
+        record: Callable[[Sequence[Mapping[str, Any]]], object] | None = None,
     ) -> None:
         super().__init__(
-            folder,
-            settings,
-            split,
-            train=split.train,
-            valid=split.valid,
-            chosen={"selected_by": on_validation(settings.metric)},
-            identity={},
-            device=device,
-            checkpoint_every_s=checkpoint_every_s,
-        )
+            folder, settings, split, train=split.train, valid=split.valid, chosen={"selected_by":
+            on_validation(settings.metric)}, identity={}, device=device, checkpoint_every_s=checkpoint_every_s,
+            place=place, record=record,
+        )  # fmt: skip

@@ -1,7 +1,7 @@
 """Owns one trial of a search: train a configuration within a budget, yield what it reports, leave its best model.
 
-No Ray in here: the trainable sends the reports on, a test takes two. A trial that starts where a state file of its own
-lies goes on from it; started again from nothing it repeats itself (all randomness comes from the task's seed).
+No Ray in here: the trainable sends the reports on, a test takes two. A trial that is given the place of a state of its
+own goes on from it; started again from nothing it repeats itself (all randomness comes from the task's seed).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import torch
 
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.dotted import trust
 from distrecvae.errors import CheckpointError
 from distrecvae.evaluation import Scoring
-from distrecvae.files import remove_leftovers
-from distrecvae.layout import STATE_FILE
-from distrecvae.metrics import METRICS
+from distrecvae.metrics import METRICS, trust_in
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining, read_best
+from distrecvae.saved.places import StateFile, StatePlace
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
 
@@ -40,11 +40,10 @@ class TrialTask:
         max_passes: data passes that must not be exceeded.
         metric: key of the reports by which the best model is kept.
         metrics: names of what is computed of rankings.
-        folder: where the trial's state file lies; on several nodes it must be shared.
         device: a torch device.
         precision: of the matrix products.
         checkpoint_every_s: seconds between checkpoints, at least.
-        ledger: how long the search's ledger was when the trial was given out; kept in the state file, which so
+        ledger: how long the search's ledger was when the trial was given out; kept in the state, which so
             vouches for the ledger. It is no part of what the trial is.
     """
 
@@ -55,7 +54,6 @@ class TrialTask:
     max_passes: int
     metric: str
     metrics: tuple[str, ...] = METRICS
-    folder: str
     device: str = "cpu"
     precision: Precision = "float32"
     checkpoint_every_s: float = 30.0
@@ -65,14 +63,10 @@ class TrialTask:
         """Return the JSON-able form."""
         return asdict(self)
 
-    @property
-    def state_file(self) -> Path:
-        """Where the trial's state lies."""
-        return Path(self.folder) / STATE_FILE
-
 
 def memory_of(task: TrialTask, train: InteractionMatrix, *, lent: bool = False) -> int:
     """Return what the trial takes on its device, by estimate: bytes; see `registry.memory_bytes`."""
+    trust(task.model)  # its driver was asked for it
     config = registry.config_from_dict(task.model, task.config)
     return registry.memory_bytes(
         task.model, config, train, device=task.device, precision=task.precision, lent=lent
@@ -81,6 +75,7 @@ def memory_of(task: TrialTask, train: InteractionMatrix, *, lent: bool = False) 
 
 def run_trial(
     task: TrialTask,
+    place: StatePlace,
     train: InteractionMatrix,
     valid: HeldOutUsers,
     common: CommonArrays | None = None,
@@ -90,39 +85,39 @@ def run_trial(
     """Yield the trial's reports: flat metrics with `passes`, `cycle` and `valid/...`.
 
     A trial that goes on from a checkpoint first repeats the checkpoint's report: its reader may have died before
-    taking it in. The state with the best model is on disk before the last report is given, unless the disk refuses:
-    a checkpoint saves time, it is not the trial's result, and `best_model` does without. `common` is what the model's
-    trials on these users have in common, where it is lent; `progress` is told the share of a long step that is done;
-    while `leaving()` says that this place is about to go, the state is on disk before each report.
+    taking it in. The state with the best model is durable before the last report is given. `common` is what the
+    model's trials on these users have in common, where it is lent; `progress` is told the share of a long step that is
+    done; while `leaving()` says that this machine is about to go, the state is durable before each report.
 
     Raises:
+        OSError: the state's place refuses it.
         DivergedError: training stopped making sense.
         ConfigError: the configuration is not the model's.
     """
-    remove_leftovers(Path(task.folder))
-    training = _restored(task, train, valid, common, progress)
+    training = _restored(task, place, train, valid, common, progress)
     if training.history:
         yield training.history[-1]
     yield from training.cycles(lambda: _over(training, task), leaving)
 
 
 def best_model(
-    task: TrialTask, cycle: int, train: InteractionMatrix, valid: HeldOutUsers
+    task: TrialTask, path: Path, cycle: int, train: InteractionMatrix, valid: HeldOutUsers
 ) -> dict[str, torch.Tensor]:
     """Return the parameters that the trial had after `cycle` cycles, when it was at its best.
 
-    They are read from the trial's state, and no trainer is made: the driver's device may be too small for one. Only
-    where that state does not reach so far, or is gone, the trial is repeated up to that cycle: it is a function of its
-    task.
+    They are read from the trial's state in the file at `path`, and no trainer is made: the driver's device may be too
+    small for one. Only where that state does not reach so far, or is gone, the trial is repeated up to that cycle: it
+    is a function of its task. A state that cannot be written on the way is done without.
     """
     with suppress(CheckpointError):
-        kept = read_best(task.state_file, identity=_identity(task), metric=task.metric, cycle=cycle)
+        kept = read_best(path, identity=_identity(task), metric=task.metric, cycle=cycle)
         if kept is not None:
             return kept
-    training = _restored(task, train, valid)
+    place = StateFile(path)
+    training = _restored(task, place, train, valid, must_save=False)
     if training.best is None or training.best["cycle"] != cycle:
         if training.trainer.cycle > cycle:
-            training = _fresh(task, train, valid)
+            training = _fresh(task, place, train, valid, must_save=False)
         for _ in training.cycles(lambda: training.trainer.cycle >= cycle):
             pass
     return training.best_state
@@ -134,14 +129,20 @@ def _over(training: ResumableTraining, task: TrialTask) -> bool:
 
 def _fresh(
     task: TrialTask,
+    place: StatePlace,
     train: InteractionMatrix,
     valid: HeldOutUsers,
     common: CommonArrays | None = None,
     progress: Callable[[float], None] | None = None,
+    *,
+    must_save: bool = True,
 ) -> ResumableTraining:
+    # What a driver gives out it has been asked for.
+    trust(task.model)
+    trust_in(",".join(task.metrics))
     config = registry.config_from_dict(task.model, task.config)
     return ResumableTraining(
-        task.state_file,
+        place,
         registry.make_trainer(
             task.model,
             config,
@@ -157,7 +158,7 @@ def _fresh(
         metric=task.metric,
         scoring=Scoring.of(task.metrics, train),
         checkpoint_every_s=task.checkpoint_every_s,
-        must_save=False,
+        must_save=must_save,
         about={"ledger": task.ledger},
     )
 
@@ -168,15 +169,18 @@ def _identity(task: TrialTask) -> dict[str, Any]:
 
 def _restored(
     task: TrialTask,
+    place: StatePlace,
     train: InteractionMatrix,
     valid: HeldOutUsers,
     common: CommonArrays | None = None,
     progress: Callable[[float], None] | None = None,
+    *,
+    must_save: bool = True,
 ) -> ResumableTraining:
-    training = _fresh(task, train, valid, common, progress)
+    training = _fresh(task, place, train, valid, common, progress, must_save=must_save)
     try:
         training.restore()
     except CheckpointError:
         # Damaged or of an older search in the same place: the trial starts again and repeats itself.
-        return _fresh(task, train, valid, common, progress)
+        return _fresh(task, place, train, valid, common, progress, must_save=must_save)
     return training

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 import torch
 
+from distrecvae.data.days.matching import positions_among
 from distrecvae.data.io import load_ids
-from distrecvae.data.matching import positions_among
 from distrecvae.errors import CheckpointError, ConfigError, DataError
 from distrecvae.layout import CONFIG_FILE, METRICS_FILE, STATE_FILE
 from distrecvae.runs.resumable import ResumableTraining, read_trainer
@@ -49,11 +49,11 @@ class Beginning(NamedTuple):
     """How a run began with earlier weights, now or before it was interrupted.
 
     Attributes:
-        recorded: what is written down of it, JSON-able.
+        chosen: what `metrics.json` says of it; empty for fresh weights.
         remarks: what people must know of it, a line each.
     """
 
-    recorded: Mapping[str, Any]
+    chosen: Mapping[str, Any]
     remarks: list[str]
 
 
@@ -63,8 +63,8 @@ def begin(
     model: str,
     item_ids: npt.NDArray[Any],
     data: Callable[[], Mapping[str, Any]],
-) -> Beginning | None:
-    """Let a training begin with the weights of the model in `run`, unless it is under way; None for fresh ones.
+) -> Beginning:
+    """Let a training begin with the weights of the model in `run`, unless it is under way.
 
     The state is saved then, so that the earlier run may go.
 
@@ -86,11 +86,11 @@ def begin(
         recorded = begun.as_json()
         remarks.append(told(run, begun))
     if recorded is None:
-        return None
+        return Beginning({}, [])
     training.note(begun_from=recorded)
     if not training.taken_up:
         training.save()
-    return Beginning(recorded, [*remarks, *filter(None, [flattered(recorded, data())])])
+    return Beginning({"begun_from": recorded}, [*remarks, *filter(None, [flattered(recorded, data())])])
 
 
 def earlier_config(run: Path) -> Path:

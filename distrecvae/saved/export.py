@@ -27,6 +27,7 @@ from torch import nn
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import save_ids
 from distrecvae.errors import ConfigError, ResourceError, ResultsError
+from distrecvae.saved.blend import Blend, why_no_graph
 from distrecvae.saved.card import versions
 from distrecvae.saved.model import LoadedModel
 
@@ -134,6 +135,8 @@ def export_model(loaded: LoadedModel, path: Path, file_format: str) -> Exported:
         ResultsError: `path` is a folder, or what runs the graph gives other scores than the model.
     """
     model = loaded.recommender
+    if isinstance(model, Blend) and (reason := why_no_graph(model, loaded.config)):
+        raise ConfigError(f"the blend cannot be exported: {reason}")
     if not isinstance(model, DenseScorer):
         raise ConfigError(
             f"{loaded.model} cannot be exported: it solves a problem of its own for each user, and is no graph of"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distrecvae.data.days.matching import positions_among
 from distrecvae.data.histories import Histories
-from distrecvae.data.matching import positions_among
 from distrecvae.errors import ConfigError, DataError, nearest
 from distrecvae.evaluation import Recommender
 from distrecvae.recommendation import Best, Likening, best_items

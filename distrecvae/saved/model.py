@@ -27,9 +27,10 @@ from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, METRICS_FILE, RUN_FILE, 
 from distrecvae.models.popularity import Popularity
 from distrecvae.recommendation import Likening
 from distrecvae.saved.card import CARD_FILE, model_card, versions
+from distrecvae.saved.kinds import parts_of, read_settings, recommender_of, shown_settings
 from distrecvae.saved.lists import NOTES, lists, most_alike, require_fallback
 from distrecvae.saved.tensors import load_state, read_json, save_state
-from distrecvae.training.registry import config_from_dict, config_to_dict, load_recommender
+from distrecvae.training.registry import config_to_dict
 from distrecvae.words import first_line
 
 FORMAT = 1
@@ -43,7 +44,7 @@ class LoadedModel:
     """A model folder, read back.
 
     Attributes:
-        model: its name in the registry.
+        model: its name in the registry, or "blend".
         config: its configuration.
         recommender: the model itself.
         item_ids: ids by item position.
@@ -142,9 +143,8 @@ class LoadedModel:
 
     def ids_of(self, histories: Histories, fallback: str | None, *, guarded: bool = False) -> Ids:
         """Return the ids of users and items in their lists, those who get a fallback last."""
-        users = histories.user_ids
-        if fallback is not None:
-            users = np.concatenate([users, histories.left_out]) if histories.n_left_out else users
+        last = fallback is not None and histories.n_left_out > 0
+        users = np.concatenate([histories.user_ids, histories.left_out]) if last else histories.user_ids
         return Ids(users, self.item_ids, guarded=guarded, with_source=fallback is not None)
 
 
@@ -163,7 +163,7 @@ def save_model(
 
     Args:
         folder: where.
-        model: name in the registry.
+        model: name in the registry, or "blend".
         config: the model's configuration.
         state: its parameters.
         item_ids: ids by item position.
@@ -192,7 +192,7 @@ def save_model(
         write_json(temporary / CONFIG_FILE, document)
         card = model_card(
             model=model,
-            config=document["config"],
+            config=shown_settings(config, document["config"]),
             n_items=len(item_ids),
             metrics=metrics,
             data=document["data"],
@@ -216,10 +216,11 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
         )
     state, _ = load_state(folder / MODEL_FILE)
     try:
-        config = config_from_dict(document["model"], document["config"])
-        _require_fitting(folder, document["config"], state)
+        config = read_settings(document["model"], document["config"])
+        for settings, weights in parts_of(config, document["config"], state):
+            _require_fitting(folder, settings, weights)
         item_ids = load_ids(folder / ITEMS_FILE)
-        recommender = load_recommender(document["model"], config, len(item_ids), state, device)
+        recommender = recommender_of(document["model"], config, len(item_ids), state, device)
         counts = load_counts(folder / ITEMS_FILE)
     except (DistrecvaeError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{folder} is damaged: {first_line(error)}") from None

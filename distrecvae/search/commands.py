@@ -10,6 +10,9 @@ from typing import Any
 
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
 
+BLEND_IT = "blend its trials"
+"""What the command is called that makes one model of a search's best trials; other searches' may be added to it."""
+
 _PYTHON = "import distrecvae; "
 
 
@@ -32,19 +35,28 @@ def model_commands(command: str, folder: Path, data: str) -> dict[str, str]:
         folder: its results folder.
         data: its data set's.
     """
+    data = _shown(data)
     best, again = folder / BEST_FOLDER, f"{folder}-train"
     config = best / CONFIG_FILE
     if command.startswith(_PYTHON):
         return {
             "score it again": python_call("evaluate", model=best, data=data),
             "train it again": python_call("train", data=data, config=config, out=again),
+            BLEND_IT: python_call("blend", runs=folder, data=data),
         }
     return {
         "score it again": shlex.join(["distrecvae", "evaluate", "--model", str(best), "--data", data]),
         "train it again": shlex.join(
             ["distrecvae", "train", "--data", data, "--config", str(config), "--out", again]
         ),
+        BLEND_IT: shlex.join(["distrecvae", "blend", str(folder), "--data", data]),
     }
+
+
+def _shown(place: str) -> str:
+    """Return a path as short as it can be typed here: relative, where it lies below this folder."""
+    path, here = Path(place), Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else place
 
 
 def command_line() -> str:

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from distrecvae.errors import DistrecvaeError, ResourceError
+from distrecvae.errors import DistrecvaeError
 from distrecvae.files import remove_leftovers, storage_error, write_text
 from distrecvae.layout import LEDGER_FILE, SUMMARY_FILE
 from distrecvae.pacing import Seldom
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status
+from distrecvae.search.core.records import KEPT_TRIALS, Status
+from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best import Scored, publish_best
 from distrecvae.search.folder.environment import changes, environment_of
 from distrecvae.search.folder.keeper import Keeper
+from distrecvae.search.folder.mailbox import Answer, Mailbox
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import FINISHED, INTERRUPTED, RUNNING
 from distrecvae.search.folder.search_json import Status as SearchStatus
@@ -24,12 +26,17 @@ from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray.session import Session
+from distrecvae.search.planning.resources import piece_bytes
 from distrecvae.search.summary import search_summary
+from distrecvae.search.watchers import notify
 from distrecvae.search.watchers.progress import Progress
 from distrecvae.search.watchers.tensorboard import EventFiles
 from distrecvae.search.watchers.trackers import make_loggers
+from distrecvae.training import registry
 from distrecvae.words import first_line
 
+HEAR_EVERY_S = 0.2
+"""How often requests are looked for."""
 LOOK_EVERY_S = 10.0
 """How often the ledger on disk is held to the one that is written."""
 
@@ -60,7 +67,6 @@ def carry_out(search: Search, session: Session, console: Console) -> Outcome:
         console: shows progress.
 
     Raises:
-        ResourceError: the search cannot go on; its folder can be resumed.
         ResultsError: the folder could not be written; what was written before stands.
     """
     return _Course(search, session, console).carry_out()
@@ -79,7 +85,7 @@ class _Course:
             folder, search.metric, {"fingerprint": session.split.fingerprint, "environment": now}
         )
         self._tables = Tables(folder, self._ledger, space, search.metric)
-        self._keeper = Keeper(folder, self._ledger)
+        self._keeper = Keeper(TrialStates(folder), self._ledger, n_best=KEPT_TRIALS)
         self._events = EventFiles(folder, space, config.metric, config.scored)
         self._progress = Progress(
             console,
@@ -96,7 +102,9 @@ class _Course:
             started=search.described.started,
             tell=self._say,
         )
+        self._notifier = notify.make_notifier(config, folder=folder, ledger=self._ledger, tell=self._say)
         warm = warm_start_of(config, space, search.described)
+        notified = () if self._notifier is None else (self._notifier,)
         self._conductor = Conductor(
             ledger=self._ledger,
             space=space,
@@ -106,10 +114,14 @@ class _Course:
             concurrent=plan.slots.concurrent,
             device=plan.slots.device,
             precision=plan.precision,
-            watchers=(self._progress, self._events, self._tables, self._keeper, *self._loggers),
+            watchers=(self._progress, self._events, self._tables, self._keeper, *self._loggers, *notified),
             elapsed_s=search.described.elapsed_s,
             warm_starts=warm.points(space) if warm is not None else (),
+            config_class=registry.config_class(config.model),
         )
+        self._mailbox = Mailbox(folder)
+        self._mailbox.clear_answers()
+        self._hear = Seldom(self._take_up, HEAR_EVERY_S)
         self._in_place = Seldom(self._ledger.require_in_place, LOOK_EVERY_S)
         self._say_what_begins(now, "" if warm is None else warm.text())
         session.stop.last_words, session.stop.goes_on = self._last_words, search.goes_on
@@ -123,10 +135,14 @@ class _Course:
                 self._write_state(INTERRUPTED)
             return self._end()
         except OSError as error:
-            raise storage_error(error, self._search.folder, self._search.goes_on) from error
-        except DistrecvaeError:
+            trouble = storage_error(error, self._search.folder, self._search.goes_on)
+            self._notify(notify.TROUBLE, str(trouble))
+            raise trouble from error
+        except DistrecvaeError as error:
+            self._notify(notify.TROUBLE, str(error))
             raise
         except Exception as error:
+            self._notify(notify.TROUBLE, f"ended by {type(error).__name__}: {first_line(error)}")
             # A bug of ours or of what this stands on: a traceback follows. What was reported is safe all the same.
             self._say(f"\n{self._summary(None, f'ended by {type(error).__name__}: {first_line(error)}')}")
             raise
@@ -134,6 +150,8 @@ class _Course:
     def _train(self) -> None:
         """Run the trials that are left."""
         conductor, session, search = self._conductor, self._session, self._search
+        conductor.settle()  # what was decided before comes before what is asked now
+        self._take_up()
         conductor.settle()
         if not conductor.has_work:
             return
@@ -150,6 +168,9 @@ class _Course:
                     refresh=self._refresh,
                     tell=self._progress.warn,
                     stop=session.stop,
+                    piece_bytes=piece_bytes(
+                        session.cluster, search.plan.shared_bytes, search.plan.slots.concurrent
+                    ),
                 )
         conductor.settle()
 
@@ -159,7 +180,7 @@ class _Course:
         scored = None
         if complete:
             self._ledger.require_in_place()
-            self._keeper.clean()
+            self._keeper.clean_all()
             scored = publish_best(self._search, self._conductor, self._session.split)
         text = self._summary(scored, None if complete else self._session.stop.reason or "interrupted")
         write_text(folder / SUMMARY_FILE, text + "\n")
@@ -169,6 +190,9 @@ class _Course:
             logger.finish(complete=complete, scores={f"test/{name}": value for name, value in means.items()})
         if scored is not None:
             self._write_state(FINISHED)
+        self._notify(
+            notify.END if complete else notify.INTERRUPTED, " ".join(text.partition("\n\n")[0].split())
+        )
         if trouble := _report(folder):
             text += f"\n\n{trouble}"
         return Outcome(text, complete, scored is not None, lost=not complete and self._session.stop.lost)
@@ -177,20 +201,29 @@ class _Course:
         """Tell whether the search is over: every trial ended, and no other is to come."""
         records = self._ledger.records
         running = any(record.status is Status.RUNNING for record in records.values())
-        return not running and (len(records) >= self._search.config.trials or self._conductor.out_of_time)
+        return not running and (self._conductor.all_begun or self._conductor.out_of_time)
 
     def _goes_on(self) -> bool:
         return self._conductor.has_work and self._session.stop.reason is None
 
     def _refresh(self) -> None:
         """Hear signals, hold the ledger to its file, show and write how things stand; Tune calls it all the time."""
-        if self._conductor.trouble:
-            raise ResourceError(self._conductor.trouble)
         self._session.stop.check()
         self._in_place()
+        self._hear()
         self._progress.refresh()
         if self._tables.due:
             self._write_state(RUNNING)
+
+    def _take_up(self) -> None:
+        """Take up what is asked of the search, in order, and answer."""
+        for name, asked in self._mailbox.waiting():
+            if isinstance(asked, str):
+                self._mailbox.answer(name, Answer(done=False, text=asked))
+                continue
+            done, text = self._conductor.steer(name, asked)
+            self._mailbox.answer(name, Answer(done=done, text=text))
+            self._progress.warn(f"{asked.text()}: {text}")
 
     def _write_state(self, status: SearchStatus) -> None:
         self._tables.write()
@@ -210,10 +243,15 @@ class _Course:
         if before != now:
             ledger.resumed({"environment": now})
 
+    def _notify(self, event: str, text: str) -> None:
+        if self._notifier is not None:
+            self._notifier.over(event, text)
+
     def _last_words(self) -> None:
         """Say how to go on, where the process is ended; all trials may be over, but nothing is published yet."""
         self._write_state(INTERRUPTED)
         self._say(f"\n{self._summary(None, self._session.stop.reason)}")
+        self._notify(notify.INTERRUPTED, f"the search is not over: {self._session.stop.reason}")
 
     def _summary(self, scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
         return search_summary(

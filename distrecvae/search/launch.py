@@ -18,12 +18,14 @@ from distrecvae.errors import ResultsError
 from distrecvae.evaluation import require_scorable
 from distrecvae.files import claimed, exclusive
 from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
-from distrecvae.metrics import on_validation, require_ranks
+from distrecvae.metrics import on_validation, require_metrics
+from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_call
 from distrecvae.search.core.config import DEMO, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
+from distrecvae.search.folder.data_place import absolute, place_of_data
 from distrecvae.search.folder.description import check_same, describe
 from distrecvae.search.folder.extension import nothing_left
 from distrecvae.search.folder.marks import require_whole_ledger
@@ -31,12 +33,14 @@ from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import Description, read_description, write_description
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
+from distrecvae.search.on_ray.same_package import require_package
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
-from distrecvae.search.on_ray.shared_folder import require_shared
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
 from distrecvae.search.planning.resources import slots_for
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
+from distrecvae.storage.uri import is_uri
 from distrecvae.training import registry
 
 
@@ -44,6 +48,11 @@ def load_space(config: SearchConfig) -> SearchSpace:
     """Return the search's space: the named one, the demo's small one where the model has one, or the model's own."""
     config_class, demo = registry.config_class(config.model), f"{config.model}-demo"
     own = demo if config.data is None and demo in available_spaces() else config.model
+    brought = registry.own_space(config.model)
+    if config.space is None and brought is not None:
+        return SearchSpace.from_mapping(
+            {"model": config.model, **brought}, config_class=config_class, model=config.model
+        )
     return SearchSpace.load(config.space or own, config_class=config_class, model=config.model)
 
 
@@ -79,16 +88,22 @@ def search(
     console = plain_console() if console is None else console
     stop = Interruption(ends_process=command is not None)
     command = python_call("search", extend=folder) if command is None else command
-    space = load_space(config) if space is None else space
-    config = one_trial_without_parameters(config, space)
     described = read_description(folder) if resume else None
+    if space is None:
+        # What a packaged name stands for may be another space in another version; a file is the user's to keep.
+        written = described is not None and not is_path(config.space or config.model)
+        space = described.searched() if described is not None and written else load_space(config)
+    config = one_trial_without_parameters(config, space)
     require_loggers(config)
-    warm = warm_start_of(config, space, described)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
+        if described is not None:
+            config = replace(config, data=_found(config.data, described, folder))
         there = data.split if data is not None else session.split if session is not None else None
         split = load_split(config, folder) if there is None else there
         require_scored(split, config.data or "the data", "valid")
+        space = space.resolved(Sizes.of(split.train))
+        warm = warm_start_of(config, space, described)
         if described is not None:
             check_same(described, config, space, split, folder)
             require_whole_ledger(folder, described)
@@ -105,19 +120,28 @@ def search(
         # The plan may have waited for a node.
         cluster = living_nodes(joined=True) if config.elastic else session.cluster
         check_memory(plan, cluster, split.train)
-        require_shared(folder)
+        require_package()
         if described is None:
             where = config.data or str(folder / DATA_FOLDER)
-            described = describe(config, space, split, plan, data=where, command=command, warm=warm)
+            described = describe(
+                config, space, split, plan, folder=folder, data=where, command=command, warm=warm
+            )
             write_description(folder, described)
-        elif config.data is None:
-            # The folder may have been moved, and the data set in it with it.
-            described = replace(described, data=str(folder / DATA_FOLDER))
+        else:
+            # The folder may have been moved, and the data set with it, or alone.
+            described = replace(described, data=absolute(config.data or str(folder / DATA_FOLDER)))
         if config.data is None:
             data = Data(split, {"source": DEMO, "seed": config.seed})
         if data is not None:
             store(data, folder)
         return carry_out(Search(config, space, plan, folder, described, command), session, console)
+
+
+def _found(data: str | None, described: Description, folder: Path) -> str | None:
+    """Return where the data set of a search that goes on lies, where the folder or the data was moved."""
+    if data is None or is_uri(data) or Path(data).exists() or data != described.settings.data:
+        return data
+    return place_of_data(folder, described)
 
 
 def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:
@@ -128,9 +152,10 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchS
     """
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
-    warm = warm_start_of(config, space, None)
     split = load_split(config, folder)
     require_scored(split, config.data or "the data", "valid")
+    space = space.resolved(Sizes.of(split.train))
+    warm = warm_start_of(config, space, None)
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         plan = plan_search(config, space, Session(cluster, split))
@@ -160,7 +185,7 @@ def plan_search(
         DistrecvaeError: nothing on the cluster can run it.
     """
     require_scorable(session.split.valid, "validation")
-    require_ranks(config.scored, session.split.n_items)
+    require_metrics(config.scored, session.split.n_items)
     slots = slots_for(config, session.cluster)
     facts = survey(slots, session.cluster, tell)
     if begun_in is not None:

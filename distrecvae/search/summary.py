@@ -11,8 +11,9 @@ from typing import Any
 from distrecvae.layout import BEST_FOLDER, REPORT_FILE
 from distrecvae.metrics import title_of
 from distrecvae.paired import what_users_tell
-from distrecvae.search.commands import model_commands
+from distrecvae.search.commands import BLEND_IT, model_commands
 from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best import Scored, gains
 from distrecvae.search.folder.search import Search
@@ -57,6 +58,7 @@ def search_summary(
             *_verdict(search, *scored),
             "",
             *_parameters(search, *scored),
+            *_limits(search, scored[0]),
         ]
     elif (best := ledger.best()) is not None:
         title = title_of(config.metric)
@@ -71,6 +73,8 @@ def search_summary(
     if scored is not None:
         rows["the model"] = str(folder / BEST_FOLDER)
         rows |= model_commands(search.command, folder, search.described.data)
+        if sum(record.has_model for record in ledger.records.values()) < 2:
+            del rows[BLEND_IT]
     if interrupted:
         rows["go on"] = search.goes_on
     width = max(map(len, rows))
@@ -128,6 +132,11 @@ def _parameters(search: Search, best: Scored, first: Scored | None) -> list[str]
         row = f"{name:<28}{_cell(value):>14}"
         lines.append(row + (f"{_cell(other.get(name)):>14}" if first else ""))
     return lines
+
+
+def _limits(search: Search, best: Scored) -> list[str]:
+    said = limits_of(best.record, search.space).sentences()
+    return ["", *textwrap.wrap(" ".join(said), WIDTH)] if said else []
 
 
 def _trouble(ledger: Ledger) -> list[str]:

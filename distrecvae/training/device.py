@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import platform
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -53,6 +55,11 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
+def threads_in_use() -> int:
+    """Return in how many threads PyTorch computes."""
+    return torch.get_num_threads()
+
+
 class DeviceFacts(NamedTuple):
     """What a device offers a training.
 
@@ -78,6 +85,17 @@ def device_facts(device: str) -> DeviceFacts:
         return DeviceFacts("the CPU", best_precision(chosen), 0)
     properties = torch.cuda.get_device_properties(chosen)
     return DeviceFacts(properties.name, best_precision(chosen), int(properties.total_memory))
+
+
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return what the processor calls itself and which of its instructions PyTorch computes with."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    name = next(named, "") or platform.processor() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def resolved_precision(choice: str, automatic: Precision) -> Precision:

@@ -44,6 +44,8 @@ class Entry(NamedTuple):
         at_once: whether a step solves the model, so that there is nothing to stop early.
         common: what its trainings have in common, if anything; `train` and `memory` hear of it where it is lent.
         tells: whether `train` takes a function `progress`, to be told the share of a step that is done.
+        space: what a search of it searches unless told otherwise, as a file in `search_spaces/` has it, of models that
+            have no file there.
     """
 
     config_class: type
@@ -54,6 +56,7 @@ class Entry(NamedTuple):
     at_once: bool = False
     common: Common | None = None
     tells: bool = False
+    space: Mapping[str, Any] | None = None
 
 
 def score_bytes(n_users: int, n_items: int, device: torch.device | str = "cpu") -> int:

@@ -32,6 +32,7 @@ from distrecvae.models import (
 from distrecvae.precisions import Precision
 from distrecvae.training.device import checked_device, resolved_precision
 from distrecvae.training.entry import Common, CommonArrays, Entry
+from distrecvae.training.others import installed, is_other, other_entry
 from distrecvae.training.schemes import recvae as builders
 from distrecvae.training.schemes.closed_form import closed_form
 from distrecvae.training.schemes.gradient import gradient
@@ -77,8 +78,27 @@ _MODELS: dict[str, Entry] = {
 
 
 def models() -> tuple[str, ...]:
-    """Return the names of the models."""
+    """Return the names of our models."""
     return tuple(_MODELS)
+
+
+def is_known(model: str) -> bool:
+    """Return whether there is a model of this name: ours, an installed package's, or one by its dotted name."""
+    return model in _MODELS or is_other(model)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all models that can be asked for by one, ours first."""
+    return (*_MODELS, *(name for name in installed() if name not in _MODELS))
+
+
+def own_space(model: str) -> Mapping[str, Any] | None:
+    """Return the search space that another package's model brings along; None where it has none, or is ours.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    return _entry(model).space
 
 
 def config_class(model: str) -> type:
@@ -249,10 +269,12 @@ def memory_bytes(
 
 
 def _entry(model: str) -> Entry:
-    if model not in _MODELS:
-        hint = nearest(model, _MODELS) or f"; known are {', '.join(_MODELS)}"
-        raise ConfigError(f"there is no model {model!r}{hint}")
-    return _MODELS[model]
+    if model in _MODELS:
+        return _MODELS[model]
+    if is_other(model):
+        return other_entry(model)
+    hint = nearest(model, names()) or f"; known are {', '.join(names())}"
+    raise ConfigError(f"there is no model {model!r}{hint}")
 
 
 def _fitting(model: str, config: Any) -> Entry:

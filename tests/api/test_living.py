@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distrecvae.api.living import clean, searches, top
+from distrecvae.api.living import clean, reproduce, searches, top, why
 from distrecvae.errors import ResultsError
 from tests import ROOT
 
@@ -37,3 +37,18 @@ def test_clean_removes_only_when_it_is_told_to(tmp_path: Path) -> None:
     assert len(clean(tmp_path / "mine").checkpoints) == 2
     assert clean(tmp_path / "mine", yes=True).removed
     assert clean(tmp_path / "mine").checkpoints == ()
+
+
+def test_why_is_what_the_command_prints() -> None:
+    found = why(KEPT, trial=4)
+    assert found.record.number == 4
+    assert "It was stopped." in str(found)
+    with pytest.raises(ResultsError, match="has no trial 9"):
+        why(KEPT, trial=9)
+
+
+def test_reproduce_compares_reports() -> None:
+    found = reproduce(KEPT, trial=0, until=1, data=KEPT.parent / "data")
+    assert [each.cycle for each in found.compared] == [1]
+    with pytest.raises(ResultsError, match="has no trial 9"):
+        reproduce(KEPT, trial=9, data=KEPT.parent / "data")

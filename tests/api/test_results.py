@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -13,9 +14,11 @@ from distrecvae.api.results import MOST_ROWS, Best, SearchResult
 from distrecvae.errors import CheckpointError
 from distrecvae.files import write_json
 from distrecvae.metrics import METRICS
-from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.ledger import Ledger, read_records
 from distrecvae.search.core.records import Status
 from distrecvae.search.folder.tables import Tables
+from distrecvae.search.space.space import SearchSpace
+from tests.search.reported import make_search
 from tests.search.simulated import METRIC, SPACE
 
 SUMMARY = "Searched <toy>"
@@ -65,6 +68,27 @@ def test_the_best_is_the_best_report_of_the_best_trial(tmp_path: Path) -> None:
     assert list(by_group["valid"].values()) == pytest.approx([0.5, 0.25, 0.5 / 3])
     assert len(found.trials) == 4
     np.testing.assert_array_equal(found.history["trial"], [0, 0, 1, 1, 1, 3])
+
+
+def test_the_limits_are_those_that_the_best_trial_met(tmp_path: Path) -> None:
+    space = SearchSpace.load("recvae-demo")
+
+    def small_batches(config: dict[str, Any], passes: int) -> float:
+        return passes / 1000 - float(config["batch_size"]) / 1e5
+
+    make_search(tmp_path / "it", space=space, curve=small_batches, trials=8, max_passes=8, sampler="random")
+    limits = SearchResult(tmp_path / "it", True, SUMMARY, "ndcg_100").limits
+    assert limits is not None
+    ledger = read_records(tmp_path / "it", METRIC)
+    best = max(ledger.values(), key=lambda record: record.score or 0.0)
+    assert limits.trial == best.number
+    assert limits.edges == space.edges(best.config)
+    assert ("batch_size", "smaller") in [(edge.name, edge.direction) for edge in limits.edges]
+    assert limits.rising
+
+
+def test_without_a_model_there_are_no_limits(tmp_path: Path) -> None:
+    assert results(tmp_path, [[]], complete=False).limits is None
 
 
 def test_a_search_that_is_over_has_test_scores(tmp_path: Path) -> None:

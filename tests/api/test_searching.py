@@ -63,7 +63,8 @@ def test_data_in_memory_lies_in_the_results_and_the_hint_goes_on_with_it() -> No
     assert result.folder == Path("runs/ease-synthetic")
     assert load_dataset(result.folder / "data").fingerprint == DATA.fingerprint
     described = json.loads((result.folder / "search.json").read_text(encoding="utf-8"))
-    assert described["data"] == described["settings"]["data"] == "runs/ease-synthetic/data"
+    assert described["settings"]["data"] == "runs/ease-synthetic/data"
+    assert described["data"] == str(Path("runs/ease-synthetic/data").absolute())
     namespace: dict[str, Any] = {}
     exec(described["command"].replace("; ", "; result = ", 1), namespace)  # noqa: S102
     assert namespace["result"].summary == result.summary
@@ -84,7 +85,8 @@ def test_data_in_a_folder_stays_there() -> None:
     assert result.folder == Path("runs/popularity-mine")
     assert not (result.folder / "data").exists()
     result = search(saved, model="popularity", name="other")
-    assert json.loads((result.folder / "search.json").read_text(encoding="utf-8"))["data"] == "data/mine"
+    described = json.loads((result.folder / "search.json").read_text(encoding="utf-8"))
+    assert described["data"] == str(Path("data/mine").absolute())
 
 
 @pytest.mark.ray

@@ -160,6 +160,13 @@ def test_ray_is_silent_unless_asked(heard: Heard) -> None:
     assert heard.named["verbose"] is True
 
 
+def test_a_blend_is_made_unless_it_is_not_wanted(heard: Heard) -> None:
+    assert run("--models", "ease") == 0
+    assert heard.named["blend"] is True
+    assert run("--models", "ease", "--no-blend") == 0
+    assert heard.named["blend"] is False
+
+
 @pytest.mark.parametrize(
     ("ends", "status"),
     [

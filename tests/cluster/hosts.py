@@ -1,8 +1,9 @@
-"""Three hosts out of one machine: each with its own network, processes, /root, /tmp, /dev/shm and sshd.
+"""Three hosts out of one machine: each with its own network, processes, disk, /dev/shm and sshd.
 
 A host is a network namespace on a bridge and, inside it, private mount, PID, UTS and IPC namespaces. The PID namespace
-is what keeps `ray stop`, which ends every Ray that it can see, away from everything else on the machine. All hosts see
-the machine's other folders, so one of those is their shared storage.
+is what keeps `ray stop`, which ends every Ray that it can see, away from everything else on the machine. A host's disk
+is a file system of its own, which has its /root and /tmp and outlives the host's processes; the others do not see it,
+and of the machine's folders they see what is installed there. So they share nothing that anybody writes.
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ mount --make-rprivate /
 mount -t tmpfs -o size=1g tmpfs /dev/shm
 for kept in {kept}; do
   case $kept in
-    /root/*) mkdir -p {host}/$kept && mount --bind $kept {host}/$kept;;
-    /tmp/*) mkdir -p {host}/$kept && mount --bind $kept {host}/$kept;;
+    /root/*) mkdir -p {disk}/$kept && mount --bind $kept {disk}/$kept;;
+    /tmp/*) mkdir -p {disk}/$kept && mount --bind $kept {disk}/$kept;;
   esac
 done
-mount --rbind {host}/root /root
-mount --rbind {host}/tmp /tmp
+mount --rbind {disk}/root /root
+mount --rbind {disk}/tmp /tmp
+mount -t tmpfs tmpfs {base}
+mount -t tmpfs tmpfs /var/tmp
 hostname {name}
-exec {sshd} -D -e -f /dev/null -h {base}/hostkey -o PermitRootLogin=prohibit-password -o StrictModes=no \
+exec {sshd} -D -e -f /dev/null -h /root/hostkey -o PermitRootLogin=prohibit-password -o StrictModes=no \
   -o UsePAM=no -o MaxStartups=100 -o MaxSessions=100 -o PidFile=none
 """
 
@@ -81,22 +84,20 @@ class Hosts:
     """The hosts 0, 1, ... at 10.77.31.10, .11, ...; the machine itself is 10.77.31.1.
 
     Args:
-        base: an empty folder that is neither in /tmp nor in /root: the hosts see it, too.
+        base: an empty folder that is neither in /tmp nor in /root; the hosts see nothing of it.
         count: how many.
     """
 
     def __init__(self, base: Path, count: int) -> None:
         self.base, self.count = base, count
-        self.shared = base / "shared"
         self.key = base / "key"
-        self._hosts: list[subprocess.Popen[bytes]] = []
+        self._hosts: dict[int, subprocess.Popen[bytes]] = {}
 
     def address(self, number: int) -> str:
         return f"{NETWORK}.{10 + number}"
 
     def up(self) -> None:
         """Start all of them; return when their sshd answer."""
-        self.shared.mkdir()
         Path("/run/sshd").mkdir(exist_ok=True)
         for key in (self.key, self.base / "hostkey"):
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
@@ -104,12 +105,30 @@ class Hosts:
         _run("ip", "addr", "add", f"{NETWORK}.1/24", "dev", f"{PREFIX}br")
         _run("ip", "link", "set", f"{PREFIX}br", "up")
         for number in range(self.count):
+            self._wire(number)
+            self._format(number)
             self._start(number)
         for number in range(self.count):
-            deadline = time.monotonic() + HANGS_AFTER_S
-            while self.ssh(number, "true").returncode:
-                assert time.monotonic() < deadline, f"host {number} does not answer"
-                time.sleep(0.1)
+            self._answers(number)
+
+    def disk(self, number: int) -> Path:
+        """Return where the machine sees a host's disk, whose `root` is the host's /root."""
+        return self.base / f"disk{number}"
+
+    def fail(self, number: int) -> None:
+        """Let a host lose its power; its disk stays."""
+        host = self._hosts.pop(number)
+        host.kill()  # unshare's --kill-child: process 1 of the host goes with it, and with that all others
+        host.wait()
+
+    def restart(self, number: int) -> None:
+        """Start a host that failed; return when its sshd answers."""
+        self._start(number)
+        self._answers(number)
+
+    def mend(self, number: int) -> None:
+        """Put a host that was cut off back on the network."""
+        _run("ip", "link", "set", f"{PREFIX}{number}h", "up")
 
     def ssh(self, number: int, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on a host as `ray up` does: in an interactive login shell."""
@@ -138,17 +157,23 @@ class Hosts:
 
     def down(self) -> None:
         """End every process of every host and take the network down."""
-        for host in self._hosts:
-            host.kill()  # unshare's --kill-child: process 1 of the host goes with it, and with that all others
-            host.wait()
+        for number in list(self._hosts):
+            self.fail(number)
         for number in range(self.count):
+            subprocess.run(["umount", "-l", str(self.disk(number))], capture_output=True, check=False)
             for thing in (["link", "del", f"{PREFIX}{number}h"], ["netns", "del", f"{PREFIX}{number}"]):
                 subprocess.run(["ip", *thing], capture_output=True, check=False)
         subprocess.run(["ip", "link", "del", f"{PREFIX}br"], capture_output=True, check=False)
         shutil.rmtree(self.base, ignore_errors=True)
 
-    def _start(self, number: int) -> None:
-        name, host = f"{PREFIX}{number}", self.base / f"host{number}"
+    def _answers(self, number: int) -> None:
+        deadline = time.monotonic() + HANGS_AFTER_S
+        while self.ssh(number, "true").returncode:
+            assert time.monotonic() < deadline, f"host {number} does not answer"
+            time.sleep(0.1)
+
+    def _wire(self, number: int) -> None:
+        name = f"{PREFIX}{number}"
         _run("ip", "netns", "add", name)
         _run("ip", "link", "add", f"{name}h", "type", "veth", "peer", "name", "eth0", "netns", name)
         _run("ip", "link", "set", f"{name}h", "master", f"{PREFIX}br", "up")
@@ -156,8 +181,13 @@ class Hosts:
         for device in ("eth0", "lo"):
             _run("ip", "-n", name, "link", "set", device, "up")
         _run("ip", "-n", name, "route", "add", "default", "via", f"{NETWORK}.1")
-        home = host / "root"
-        for folder in (host / "tmp", home / ".ssh", home / ".local/bin"):
+
+    def _format(self, number: int) -> None:
+        disk = self.disk(number)
+        disk.mkdir()
+        _run("mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", str(disk))
+        home = disk / "root"
+        for folder in (disk / "tmp", home / ".ssh", home / ".local/bin"):
             folder.mkdir(parents=True)
         shutil.copy(self.key.with_suffix(".pub"), home / ".ssh/authorized_keys")
         (home / ".bashrc").write_text(PROFILE, encoding="utf-8")
@@ -165,19 +195,20 @@ class Hosts:
         (home / ".local/bin/uv").write_text("#!/bin/sh\n", encoding="utf-8")
         (home / ".local/bin/uv").chmod(0o755)
         (home / "distrecvae-venv").symlink_to(sys.prefix)
+        shutil.copy(self.base / "hostkey", home)
+
+    def _start(self, number: int) -> None:
+        name = f"{PREFIX}{number}"
         script = INIT.format(
             kept=" ".join({sys.prefix, sys.base_prefix}),
-            host=host,
+            disk=self.disk(number),
             name=name,
             base=self.base,
             sshd=_find("sshd"),
         )
-        with (self.base / f"host{number}.log").open("wb") as log:
-            self._hosts.append(
-                subprocess.Popen(
-                    ["ip", "netns", "exec", name, *INSIDE, "bash", "-e", "-c", script], stdout=log, stderr=log
-                )
-            )
+        command = ["ip", "netns", "exec", name, *INSIDE, "bash", "-e", "-c", script]
+        with (self.base / f"host{number}.log").open("ab") as log:
+            self._hosts[number] = subprocess.Popen(command, stdout=log, stderr=log)
 
 
 def listens(port: int) -> bool:

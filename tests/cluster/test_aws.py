@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import time
 from itertools import product
 from pathlib import Path
@@ -16,29 +15,10 @@ from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DataError
 from tests import ROOT
+from tests.cluster.policies import REGION
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 moto = pytest.importorskip("moto", reason="needs moto (pip install '.[cluster-test]')")
-
-REGION = "us-west-2"
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An AWS without anything in it but what each account has; no credentials of this machine are seen."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    settings = {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
-        "HOME": str(tmp_path),  # a key pair of Ray's own goes to ~/.ssh
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / ".ssh").mkdir()
 
 
 def test_the_bootstrap_makes_a_group_open_to_ssh_alone_a_head_and_spot_workers(

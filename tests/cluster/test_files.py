@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from importlib.metadata import distribution
@@ -15,6 +16,7 @@ from packaging.utils import canonicalize_name
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from distrecvae.cli import search
+from distrecvae.search.doctor.cluster.examination import examine_file
 from distrecvae.search.on_ray.capacity import score
 from tests import ROOT
 
@@ -144,11 +146,11 @@ def test_no_machine_with_a_gpu_is_to_be_moved() -> None:
     assert "scheduling" not in head["node_config"]
 
 
-@pytest.mark.parametrize("name", ["cluster.yaml", "gcp.yaml"])
-def test_the_head_exports_the_results_and_no_worker_starts_without_them(name: str) -> None:
-    config = load(name)
-    assert any("exportfs" in c for c in config["head_setup_commands"])
-    assert any("$RAY_HEAD_IP:/shared" in c and "exit 1" in c for c in config["worker_start_ray_commands"])
+@pytest.mark.parametrize("name", [*LAUNCHER, "kuberay-rayjob.yaml"])
+def test_nodes_share_nothing_but_ray(name: str) -> None:
+    # Each worker mounted a folder of the head's, and a search refused a node that did not see it.
+    for word in ("nfs", "efs", "mount -t", "readwritemany", "/shared"):
+        assert word not in text(name).lower(), word
 
 
 def test_the_local_provider_gets_the_autoscaler_that_starts_all_workers() -> None:
@@ -209,11 +211,12 @@ def test_the_rayjob_has_the_parts_that_kuberay_reads() -> None:
         pod = group["template"]["spec"]
         (container,) = pod["containers"]
         volumes = {volume["name"] for volume in pod["volumes"]}
-        assert {mount["name"] for mount in container["volumeMounts"]} == volumes == {"shared", "shm"}
+        assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+        assert volumes == ({"results", "shm"} if group is head else {"shm"}), "the head alone has the results"
         assert container["image"] == "REGISTRY/distrecvae:0.1"
         assert container["resources"]["requests"] == container["resources"]["limits"]
     for option in re.findall(r"(?:--data|--out) (\S+)", spec["entrypoint"]):
-        assert option.startswith("/shared/")
+        assert option.startswith("/results/")
 
 
 def test_a_job_goes_on_by_itself_wherever_it_is_submitted() -> None:
@@ -223,7 +226,9 @@ def test_a_job_goes_on_by_itself_wherever_it_is_submitted() -> None:
     (submitted,) = re.findall(r"ray job submit .*? -- \\\n((?:.*\\\n)*.*\n)", page)
     for entrypoint in (spec["entrypoint"], submitted.replace("\\\n", " ")):
         assert entrypoint.split()[:3] == ["python", "-m", "distrecvae.job"]
-        assert "--out /shared/" in entrypoint, "begun again, it must find its folder"
+        assert re.search(r"--out /(results|home/ubuntu)/runs/", entrypoint), (
+            "begun again, it must find its folder"
+        )
         # Fails on what a search does not know.
         options = search.command.make_context("job", entrypoint.split()[3:]).params
         assert options["elastic"], "nodes that come and go"
@@ -281,3 +286,18 @@ def test_the_versions_that_are_installed_everywhere_allow_the_clouds_clients() -
     for package in ("boto3", "aiohttp", "opencensus"):
         pinned(package)
     assert int(pinned("python-dateutil").split(".")[0]) < 3
+
+
+@pytest.mark.parametrize("name", ["iam-launcher.json", "iam-head.json"])
+def test_the_doctor_has_nothing_to_say_of_them_and_the_docs_have_them(name: str) -> None:
+    assert [finding for finding in examine_file(ROOT / "cluster" / name) if finding.remedy is not None] == []
+    blocks = re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs/cluster.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert json.loads(text(name)) in map(json.loads, blocks)
+
+
+def test_the_files_profile_is_the_policys_role() -> None:
+    (line,) = re.findall(r"# (IamInstanceProfile: .*?)(?:  +#.*)?$", text("cluster.yaml"), re.MULTILINE)
+    assert yaml.safe_load(line) == {"IamInstanceProfile": {"Name": "distrecvae-head"}}
+    assert ":role/distrecvae-head" in text("iam-launcher.json")

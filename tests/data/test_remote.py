@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distrecvae.data.remote import SCHEMES, fetch, is_uri
+from distrecvae.data.remote import fetch
 from distrecvae.errors import DataError
 
 
@@ -28,33 +28,6 @@ def here(tmp_path: Path) -> Path:
 
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@pytest.mark.parametrize(
-    "place",
-    [*(f"{scheme}://bucket/ml-20m" for scheme in SCHEMES), "file:///data", "S3://x", "x+y-1.z://", "gs://"],
-)
-def test_a_scheme_and_two_slashes_are_a_uri(place: str) -> None:
-    assert is_uri(place)
-
-
-@pytest.mark.parametrize(
-    "place",
-    [
-        "data",
-        "/data/ml-20m",
-        "",
-        "C:\\data",
-        "C:/data",
-        "s3:/bucket",  # what Path makes of a URI
-        "data/s3://bucket",
-        "://bucket",
-        "3s://bucket",
-        Path("s3://bucket"),
-    ],
-)
-def test_anything_else_is_a_path(place: Path | str) -> None:
-    assert not is_uri(place)
 
 
 @pytest.mark.parametrize("end", ["", "/", "//"])

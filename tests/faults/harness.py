@@ -215,15 +215,51 @@ class Storm:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
 
+    def _keeper(self) -> None:
+        """Kill the process that keeps the trials' states."""
+        for victim in self._keepers():
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
+
+    def _keepers(self) -> list[psutil.Process]:
+        with suppress(psutil.Error):
+            return [p for p in descendants_or_cluster(self.driver) if "ray::Keeper" in command_of(p)]
+        return []
+
+    def _keeping(self) -> None:
+        """Kill it while it writes a state."""
+        with self._while_a_state_is_written():
+            self._keeper()
+
+    def _hung_keeper(self) -> None:
+        """Stop it: it is killed, and begun anew."""
+        victims = self._keepers()
+        for victim in victims:
+            with suppress(psutil.NoSuchProcess):
+                victim.suspend()
+        self._until(lambda: not any(victim.is_running() for victim in victims))
+
+    def _two_at_once(self) -> None:
+        """Kill the worker and the keeper, at the same moment, while a state is written."""
+        with self._while_a_state_is_written():
+            self._keeper()
+            self._worker()
+
     def _checkpointing(self) -> None:
-        """Kill a worker while it writes a checkpoint; slow storage makes the moment long enough to hit."""
+        """Kill a worker while its checkpoint is written."""
+        with self._while_a_state_is_written():
+            self._worker()
+
+    @contextmanager
+    def _while_a_state_is_written(self) -> Iterator[None]:
+        """Wait for that moment; slow storage makes it long enough to hit."""
         with self.slow(0.3):
             deadline = time.monotonic() + HANGS_AFTER_S
             while self._alive() and time.monotonic() < deadline:
                 if any(self.folder.glob("trials/*/.state.safetensors.*.part")):
                     break
                 time.sleep(0.002)
-            self._worker()
+            yield
 
     def _garbled(self) -> None:
         """Damage the running trial's checkpoint, then kill its worker, which would replace it."""
@@ -363,12 +399,15 @@ class Storm:
 
 
 def is_worker(process: psutil.Process) -> bool:
+    return any(name in command_of(process) for name in ("ray::ImplicitFunc", "ray::trainable"))
+
+
+def command_of(process: psutil.Process) -> str:
+    """Return a process's command line; nothing of one that is gone."""
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and any(
-            name in " ".join(process.cmdline()) for name in ("ray::ImplicitFunc", "ray::trainable")
-        )
+        return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
     except psutil.Error:
-        return False
+        return ""
 
 
 def descendants_or_cluster(driver: psutil.Process) -> list[psutil.Process]:

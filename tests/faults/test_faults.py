@@ -29,6 +29,7 @@ def test_nothing_is_lost(site: Site, undisturbed: Path) -> None:
     # Few, for each stop costs a start of Ray; benchmarks/chaos.py has the others and many more.
     faults = [
         Fault("checkpointing", 2),
+        Fault("two-at-once", 4),
         Fault("garbled", 6, 0.05),
         Fault("sigterm-all", 10, 0.02),
         Fault("memory", 12),

@@ -15,10 +15,29 @@ from distrecvae.metrics.names import (
     metric_of,
     on_validation,
     on_validation_in,
-    require_ranks,
+    require_metrics,
     selecting,
     title_of,
+    trust_in,
 )
+
+
+@pytest.fixture(autouse=True)
+def ours_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("distrecvae.dotted._trusted", set[str]())
+    metric_of.cache_clear()
+    trust_in("tests.metrics.mine:half@1,tests.metrics.mine:of_all@1,tests.metrics.mine:missing@1")
+    trust_in("tests.metrics.mine:NOT_A_FUNCTION@1,no.such.package:metric@1")
+
+
+def test_a_function_that_nobody_asked_for_is_not_imported() -> None:
+    # Names of metrics lie in files, and files are anybody's: to say what they are called nothing is imported.
+    assert listed("os.path:join@3") == ("os.path:join_3",)
+    assert title_of("os.path:join_3") == "join@3"
+    with pytest.raises(ConfigError, match=r"metric 'os\.path:join' is code of somebody's"):
+        metric_of("os.path:join_3")
+    with pytest.raises(ConfigError, match="code of somebody's"):
+        require_metrics(["os.path:join_3"], 10)
 
 
 @pytest.mark.parametrize("text", ["ndcg@10", "ndcg_10", "NDCG@10", " ndcg@10 "])
@@ -106,11 +125,11 @@ def test_what_is_better_when_it_is_less_cannot_choose() -> None:
 
 
 def test_cut_offs_lie_within_the_catalogue() -> None:
-    require_ranks([*METRICS, "mrr", "hit_3"], 3)
+    require_metrics([*METRICS, "mrr", "hit_3"], 3)
     with pytest.raises(
         ConfigError, match=re.escape("Hit@4 counts 4 ranks and the data set has 3 items; lower it")
     ):
-        require_ranks(["hit_4"], 3)
+        require_metrics(["hit_4"], 3)
 
 
 def test_reports_say_which_metrics_they_have() -> None:

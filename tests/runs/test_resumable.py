@@ -10,6 +10,7 @@ import torch
 from distrecvae.errors import CheckpointError
 from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.runs.resumable import ResumableTraining, best_report
+from distrecvae.saved.places import StateFile
 from distrecvae.training import registry
 from tests.training.checkerboard import checkerboard
 
@@ -20,7 +21,7 @@ def training(path: Path, *, seed: int = 1, checkpoint_every_s: float = 0.0) -> R
     train, valid = checkerboard()
     config = RecVAEConfig(hidden_dim=8, latent_dim=3, learning_rate=1e-2)
     return ResumableTraining(
-        path,
+        StateFile(path),
         registry.make_trainer("recvae", config, train, seed=seed),
         valid,
         identity={"seed": seed},

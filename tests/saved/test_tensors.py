@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import struct
 import zlib
 from collections.abc import Mapping
@@ -12,13 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from distrecvae.errors import CheckpointError
-from distrecvae.saved import tensors as module
-from distrecvae.saved.tensors import FORMAT, load_state, read_json, read_metadata, save_state
+from distrecvae.saved.tensors import (
+    FORMAT,
+    load_state,
+    read_json,
+    read_metadata,
+    save_state,
+    state_from,
+    state_pieces,
+)
 
 TENSORS = {"a/b": torch.arange(6.0).view(2, 3).T, "step": torch.tensor(3), "half": torch.ones(2).double()}
 
@@ -168,32 +176,80 @@ def test_a_folder_is_no_state(tmp_path: Path) -> None:
         load_state(tmp_path)
 
 
-def test_a_full_disk_is_the_systems_own_error_and_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_storage_that_refuses_is_the_systems_own_error_and_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "state"
     save_state(path, TENSORS, {"passes": 1})
-
-    def full(*_: Any, **__: Any) -> None:
-        raise SafetensorError("Error while serializing: IoError(No space left on device (os error 28))")
-
-    monkeypatch.setattr(module, "save_file", full)
-    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
-        save_state(path, TENSORS, {"passes": 2})
-    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)) as caught:
+            save_state(path, {"wide": torch.zeros(4096)}, {"passes": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
     assert load_state(path)[1] == {"passes": 1}
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_another_error_of_the_library_stays_what_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def odd(_tensors: Mapping[str, torch.Tensor], *_: Any, **__: Any) -> None:
-        raise SafetensorError("something else")
+def content_of(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> bytearray:
+    return bytearray(b"".join(piece.tobytes() for piece in state_pieces(tensors, metadata)))
 
-    monkeypatch.setattr(module, "save_file", odd)
-    with pytest.raises(SafetensorError, match="something else"):
-        save_state(tmp_path / "state", TENSORS, {})
+
+EVERY_KIND = {
+    **TENSORS,
+    "flag": torch.tensor([True, False, True]),
+    "brain": torch.arange(5).to(torch.bfloat16),
+    "small": torch.tensor([-3], dtype=torch.int8),
+    "nothing": torch.zeros(0, 4),
+}
+
+
+def test_what_travels_in_pieces_is_the_file_and_the_format_is_the_librarys(tmp_path: Path) -> None:
+    content = content_of(EVERY_KIND, {"passes": 4})
+    save_state(tmp_path / "state", EVERY_KIND, {"passes": 4})
+    assert (tmp_path / "state").read_bytes() == content
+    theirs = safetensors.torch.load(bytes(content))
+    assert theirs.keys() == EVERY_KIND.keys()
+    tensors, metadata = state_from(content, "trial 3's state")
+    assert metadata == {"passes": 4}
+    for name, value in EVERY_KIND.items():
+        for found in (theirs[name], tensors[name]):
+            assert (found.dtype, found.shape) == (value.dtype, value.shape)
+            assert torch.equal(found, value)
+
+
+def test_a_tensor_begins_where_a_pointer_to_it_may() -> None:
+    # A flag before a float64 would put it at an odd address.
+    for piece, value in zip(
+        state_pieces(EVERY_KIND, {})[1:],
+        sorted(EVERY_KIND.values(), key=lambda v: -v.element_size()),
+        strict=True,
+    ):
+        assert piece.nbytes % value.element_size() == 0
+    content = content_of(EVERY_KIND, {})
+    header = json.loads(content[8 : (begins := 8 + int.from_bytes(content[:8], "little"))])
+    for name, value in EVERY_KIND.items():
+        assert (begins + header[name]["data_offsets"][0]) % value.element_size() == 0, name
+
+
+def test_damage_on_the_way_is_told() -> None:
+    whole = content_of(TENSORS, {"passes": 4})
+    with pytest.raises(CheckpointError, match="trial 3's state was not written by distrecvae"):
+        state_from(bytearray(safetensors.torch.save({"a": torch.ones(1)})), "trial 3's state")
+    for content in (b"", whole[:7], whole[:60], whole[:-20], whole[:-1], b"\xff" * 8 + whole[8:]):
+        with pytest.raises(CheckpointError, match="trial 3's state is damaged") as caught:
+            state_from(bytearray(content), "trial 3's state")
+        assert "\n" not in str(caught.value)
+    for at in range(len(whole) - 40, len(whole)):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1
+        with pytest.raises(CheckpointError, match="checksum is wrong"):
+            state_from(flipped, "trial 3's state")
+    text = bytes(whole)
+    for old, new in ((b'"F32"', b'"X32"'), (b"[3,2]", b"[3,9]"), (b"data_offsets", b"data_upsets_")):
+        assert old in text
+        with pytest.raises(CheckpointError, match="is damaged"):
+            state_from(bytearray(text.replace(old, new)), "trial 3's state")
 
 
 def test_a_json_object_is_read(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from distrecvae.search.commands import command_line, model_commands, python_call, resume_command
+from distrecvae.search.commands import BLEND_IT, command_line, model_commands, python_call, resume_command
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,9 @@ def test_a_model_is_scored_and_trained_again_in_the_way_that_its_search_was_begu
     assert shlex.split(typed["train it again"])[-4:] == [
         "--config", f"{folder}/best/config.json", "--out", f"{folder}-train",
     ]  # fmt: skip
+    assert shlex.split(typed[BLEND_IT]) == ["distrecvae", "blend", str(folder), "--data", "my data"]
     called = model_commands(python_call("search", extend=folder), folder, "my data")
     assert list(called) == list(typed)
-    for call, wanted in zip(called.values(), ("evaluate", "train"), strict=True):
+    for call, wanted in zip(called.values(), ("evaluate", "train", "blend"), strict=True):
         compile(call, "call", "exec")
         assert f"distrecvae.{wanted}(" in call

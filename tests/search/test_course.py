@@ -20,7 +20,7 @@ from rich.console import Console
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import DistrecvaeError, ResourceError, ResultsError
+from distrecvae.errors import ResourceError, ResultsError
 from distrecvae.evaluation import evaluate
 from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.saved.model import load_model
@@ -39,6 +39,7 @@ from distrecvae.search.on_ray.interruption import Interruption, StopSearch
 from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.resources import Cluster
 from distrecvae.search.space.space import SearchSpace
+from tests.search.watchers.test_notify import serving
 from tests.whole.test_bad_input import GIB, RATE
 from tests.whole.test_extend import run_here
 
@@ -97,7 +98,9 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begun:
     monkeypatch.chdir(tmp_path)
     config = SearchConfig(data="data", trials=3, max_passes=8, min_passes=4, concurrent=1, seed=4)
     plan = plan_search(config, SPACE, Session(CLUSTER, SPLIT))
-    described = describe(config, SPACE, SPLIT, plan, data="data", command=TYPED, warm=None)
+    described = describe(
+        config, SPACE, SPLIT, plan, folder=Path("out"), data="data", command=TYPED, warm=None
+    )
     Path("out").mkdir()
     write_description(Path("out"), described)
     begun = Begun(config, described)
@@ -256,13 +259,13 @@ def test_a_time_budget_that_is_spent_ends_a_search(begun: Begun, monkeypatch: py
 def test_a_trial_that_was_lost_is_given_out_again(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def lose_the_first(conductor: Conductor, split: Split, *_: object, **__: object) -> None:
+    def lose_the_first(conductor: Conductor, *given: Any, **_: object) -> None:
         calls.append(len(conductor.ledger.records))
         if len(calls) == 1:
             assert conductor.next_task() is not None
             conductor.reclaim()
         else:
-            run_here(conductor, split)
+            run_here(conductor, *given)
 
     monkeypatch.setattr(tuning, "run_trials", lose_the_first)
     outcome = begun.carry_out()
@@ -379,10 +382,8 @@ def test_an_interrupted_search_says_why_and_how_to_go_on(
 def test_a_signal_that_finds_all_trials_ended_does_not_keep_the_model_back(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def all_then_signal(
-        conductor: Conductor, split: Split, *_: object, stop: Interruption, **__: object
-    ) -> None:
-        run_here(conductor, split)
+    def all_then_signal(conductor: Conductor, *given: Any, stop: Interruption, **_: object) -> None:
+        run_here(conductor, *given)
         stop._ask("interrupted by SIGINT", 60)
 
     monkeypatch.setattr(tuning, "run_trials", all_then_signal)
@@ -431,6 +432,7 @@ def test_trials_that_all_ended_before_are_published_without_running_one(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Killed between the last trial's end and the publishing.
+    monkeypatch.setattr(course, "KEPT_TRIALS", 1)
     with monkeypatch.context() as patch:
         patch.setattr(course, "publish_best", none_run)
         with pytest.raises(AssertionError):
@@ -538,23 +540,6 @@ def test_whatever_ends_it_the_tables_are_written(
     assert not Path("out/summary.txt").exists()
 
 
-def test_a_node_on_which_no_trial_can_work_ends_the_search(
-    begun: Begun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def give_up(conductor: Conductor, *_: object, refresh: Callable[[], None], **__: object) -> None:
-        task = conductor.next_task()
-        assert task is not None
-        conductor.give_up(task.number, "the data set is not there")
-        refresh()
-
-    monkeypatch.setattr(tuning, "run_trials", give_up)
-    with pytest.raises(DistrecvaeError) as caught:
-        begun.carry_out()
-    assert isinstance(caught.value, ResourceError)
-    assert str(caught.value) == "trial 0: the data set is not there"
-    assert status() == "interrupted"
-
-
 def test_a_search_writes_down_what_it_goes_on_with_where_that_has_changed(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -572,3 +557,35 @@ def test_a_search_writes_down_what_it_goes_on_with_where_that_has_changed(
         assert "torch 9.9" in begun.console.getvalue()
         begun.carry_out()
     assert torches() == [first, "9.9"]
+
+
+def test_whoever_is_to_be_notified_hears_of_the_end_and_of_what_ended_it_early(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as server:
+        monkeypatch.setattr(tuning, "run_trials", first_only)
+        begun.carry_out(notify=server.url)
+        assert [each["event"] for each in server.got] == ["best", "interrupted"]
+        assert "The search is not over: interrupted by SIGINT." in server.got[-1]["text"]
+
+        def broken(*_: object, **__: object) -> None:
+            raise RuntimeError("nobody foresaw this")
+
+        monkeypatch.setattr(tuning, "run_trials", broken)
+        with pytest.raises(RuntimeError, match="nobody foresaw"):
+            begun.carry_out(notify=server.url)
+        assert server.got[-1]["event"] == "trouble"
+        assert "RuntimeError: nobody foresaw this" in server.got[-1]["text"]
+
+        monkeypatch.setattr(tuning, "run_trials", run_here)
+        assert begun.carry_out(notify=server.url).complete
+        assert server.got[-1]["event"] == "end"
+        assert "3 of 3 trials" in server.got[-1]["text"]
+
+
+def test_a_search_does_not_mind_that_nobody_can_be_notified(begun: Begun) -> None:
+    with serving() as server:
+        url = server.url
+    assert begun.carry_out(notify=url).complete
+    assert begun.console.getvalue().replace("\n", "").count("--notify failed") == 1
+    assert begun.carry_out(notify="false").complete

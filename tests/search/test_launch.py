@@ -19,7 +19,7 @@ from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import load_dataset, read_protocol, save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import ConfigError, DataError, DistrecvaeError, ResourceError, ResultsError
+from distrecvae.errors import ConfigError, DataError, DistrecvaeError, ResourceError, ResultsError, SpaceError
 from distrecvae.files import claimed, exclusive
 from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
@@ -40,6 +40,7 @@ from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.plan import Plan
 from distrecvae.search.planning.resources import Cluster
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training.device import DeviceFacts
 from distrecvae.training.registry import models
@@ -48,6 +49,15 @@ from tests.whole.test_bad_input import GIB, RATE, without_ray
 
 SPLIT = synthetic_split(n_users=100, n_items=60, seed=1)
 SPACE = SearchSpace.from_mapping(yaml.safe_load(RATE))
+
+
+def knowing(low: str) -> SearchSpace:
+    """Return a space whose batches depend on the number of users."""
+    batch_size = {"type": "int", "low": low, "high": "users/2 at most 30", "log": True}
+    return SearchSpace.from_mapping({"model": "recvae", "parameters": {"batch_size": batch_size}})
+
+
+KNOWING = knowing("users/10")
 CLUSTER = Cluster(((2.0, 0.0),), GIB, 8 * GIB)
 ENDED = Outcome("the summary", complete=True, has_score=True)
 TYPED = "distrecvae search --data data"
@@ -283,6 +293,11 @@ def test_a_dry_run_says_what_is_taken_over(here: Path) -> None:
     assert text.splitlines()[-1].startswith("Warm start from earlier: ")
 
 
+def test_a_dry_run_says_what_ranges_that_depend_on_the_data_come_to(here: Path) -> None:
+    text = dry_run(config_of(), folder=Path("out"), verbose=False, space=KNOWING)
+    assert "batch_size  8 to 500, log, asked: users/10 (8) to users/2 at most 30 (30)" in text
+
+
 # A search.
 
 
@@ -330,7 +345,7 @@ def test_a_new_search_is_described_in_a_folder_that_is_held_until_it_ends(carrie
     assert described.status == "running"
     assert described.command == carried.last("command") == TYPED
     assert described.settings == config_of()
-    assert described.data == "data"
+    assert described.data == str(Path("data").absolute())
     assert described.space == SPACE.to_dict()
     assert described.dataset.fingerprint == SPLIT.fingerprint
     assert described.plan.trial_bytes == carried.last("plan").trial_bytes
@@ -343,6 +358,47 @@ def test_a_space_that_is_not_handed_over_is_loaded(carried: Carried, here: Path)
     (here / "space.yaml").write_text(RATE, encoding="utf-8")
     begin(config_of(space="./space.yaml"), space=None)
     assert carried.last("space") == SPACE
+
+
+def test_a_space_that_knows_its_data_is_resolved_and_written_down_with_what_was_asked(
+    carried: Carried,
+) -> None:
+    begin(space=KNOWING)
+    space = carried.last("space")
+    assert space == carried.last("plan").space == KNOWING.resolved(Sizes.of(SPLIT.train))
+    written = read_description(Path("out"))
+    assert written.searched() == space
+    assert written.space["parameters"]["batch_size"]["low"] == 8
+    assert written.space["asked"]["batch_size"]["low"] == "users/10"
+    assert written.space["sizes"] == Sizes.of(SPLIT.train).to_dict()
+    begin(resume=True, space=KNOWING)
+    begin(resume=True, space=written.searched())  # as --extend has it
+    assert carried.last("space") == space
+    with pytest.raises(ResultsError, match="was begun with another search space"):
+        begin(resume=True, space=knowing("users/5"))
+
+
+def test_a_range_that_makes_no_sense_on_the_data_is_refused_with_nothing_written(carried: Carried) -> None:
+    with pytest.raises(SpaceError, match=r"^batch_size: low users/1000 is 0 with 80 training users"):
+        begin(space=knowing("users/1000"))
+    assert not Path("out").exists()
+
+
+def test_a_search_goes_on_in_the_space_that_a_packaged_name_stood_for(
+    carried: Carried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another version's space of that name may be another one; and what was begun is not to be lost by an update.
+    begin(config_of(space="recvae"), space=SPACE)
+    begin(config_of(space="recvae"), space=None, resume=True)
+    assert carried.last("space") == SPACE
+
+
+def test_a_file_that_is_another_space_now_is_refused(carried: Carried, here: Path) -> None:
+    (here / "space.yaml").write_text(RATE, encoding="utf-8")
+    begin(config_of(space="./space.yaml"), space=None)
+    (here / "space.yaml").write_text(RATE.replace("1.0e-4", "2.0e-4"), encoding="utf-8")
+    with pytest.raises(ResultsError, match="was begun with another search space"):
+        begin(config_of(space="./space.yaml"), space=None, resume=True)
 
 
 def test_nothing_to_search_is_one_trial(carried: Carried) -> None:
@@ -398,7 +454,7 @@ def test_the_demos_data_is_written_before_the_first_trial_and_only_once(
     assert load_dataset("out/data").fingerprint == SPLIT.fingerprint
     assert {"source": "synthetic", "seed": 1}.items() <= read_protocol("out/data").items()
     # What is printed to be typed next, to evaluate or to train, reads it there.
-    assert carried.last("described").data == "out/data"
+    assert carried.last("described").data == str(Path("out/data").absolute())
     begin(demo, resume=True)
     assert len(carried.calls) == 2
 
@@ -412,7 +468,7 @@ def test_a_folder_that_was_copied_says_where_its_own_data_lies(
     there = read_description(Path("out"))
     write_description(Path("out"), replace(there, data="elsewhere/data"))
     begin(config_of(data=None, seed=1), resume=True)
-    assert carried.last("described").data == "out/data"
+    assert carried.last("described").data == str(Path("out/data").absolute())
 
 
 def test_a_demo_that_was_killed_before_its_data_was_written_writes_it_when_it_goes_on(
@@ -445,11 +501,11 @@ def test_what_is_taken_over_is_written_down(carried: Carried, here: Path) -> Non
 Given = Callable[[Path, pytest.MonkeyPatch], object]
 
 
-def unshared(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    def require_shared(results: Path) -> None:
-        raise ResourceError(f"{results} is not shared")
+def bare_node(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    def require_package() -> None:
+        raise ResourceError("node 10.0.0.7 cannot run distrecvae")
 
-    patch.setattr(launch, "require_shared", require_shared)
+    patch.setattr(launch, "require_package", require_package)
 
 
 # what is asked for, what there is, what is said
@@ -465,7 +521,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Given, type[DistrecvaeError], str]] = {
     "no room for the trials": (
         {}, lambda _, patch: without_ray(patch, replace(CLUSTER, memory_bytes=1)), ResourceError, "one trial fits",
     ),
-    "a folder that workers do not see": ({}, unshared, ResourceError, "out is not shared"),
+    "a node without the package": ({}, bare_node, ResourceError, "node 10.0.0.7 cannot run distrecvae"),
 }  # fmt: skip
 
 

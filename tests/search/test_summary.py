@@ -187,6 +187,17 @@ def test_the_best_configuration_stands_beside_the_start() -> None:
     assert (cells["parameter"], cells["latent_dim"]) == (["best"], ["48"])
 
 
+def test_limits_that_the_best_trial_met_are_said_after_its_configuration() -> None:
+    first, best = record(0, 0.3), record(1, 0.39, 0.4, batch_size=50)
+    found = scored(best, VALID, TEST), scored(first, START_VALID, START_TEST)
+    text = summary(first, best, found=found)
+    said = flat(text)
+    assert "batch_size 50 is at the edge of its range (50 | 100 | 200): smaller may be better." in said
+    assert "still rising at its last pass" in said
+    assert max(map(len, text.split("\nresults ")[0].splitlines())) <= WIDTH
+    assert "edge of its range" not in flat(compared())
+
+
 def test_without_a_published_model_the_best_so_far_is_named() -> None:
     text = summary(record(0, 0.3), record(1, 0.123456, 0.4), record(2, status=Status.RUNNING))
     assert "Best so far: trial 1, validation NDCG@100 0.4000." in text.splitlines()
@@ -259,7 +270,9 @@ def test_what_can_be_typed_next_is_one_command_each_whatever_the_names() -> None
     best = f"{FOLDER}/best"
     assert list(found) == [
         "results", "the report", "compare the trials", "the model", "score it again", "train it again",
+        "blend its trials",
     ]  # fmt: skip
+    assert shlex.split(found["blend its trials"]) == ["distrecvae", "blend", str(FOLDER), "--data", "my data"]
     assert found["results"] == str(FOLDER)
     assert found["the report"] == f"{FOLDER}/report.html (open it in a browser)"
     assert found["the model"] == best
@@ -275,6 +288,12 @@ def test_what_can_be_typed_next_is_one_command_each_whatever_the_names() -> None
     assert shlex.split(found["train it again"]) == [
         "distrecvae", "train", "--data", "my data", "--config", f"{best}/config.json", "--out", f"{FOLDER}-train",
     ]  # fmt: skip
+
+
+def test_a_single_model_is_not_to_be_blended() -> None:
+    trial = record(0, 0.3)
+    text = summary(trial, record(1, status=Status.FAILED), found=(scored(trial, VALID, TEST), None))
+    assert "blend its trials" not in rows(text)
 
 
 def test_an_interrupted_search_says_why_and_how_to_go_on() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -14,8 +16,11 @@ from distrecvae.training.device import (
     is_ruinous,
     keep_to_share,
     moved,
+    processor_name,
     require_room,
     resolved_precision,
+    threads_in_use,
+    use_threads,
 )
 from tests.soft_cuda import SoftDevice
 
@@ -117,3 +122,21 @@ def test_going_on_on_another_kind_of_device_is_said_and_elsewhere_is_not() -> No
     )
     assert moved("cpu", "cuda:1").startswith("Goes on on cuda, and was on cpu until now")
     assert [moved("cpu", "cpu"), moved("cuda", torch.device("cuda", 3)), moved(None, "cuda")] == [""] * 3
+
+
+def test_a_processor_says_its_name_and_the_instructions_that_are_used(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(
+        "processor\t: 0\nmodel name\t: A Chip @ 2 GHz\nmodel name\t: A Chip @ 2 GHz\n", encoding="utf-8"
+    )
+    assert processor_name(info) == f"A Chip @ 2 GHz ({torch.backends.cpu.get_cpu_capability()})"
+    assert processor_name(tmp_path / "none").endswith(f"({torch.backends.cpu.get_cpu_capability()})")
+
+
+def test_threads_are_those_that_were_asked_for() -> None:
+    before = threads_in_use()
+    use_threads(2)
+    assert threads_in_use() == 2
+    use_threads(None)
+    assert threads_in_use() == 2
+    use_threads(before)

@@ -78,7 +78,7 @@ def without_ray(patch: pytest.MonkeyPatch, cluster: Cluster | None = None) -> No
         patch.setattr(module, "ray_session", no_ray)
     patch.setattr(session, "lend", lambda *_: None)
     patch.setattr(session.Session, "common", lambda *_: None)
-    patch.setattr(launch, "require_shared", lambda *_: None)
+    patch.setattr(launch, "require_package", lambda: None)
     patch.setattr(tuning, "run_trials", lambda *_, stop, **__: stop._ask("no trial is run", 60))
 
 

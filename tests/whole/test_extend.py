@@ -16,7 +16,9 @@ from distrecvae.data.dataset import Split
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.runs.trial import run_trial
+from distrecvae.saved.places import StateFile
 from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.states import TrialStates
 from distrecvae.search.on_ray import session, tuning
 from tests.results import scores
 from tests.whole.test_bad_input import RATE, without_ray
@@ -24,10 +26,13 @@ from tests.whole.test_bad_input import RATE, without_ray
 TIMES = ["duration_s", "train_s", "evaluate_s"]
 
 
-def run_here(conductor: Conductor, split: Split, *_: object, **__: object) -> None:
+def run_here(
+    conductor: Conductor, split: Split, common: object, slots: object, folder: Path, **_: object
+) -> None:
     """Run the trials in this process, one after the other."""
     while (task := conductor.next_task()) is not None:
-        for report in run_trial(task, split.train, split.valid):
+        place = StateFile(TrialStates(folder).path(task.number))
+        for report in run_trial(task, place, split.train, split.valid):
             if conductor.heard(task.number, report):
                 break
         conductor.finished(task.number)

@@ -25,8 +25,11 @@ from tests.results import n_reports
 from tests.sites import Site
 from tests.whole.test_search import wait_for
 
-FUNCTIONS = ("prepare", "search", "compare", "train", "evaluate", "load", "searches", "top", "clean")
-TYPES = ("Comparison", "Data", "SearchResult", "TrainResult")
+FUNCTIONS = (
+    "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "steer", "why",
+    "reproduce", "clean",
+)  # fmt: skip
+TYPES = ("BlendResult", "Comparison", "Data", "SearchResult", "TrainResult")
 
 
 def python(code: str) -> str:
@@ -68,11 +71,11 @@ def test_it_has_these_names_and_no_others() -> None:
 ROOMS = "import distrecvae.search.space.space, distrecvae.data.io, distrecvae.training.registry, distrecvae.cli.search"
 CALLED = (
     "import inspect, distrecvae\n"
-    "for name in ('prepare', 'search', 'compare', 'train', 'evaluate', 'load'):\n"
+    "for name in ('prepare', 'search', 'compare', 'blend', 'train', 'evaluate', 'load'):\n"
     "    function = getattr(distrecvae, name)\n"
     "    assert callable(function), name\n"
     "    assert 'kwargs' not in str(inspect.signature(function)), name\n"
-    "    required = {'evaluate': ('model', 'data'), 'load': ('model',)}.get(name, ())\n"
+    "    required = {'evaluate': ('model', 'data'), 'blend': ('run', 'data'), 'load': ('model',)}.get(name, ())\n"
     "    try: function(*required, no_such_argument=1)\n"
     "    except TypeError as error: assert 'no_such_argument' in str(error), error\n"
     "    else: raise AssertionError(name)\n"
@@ -136,7 +139,8 @@ SETTINGS = {field.name: field.default for field in dataclasses.fields(SearchConf
 IN_WORDS = {  # defaults that a help text describes: None in Python
     "keep every row", "found by name", "told by that line", "its byte order mark's, or UTF-8",
     "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
-    "runs/NAME", "MODEL-DATA, numbered", "compare-DATA, numbered", "cuda if there is a GPU",
+    "as many as the trial had", "where it was", "as it was", "runs/NAME", "MODEL-DATA, numbered",
+    "compare-DATA, numbered", "RUN/blend of one search, runs/blend-DATA", "cuda if there is a GPU",
 }  # fmt: skip
 
 
@@ -158,7 +162,7 @@ def options_of(command: str) -> dict[str, Any]:
         else:
             defaults[name] = own if isinstance(own, bool | int | float | str) else None
         if parameter.is_flag and stated is None:
-            defaults[name] = False
+            defaults[name] = own is True
         if command in ("search", "compare") and parameter.name in SETTINGS:
             defaults[name] = SETTINGS[parameter.name]
     return defaults
@@ -186,7 +190,21 @@ def function_of(command: str) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    "command", ["search", "compare", "train", "evaluate", "prepare", "list", "top", "clean"]
+    "command",
+    [
+        "search",
+        "compare",
+        "blend",
+        "train",
+        "evaluate",
+        "prepare",
+        "list",
+        "top",
+        "steer",
+        "why",
+        "reproduce",
+        "clean",
+    ],
 )
 def test_every_option_is_an_argument_with_the_same_default_and_the_reverse(command: str) -> None:
     options, arguments = options_of(command), arguments_of(function_of(command))

@@ -16,11 +16,13 @@ from rich.console import Console
 
 from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.prepared import Data
+from distrecvae.dotted import is_dotted, trust
 from distrecvae.errors import ConfigError, DistrecvaeError, nearest
 from distrecvae.files import write_text
-from distrecvae.layout import SEARCH_FILE, SUMMARY_FILE
+from distrecvae.layout import DATA_FOLDER, SEARCH_FILE, SUMMARY_FILE
 from distrecvae.runs.configuration import available_configs, read_config
 from distrecvae.search.comparison import files
+from distrecvae.search.comparison.blending import blend_searches, require_room_for_a_blend
 from distrecvae.search.comparison.table import Row, read_row, table_text
 from distrecvae.search.core.config import ALL, SearchConfig
 from distrecvae.search.launch import (
@@ -33,9 +35,10 @@ from distrecvae.search.launch import (
     search,
     store,
 )
-from distrecvae.search.on_ray.interruption import Interruption
+from distrecvae.search.on_ray.interruption import Interruption, StopSearch
 from distrecvae.search.on_ray.session import Session, ray_session
 from distrecvae.search.planning.plan import Plan, check_memory
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import require_loggers
 from distrecvae.training import registry
@@ -85,7 +88,7 @@ def entrants(names: Sequence[str], config: SearchConfig) -> list[Entrant]:
         ConfigError: a name is unknown or there twice, or there is none.
         SpaceError: a search space breaks a rule.
     """
-    wanted = [each for name in names for each in (registry.models() if name == ALL else (name,))]
+    wanted = [each for name in names for each in (registry.names() if name == ALL else (name,))]
     if not wanted:
         raise ConfigError("--models names nothing to compare; write for example --models recvae,ease or all")
     found: dict[str, Entrant] = {}
@@ -98,7 +101,8 @@ def entrants(names: Sequence[str], config: SearchConfig) -> list[Entrant]:
 
 
 def _entrant(name: str, config: SearchConfig) -> Entrant:
-    if name in registry.models():
+    trust(name)  # a person has listed it
+    if registry.is_known(name):
         own = replace(config, model=name, space=None)
         space = load_space(own)
     elif name in available_spaces() or name.endswith((".yaml", ".yml")) or "/" in name:
@@ -109,10 +113,15 @@ def _entrant(name: str, config: SearchConfig) -> Entrant:
         space = SearchSpace.from_mapping({"model": model, "parameters": {}, "fixed": settings})
         own = replace(config, model=model, space=None)
     else:
-        known = (*registry.models(), *available_spaces(), *available_configs())
-        hint = nearest(name, known) or f"; known are {', '.join(registry.models())}"
+        known = (*registry.names(), *available_spaces(), *available_configs())
+        hint = nearest(name, known) or f"; known are {', '.join(registry.names())}"
         raise ConfigError(f"--models: {name!r} is no model, search space or configuration{hint}")
-    return Entrant(Path(name).stem, one_trial_without_parameters(own, space), space)
+    return Entrant(_row_name(name), one_trial_without_parameters(own, space), space)
+
+
+def _row_name(name: str) -> str:
+    """Return what a search is called in its comparison, and its folder: a dotted name by its last part."""
+    return name.rpartition(":")[2] if is_dotted(name) else Path(name).stem
 
 
 def plans_text(listed: Sequence[Entrant], *, folder: Path, verbose: bool) -> str:
@@ -139,6 +148,7 @@ def compare(
     verbose: bool = False,
     in_python: bool = False,
     data: Data | None = None,
+    blend: bool = True,
 ) -> Comparison:
     """Run the searches of a comparison, or go on with the one in `folder`, and write its table.
 
@@ -151,12 +161,15 @@ def compare(
         verbose: let Ray speak, too.
         in_python: Python called, and its process is not ended, whatever hangs.
         data: the data set, where the caller has it; one that lies nowhere is written into `folder`.
+        blend: make one model of the searches' best ones in the end, in `blend/`.
 
     Raises:
         DistrecvaeError: the input, a space, the machine or the folder is not fit; no search was started then.
     """
     config, console = listed[0].config, plain_console() if console is None else console
     require_loggers(config)
+    if blend:
+        require_room_for_a_blend([entrant.name for entrant in listed])
     described = files.read_description(folder) if resume else None
     with ExitStack() as held:
         held.enter_context(own("comparison", folder, resume=described is not None))
@@ -201,6 +214,15 @@ def compare(
             rows.append(read_row(entrant.name, place, split, config.scored))
             files.write_tables(folder, rows, split, config)
         text = _ending(rows, without_score, folder, config, split)
+        if blend:
+            try:
+                said = blend_searches(
+                    rows, folder, split, data=_data_of(config, folder), metric=config.metric, check=stop.check
+                )
+            except StopSearch:
+                text = f"Interrupted while the searches' models were blended; nothing is lost. Go on:\n  {command}"
+                return Comparison(text, complete=False, without_score=())
+            text = f"{text}\n\n{said}" if said else text
         write_text(folder / SUMMARY_FILE, text + "\n")
         files.write_description(folder, replace(described, status="finished"))
     return Comparison(text, complete=True, without_score=tuple(without_score))
@@ -211,11 +233,16 @@ def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
     plans = {}
     for entrant in listed:
         try:
-            plans[entrant.name] = plan_search(entrant.config, entrant.space, session)
+            space = entrant.space.resolved(Sizes.of(session.split.train))
+            plans[entrant.name] = plan_search(entrant.config, space, session)
             check_memory(plans[entrant.name], session.cluster, session.split.train)
         except DistrecvaeError as error:
             raise type(error)(f"{entrant.name}: {error}") from None
     return plans
+
+
+def _data_of(config: SearchConfig, folder: Path) -> str:
+    return config.data or str(folder / DATA_FOLDER)
 
 
 def _shared_settings(config: SearchConfig) -> dict[str, Any]:

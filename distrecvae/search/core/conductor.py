@@ -5,20 +5,24 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from distrecvae import rng
-from distrecvae.layout import trial_folder
-from distrecvae.metrics import on_validation
+from distrecvae.errors import ConfigError, SpaceError
+from distrecvae.files import write_text
+from distrecvae.layout import TRACEBACK_FILE, trial_folder
 from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.requests import Request
 from distrecvae.search.core.room import Room
 from distrecvae.search.core.rules import StoppingRule
-from distrecvae.search.core.samplers import make_sampler, starting_values
+from distrecvae.search.core.steering import Steering
+from distrecvae.search.core.tasks import trial_task
 from distrecvae.search.space.space import SearchSpace
 
 RETRIES = 3
@@ -46,16 +50,18 @@ class Conductor:
         space: what is searched.
         config: the search's settings.
         rule: decides which trials stop early.
-        folder: the results folder.
+        folder: the results folder; tracebacks are written there.
         concurrent: trials at once, for the sampler.
         device: the trials' torch device.
         precision: of the trials' matrix products.
         watchers: told of everything after it was written down.
         elapsed_s: seconds that earlier runs of this search took.
         warm_starts: Optuna parameters of the trials after the first one, whole: what another search found good.
+        config_class: the model's config, which has to take what the search is steered to; None asks nobody.
 
     Attributes:
         ledger: as given.
+        steering: what it is to do now.
         room: how many trials run at once, where memory ran out.
     """
 
@@ -73,15 +79,16 @@ class Conductor:
         watchers: Sequence[Watcher] = (),
         elapsed_s: float = 0.0,
         warm_starts: Sequence[Mapping[str, Any]] = (),
+        config_class: type | None = None,
     ) -> None:
         self.ledger = ledger
-        self._space, self._config, self._rule, self._folder = space, config, rule, folder
-        self._concurrent, self._device, self._precision = concurrent, device, precision
-        self._watchers, self._warm_starts = tuple(watchers), tuple(warm_starts)
+        self.steering = Steering(space, config, concurrent=concurrent, config_class=config_class)
+        self._proposals = Proposals(self.steering, config, warm_starts)
+        self.steering.replay(ledger.lines)
+        self._config, self._rule, self._folder = config, rule, folder
+        self._device, self._precision, self._watchers = device, precision, tuple(watchers)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
         self._waiting = deque(ledger.unfinished())
-        self.trouble = ""
-        """Why the search cannot go on, in a line; empty while it can."""
         self._dropped: Counter[int] = Counter()
         self.room = Room(concurrent)
 
@@ -99,32 +106,82 @@ class Conductor:
     @property
     def has_work(self) -> bool:
         """Whether there is another trial to give out."""
-        return not (self.trouble or self.out_of_time) and (
-            bool(self._waiting) or len(self.ledger.records) < self._config.trials
-        )
+        if self.out_of_time:
+            return any(record.max_passes is not None for record in self._waiting)
+        return bool(self._waiting) or not self.all_begun
+
+    @property
+    def all_begun(self) -> bool:
+        """Whether no other trial is to come than those that there are."""
+        return len(self.ledger.records) >= self.steering.trials
+
+    @property
+    def paused(self) -> bool:
+        """Whether no trial may run, until somebody says so."""
+        return self.steering.paused
+
+    @property
+    def at_once(self) -> int:
+        """How many trials may run at once, now."""
+        return 0 if self.paused else min(self.room.at_once, self.steering.concurrent)
 
     def next_task(self) -> TrialTask | None:
         """Return the next trial to run: an interrupted one first, then a new one; None when there are no more."""
         self.settle()
-        if not self.has_work:
+        if self.paused or not self.has_work:
             return None
         if self._waiting:
             record = self._waiting.popleft()
         else:
-            record = self.ledger.ask(self._sampler, self._space.suggest, self._starting_values)
+            steering, proposals = self.steering, self._proposals
+            record = self.ledger.ask(
+                proposals.sampler, steering.space.suggest, proposals.starting_values, steering.express()
+            )
+            steering.asked()
         for watcher in self._watchers:
             watcher.started(record)
         return self.task(record)
 
     def settle(self) -> None:
         """End interrupted trials whose end is decided already: they need no worker."""
+        for number in [n for n in self.steering.stopped if n in self.ledger.records]:
+            self._stop_by_hand(number)
         while self._waiting:
             record = self._waiting[0]
+            if record.status is not Status.RUNNING:
+                self._waiting.popleft()
+                continue
             if record.reports and self._spent(record):
                 self._end(record, Status.FINISHED, "")
             elif not self._stop(record):
                 return
             self._waiting.popleft()
+
+    def steer(self, name: str, request: Request) -> tuple[bool, str]:
+        """Take up what somebody asks; return whether it is done, and the answer. It is written down first.
+
+        Args:
+            name: of the request; one that was taken up before, by an earlier run perhaps, is answered as it was.
+            request: what is asked.
+        """
+        if name in self.ledger.answers:
+            return self.ledger.answers[name]
+        steering, records = self.steering, self.ledger.records
+        for record in self.ledger.unfinished():
+            if record.reports and self._spent(record):  # it is over, though nobody has said so yet
+                self._end(record, Status.FINISHED, "")
+        facts = steering.facts(records)
+        try:
+            done, answer = True, steering.check(request, records)
+        except (ConfigError, SpaceError) as error:
+            done, answer = False, str(error)
+        self.ledger.steer(name, request, done=done, answer=answer, facts=facts)
+        if done:
+            steering.apply(request, facts)
+            if request.action == "continue":
+                self._waiting.append(records[request.trials[0]])
+            self.settle()
+        return done, answer
 
     def keep_time(self) -> None:
         """End what is under way once the time budget is spent: no trial has to report to hear of it."""
@@ -166,57 +223,47 @@ class Conductor:
 
     def finished(self, number: int) -> None:
         """Take in that a trial spent its budget."""
-        if self.trouble:
-            return  # which trials went well is for the next run to say
         self._end(self.ledger.records[number], Status.FINISHED, "")
 
     def failed(self, number: int, status: Status, reason: str) -> None:
         """Take in that a trial diverged or failed."""
         self._end(self.ledger.records[number], status, reason)
 
-    def give_up(self, number: int, reason: str) -> None:
-        """Take in that a trial met a node on which none can work: the search ends, the trial is still to be run."""
-        self.trouble = self.trouble or f"trial {number}: {reason}"
+    def keep_traceback(self, number: int, text: str) -> str:
+        """Write a trial's traceback beside it; return where to look, to follow its reason, or "" where it cannot be."""
+        path = trial_folder(self._folder, number) / TRACEBACK_FILE
+        with suppress(OSError):
+            write_text(path, text)
+            return f" (see {path.relative_to(self._folder)})"
+        return ""
 
     def task(self, record: TrialRecord) -> TrialTask:
         """Return what a worker needs to run (or repeat) a trial."""
-        return TrialTask(
-            number=record.number,
-            model=self._config.model,
-            config=record.config,
-            seed=rng.trial_seed(self._config.seed, record.config),
-            max_passes=self._config.max_passes,
-            metric=on_validation(self._config.metric),
-            metrics=self._config.scored,
-            folder=str(trial_folder(self._folder, record.number)),
+        return trial_task(
+            record,
+            self._config,
             device=self._device,
             precision=self._precision,
-            checkpoint_every_s=self._config.checkpoint_every_s,
             ledger=self.ledger.mark.to_dict(),
         )
 
     def _spent(self, record: TrialRecord) -> bool:
         cycle = int(record.reports[-1]["cycle"])
-        return record.passes + record.passes // cycle > self._config.max_passes
+        return record.passes + record.passes // cycle > (record.max_passes or self._config.max_passes)
+
+    def _stop_by_hand(self, number: int) -> None:
+        record, why = self.ledger.records[number], self.steering.stopped.pop(number)
+        self._end(record, Status.STOPPED, f"{why} at {record.passes} passes")
 
     def _stop(self, record: TrialRecord) -> bool:
-        """Stop the trial if the rule or the clock says so; return whether it was stopped."""
+        """Stop the trial if the rule or the clock says so; return whether it was stopped. By hand it may do as told."""
+        if record.max_passes is not None:
+            return False
         if record.reports and self._rule.should_stop(record.number, self.ledger.curves()):
             self._end(record, Status.STOPPED, f"{self._config.scheduler} at {record.passes} passes")
         elif self.out_of_time:
             self._end(record, Status.STOPPED, f"time budget of {self._config.time_budget_s:g} s")
         return record.status is not Status.RUNNING
-
-    def _sampler(self, number: int) -> Any:
-        return make_sampler(
-            self._config.sampler, seed=self._config.seed, trial_number=number, concurrent=self._concurrent
-        )
-
-    def _starting_values(self, number: int) -> dict[str, Any]:
-        if 1 <= number <= len(self._warm_starts):
-            return dict(self._warm_starts[number - 1])
-        start = self._space.default_point()
-        return starting_values(self._config.sampler, start, seed=self._config.seed, trial_number=number)
 
     def _end(self, record: TrialRecord, status: Status, reason: str) -> None:
         if record.status is not Status.RUNNING:

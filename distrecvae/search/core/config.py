@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -25,6 +26,8 @@ TRACKERS = ("mlflow", "wandb")
 JOURNAL = "journal:"
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
 """What SQLAlchemy, and so Optuna, writes to."""
+WEB = ("http://", "https://")
+NOTIFY_FROM = "env:"
 DEMO = "synthetic"
 """The data set that a search without `--data` makes for itself."""
 
@@ -44,6 +47,7 @@ CHANGEABLE = frozenset(
         "checkpoint_every_s",
         "log_to",
         "storage",
+        "notify",
     }
 )
 
@@ -105,6 +109,11 @@ class SearchConfig:
     storage: str | None = _help(
         "copy the trials to an Optuna study, too: a database's URL (sqlite:///study.db) or journal:PATH", None
     )
+    notify: str | None = _help(
+        "tell of a new best, of trouble and of the end: a command, which finds the facts in DISTRECVAE_TEXT and so on,"
+        " a URL, which gets them as JSON, or env:NAME, for either in that variable",
+        None,
+    )
     seed: int = _help("root of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
 
@@ -148,6 +157,8 @@ class SearchConfig:
             raise ConfigError(
                 f"storage={self.storage!r} must be a database's URL, such as sqlite:///study.db, or journal:PATH"
             )
+        if self.notify is not None:
+            _require_notify(self.notify)
         for name in ("time_budget_s", "checkpoint_every_s"):
             value = getattr(self, name)
             if value is not None and not (is_number(value) and value > 0):
@@ -236,6 +247,20 @@ def read_settings(path: str) -> dict[str, Any]:
             f"{path}: holds {type(content).__name__}, not settings; write one `setting: value` a line"
         )
     return {str(key).replace("-", "_"): value for key, value in content.items()}
+
+
+def _require_notify(value: Any) -> None:
+    """Refuse what is neither a URL nor a command nor the name of a variable; whether there is one, launch looks."""
+    try:
+        fits = bool(isinstance(value, str) and shlex.split(value))
+    except ValueError:
+        fits = False
+    if fits and "://" in str(value).split()[0] and not str(value).startswith(WEB):
+        fits = False
+    if not fits:
+        raise ConfigError(
+            f"notify={value!r} must be a command, an http:// or https:// URL, or {NOTIFY_FROM}NAME"
+        )
 
 
 def _require_whole(name: str, value: Any, *, at_least: int) -> None:

@@ -6,17 +6,19 @@ tables, event files, the journal and summaries are views. Its records, each a li
 - `begun`: the search's id, its data, the versions and the device it began with; `resumed`: the same of a later run;
 - `asked`: a trial, its configuration and how it was proposed;
 - `report`: what a trial reported, whole;
-- `ended`: how a trial ended, and why.
+- `ended`: how a trial ended, and why;
+- `steered`: what somebody asked of the running search, what that found, and what was answered (`steering.py`).
 
-To stop a trial is all that is ever decided, and its `ended` is on disk before it hears of that: there is no record of
-decisions beside these.
+To stop a trial is all that a rule ever decides, and its `ended` is on disk before it hears of that: there is no record
+of decisions beside these.
 
 Whatever is killed when, the file holds a prefix of what happened, and a resumed search goes on from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,13 +32,12 @@ from distrecvae.layout import LEDGER_FILE
 from distrecvae.search.core.chain import REMEDY, Chain, Mark, read_chain
 from distrecvae.search.core.optuna_internals import stored_id
 from distrecvae.search.core.records import Status, Suggestion, TrialRecord, leading
+from distrecvae.search.core.requests import Request
 from distrecvae.search.core.rules import Curve
-from distrecvae.search.core.study import CONFIG_KEY, quiet, state_of, study_of
+from distrecvae.search.core.study import Express, Suggest, propose, state_of, study_of
 
 FORMAT = 2
 """Of `ledger.jsonl`; the first format was two files, which nothing checked."""
-
-Suggest = Callable[[optuna.trial.Trial], dict[str, Any]]
 
 
 class Ledger:
@@ -50,6 +51,7 @@ class Ledger:
     Attributes:
         records: the trials by number.
         cut_bytes: length of a last line that a killed writer left and that was cut off.
+        answers: to requests, by their names: whether what was asked was done, and what was said.
 
     Raises:
         ResultsError: the file is damaged, edited, or of another format.
@@ -62,6 +64,11 @@ class Ledger:
         self.records = records_of(self._chain.found.records, metric, folder / LEDGER_FILE)
         if not self._chain.found.records:
             self._write("begun", format=FORMAT, at=_now().isoformat(), **(about or {}))
+        self.answers: dict[str, tuple[bool, str]] = {
+            line["request"]: (line["done"], line["answer"])
+            for line in self.lines
+            if line["kind"] == "steered"
+        }
         self._curves: dict[int, Curve] = {}
         self._storage = optuna.storages.InMemoryStorage()
         self._study: optuna.Study | None = None
@@ -70,6 +77,11 @@ class Ledger:
     def mark(self) -> Mark:
         """How long it is now: all of it is on disk."""
         return self._chain.mark
+
+    @property
+    def lines(self) -> tuple[dict[str, Any], ...]:
+        """What it held when it was opened, line by line."""
+        return self._chain.found.records
 
     @property
     def about(self) -> dict[str, Any]:
@@ -90,20 +102,17 @@ class Ledger:
         make_sampler: Callable[[int], optuna.samplers.BaseSampler],
         suggest: Suggest,
         starting_values: Callable[[int], Mapping[str, Any]],
+        express: Express | None = None,
     ) -> TrialRecord:
         """Return a new trial with a configuration: `starting_values` of its number, the rest by the sampler.
 
-        The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving.
+        The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving. Where the
+        space is another than it was, `express` puts the trials before into its words, and the study is made anew.
         """
-        study, number = self._optuna(), len(self.records)
-        with quiet():
-            if values := dict(starting_values(number)):
-                study.enqueue_trial(values)
-            study.sampler = make_sampler(number)
-            trial = study.ask()
-            config = suggest(trial)
-            trial.set_user_attr(CONFIG_KEY, config)
-        asked = study.get_trials(deepcopy=False)[number]
+        if express is not None:
+            self._study = None
+        study, number = self._optuna(express), len(self.records)
+        config, asked = propose(study, number, make_sampler, suggest, starting_values)
         suggestion = Suggestion(
             params=asked.params,
             distributions={name: distribution_to_json(each) for name, each in asked.distributions.items()},
@@ -147,12 +156,37 @@ class Ledger:
         if self._study is not None:
             self._tell(self._study, record)
 
+    def steer(
+        self, name: str, request: Request, *, done: bool, answer: str, facts: Mapping[str, Any]
+    ) -> None:
+        """Write down what was asked of the search, and what was answered.
+
+        Args:
+            name: of the request; one of that name is not taken up again.
+            request: what was asked.
+            done: whether it is done now.
+            answer: what is said to whoever asked.
+            facts: what it found.
+        """
+        at = _now().isoformat()
+        line = {
+            "request": name,
+            "what": request.to_dict(),
+            "done": done,
+            "answer": answer,
+            "facts": dict(facts),
+        }
+        self._write("steered", **line, at=at)
+        self.answers[name] = (done, answer)
+        if done and request.action == "continue":
+            self.records[request.trials[0]].reopen(request.number or 0)
+            self._study = None
+
     def curves(self) -> dict[int, Curve]:
         """Return each trial's (passes, running best) points: what stopping rules judge by."""
         for number, record in self.records.items():
             if number not in self._curves:
-                passes = (int(report["passes"]) for report in record.reports)
-                self._curves[number] = Curve(number, tuple(zip(passes, record.best, strict=True)))
+                self._curves[number] = _curve(record)
         return {n: curve for n, curve in self._curves.items() if self.records[n].status is not Status.FAILED}
 
     def best(self) -> TrialRecord | None:
@@ -162,14 +196,16 @@ class Ledger:
     def _write(self, kind: str, **what: Any) -> None:
         self._chain.append({"kind": kind, **what})
 
-    def _optuna(self) -> optuna.Study:
+    def _optuna(self, express: Express | None = None) -> optuna.Study:
         """Return the study that samplers read: made from the records when it is first asked for, kept up since."""
         if self._study is None:
-            self._study = study_of(self.records.values(), self._storage)
+            self._study = study_of(self.records.values(), self._storage, express)
         return self._study
 
     def _tell(self, study: optuna.Study, record: TrialRecord) -> None:
         trial = study.get_trials(deepcopy=False)[record.number]
+        if trial.state is not TrialState.RUNNING:
+            return  # it has no place in the space as it is now
         for report, best in zip(record.reports, record.best, strict=True):
             self._storage.set_trial_intermediate_value(stored_id(trial), int(report["passes"]), best)
         state = state_of(record)
@@ -192,6 +228,18 @@ def records_of(lines: Iterable[Mapping[str, Any]], metric: str, path: Path) -> d
     Raises:
         ResultsError: a line is not what a ledger writes.
     """
+    steps = deque(replayed(lines, metric, path), maxlen=1)
+    return steps[0][1] if steps else {}
+
+
+def replayed(
+    lines: Iterable[Mapping[str, Any]], metric: str, path: Path
+) -> Iterator[tuple[Mapping[str, Any], dict[int, TrialRecord]]]:
+    """Yield each line of a ledger with the trials as they stood once it was written; they are one and the same objects.
+
+    Raises:
+        ResultsError: a line is not what a ledger writes.
+    """
     records: dict[int, TrialRecord] = {}
     for position, line in enumerate(lines, 1):
         try:
@@ -201,7 +249,17 @@ def records_of(lines: Iterable[Mapping[str, Any]], metric: str, path: Path) -> d
                 f"{path}: line {position} is not what this version writes ({error!r}); use the version that wrote it,"
                 f" or {REMEDY}"
             ) from None
-    return records
+        yield line, records
+
+
+def curves_of(records: Iterable[TrialRecord]) -> dict[int, Curve]:
+    """Return each trial's (passes, running best) points, of those that did not fail: what stopping rules judge by."""
+    return {each.number: _curve(each) for each in records if each.status is not Status.FAILED}
+
+
+def _curve(record: TrialRecord) -> Curve:
+    passes = (int(report["passes"]) for report in record.reports)
+    return Curve(record.number, tuple(zip(passes, record.best, strict=True)))
 
 
 def _take(line: Mapping[str, Any], position: int, records: dict[int, TrialRecord], metric: str) -> None:
@@ -220,6 +278,9 @@ def _take(line: Mapping[str, Any], position: int, records: dict[int, TrialRecord
         record = records[line["trial"]]
         record.status, record.reason = Status(line["status"]), line["reason"]
         record.ended_at = datetime.fromisoformat(line["at"])
+    elif kind == "steered":
+        if line["done"] and line["what"]["action"] == "continue":
+            records[line["what"]["trials"][0]].reopen(line["what"]["number"])
     elif kind not in ("begun", "resumed"):
         raise ValueError(f"kind {kind!r}")
 

@@ -38,11 +38,12 @@ class Room:
 
     Attributes:
         at_once: trials at once, now.
+        most: trials at once while memory suffices.
     """
 
     def __init__(self, at_once: int) -> None:
         self.at_once = at_once
-        self._most = at_once
+        self.most = at_once
         self._times, self._ran, self._closed_until_s = 0, 0, 0.0
         self._gone: set[int] = set()
         """The trials that this time has cost so far; empty once one is on a worker again."""
@@ -52,7 +53,7 @@ class Room:
     @property
     def shrunk(self) -> bool:
         """Whether fewer may run than at the beginning."""
-        return self.at_once < self._most
+        return self.at_once < self.most
 
     def deaths_alone(self, number: int) -> int:
         """Return how often memory ran out under a trial, at one place, while it ran alone."""

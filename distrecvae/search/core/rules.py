@@ -37,8 +37,33 @@ class Curve:
     points: tuple[tuple[int, float], ...]
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a rule held a trial to at one of its reports.
+
+    Attributes:
+        passes: where: a rung, or as many as the report has.
+        value: the trial's running best there.
+        values: the values that it was compared with by trial, its own among them where the rule counts it.
+        bar: below it, the trial ends.
+    """
+
+    passes: int
+    value: float
+    values: Mapping[int, float]
+    bar: float
+
+    @property
+    def stops(self) -> bool:
+        """Whether the trial ends."""
+        return self.value < self.bar
+
+
 class StoppingRule(Protocol):
     """Decides which trials end before their budget is spent."""
+
+    def judge(self, number: int, curves: Mapping[int, Curve]) -> Judgement | None:
+        """Return what the last report of trial `number` is held to, or None where it is not judged."""
 
     def should_stop(self, number: int, curves: Mapping[int, Curve]) -> bool:
         """Tell whether trial `number` ends now, judged by its last report; `curves` has every known trial."""
@@ -75,11 +100,15 @@ class Asha:
         """Return the rungs; at one that equals `max_passes` nothing is left to decide."""
         return rung_passes(self.min_passes, self.max_passes, self.reduction_factor)
 
-    def should_stop(self, number: int, curves: Mapping[int, Curve]) -> bool:
-        """Tell whether the last report of trial `number` is its first at a rung and too weak for it."""
+    def judge(self, number: int, curves: Mapping[int, Curve]) -> Judgement | None:
+        """Return what the last report of trial `number` is held to, if it is its first at a rung."""
         return _halve(
             curves[number], curves.values(), self.rungs(number), self.max_passes, self.reduction_factor
         )
+
+    def should_stop(self, number: int, curves: Mapping[int, Curve]) -> bool:
+        """Tell whether the last report of trial `number` is its first at a rung and too weak for it."""
+        return _stops(self.judge(number, curves))
 
 
 @dataclass(frozen=True)
@@ -108,11 +137,15 @@ class Hyperband:
         """Return the rungs of the trial's bracket."""
         return rung_passes(self.min_passes, self.max_passes, self.reduction_factor)[self.bracket(number) :]
 
-    def should_stop(self, number: int, curves: Mapping[int, Curve]) -> bool:
-        """Tell whether trial `number`'s last report is its first at a rung and too weak in its bracket."""
+    def judge(self, number: int, curves: Mapping[int, Curve]) -> Judgement | None:
+        """Return what the last report of trial `number` is held to in its bracket, if it is its first at a rung."""
         mine = self.bracket(number)
         rivals = (curve for curve in curves.values() if self.bracket(curve.number) == mine)
         return _halve(curves[number], rivals, self.rungs(number), self.max_passes, self.reduction_factor)
+
+    def should_stop(self, number: int, curves: Mapping[int, Curve]) -> bool:
+        """Tell whether trial `number`'s last report is its first at a rung and too weak in its bracket."""
+        return _stops(self.judge(number, curves))
 
 
 @dataclass(frozen=True)
@@ -135,19 +168,27 @@ class MedianRule:
         """Return nothing: every report from `min_passes` on is judged."""
         return ()
 
-    def should_stop(self, number: int, curves: Mapping[int, Curve]) -> bool:
-        """Tell whether the last report of trial `number` is below the median of the others."""
+    def judge(self, number: int, curves: Mapping[int, Curve]) -> Judgement | None:
+        """Return what the last report of trial `number` is held to: the others at as many passes, and their median."""
         if not curves[number].points:
-            return False
+            return None
         passes, value = curves[number].points[-1]
         if not self.min_passes <= passes < self.max_passes:
-            return False
-        others = [
-            curve.points[bisect_right(curve.points, passes, key=itemgetter(0)) - 1][1]
+            return None
+        others = {
+            curve.number: curve.points[bisect_right(curve.points, passes, key=itemgetter(0)) - 1][1]
             for curve in curves.values()
             if curve.number != number and curve.points and curve.points[0][0] <= passes <= curve.points[-1][0]
-        ]
-        return len(others) >= self.min_trials and value < median(others)
+        }
+        return (
+            Judgement(passes, value, others, median(others.values()))
+            if len(others) >= self.min_trials
+            else None
+        )
+
+    def should_stop(self, number: int, curves: Mapping[int, Curve]) -> bool:
+        """Tell whether the last report of trial `number` is below the median of the others."""
+        return _stops(self.judge(number, curves))
 
 
 @dataclass(frozen=True)
@@ -157,6 +198,10 @@ class Never:
     def rungs(self, number: int) -> tuple[int, ...]:  # noqa: ARG002
         """Return nothing."""
         return ()
+
+    def judge(self, number: int, curves: Mapping[int, Curve]) -> Judgement | None:  # noqa: ARG002
+        """Return None."""
+        return None
 
     def should_stop(self, number: int, curves: Mapping[int, Curve]) -> bool:  # noqa: ARG002
         """Return False."""
@@ -195,20 +240,26 @@ def rung_passes(min_passes: int, max_passes: int, reduction_factor: int) -> tupl
     return tuple(rungs)
 
 
+def _stops(judgement: Judgement | None) -> bool:
+    return judgement is not None and judgement.stops
+
+
 def _halve(
     curve: Curve, rivals: Iterable[Curve], rungs: tuple[int, ...], max_passes: int, factor: int
-) -> bool:
+) -> Judgement | None:
     if not curve.points or curve.points[-1][0] >= max_passes:
-        return False
+        return None
     before = curve.points[-2][0] if len(curve.points) > 1 else 0
     reached = bisect_right(rungs, curve.points[-1][0])
     if reached == 0 or rungs[reached - 1] <= before:
-        return False
+        return None
     rung = rungs[reached - 1]
-    values = [value for rival in rivals if (value := _value_at(rival, rung)) is not None]
-    own = curve.points[-1][1]
-    rank = 1 + sum(value > own for value in values)
-    return rank > max(1, len(values) // factor)
+    found = ((rival.number, _value_at(rival, rung)) for rival in rivals)
+    values = {number: value for number, value in found if value is not None}
+    # Its rank is one more than the number of greater values: it goes on where the last place that does is no better.
+    last_place = max(1, len(values) // factor)
+    bar = sorted(values.values(), reverse=True)[last_place - 1]
+    return Judgement(rung, curve.points[-1][1], values, bar)
 
 
 def _value_at(curve: Curve, rung: int) -> float | None:

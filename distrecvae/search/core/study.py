@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import optuna
-from optuna.distributions import json_to_distribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
-from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.records import Status, Suggestion, TrialRecord
+from distrecvae.search.space.changing import fitting_point
+from distrecvae.search.space.space import SearchSpace
 
 CONFIG_KEY = "config"
 """User attribute of a study's trial: the model's configuration."""
+
+Suggest = Callable[[optuna.trial.Trial], dict[str, Any]]
+"""Draws a configuration from a trial."""
 
 
 def state_of(record: TrialRecord) -> TrialState:
@@ -26,9 +32,40 @@ def state_of(record: TrialRecord) -> TrialState:
     return TrialState.PRUNED if record.status is Status.STOPPED else TrialState.COMPLETE
 
 
-def as_optuna_has_it(record: TrialRecord) -> FrozenTrial:
-    """Return the trial as Optuna's own; the value of a report is the running best."""
-    state, suggestion = state_of(record), record.suggestion
+Express = Callable[[TrialRecord], Suggestion | None]
+"""Puts a trial into the words of another space than it was proposed from; None where that cannot have it."""
+
+
+def expressed_in(space: SearchSpace) -> Express:
+    """Return what puts trials into the words of `space`: a sampler learns of a space that was changed from all of them.
+
+    What a sampler remembered of a proposal is left out: it was of another space.
+    """
+
+    def express(record: TrialRecord) -> Suggestion | None:
+        point = fitting_point(space, record.config)
+        trial = FixedTrial(point)
+        try:
+            space.suggest(trial)
+        except ValueError:  # a parameter is missing: the space does not reach to where it was
+            return None
+        distributions = {name: distribution_to_json(each) for name, each in trial.distributions.items()}
+        return Suggestion(point, distributions, {}, record.suggestion.at)
+
+    return express
+
+
+def as_optuna_has_it(record: TrialRecord, express: Express | None = None) -> FrozenTrial:
+    """Return the trial as Optuna's own; the value of a report is the running best.
+
+    Args:
+        record: the trial.
+        express: puts it into the words of another space; a trial that cannot be put so counts as failed.
+    """
+    state = state_of(record)
+    suggestion = record.suggestion if express is None else express(record)
+    if suggestion is None:
+        state, suggestion = TrialState.FAIL, Suggestion(at=record.suggestion.at)
     values = {int(r["passes"]): best for r, best in zip(record.reports, record.best, strict=True)}
     trial = create_trial(
         state=state,
@@ -41,7 +78,8 @@ def as_optuna_has_it(record: TrialRecord) -> FrozenTrial:
     )
     trial.number = record.number
     trial.datetime_start = _local(suggestion.at)
-    trial.datetime_complete = None if record.ended_at is None else _local(record.ended_at)
+    ended_at = record.ended_at or (None if state is TrialState.RUNNING else record.suggestion.at)
+    trial.datetime_complete = None if ended_at is None else _local(ended_at)
     return trial
 
 
@@ -50,12 +88,40 @@ def _local(at: datetime) -> datetime:
     return at.astimezone().replace(tzinfo=None)
 
 
-def study_of(records: Iterable[TrialRecord], storage: optuna.storages.InMemoryStorage) -> optuna.Study:
-    """Return a study in memory with these trials, in the order of their numbers."""
+def study_of(
+    records: Iterable[TrialRecord], storage: optuna.storages.InMemoryStorage, express: Express | None = None
+) -> optuna.Study:
+    """Return a study in memory with these trials, in the order of their numbers, as `as_optuna_has_it` puts them."""
     with quiet():
         study = optuna.create_study(storage=storage, direction="maximize")
-        study.add_trials(as_optuna_has_it(record) for record in records)
+        study.add_trials(as_optuna_has_it(record, express) for record in records)
     return study
+
+
+def propose(
+    study: optuna.Study,
+    number: int,
+    make_sampler: Callable[[int], optuna.samplers.BaseSampler],
+    suggest: Suggest,
+    starting_values: Callable[[int], Mapping[str, Any]],
+) -> tuple[dict[str, Any], FrozenTrial]:
+    """Add the trial of that number to the study; return its configuration and the trial as Optuna has it.
+
+    Args:
+        study: the trials before it; how it comes out depends on nothing else.
+        number: the new trial's.
+        make_sampler: returns the sampler for it.
+        suggest: draws a configuration.
+        starting_values: parameters that are set before the sampler draws the others.
+    """
+    with quiet():
+        if values := dict(starting_values(number)):
+            study.enqueue_trial(values)
+        study.sampler = make_sampler(number)
+        trial = study.ask()
+        config = suggest(trial)
+        trial.set_user_attr(CONFIG_KEY, config)
+    return config, study.get_trials(deepcopy=False)[number]
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, metadata, requires
-from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from distrecvae.errors import DistrecvaeError
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.doctor.finding import Finding
 from distrecvae.search.doctor.machine import Machine, installed, this_machine
 from distrecvae.search.on_ray.session import on_every_node, ray_session, survey
 from distrecvae.search.planning.resources import Cluster, Slots, slots_for
@@ -24,20 +24,6 @@ FULL_DISK = 0.95
 SHM = "/dev/shm"  # noqa: S108  (named, not written to)
 
 _MANY = 10**6
-
-
-class Finding(NamedTuple):
-    """One thing that was looked at.
-
-    Attributes:
-        subject: what, in a word or two.
-        text: what was found.
-        remedy: what to do; None where all is well.
-    """
-
-    subject: str
-    text: str
-    remedy: str | None = None
 
 
 def examine(address: str | None) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from distrecvae.runs.trial import best_model
 from distrecvae.saved.model import save_model
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
 from distrecvae.search.folder.search import Search
 from distrecvae.training import registry
@@ -34,14 +35,19 @@ class Scored:
 
 
 def score_trial(
-    conductor: Conductor, record: TrialRecord, split: Split, metric: str, metrics: Sequence[str] = METRICS
+    conductor: Conductor,
+    states: TrialStates,
+    record: TrialRecord,
+    split: Split,
+    metric: str,
+    metrics: Sequence[str] = METRICS,
 ) -> tuple[Scored, dict[str, Any]]:
     """Return the scores of a trial's best model by `metric`, a key of its reports, and the model's parameters."""
     report = _at_best(record, metric)
     # The state that a trial left is read anywhere; only where it is gone is the trial repeated.
     task = conductor.task(record)
     task = replace(task, device=_like(task.device))
-    state = best_model(task, int(report["cycle"]), split.train, split.valid)
+    state = best_model(task, states.path(record.number), int(report["cycle"]), split.train, split.valid)
     config = registry.config_from_dict(task.model, task.config)
     model = registry.load_recommender(task.model, config, split.n_items, state)
     scoring = Scoring.of(metrics, split.train)
@@ -84,11 +90,12 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
     record = conductor.ledger.best()
     if record is None:
         return None
-    best, state = score_trial(conductor, record, split, metric, search.config.scored)
+    states = TrialStates(search.folder)
+    best, state = score_trial(conductor, states, record, split, metric, search.config.scored)
     first = conductor.ledger.records[0]
     beside = None
     if first.number != record.number and first.has_model:
-        beside, _ = score_trial(conductor, first, split, metric, search.config.scored)
+        beside, _ = score_trial(conductor, states, first, split, metric, search.config.scored)
     report = _at_best(record, metric)
     scores = BestScores(
         trial=record.number,

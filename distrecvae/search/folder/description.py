@@ -13,6 +13,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.errors import ResultsError
 from distrecvae.search.core.chain import Mark
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.folder.data_place import absolute
 from distrecvae.search.folder.search_json import RUNNING, DatasetFacts, Description, PlanFacts, WarmStart
 from distrecvae.search.planning.plan import Plan
 from distrecvae.search.space.space import SearchSpace
@@ -26,6 +27,7 @@ def describe(
     split: Split,
     plan: Plan,
     *,
+    folder: Path,
     data: str,
     command: str,
     warm: WarmStart | None,
@@ -37,6 +39,7 @@ def describe(
         space: what is searched.
         split: the data set.
         plan: how it is carried out.
+        folder: the results folder.
         data: where the data set lies.
         command: what was typed.
         warm: what it takes over from another search.
@@ -48,7 +51,7 @@ def describe(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         elapsed_s=0.0,
         settings=config,
-        data=data,
+        data=absolute(data),
         space=space.to_dict(),
         dataset=DatasetFacts(
             fingerprint=split.fingerprint,
@@ -66,6 +69,8 @@ def describe(
         },
         platform=platform.platform(),
         ledger=Mark(),
+        begun_in=str(Path.cwd()),
+        results=absolute(str(folder)),
     )
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from distrecvae.files import remove_leftovers
-from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.records import Status, TrialRecord, by_score
+from distrecvae.search.core.states import TrialStates
 
 
 class Keeper:
-    """Removes the state files of ended trials, but for the best one's and the first one's; a watcher."""
+    """Removes the state files of ended trials, but for those of the `n_best` best and of the first one; a watcher."""
 
-    def __init__(self, folder: Path, ledger: Ledger) -> None:
-        self._folder, self._ledger = folder, ledger
+    def __init__(self, states: TrialStates, ledger: Ledger, *, n_best: int) -> None:
+        self._states, self._ledger, self._n_best = states, ledger, n_best
         self._held = set(ledger.records)
 
     def started(self, record: TrialRecord) -> None:
@@ -30,12 +27,16 @@ class Keeper:
 
     def clean(self) -> None:
         """Remove every state file that is not needed any more, and what writers that were killed left beside it."""
-        best = self._ledger.best()
+        best = {record.number for record in by_score(self._ledger.records.values())[: self._n_best]}
         for number in sorted(self._held):
             if self._ledger.records[number].status is Status.RUNNING:
                 continue
-            folder = trial_folder(self._folder, number)
-            remove_leftovers(folder)
-            if number != 0 and (best is None or number != best.number):
-                (folder / STATE_FILE).unlink(missing_ok=True)
+            self._states.clean(number)
+            if number != 0 and number not in best:
+                self._states.forget(number)
                 self._held.discard(number)
+
+    def clean_all(self) -> None:
+        """Do so for all trials: a state may have been on its way when its trial was ended. Nobody sends any more."""
+        self._held = set(self._ledger.records)
+        self.clean()

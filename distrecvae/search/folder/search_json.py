@@ -97,7 +97,7 @@ class Description:
         started: when, UTC.
         elapsed_s: seconds that its runs took together, interruptions not counted.
         settings: what it was asked to do.
-        data: where its data set lies.
+        data: where its data set lies: absolute, or a URI.
         space: what is searched, as `SearchSpace.to_dict` gives it.
         dataset: what the data set is.
         plan: how it was laid on its machines.
@@ -105,6 +105,9 @@ class Description:
         versions: of what it began with, by name.
         platform: of the machine that began it.
         ledger: how long its ledger was when this was written.
+        begun_in: the folder where it was begun, absolute; relative paths in `command` and `settings` are from there.
+            Empty where an earlier version wrote this.
+        results: the results folder as it was then, absolute; empty as above.
         format: of the file.
     """
 
@@ -122,6 +125,8 @@ class Description:
     versions: dict[str, str]
     platform: str
     ledger: Mark
+    begun_in: str = ""
+    results: str = ""
     format: Literal[2] = FORMAT
 
     def __post_init__(self) -> None:

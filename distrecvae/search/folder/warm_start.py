@@ -18,7 +18,8 @@ def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
 
     The start of `space` is not among them, for it is the first trial anyway, nor is a configuration twice. One that no
     trial of `space` can have (a value outside of its range, or a setting that it fixes otherwise) is left out, and no
-    worse one takes its place. Stopped trials count with the score that they had.
+    worse one takes its place; but where a range depends on the data, a value is moved to the end that is nearest.
+    Stopped trials count with the score that they had.
 
     Raises:
         ResultsError: there is no search, it is another model's, or none of its trials has a score.
@@ -40,7 +41,7 @@ def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
     outside: list[int] = []
     seen = [space.default_config()]
     for record in sorted(scored, key=lambda record: (-(record.score or 0.0), record.number)):
-        config = {**space.default_config(), **record.config}
+        config = space.moved_inside({**space.default_config(), **record.config})
         if len(seen) > most or config in seen:
             continue
         seen.append(config)

@@ -18,7 +18,7 @@ from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.interruption import StopSearch
 from distrecvae.search.on_ray.ray_internals import forget
-from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, LEAVING, SHARE, TROUBLE
+from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, LEAVING, REFUSED, SHARE, TRACEBACK
 from distrecvae.search.on_ray.workers import Workers, number_of
 
 
@@ -41,15 +41,23 @@ def _ours() -> Iterator[None]:
 class ConductorSearcher(_Unpickled, Searcher):  # type: ignore[misc]
     """Hands the conductor's trials to Tune."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, refresh: Callable[[], None]) -> None:
         super().__init__(mode="max")
-        self._conductor = conductor
+        self._conductor, self._refresh = conductor, refresh
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002  (Tune's name for the trial; ours is the number)
-        """Return the next trial's task, or Tune's mark that there are no more."""
+        """Return the next trial's task, None where there is none now, or Tune's mark that there will be none.
+
+        While a trial runs somebody may ask for more of them. Where none does and the search is paused, Tune does
+        nothing but ask here, once a second: so that is where the search is heard then.
+        """
         with _ours():
             task = self._conductor.next_task()
-        return Searcher.FINISHED if task is None else {"task": task.to_dict()}
+            if task is not None:
+                return {"task": task.to_dict()}
+            if self._conductor.paused:
+                self._refresh()
+        return None if self._conductor.paused or self._conductor.ledger.unfinished() else Searcher.FINISHED
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -80,12 +88,12 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
         """Return Tune's STOP or CONTINUE."""
         number = number_of(trial)
         with _ours():
-            if TROUBLE in result:
-                self._conductor.give_up(number, result[TROUBLE])
-            elif FAILURE in result:
-                self._conductor.failed(number, Status(result[FAILURE]), result["reason"])
+            if REFUSED in result:
+                raise OSError(*result[REFUSED])
+            if FAILURE in result:
+                self._conductor.failed(number, Status(result[FAILURE]), self._reason(number, result))
             elif BROKEN in result:
-                self._workers.broke(trial, result["reason"])
+                self._workers.broke(trial, self._reason(number, result))
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
             elif SHARE in result:
                 self._workers.heard(trial, further=False)
@@ -104,6 +112,13 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
                         self._workers.move(trial)
                     return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         return TrialScheduler.STOP  # type: ignore[no-any-return]
+
+    def _reason(self, number: int, result: dict[str, Any]) -> str:
+        """Return why a trial failed; a traceback of it is written down beside the trial."""
+        reason = str(result["reason"])
+        if TRACEBACK in result:
+            reason += self._conductor.keep_traceback(number, result[TRACEBACK])
+        return reason
 
 
 class ConductorCallback(_Unpickled, Callback):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,24 @@ from typing import Any
 import ray
 
 from distrecvae.data.dataset import Split
+from distrecvae.dotted import trust
 from distrecvae.errors import DivergedError, ResourceError
+from distrecvae.metrics import trust_in
+from distrecvae.pacing import Seldom
 from distrecvae.runs.halting import StopRun, within_cycles
 from distrecvae.runs.training_run import RunSettings, TrainingRun
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.on_ray.keeping import SeedKeeper, keeping
+from distrecvae.search.on_ray.lent import LentState, RefusedError
+from distrecvae.search.on_ray.same_package import require_package
 from distrecvae.search.on_ray.session import ray_session
-from distrecvae.search.on_ray.shared_folder import require_shared
 from distrecvae.search.planning.resources import Slots, require_store, slots_for
 from distrecvae.training.device import usable_device, use_threads
 from distrecvae.words import one_line
 
-STOP_FILE = ".stop"
-"""Laid into the folder of all seeds by a driver that was asked to stop; workers look for it before each batch."""
 LOOK_EVERY_S = 0.5
+"""How often the driver looks at its workers, and a worker, between two batches, whether it is to stop; no more often it
+tells its reports."""
 RESTARTS = 3
 """How often a seed whose process died is begun again, each time from its checkpoint."""
 
@@ -45,7 +50,7 @@ def train_seeds(
 
     Args:
         runs: settings by folder; they differ in their seeds.
-        folder: all the runs' folder; it takes the request to stop.
+        folder: all the runs' folder.
         split: the data set, put into Ray's object store once.
         device: what each trains on, "cpu" or a GPU.
         threads: CPU threads of each; None shares the cores among them.
@@ -56,12 +61,11 @@ def train_seeds(
 
     Raises:
         ResourceError: one run fits nowhere, or its process died again and again.
+        OSError: a run's folder could not be written.
         DivergedError: training stopped making sense; the other runs have ended, or were stopped.
     """
-    stop = folder.resolve() / STOP_FILE
-    stop.unlink(missing_ok=True)
     with ray_session(address) as cluster:
-        require_shared(folder)
+        require_package()
         require_store(_bytes(split), cluster)
         gpus = 0.0 if device == "cpu" else 1.0
         cpus = threads or max(1, floor(max(cpus for cpus, _ in cluster.nodes)) // len(runs))
@@ -71,19 +75,24 @@ def train_seeds(
         tell(slots)
         worker = ray.remote(_train).options(num_cpus=slots.cpus, num_gpus=gpus, max_retries=RESTARTS)
         data = ray.put(split)
-        waiting: dict[Any, int] = {
-            worker.remote(
-                str(place.resolve()), settings, data, device, slots.cpus, checkpoint_every_s, str(stop)
-            ): settings.seed
-            for place, settings in runs.items()
-        }
-        try:
-            return _wait(waiting, stop, look)
-        finally:
-            stop.unlink(missing_ok=True)
+        with keeping(folder, SeedKeeper) as keeper:
+            waiting: dict[Any, int] = {
+                worker.remote(
+                    str(place.relative_to(folder)),
+                    settings,
+                    data,
+                    device,
+                    slots.cpus,
+                    checkpoint_every_s,
+                    keeper,
+                    LOOK_EVERY_S,
+                ): settings.seed
+                for place, settings in runs.items()
+            }
+            return _wait(waiting, keeper, look)
 
 
-def _wait(waiting: dict[Any, int], stop: Path, look: Callable[[], bool]) -> bool:
+def _wait(waiting: dict[Any, int], keeper: Any, look: Callable[[], bool]) -> bool:
     """Wait for all workers; return whether one of them was stopped before its end."""
     stopped, diverged = False, ""
     while waiting:
@@ -98,43 +107,87 @@ def _wait(waiting: dict[Any, int], stop: Path, look: Callable[[], bool]) -> bool
                     f"seed {seed}: its process died more than {RESTARTS} times ({reason});"
                     " lower what it takes, then go on with --resume"
                 ) from None
+            if isinstance(trouble, tuple):
+                raise OSError(*trouble)
             stopped = stopped or not ended
             if trouble:
                 diverged = diverged or f"seed {seed}: {trouble}"
         if look():
-            stop.touch()
+            keeper.stop.remote()  # each time: the keeper may have been begun anew
     if diverged:
         raise DivergedError(diverged)
     return stopped
 
 
 def _train(
-    place: str,
+    training: str,
     settings: RunSettings,
     split: Split,
     device: str,
     threads: int,
     checkpoint_every_s: float,
-    stop: str,
-) -> tuple[bool, str]:
-    """Train one run in a Ray worker; return whether it has ended, and what went wrong with it, if anything."""
+    keeper: Any,
+    look_every_s: float,
+) -> tuple[bool, str | tuple[Any, ...]]:
+    """Train one run in a Ray worker; return whether it has ended, and what went wrong with it, if anything.
+
+    That is a line, or what to make an OSError of where the driver's storage refused the run's state.
+    """
     use_threads(threads)
-    run = TrainingRun(
-        Path(place), settings, split, device=usable_device(device), checkpoint_every_s=checkpoint_every_s
-    )
-    if run.ended is None:
-        asked = Path(stop).exists
-        try:
-            with within_cycles(run, asked, lambda _: None):
+    trust(settings.model)  # what the driver gives out it has been asked for
+    trust_in(",".join(settings.metrics))
+    try:
+        place, heard = LentState(keeper, training), _Heard(keeper, training, look_every_s)
+        run = TrainingRun(
+            Path(training),
+            settings,
+            split,
+            device=usable_device(device),
+            checkpoint_every_s=checkpoint_every_s,
+            place=place,
+            record=heard.record,
+        )
+        if run.ended is None:
+            with within_cycles(run, heard.asked, lambda _: None):
                 for _ in run.cycles():
-                    if asked():
+                    if heard.asked():
                         break
-        except StopRun:
-            return False, ""
-        except DivergedError as error:
-            return False, str(error)
-        run.save()
-    return run.ended is not None, ""
+            run.save()
+        heard.record_last()
+        return run.ended is not None, ""
+    except StopRun:
+        return False, ""
+    except DivergedError as error:
+        return False, str(error)
+    except RefusedError as error:
+        return False, (error.errno, error.strerror, error.filename)
+
+
+class _Heard:
+    """What a run's worker and its driver say to each other through the keeper, now and then."""
+
+    def __init__(self, keeper: Any, training: str, every_s: float) -> None:
+        self._keeper, self._training = keeper, training
+        self._stopping = False
+        self._last: Sequence[Mapping[str, Any]] = ()
+        self._ask, self._tell = Seldom(self._look, every_s), Seldom(self.record_last, every_s)
+
+    def asked(self) -> bool:
+        """Tell whether the run is to stop."""
+        self._ask()
+        return self._stopping
+
+    def record(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Take in the reports so far."""
+        self._last = history
+        self._tell()
+
+    def record_last(self) -> None:
+        """Let the driver have the reports so far."""
+        ray.get(self._keeper.record.remote(self._training, self._last))
+
+    def _look(self) -> None:
+        self._stopping = ray.get(self._keeper.stopping.remote())
 
 
 def _bytes(split: Split) -> int:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import traceback
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 from distrecvae.data.shared import SharedData, from_shared
 from distrecvae.errors import DistrecvaeError, DivergedError
-from distrecvae.files import write_text
-from distrecvae.layout import LEDGER_FILE
+from distrecvae.layout import trial_folder
 from distrecvae.pacing import Seldom
 from distrecvae.runs.trial import TrialTask, memory_of, run_trial
 from distrecvae.search.core.records import Status
+from distrecvae.search.on_ray.lent import LentStates, NotWantedError, RefusedError
 from distrecvae.search.on_ray.ray_internals import own_node_is_draining
-from distrecvae.search.on_ray.shared_folder import not_shared
 from distrecvae.training.device import (
     OUT_OF_MEMORY,
     device_facts,
@@ -37,8 +34,10 @@ from distrecvae.words import one_line
 FAILURE = "failure"
 """Key of a report that ends a trial without a result: the status; `reason` says why."""
 
-TROUBLE = "trouble"
-"""Key of a report that ends the search: what is wrong with the node, in a line."""
+TRACEBACK = "traceback"
+"""Key of a traceback in such a report, or in a `BROKEN` one."""
+REFUSED = "refused"
+"""Key of a report that ends the search: number, text and path of what the driver's storage refused with."""
 BROKEN = "broken"
 """Key of a report before the worker ends itself, since its device is lost to it; `reason` says why."""
 LEAVING = "leaving"
@@ -80,7 +79,12 @@ def departure_of_this_worker() -> Departure:
 
 
 def trainable(
-    config: dict[str, Any], data: SharedData, common: CommonArrays | None, threads: int, gpus: float
+    config: dict[str, Any],
+    data: SharedData,
+    common: CommonArrays | None,
+    states: LentStates,
+    threads: int,
+    gpus: float,
 ) -> None:
     """Run one trial on a Ray worker (a Tune function trainable).
 
@@ -92,10 +96,7 @@ def trainable(
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
     set_aside_imports()
     task = TrialTask(**config["task"])
-    results = Path(task.folder).parents[1]
-    if not (results / LEDGER_FILE).exists():
-        tune.report({TROUBLE: not_shared(results, ray.util.get_node_ip_address())})
-        return
+    place = states.of(str(trial_folder(Path(), task.number)))
     use_threads(threads)
     train, valid = from_shared(data)
     try:
@@ -103,24 +104,25 @@ def trainable(
             keep_to_share(gpus)
             require_room(memory_of(task, train, lent=common is not None), device_facts(task.device), gpus)
         departure = departure_of_this_worker()
-        for metrics in run_trial(task, train, valid, common, Seldom(_tell, SHARE_EVERY_S), departure.look):
+        progress = Seldom(_tell, SHARE_EVERY_S)
+        for metrics in run_trial(task, place, train, valid, common, progress, departure.look):
             tune.report({**metrics, LEAVING: True} if departure.near else metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
     except OUT_OF_MEMORY as error:
         tune.report({FAILURE: str(Status.FAILED), "reason": f"out of memory: {one_line(error)}"})
+    except NotWantedError:
+        return
+    except RefusedError as error:
+        tune.report({REFUSED: [error.errno, error.strerror, error.filename]})
     except DistrecvaeError as error:
         tune.report({FAILURE: str(Status.FAILED), "reason": str(error)})
     except Exception as error:
-        reason = f"{type(error).__name__}: {one_line(error)}"
-        with suppress(OSError):
-            folder = Path(task.folder)
-            write_text(folder / "error.txt", traceback.format_exc())
-            reason += f" (see {folder.parent.name}/{folder.name}/error.txt)"
+        why = {"reason": f"{type(error).__name__}: {one_line(error)}", TRACEBACK: traceback.format_exc()}
         if is_ruinous(error):
-            tune.report({BROKEN: True, "reason": reason})
+            tune.report({BROKEN: True, **why})
             os._exit(DEVICE_LOST)
-        tune.report({FAILURE: str(Status.FAILED), "reason": reason})
+        tune.report({FAILURE: str(Status.FAILED), **why})
     finally:
         try:
             give_back_memory()

@@ -13,10 +13,12 @@ from ray import tune
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, ConductorSearcher, Quiet
 from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
+from distrecvae.search.on_ray.keeping import Wakefulness, keeping
+from distrecvae.search.on_ray.lent import LentStates
 from distrecvae.search.on_ray.ray_internals import every_loss_is_told, started_here
 from distrecvae.search.on_ray.trainable import trainable
 from distrecvae.search.on_ray.workers import Workers
-from distrecvae.search.planning.resources import Slots
+from distrecvae.search.planning.resources import PIECE_BYTES, Slots
 
 TUNE_FOLDER = ".ray"
 """Where Tune keeps what it must; nothing in it is read again, and it is removed at the end."""
@@ -41,6 +43,7 @@ def run_trials(
     refresh: Callable[[], None],
     tell: Callable[[str], None],
     stop: Interruption,
+    piece_bytes: int = PIECE_BYTES,
 ) -> None:
     """Let Tune run the conductor's trials to the end, or until `stop` says so.
 
@@ -53,18 +56,51 @@ def run_trials(
         refresh: called each time Tune goes around its loop.
         tell: shows a line: a trial lost its worker, or is silent, and what comes of it.
         stop: hears signals, watches Ray.
+        piece_bytes: how much of a trial's state is on its way at a time.
 
     Raises:
         OSError: the results folder could not be written; what was written before stands.
-        ResourceError: the search cannot go on; the conductor says why.
     """
     clear_away(folder)
     workers = Workers(conductor, tell)
-    worker = tune.with_parameters(trainable, data=data, common=common, threads=slots.cpus, gpus=slots.gpus)
-    tuner = tune.Tuner(
+    try:
+        with (
+            keeping(folder, is_gone=lambda: stop.lost) as keeper,
+            stop.listening(vital_parts()),
+            every_loss_is_told(),
+        ):
+            states, wakefulness = LentStates(keeper, piece_bytes), Wakefulness(keeper)
+
+            def look() -> None:
+                wakefulness.look()
+                refresh()
+
+            _tuner(conductor, workers, data, common, states, slots, folder, look).fit()
+        conductor.reclaim()
+    except StopSearch as stopped:
+        if stopped.cause is not None:
+            raise stopped.cause from None
+    finally:
+        clear_away(folder)
+
+
+def _tuner(
+    conductor: Conductor,
+    workers: Workers,
+    data: Any,
+    common: Any,
+    states: LentStates,
+    slots: Slots,
+    folder: Path,
+    refresh: Callable[[], None],
+) -> tune.Tuner:
+    worker = tune.with_parameters(
+        trainable, data=data, common=common, states=states, threads=slots.cpus, gpus=slots.gpus
+    )
+    return tune.Tuner(
         tune.with_resources(worker, {"cpu": slots.cpus, "gpu": slots.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=ConductorSearcher(conductor),
+            search_alg=ConductorSearcher(conductor, refresh),
             scheduler=ConductorScheduler(conductor, workers),
             num_samples=-1,
             max_concurrent_trials=slots.concurrent,
@@ -81,15 +117,6 @@ def run_trials(
             callbacks=[ConductorCallback(conductor, workers, refresh), Quiet()],
         ),
     )
-    try:
-        with stop.listening(vital_parts()), every_loss_is_told():
-            tuner.fit()
-        conductor.reclaim()
-    except StopSearch as stopped:
-        if stopped.cause is not None:
-            raise stopped.cause from None
-    finally:
-        clear_away(folder)
 
 
 def vital_parts() -> tuple[Endpoint, ...]:

@@ -140,15 +140,15 @@ class Workers:
                 # It ended while its worker was at work, or dead: no answer has to be waited for.
                 stop_worker(trial)
                 controller.stop_trial(trial)
-        room = self._conductor.room
-        is_open = room.open_at(time.monotonic())
-        if is_open and not room.shrunk:
+        is_open = self._conductor.room.open_at(time.monotonic())
+        at_once = self._conductor.at_once if is_open else 0
+        if at_once >= self._conductor.room.most:
             if self._held:
                 let_all_run(controller)
                 self._held = False
             return True
         self._held = True
-        return let_run(controller, room.at_once if is_open else 0)
+        return let_run(controller, at_once)
 
     def _ran_out(self, number: int, running: int) -> None:
         room = self._conductor.room

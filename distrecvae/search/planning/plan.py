@@ -11,9 +11,10 @@ from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import require_a_cycle
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.records import KEPT_TRIALS
 from distrecvae.search.core.rules import Never, StoppingRule, make_rule
 from distrecvae.search.planning.remedies import remedies
-from distrecvae.search.planning.resources import Cluster, Slots, fitting, require_store
+from distrecvae.search.planning.resources import PIECE_BYTES, Cluster, Slots, fitting, require_store
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, require_room
@@ -36,6 +37,7 @@ class Plan:
         common_bytes: of what the trials have in common; 0 where it is nothing.
         lent: whether that is shared; else each trial computes it.
         trial_bytes: memory of one trial with the first configuration (estimate).
+        travelling_bytes: of trials' states on their way to the driver through the object store, at most.
         storage_bytes: room that the search takes at most: checkpoints, kept models, reports (estimate).
     """
 
@@ -50,6 +52,7 @@ class Plan:
     common_bytes: int
     lent: bool
     trial_bytes: int
+    travelling_bytes: int
     storage_bytes: int
 
     @property
@@ -95,7 +98,11 @@ class Plan:
             ("budget", f"at most {self.config.trials * self.trial_passes} passes in all"),
             ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
             ("chosen by", f"valid/{self.config.metric}"),
-            ("memory", f"{self._shared()}, about {mib(self.trial_bytes)} a trial"),
+            (
+                "memory",
+                f"{self._shared()}, about {mib(self.trial_bytes)} a trial, at most {mib(self.travelling_bytes)} of"
+                " checkpoints on their way",
+            ),
             ("storage", f"at most about {mib(self.storage_bytes)}"),
         ]
         rows += [("note", remark)] if (remark := self.remark()) else []
@@ -137,6 +144,7 @@ def make_plan(
     trial_bytes, file_bytes = registry.memory_bytes(
         config.model, first, split.train, device=slots.device, precision=precision, lent=lent
     )
+    state_bytes = _state_bytes(config, space, split, file_bytes)
     common = registry.common_of(config.model)
     common_bytes = 0 if common is None else common.size(split.train)
     sizes = (
@@ -155,7 +163,8 @@ def make_plan(
         common_bytes=common_bytes,
         lent=lent,
         trial_bytes=trial_bytes,
-        storage_bytes=_storage_bytes(config, space, split, slots, file_bytes),
+        travelling_bytes=min(PIECE_BYTES, state_bytes) * slots.concurrent,
+        storage_bytes=_storage_bytes(config, slots, state_bytes),
     )
 
 
@@ -163,21 +172,26 @@ REPORT_BYTES = 4096
 """What a report takes in the history, the tables and the event file, by measurement, rounded up."""
 
 
-def _storage_bytes(
-    config: SearchConfig, space: SearchSpace, split: Split, slots: Slots, file_bytes: int
-) -> int:
-    """Return the room that a search takes at most.
-
-    State files are kept of the running trials, of the best and of the first; each running one's may lie there twice,
-    while it is replaced. `best/` is smaller than one.
-    """
+def _state_bytes(config: SearchConfig, space: SearchSpace, split: Split, file_bytes: int) -> int:
+    """Return what the largest state of a trial takes, `file_bytes` being the first configuration's."""
     default = space.default_config()
     for parameter in space.parameters.values():
         for values in parameter.extremes():
             largest = registry.config_from_dict(config.model, {**default, **values})
             file_bytes = max(file_bytes, registry.memory_bytes(config.model, largest, split.train)[1])
+    return file_bytes
+
+
+def _storage_bytes(config: SearchConfig, slots: Slots, state_bytes: int) -> int:
+    """Return the room that a search takes at most.
+
+    State files are kept of the running trials, of the best ones and of the first; each running one's may lie there
+    twice, while it is replaced. `best/` is smaller than one.
+    """
     passes = 1 if registry.solved_at_once(config.model) else config.max_passes
-    return file_bytes * (2 * slots.concurrent + 3) + REPORT_BYTES * config.trials * (passes + 1)
+    return state_bytes * (2 * slots.concurrent + KEPT_TRIALS + 2) + REPORT_BYTES * config.trials * (
+        passes + 1
+    )
 
 
 def _rule(config: SearchConfig) -> StoppingRule:

@@ -9,6 +9,9 @@ from distrecvae.errors import ResourceError
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.words import mib
 
+PIECE_BYTES, LEAST_PIECE_BYTES = 64 << 20, 1 << 20
+"""How much of a trial's state is on its way through the object store at a time: at most, and where there is no room."""
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -94,6 +97,18 @@ def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:
         )
     concurrent = min(config.concurrent or fit, fit, config.trials)
     return Slots(concurrent, config.cpus_per_trial, gpus)
+
+
+def piece_bytes(cluster: Cluster, shared_bytes: int, concurrent: int) -> int:
+    """Return how large the pieces may be in which trials' states travel: all at once take half of what the data leaves.
+
+    Args:
+        cluster: its nodes.
+        shared_bytes: what the trials share in the object store.
+        concurrent: trials at once.
+    """
+    room = (cluster.object_store_bytes - shared_bytes) // 2
+    return max(LEAST_PIECE_BYTES, min(PIECE_BYTES, room // concurrent))
 
 
 def require_store(needed_bytes: int, cluster: Cluster) -> None:

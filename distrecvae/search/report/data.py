@@ -15,7 +15,8 @@ from distrecvae.layout import COMPARISON_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation, on_validation_in
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
-from distrecvae.search.core.records import BAD, Status, TrialRecord
+from distrecvae.search.core.limits import Limits, limits_of
+from distrecvae.search.core.records import BAD, Status, TrialRecord, leading
 from distrecvae.search.core.study import as_optuna_has_it
 from distrecvae.search.folder.best_scores import BestScores, read_best_scores
 from distrecvae.search.folder.search_json import FINISHED, Description, read_description
@@ -80,6 +81,7 @@ class SearchResults:
         space: what is searched.
         trials: by number.
         scores: of the chosen model, of a search that is over and has one; else None.
+        limits: of the search, that its best trial met; None while no trial has a model.
     """
 
     folder: Path
@@ -87,6 +89,7 @@ class SearchResults:
     space: SearchSpace
     trials: tuple[Trial, ...]
     scores: BestScores | None
+    limits: Limits | None
 
     @property
     def settings(self) -> SearchConfig:
@@ -129,7 +132,9 @@ def read_results(folder: Path) -> SearchResults:
     trials = tuple(_trial(record, space, metric, begun) for record in records.values())
     # A search that goes on has the model of its earlier end in best/: its scores are not this search's yet.
     scores = read_best_scores(folder) if described.status == FINISHED else None
-    return SearchResults(folder, described, space, trials, scores)
+    best = leading(records.values())
+    limits = None if best is None else limits_of(best, space)
+    return SearchResults(folder, described, space, trials, scores, limits)
 
 
 def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime) -> Trial:

@@ -22,6 +22,7 @@ from distrecvae.search.report import figures as draw
 from distrecvae.search.report import parameter_figures as draw_parameters
 from distrecvae.search.report import prose
 from distrecvae.search.report.axes import Axis, axes, triangles
+from distrecvae.search.report.blended import blend_command, blended
 from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.importance import Importance, importances
 from distrecvae.training import registry
@@ -52,6 +53,7 @@ def report_page(results: SearchResults) -> str:
         scores=prose.scores_table(results),
         scores_note=prose.scores_note(results),
         configuration=prose.parameters_table(results),
+        limits=[] if results.limits is None else results.limits.sentences(),
         any_report=any(trial.curve for trial in results.trials),
         n_trials=len(results.trials),
         n_scored=len(scored),
@@ -67,6 +69,8 @@ def report_page(results: SearchResults) -> str:
         else None,
         provenance=prose.provenance(results),
         again=prose.train_again(results),
+        blended=blended(results),
+        blend_it=blend_command(results),
         plotly=get_plotlyjs(),
     )
 

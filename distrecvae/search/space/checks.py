@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distrecvae.errors import SpaceError, nearest
-from distrecvae.search.space.parameters import OneOf, Parameter, Setting
+from distrecvae.search.space.parameters import OneOf, Parameter
 
 
 def base_config(
@@ -46,21 +46,23 @@ def base_config(
 def check_against_model(
     config_class: type, parameters: Mapping[str, Parameter], base: Mapping[str, Any]
 ) -> None:
-    """Build the model's config at the start and at the ends of every range.
+    """Build the model's config at the start and at the ends of every range; of relative ones when they are resolved.
 
     Raises:
         SpaceError: the start is outside of a range, or the model refuses a value in one.
     """
     hints = typing.get_type_hints(config_class)
     for name, parameter in parameters.items():
-        for field, distribution in _distributions(parameter):
+        if parameter.relative:
+            continue
+        for field, distribution in parameter.leaves():
             _check_simplex(field, distribution, base[field], hints.get(field))
         for values in parameter.extremes():
             for field, value in values.items():
                 if not _fits(hints.get(field), value):
                     wanted = getattr(hints[field], "__name__", str(hints[field]))
                     raise SpaceError(f"{field}: {value!r} is in the range, but the model takes {wanted}")
-            if error := _refusal(config_class, {**base, **values}):
+            if error := refusal(config_class, {**base, **values}):
                 shown = ", ".join(
                     f"{field}={value!r}" for field, value in values.items() if value is not None
                 )
@@ -71,7 +73,7 @@ def check_against_model(
             raise SpaceError(
                 f"default: {outside}; widen the range or set another start under default"
             ) from None
-    if error := _refusal(config_class, base):
+    if error := refusal(config_class, base):
         raise SpaceError(f"default: the model refuses it: {error}")
 
 
@@ -90,12 +92,6 @@ def _check_names(parameters: Mapping[str, Parameter], known: list[str]) -> None:
 
 def _hint(name: str, known: list[str]) -> str:
     return nearest(name, known) or f"; the model has {', '.join(known) or 'no parameters'}"
-
-
-def _distributions(parameter: Parameter) -> list[tuple[str, Any]]:
-    if isinstance(parameter, OneOf):
-        return [(field, d) for branch in parameter.branches.values() for field, d in branch.items()]
-    return [(parameter.field, parameter.distribution)] if isinstance(parameter, Setting) else []
 
 
 def _check_simplex(field: str, distribution: Any, base: Any, hint: Any) -> None:
@@ -128,7 +124,8 @@ def _fits(hint: Any, value: Any) -> bool:
     return type(value) in options or (type(value) is int and float in options)
 
 
-def _refusal(config_class: type, values: Mapping[str, Any]) -> str | None:
+def refusal(config_class: type, values: Mapping[str, Any]) -> str | None:
+    """Return why a model's config class does not take these values, in a line; None where it does."""
     try:
         config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     except (ValueError, TypeError) as error:  # ConfigError is a ValueError

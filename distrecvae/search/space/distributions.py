@@ -178,3 +178,15 @@ class Categorical:
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping form."""
         return {"type": "categorical", "choices": list(self.choices)}
+
+
+def nearest_value(distribution: Distribution, value: Any) -> Any:
+    """Return the value of a range of numbers that is nearest to `value`; itself where there is no such thing."""
+    if not is_number(value):
+        return value
+    if isinstance(distribution, Int | Float):
+        return min(max(value, distribution.low), distribution.high)
+    if isinstance(distribution, Categorical):
+        numbers = [each for each in distribution.choices if isinstance(each, int | float) and is_number(each)]
+        return min(numbers, key=lambda number: abs(number - value), default=value)
+    return value

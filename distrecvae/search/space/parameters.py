@@ -11,7 +11,8 @@ from optuna.trial import BaseTrial
 from distrecvae.checks import Scalar
 from distrecvae.errors import SpaceError
 from distrecvae.search.space.distributions import Distribution
-from distrecvae.search.space.parsing import parse
+from distrecvae.search.space.parsing import parse, resolved
+from distrecvae.search.space.relative import Relative, Sizes
 
 
 class Parameter(Protocol):
@@ -20,6 +21,20 @@ class Parameter(Protocol):
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of the config that it fills, without repetition."""
+
+    def leaves(self, config: Mapping[str, Any] | None = None) -> list[tuple[str, Distribution]]:
+        """Return fields and their distributions: all of them, or those that count in `config`."""
+
+    @property
+    def relative(self) -> bool:
+        """Whether a range in it depends on the data."""
+
+    def resolved(self, sizes: Sizes, config: Mapping[str, Any]) -> Parameter:
+        """Return the entry on a data set, where the start is `config`.
+
+        Raises:
+            SpaceError: a range makes no sense there.
+        """
 
     def suggest(self, trial: BaseTrial, name: str) -> dict[str, Any]:
         """Return the value of every field, drawn from `trial`; None where a branch was not chosen."""
@@ -36,6 +51,9 @@ class Parameter(Protocol):
 
     def rows(self, name: str, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         """Return (name, range, value in `config`) in words."""
+
+    def asked(self, sizes: Sizes) -> list[str]:
+        """Return, for each of `rows`, what its range was asked to be, empty where it does not depend on the data."""
 
     def flatten(self, name: str, config: Mapping[str, Any]) -> dict[str, Scalar]:
         """Return the table columns for `config`."""
@@ -56,6 +74,19 @@ class Setting:
         """The one field."""
         return (self.field,)
 
+    def leaves(self, config: Mapping[str, Any] | None = None) -> list[tuple[str, Distribution]]:  # noqa: ARG002
+        """Return the field and its distribution."""
+        return [(self.field, self.distribution)]
+
+    @property
+    def relative(self) -> bool:
+        """Whether its range depends on the data."""
+        return isinstance(self.distribution, Relative)
+
+    def resolved(self, sizes: Sizes, config: Mapping[str, Any]) -> Setting:
+        """Return the field with its range on a data set."""
+        return Setting(self.field, resolved(self.field, self.distribution, sizes, config[self.field]))
+
     def suggest(self, trial: BaseTrial, name: str) -> dict[str, Any]:
         """Return `{field: drawn value}`."""
         return {self.field: self.distribution.suggest(trial, name)}
@@ -72,6 +103,10 @@ class Setting:
     def rows(self, name: str, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         """Return one row."""
         return [(name, self.distribution.text(), _words(config[self.field]))]
+
+    def asked(self, sizes: Sizes) -> list[str]:
+        """Return one text."""
+        return [_asked(self.field, self.distribution, sizes)]
 
     def flatten(self, name: str, config: Mapping[str, Any]) -> dict[str, Scalar]:
         """Return the distribution's columns."""
@@ -95,6 +130,34 @@ class OneOf:
     def fields(self) -> tuple[str, ...]:
         """The fields of all branches."""
         return tuple(dict.fromkeys(field for branch in self.branches.values() for field in branch))
+
+    def leaves(self, config: Mapping[str, Any] | None = None) -> list[tuple[str, Distribution]]:
+        """Return the fields of every branch, or of the one that is set in `config`."""
+        chosen = None if config is None else self.active(config)
+        return [
+            leaf
+            for name, branch in self.branches.items()
+            if config is None or name == chosen
+            for leaf in branch.items()
+        ]
+
+    @property
+    def relative(self) -> bool:
+        """Whether a range in a branch depends on the data."""
+        return any(isinstance(distribution, Relative) for _, distribution in self.leaves())
+
+    def resolved(self, sizes: Sizes, config: Mapping[str, Any]) -> OneOf:
+        """Return the branches with their ranges on a data set."""
+        chosen = self.active(config)
+        return OneOf(
+            {
+                branch: {
+                    field: resolved(field, d, sizes, config[field] if branch == chosen else None)
+                    for field, d in distributions.items()
+                }
+                for branch, distributions in self.branches.items()
+            }
+        )
 
     def active(self, config: Mapping[str, Any]) -> str | None:
         """Return the first branch whose fields are set in `config` while the others are None, or None."""
@@ -147,6 +210,10 @@ class OneOf:
                 value = _words(config[field]) if branch == chosen else "-"
                 rows.append((f"  {field} (if {branch})", distribution.text(), value))
         return rows
+
+    def asked(self, sizes: Sizes) -> list[str]:
+        """Return an empty text for the choice and one for each branch's fields."""
+        return ["", *(_asked(field, distribution, sizes) for field, distribution in self.leaves())]
 
     def flatten(self, name: str, config: Mapping[str, Any]) -> dict[str, Scalar]:
         """Return a column for the branch's name and the columns of every field."""
@@ -207,6 +274,10 @@ def _in_branch(name: str, raw: object) -> Distribution:
                 f"{name}: null marks the branches not chosen, so it cannot be a choice in a branch"
             )
     return parse(name, raw)
+
+
+def _asked(field: str, distribution: Distribution, sizes: Sizes) -> str:
+    return distribution.asked(field, sizes) if isinstance(distribution, Relative) else ""
 
 
 def _words(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from distrecvae.checks import MOST, is_number, is_whole
 from distrecvae.errors import SpaceError, nearest
 from distrecvae.search.space.distributions import Categorical, Distribution, Float, Int
+from distrecvae.search.space.relative import Relative, Sizes, has_amounts, is_relative, parse_amount
 from distrecvae.search.space.simplex import Simplex
 
 
@@ -43,8 +44,49 @@ def parse(name: str, raw: object) -> Distribution:
     for key in required:
         if key not in raw:
             raise SpaceError(f"{name}: type {kind} needs {key!r}")
+    if kind in _RELATIVE and has_amounts(raw):
+        return _parse_relative(name, raw)
     distribution: Distribution = build(name, raw)
     return distribution
+
+
+def resolved(name: str, distribution: Distribution, sizes: Sizes, start: Any) -> Distribution:
+    """Return what a distribution is on a data set, itself where it does not depend on one.
+
+    Args:
+        name: the parameter's.
+        distribution: of any kind.
+        sizes: of the training set.
+        start: the first trial's value; None where it has none.
+
+    Raises:
+        SpaceError: its ends make no sense on this data; the message starts with `name`.
+    """
+    if not isinstance(distribution, Relative):
+        return distribution
+    return parse(name, distribution.on(name, sizes, start))
+
+
+def _parse_relative(name: str, raw: Mapping[str, Any]) -> Relative:
+    """Return a range whose ends are amounts; what can be told before they are numbers is checked."""
+    listed = raw.get("choices")
+    amounts = [("choice", choice) for choice in listed or () if is_relative(choice)]
+    amounts += [(key, raw[key]) for key in ("low", "high") if isinstance(raw.get(key), str)]
+    for key, amount in amounts:
+        try:
+            parse_amount(amount)
+        except SpaceError as error:
+            raise SpaceError(f"{name}: {key} {error}") from None
+    # Numbers in the place of amounts that any other key of the mapping goes with.
+    stand_ins = {key: raw[key] for key in raw if key not in ("low", "high", "choices")}
+    if listed is None:
+        numbers = [raw[key] for key in ("low", "high") if not isinstance(raw[key], str)]
+        known = numbers[0] if numbers else stand_ins.get("step") or 1
+        parse(name, {**stand_ins, "low": known, "high": known})
+    else:
+        plain = [choice for choice in listed if not is_relative(choice)]
+        parse(name, {**stand_ins, "choices": plain or [0]})
+    return Relative(dict(raw))
 
 
 def _parse_int(name: str, raw: Mapping[str, Any]) -> Int:
@@ -144,5 +186,8 @@ _PARSERS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Any]] = {
     "categorical": (("choices",), (), _parse_categorical),
     "simplex": (("components",), ("concentration",), _parse_simplex),
 }
+
+_RELATIVE = ("int", "float", "categorical")
+"""Types whose ends or choices may be amounts."""
 
 TYPES = (*_PARSERS, "one_of")  # the last is an entry of a space, not a distribution: search/parameters.py

@@ -9,7 +9,7 @@ blind draws for want of a fixed space.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ from optuna.trial import BaseTrial
 from distrecvae.checks import Scalar
 from distrecvae.errors import SpaceError, nearest
 from distrecvae.search.space.checks import base_config, check_against_model
+from distrecvae.search.space.distributions import nearest_value
+from distrecvae.search.space.edges import Edge, edges
 from distrecvae.search.space.files import available_spaces, read_space
 from distrecvae.search.space.parameters import Parameter, parse_parameter
+from distrecvae.search.space.relative import Sizes
 
 __all__ = ["SearchSpace", "available_spaces"]
 
@@ -36,6 +39,8 @@ class SearchSpace:
         base: the first trial's whole configuration, JSON-able; what is not searched keeps these values.
         description: one line on what the space is for.
         source: where its ranges come from.
+        asked: the entries that depended on the data, as they were written; `parameters` has what they came to.
+        sizes: of the training set that they were resolved on; None where nothing was.
     """
 
     model: str
@@ -43,6 +48,8 @@ class SearchSpace:
     base: Mapping[str, Any]
     description: str = ""
     source: str = ""
+    asked: Mapping[str, Parameter] = field(default_factory=dict)
+    sizes: Sizes | None = None
 
     @classmethod
     def load(
@@ -89,6 +96,30 @@ class SearchSpace:
         base = base_config(config_class, parameters, sections["fixed"], sections["default"])
         check_against_model(config_class, parameters, base)
         return cls(named, parameters, base, _line(content, "description"), _line(content, "source"))
+
+    @property
+    def relative(self) -> bool:
+        """Whether a range depends on the data; such a space is `resolved` before anything is drawn from it."""
+        return any(parameter.relative for parameter in self.parameters.values())
+
+    def resolved(self, sizes: Sizes, *, config_class: type | None = None) -> SearchSpace:
+        """Return the space on a training set: each range that depends on its size has numbers for ends.
+
+        The start belongs to every range, wherever the data puts its ends: they move out as far as there.
+
+        Args:
+            sizes: of the training set.
+            config_class: the frozen dataclass to check against; None asks the registry.
+
+        Raises:
+            SpaceError: a range makes no sense on this data, or the model refuses it.
+        """
+        if not self.relative:
+            return self
+        asked = {name: parameter for name, parameter in self.parameters.items() if parameter.relative}
+        parameters = {name: each.resolved(sizes, self.base) for name, each in self.parameters.items()}
+        check_against_model(config_class or _registered(self.model), parameters, self.base)
+        return replace(self, parameters=parameters, asked=asked, sizes=sizes)
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """Return the whole configuration of `trial`, JSON-able: every field of the model's config."""
@@ -140,6 +171,18 @@ class SearchSpace:
             return None
         return point
 
+    def moved_inside(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `config` with the values of ranges that depend on the data moved into them: what other data had."""
+        moved = dict(config)
+        for name in self.asked:
+            for field_, distribution in self.parameters[name].leaves(config):
+                moved[field_] = nearest_value(distribution, config[field_])
+        return moved
+
+    def edges(self, config: Mapping[str, Any], *, config_class: type | None = None) -> tuple[Edge, ...]:
+        """Return the values of a whole `config` at the edge of their ranges; see `distrecvae.search.space.edges`."""
+        return edges(self.parameters, config, config_class or _registered(self.model))
+
     def flatten(self, config: Mapping[str, Any]) -> dict[str, Scalar]:
         """Return the searched values of a whole `config`: scalars by column, None in branches not chosen."""
         columns: dict[str, Scalar] = {}
@@ -152,18 +195,30 @@ class SearchSpace:
         return tuple(self.flatten(self.base))
 
     def describe(self) -> list[tuple[str, str, str]]:
-        """Return (name, range, start) rows in words."""
-        return [row for name, parameter in self.parameters.items() for row in parameter.rows(name, self.base)]
+        """Return (name, range, start) rows in words; of a range that depends on the data what was asked for, too."""
+        rows = []
+        for name, parameter in self.parameters.items():
+            own = parameter.rows(name, self.base)
+            asked = (
+                self.asked[name].asked(self.sizes) if name in self.asked and self.sizes else [""] * len(own)
+            )
+            for (label, text, first), words in zip(own, asked, strict=True):
+                rows.append((label, f"{text}, asked: {words}" if words else text, first))
+        return rows
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able form; two spaces are the same if these are equal."""
-        return {
+        form = {
             "model": self.model,
             "description": self.description,
             "source": self.source,
             "parameters": {name: parameter.to_dict() for name, parameter in self.parameters.items()},
             "base": dict(self.base),
         }
+        if self.sizes is not None:
+            form["asked"] = {name: parameter.to_dict() for name, parameter in self.asked.items()}
+            form["sizes"] = self.sizes.to_dict()
+        return form
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> SearchSpace:
@@ -173,8 +228,19 @@ class SearchSpace:
             SpaceError: something else gave it.
         """
         try:
-            parameters = {name: parse_parameter(name, raw) for name, raw in form["parameters"].items()}
-            return cls(form["model"], parameters, dict(form["base"]), form["description"], form["source"])
+            parameters, asked = (
+                {name: parse_parameter(name, raw) for name, raw in entries.items()}
+                for entries in (form["parameters"], form.get("asked", {}))
+            )
+            return cls(
+                form["model"],
+                parameters,
+                dict(form["base"]),
+                form["description"],
+                form["source"],
+                asked,
+                Sizes(**form["sizes"]) if "sizes" in form else None,
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise SpaceError(f"not a stored search space ({error!r} is amiss)") from None
 
@@ -201,8 +267,8 @@ def _line(content: Mapping[str, Any], key: str) -> str:
 def _registered(model: str) -> type:
     import distrecvae.training.registry as registry  # torch comes with it: only where no class was given
 
-    if model not in registry.models():
-        hint = nearest(model, registry.models()) or f"; known are {', '.join(registry.models())}"
+    if not registry.is_known(model):
+        hint = nearest(model, registry.names()) or f"; known are {', '.join(registry.names())}"
         raise SpaceError(f"unknown model {model!r}{hint}")
     config_class: type = registry.config_class(model)
     return config_class

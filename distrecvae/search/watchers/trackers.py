@@ -17,6 +17,7 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.space.space import SearchSpace
+from distrecvae.search.watchers.notify import resolved
 from distrecvae.search.watchers.study_copy import Journal, StudyCopy, require_storage
 from distrecvae.words import first_line
 
@@ -63,13 +64,15 @@ def require_loggers(config: SearchConfig) -> None:
     """Check that what the loggers need is there.
 
     Raises:
-        ConfigError: a package is missing, or a storage's folder.
+        ConfigError: a package is missing, a storage's folder, or the command that is to be told.
     """
     name = config.log_to
     if name is not None and importlib.util.find_spec(name) is None:
         package = MAKERS[name].package
         raise ConfigError(f"--log-to {name} needs {package}, which is not installed: pip install {package}")
     require_storage(config.storage)
+    if config.notify is not None:
+        resolved(config.notify)
 
 
 def make_loggers(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from distrecvae.cli import main
 from distrecvae.search.core import silence
-from distrecvae.search.on_ray import interruption
+from distrecvae.search.on_ray import interruption, keeping
 
 if __name__ == "__main__":
     silence.NAMED_S, silence.STOPPED_S = 4.0, 10.0
-    interruption.STALLED_S = 6.0
+    interruption.STALLED_S = keeping.HANGS_AFTER_S = 6.0
     main(command="search", prog_name="python -m distrecvae.search")

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from distrecvae.blending.facts import read_facts
 from distrecvae.data.io import load_dataset
 from distrecvae.errors import ConfigError, SpaceError
 from distrecvae.evaluation import evaluate
@@ -73,6 +74,9 @@ def test_the_table_has_each_models_own_scores(whole: tuple[Path, Any], site: Sit
     assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "comparison.md").read_text().count("\n| ") >= 8
     assert (folder / "summary.txt").read_text().strip() in done.stdout
+    assert "Blended: " in done.stdout or "No blend is better" in done.stdout
+    candidates = {each.name.split()[0] for each in read_facts(folder / "blend").candidates}
+    assert candidates == {"popularity", "space", "ease"}
 
 
 @pytest.mark.ray

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from distrecvae.layout import trial_folder
+from distrecvae.layout import TRACEBACK_FILE, trial_folder
 from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.ledger import Ledger
@@ -258,7 +258,7 @@ def test_the_sampler_is_told_how_many_trials_run_at_once(
         asked.append((trial_number, concurrent))
         return make_sampler(name, seed=seed, trial_number=trial_number, concurrent=concurrent)
 
-    monkeypatch.setattr("distrecvae.search.core.conductor.make_sampler", make)
+    monkeypatch.setattr("distrecvae.search.core.proposals.make_sampler", make)
     conductor = Conductor(
         ledger=Ledger(tmp_path, METRIC), space=SPACE, config=toy_search_config(), rule=Never(), folder=tmp_path,
         concurrent=8,
@@ -268,20 +268,12 @@ def test_the_sampler_is_told_how_many_trials_run_at_once(
     assert asked == [(0, 8), (1, 8)]
 
 
-def test_where_no_trial_can_run_the_search_ends_and_the_trial_is_still_to_be_run(tmp_path: Path) -> None:
-    config = toy_search_config(trials=3, scheduler="none")
-    conductor = open_conductor(tmp_path, config)
-    conductor.next_task()
-    conductor.give_up(0, "no libcuda")
-    conductor.give_up(0, "and then the node was gone")
-    assert conductor.trouble == "trial 0: no libcuda", "the first reason is the cause"
-    assert not conductor.has_work
-    assert conductor.next_task() is None
-    conductor.finished(0)  # Tune says so of what it takes down
-    again = open_conductor(tmp_path, config)
-    task = again.next_task()
-    assert task is not None
-    assert task.number == 0
+def test_a_traceback_lies_beside_its_trial_or_is_done_without(tmp_path: Path) -> None:
+    conductor = open_conductor(tmp_path, toy_search_config())
+    assert conductor.keep_traceback(3, "Traceback ...") == " (see trials/00003/error.txt)"
+    assert (trial_folder(tmp_path, 3) / TRACEBACK_FILE).read_text(encoding="utf-8") == "Traceback ..."
+    trial_folder(tmp_path, 4).write_text("a file where the folder should be", encoding="utf-8")
+    assert conductor.keep_traceback(4, "Traceback ...") == ""
 
 
 def test_a_trial_whose_budget_is_spent_is_finished_without_a_worker(tmp_path: Path) -> None:
@@ -307,13 +299,12 @@ def test_a_trial_with_room_for_one_more_cycle_goes_on(tmp_path: Path) -> None:
     assert task.number == 0
 
 
-def test_a_tasks_place_and_seed_are_its_own(tmp_path: Path) -> None:
+def test_a_tasks_number_and_seed_are_its_own(tmp_path: Path) -> None:
     conductor = open_conductor(tmp_path, toy_search_config(trials=3, sampler="random"))
     first, second = conductor.next_task(), conductor.next_task()
     assert first is not None
     assert second is not None
-    assert first.folder == str(trial_folder(tmp_path, 0))
-    assert second.folder == str(trial_folder(tmp_path, 1))
+    assert (first.number, second.number) == (0, 1)
     assert first.seed != second.seed
     assert first.metric == METRIC
     assert second.ledger == conductor.ledger.mark.to_dict(), "its checkpoints vouch for the ledger so far"

@@ -40,6 +40,27 @@ def test_before_the_first_report_there_is_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "gain"),
+    [
+        ([], 0.0),
+        ([0.4], 0.0),  # a model that is solved at once
+        ([0.3, 0.4], 0.25),
+        ([0.1] * 8 + [0.3, 0.4], 0.75),  # the last two of ten
+        ([0.1] * 7 + [0.4, 0.3, 0.2], 0.0),  # the best before them stays the best
+        ([0.0, 0.0], 0.0),
+    ],
+)
+def test_what_came_late_is_counted_by_the_best_so_far(values: list[float], gain: float) -> None:
+    assert record(*values).late_gain == pytest.approx(gain)
+
+
+def test_a_trial_rises_while_its_last_fifth_brings_half_a_percent() -> None:
+    assert record(0.1, 0.2, 0.398, 0.3985, 0.4).still_rising is False
+    assert record(0.1, 0.2, 0.397, 0.3979, 0.4).still_rising is True
+    assert record(0.1, 0.2, status=Status.DIVERGED).still_rising is False
+
+
+@pytest.mark.parametrize(
     ("status", "score"),
     [(Status.FINISHED, 0.3), (Status.STOPPED, 0.3), (Status.DIVERGED, 0.0), (Status.FAILED, None)],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from distrecvae.errors import ResourceError
 from distrecvae.search.doctor import doctor
-from distrecvae.search.doctor.doctor import Finding
+from distrecvae.search.doctor.finding import Finding
 from distrecvae.search.doctor.machine import Machine
 from distrecvae.search.on_ray import session
 from distrecvae.search.on_ray.session import on_every_node, ray_session

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -18,13 +20,15 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import Evaluation, evaluate
 from distrecvae.layout import STATE_FILE, trial_folder
-from distrecvae.runs.trial import run_trial
+from distrecvae.runs.trial import TrialTask, run_trial
 from distrecvae.saved.model import load_model
+from distrecvae.saved.places import StateFile
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
 from distrecvae.search.core.rules import Never
+from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder import best
 from distrecvae.search.folder.best import gains, publish_best
 from distrecvae.search.folder.best_scores import read_best_scores
@@ -48,17 +52,28 @@ def split() -> Split:
     return synthetic_split(n_users=120, n_items=150, seed=2)
 
 
+FOLDERS: WeakKeyDictionary[Conductor, Path] = WeakKeyDictionary()
+
+
 def conductor_in(folder: Path, *, metric: str = "ndcg_100", trials: int = 3) -> Conductor:
     folder.mkdir()
     config = SearchConfig(trials=trials, max_passes=24, seed=5, metric=metric, sampler="random")
     ledger = Ledger(folder, f"valid/{metric}")
-    return Conductor(ledger=ledger, space=SPACE, config=config, rule=Never(), folder=folder)
+    conductor = Conductor(ledger=ledger, space=SPACE, config=config, rule=Never(), folder=folder)
+    FOLDERS[conductor] = folder
+    return conductor
+
+
+def run_in(conductor: Conductor, task: TrialTask, split: Split) -> Iterator[dict[str, Any]]:
+    """Run a trial that leaves its state in the conductor's search."""
+    place = StateFile(TrialStates(FOLDERS[conductor]).path(task.number))
+    return run_trial(task, place, split.train, split.valid)
 
 
 def search(conductor: Conductor, split: Split) -> None:
     """Train every trial to its end, as one worker would."""
     while (task := conductor.next_task()) is not None:
-        for report in run_trial(task, split.train, split.valid):
+        for report in run_in(conductor, task, split):
             conductor.heard(task.number, report)
         conductor.finished(task.number)
 
@@ -167,7 +182,7 @@ def reported(conductor: Conductor, split: Split, n_reports: int = 1) -> None:
     """Give out the next trial, and let it report so often."""
     task = conductor.next_task()
     assert task is not None
-    for report in itertools.islice(run_trial(task, split.train, split.valid), n_reports):
+    for report in itertools.islice(run_in(conductor, task, split), n_reports):
         conductor.heard(task.number, report)
 
 

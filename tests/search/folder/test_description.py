@@ -44,7 +44,9 @@ def plan(split: Split) -> Plan:
 
 
 def begun(split: Split, plan: Plan, warm: WarmStart | None = None) -> Description:
-    return describe(CONFIG, SPACE, split, plan, data="data/toy", command="distrecvae search", warm=warm)
+    return describe(
+        CONFIG, SPACE, split, plan, folder=FOLDER, data="data/toy", command="distrecvae search", warm=warm
+    )
 
 
 def refusal(described: Description, split: Split, config: SearchConfig = CONFIG, space: Any = SPACE) -> str:
@@ -67,7 +69,8 @@ def test_the_description_is_whole_and_survives_the_disk(tmp_path: Path, split: S
     assert (again.plan.trial_bytes, again.plan.storage_bytes) == (plan.trial_bytes, plan.storage_bytes)
     assert again.plan.rungs == plan.rule.rungs(0)
     assert (again.status, again.elapsed_s, again.ledger) == ("running", 0.0, Mark())
-    assert (again.data, again.command) == ("data/toy", "distrecvae search")
+    assert (again.data, again.command) == (str(Path("data/toy").absolute()), "distrecvae search")
+    assert (again.begun_in, again.results) == (str(Path.cwd()), str(FOLDER.absolute()))
     assert again.distrecvae == distrecvae.__version__
 
 

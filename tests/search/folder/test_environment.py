@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from distrecvae import __version__
-from distrecvae.search.folder.environment import changes, environment_of
+from distrecvae.search.folder.environment import changes, environment_of, touching_numbers, versions
 from distrecvae.training.device import DeviceFacts
 from tests.search.planning.test_plan import plan
 
 BEFORE = {
     "distrecvae": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "ray": "2.60.0", "optuna": "5.0.0",
-    "device": "the CPU", "precision": "float32",
+    "device": "the CPU", "precision": "float32", "numpy": "2.4", "scipy": "1.17", "processor": "A chip (AVX2)",
+    "threads": "1",
 }  # fmt: skip
 
 
@@ -41,3 +42,15 @@ def test_the_environment_is_this_ones() -> None:
     assert found.keys() == BEFORE.keys()
     assert found["distrecvae"] == __version__
     assert (found["device"], found["precision"]) == ("a CPU", "float32")
+    assert found["threads"] == "1"
+    assert versions().items() < found.items()
+
+
+def test_what_touches_a_trials_numbers_is_named() -> None:
+    assert touching_numbers(BEFORE, BEFORE) == []
+    now = {**BEFORE, "torch": "2.14", "threads": "4", "optuna": "6", "ray": "3", "python": "3.13"}
+    assert touching_numbers(BEFORE, now) == ["torch 2.14 (was 2.13.0)", "threads 4 (was 1)"]
+    assert touching_numbers({"torch": "1"}, {"processor": "new"}) == [], (
+        "a record that does not know is not held"
+    )
+    assert ": a trial's scores may differ" in changes(BEFORE, {**BEFORE, "processor": "Another (AVX512)"})

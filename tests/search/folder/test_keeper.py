@@ -9,14 +9,15 @@ import pytest
 from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.records import Status
+from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.keeper import Keeper
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
 
-def searched(folder: Path, trials: int = 6) -> tuple[Conductor, Keeper]:
+def searched(folder: Path, trials: int = 6, n_best: int = 1) -> tuple[Conductor, Keeper]:
     """Return a search and its keeper, who does not hear of anything by himself."""
     conductor = open_conductor(folder, toy_search_config(trials=trials, scheduler="none"))
-    return conductor, Keeper(folder, conductor.ledger)
+    return conductor, Keeper(TrialStates(folder), conductor.ledger, n_best=n_best)
 
 
 def start(conductor: Conductor, keeper: Keeper, folder: Path) -> int:
@@ -57,6 +58,17 @@ def test_after_each_end_the_best_and_the_first_are_left(tmp_path: Path) -> None:
         left.append(kept(tmp_path / "search"))
     # Trial 4 equals trial 2: the earliest of equals is the best.
     assert left == [[0], [0], [0, 2], [0, 2], [0, 2], [0, 5]]
+
+
+def test_as_many_of_the_best_are_left_as_are_to_be_kept(tmp_path: Path) -> None:
+    conductor, keeper = searched(tmp_path / "search", n_best=2)
+    left = []
+    for score in (0.2, 0.1, 0.3, 0.25, 0.3, 0.4):
+        start(conductor, keeper, tmp_path / "search")
+        end(conductor, keeper, score)
+        left.append(kept(tmp_path / "search"))
+    # What is not among the best any more is gone for good; trial 2 is before trial 4, its equal.
+    assert left == [[0], [0, 1], [0, 2], [0, 2, 3], [0, 2, 4], [0, 2, 5]]
 
 
 def test_a_running_trials_state_is_never_touched(tmp_path: Path) -> None:
@@ -132,3 +144,16 @@ def test_a_trial_that_never_wrote_anything_is_no_error(tmp_path: Path) -> None:
         end(conductor, keeper, score)
     keeper.clean()
     assert kept(tmp_path / "search") == []
+
+
+def test_a_state_that_came_when_its_trial_had_ended_is_removed_at_the_end(tmp_path: Path) -> None:
+    # A worker that is killed at its trial's end may have sent all of it; it is put into its place a moment later.
+    conductor, keeper = searched(tmp_path / "search")
+    for score in (0.1, 0.3, 0.2):
+        start(conductor, keeper, tmp_path / "search")
+        end(conductor, keeper, score)
+    write(tmp_path / "search", 2, STATE_FILE)
+    keeper.clean()
+    assert kept(tmp_path / "search") == [0, 1, 2], "it is not looked for after each trial"
+    keeper.clean_all()
+    assert kept(tmp_path / "search") == [0, 1]

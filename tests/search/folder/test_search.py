@@ -19,7 +19,9 @@ from tests.search.folder.test_description import CONFIG, SPACE
 def test_it_writes_how_it_stands_and_keeps_the_rest(tmp_path: Path) -> None:
     split = synthetic_split(n_users=100, n_items=60, seed=2)
     plan = make_plan(CONFIG, SPACE, split, Slots(2, 1, 0.0), DeviceFacts("a CPU", "float32", 0))
-    described = describe(CONFIG, SPACE, split, plan, data="data/toy", command="typed", warm=None)
+    described = describe(
+        CONFIG, SPACE, split, plan, folder=tmp_path, data="data/toy", command="typed", warm=None
+    )
     # The seed cannot be given anew; whoever checks that sits above, and what was written first stands.
     anew = replace(CONFIG, trials=50, concurrent=7, seed=9)
     mark = Mark(3, "0123456789abcdef" * 2)
@@ -32,7 +34,9 @@ def test_it_writes_how_it_stands_and_keeps_the_rest(tmp_path: Path) -> None:
 
 def test_its_metric_is_the_key_that_reports_have() -> None:
     split = synthetic_split(n_users=100, n_items=60, seed=2)
-    config = replace(CONFIG, metric="recall_20")
+    config, folder = replace(CONFIG, metric="recall_20"), Path("out")
     plan = make_plan(config, SPACE, split, Slots(2, 1, 0.0), DeviceFacts("a CPU", "float32", 0))
-    described = describe(config, SPACE, split, plan, data="data/toy", command="typed", warm=None)
+    described = describe(
+        config, SPACE, split, plan, folder=folder, data="data/toy", command="typed", warm=None
+    )
     assert Search(config, SPACE, plan, Path("out"), described, "typed").metric == "valid/recall_20"

@@ -126,7 +126,14 @@ def test_the_format_before_this_one_is_refused_whatever_else_it_has(tmp_path: Pa
     assert "has format 1, this version reads 2" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("name", sorted(set(asdict(DESCRIPTION)) - {"format"}))
+def test_what_earlier_versions_did_not_write_is_not_asked_for(tmp_path: Path) -> None:
+    form = asdict(DESCRIPTION)
+    del form["begun_in"], form["results"]
+    (tmp_path / "search.json").write_text(json.dumps(form), encoding="utf-8")
+    assert read_description(tmp_path) == replace(DESCRIPTION, begun_in="", results="")
+
+
+@pytest.mark.parametrize("name", sorted(set(asdict(DESCRIPTION)) - {"format", "begun_in", "results"}))
 def test_each_part_is_asked_for(tmp_path: Path, name: str) -> None:
     write(tmp_path, **{name: ...})
     assert f"cannot be read ({name}: field required); restore it" in refusal(tmp_path)

@@ -13,6 +13,7 @@ from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.folder.tables import read_rows
 from distrecvae.search.folder.warm_start import read_warm_start, warm_start_of
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace
 from tests.search.reported import make_search
 
@@ -64,6 +65,20 @@ def test_what_the_space_cannot_have_is_left_out_and_said(tmp_path: Path, earlier
     assert list(warm.trials) == [n for n in best if n not in outside]
     assert f"left out: {', '.join(map(str, outside))}." in warm.text()
     assert len(warm.points(space)) == len(warm.trials)
+
+
+def test_where_a_range_depends_on_the_data_a_value_is_moved_into_it(tmp_path: Path, earlier: Ledger) -> None:
+    """Yesterday's best batch is not lost because there are more users today, which moves the range's low end."""
+    form = SPACE.to_dict()
+    form["parameters"]["batch_size"] = {"type": "int", "low": "users/30", "high": "users/15", "log": True}
+    space = SearchSpace.from_dict(form).resolved(Sizes(2400, 1200, 50_000))
+    warm = read_warm_start(str(tmp_path / "earlier"), space, 8)
+    assert list(warm.trials) == ranked(earlier)[:8]
+    moved = [config["batch_size"] for config in warm.configs]
+    theirs = [earlier.records[n].config["batch_size"] for n in warm.trials]
+    assert {50, 200} <= set(theirs), "the fixture has such trials"
+    assert moved == [min(max(size, 80), 160) for size in theirs]
+    assert len(warm.points(space)) == 8
 
 
 def test_a_setting_fixed_otherwise_is_outside(tmp_path: Path, earlier: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from distrecvae.search.core.records import Status
 from distrecvae.search.core.study import state_of
 from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, Quiet
 from distrecvae.search.on_ray.interruption import StopSearch
+from distrecvae.search.on_ray.trainable import FAILURE, REFUSED, TRACEBACK
 from distrecvae.search.on_ray.workers import Workers
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
@@ -84,6 +86,33 @@ def test_an_error_of_ours_ends_the_search_as_it_is(
         scheduler.on_trial_result(None, trial, report(4))
     assert isinstance(stopped.value.cause, OSError)
     assert conductor.ledger.records[0].reports == [], "what is not on disk did not happen"
+
+
+def test_a_state_that_the_storage_refused_ends_the_search_with_the_storages_words(
+    conductor: Conductor,
+) -> None:
+    scheduler = ConductorScheduler(conductor, Workers(conductor, print))
+    refused = {REFUSED: [errno.ENOSPC, "No space left on device", "/results/trials/00000/state.safetensors"]}
+    with pytest.raises(StopSearch) as stopped:
+        scheduler.on_trial_result(None, tune_trial(conductor, deaths=0), refused)
+    cause = stopped.value.cause
+    assert isinstance(cause, OSError)
+    assert (cause.errno, cause.filename) == (errno.ENOSPC, "/results/trials/00000/state.safetensors")
+
+
+def test_a_bugs_traceback_lies_beside_its_trial(conductor: Conductor, tmp_path: Path) -> None:
+    scheduler = ConductorScheduler(conductor, Workers(conductor, print))
+    told = {
+        FAILURE: "failed",
+        "reason": "ZeroDivisionError: by nothing",
+        TRACEBACK: "Traceback ... in raise_it",
+    }
+    trial = tune_trial(conductor, deaths=0)
+    assert scheduler.on_trial_result(None, trial, told) == "STOP"
+    record = conductor.ledger.records[0]
+    assert record.reason == "ZeroDivisionError: by nothing (see trials/00000/error.txt)"
+    (path,) = tmp_path.rglob("trials/00000/error.txt")
+    assert "in raise_it" in path.read_text(encoding="utf-8")
 
 
 def test_nothing_of_tunes_own_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DivergedError, ResourceError
 from distrecvae.runs.training_run import RunSettings, TrainingRun
-from distrecvae.search.on_ray.side_by_side import STOP_FILE, train_seeds
+from distrecvae.search.on_ray.side_by_side import train_seeds
 from distrecvae.search.planning.resources import Slots
 from distrecvae.training.registry import config_class, config_to_dict
 from tests.sites import ray_folder
@@ -68,7 +68,6 @@ def test_each_seed_is_the_run_that_it_would_be_alone_and_one_that_diverges_is_na
     assert [report["valid/ndcg_100"] for report in found._training.history] == expected
     for name, value in whole._training.best_state.items():
         np.testing.assert_array_equal(found._training.best_state[name].numpy(), value.numpy())
-    assert not (tmp_path / STOP_FILE).exists()
 
 
 def test_what_fits_nowhere_is_refused(split: Split, tmp_path: Path) -> None:

@@ -161,9 +161,8 @@ def test_the_time_budget_ends_a_search_whose_worker_hangs(cluster: Cluster, tmp_
 _lost_gpu = False
 
 
-def _with_a_gpu_that_is_lost_in_trial_1(config: dict[str, Any], **given: Any) -> None:
+def _with_a_gpu_that_is_lost_in_trial_1(broken: Path, config: dict[str, Any], **given: Any) -> None:
     """A trainable whose second trial breaks its process's GPU, once: as in life, every later call there fails."""
-    broken = Path(config["task"]["folder"]).parents[1] / "broken"
     real = run_trial_for_real
 
     def run_trial(task: TrialTask, *arguments: Any) -> Iterator[dict[str, Any]]:
@@ -186,7 +185,10 @@ def test_a_lost_gpu_costs_its_process_and_no_trial(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # All trials after it failed, in the same process, and the search ended well.
-    monkeypatch.setattr(tuning, "trainable", _with_a_gpu_that_is_lost_in_trial_1)
+    def trainable(config: dict[str, Any], **given: Any) -> None:
+        _with_a_gpu_that_is_lost_in_trial_1(tmp_path / "broken", config, **given)
+
+    monkeypatch.setattr(tuning, "trainable", trainable)
     conductor = opened(tmp_path, trials=4, max_passes=8)
     said = run(conductor, cluster, tmp_path, lambda: None)
     assert [record.status for record in conductor.ledger.records.values()] == [Status.FINISHED] * 4

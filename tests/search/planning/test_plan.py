@@ -14,7 +14,7 @@ from distrecvae.precisions import Precision
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.launch import load_space
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
-from distrecvae.search.planning.resources import Cluster, Slots
+from distrecvae.search.planning.resources import PIECE_BYTES, Cluster, Slots
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts
@@ -112,10 +112,30 @@ def test_a_search_may_keep_two_files_a_running_trial_and_three_more(model: str, 
     )
     file_bytes = (two - one) // 2
     reports = 4096 * 7 * (passes + 1)
-    assert one - reports == 5 * file_bytes
-    assert nine - reports == 21 * file_bytes
+    # A running one's twice, the three best, the first, and `best/`.
+    assert one - reports == 7 * file_bytes
+    assert nine - reports == 23 * file_bytes
     first = registry.config_from_dict(model, space.default_config())
     assert file_bytes >= registry.memory_bytes(model, first, SPLIT.train)[1] > 0
+
+
+def test_states_travel_in_pieces_and_the_plan_counts_them() -> None:
+    # Each trial may be sending one: all of a small state, or a piece of a large one.
+    config, facts = SearchConfig(data="data"), DeviceFacts("a CPU", "float32", 0)
+
+    def of(width: int) -> SearchSpace:
+        return SearchSpace.from_mapping({"model": "recvae", "parameters": {}, "fixed": {"hidden_dim": width}})
+
+    one, two, nine = (make_plan(config, of(16), SPLIT, Slots(at_once, 1, 0), facts) for at_once in (1, 2, 9))
+    state_bytes = (two.storage_bytes - one.storage_bytes) // 2
+    assert 0 < state_bytes < PIECE_BYTES
+    assert [made.travelling_bytes for made in (one, two, nine)] == [
+        state_bytes,
+        2 * state_bytes,
+        9 * state_bytes,
+    ]
+    assert rows(nine)["memory"].endswith(f", at most {mib(9 * state_bytes)} of checkpoints on their way")
+    assert make_plan(config, of(4000), SPLIT, Slots(3, 1, 0), facts).travelling_bytes == 3 * PIECE_BYTES
 
 
 def test_room_is_kept_for_the_largest_model_of_the_space() -> None:

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from distrecvae.errors import ResourceError
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.planning.resources import Cluster, Slots, fitting, require_store, slots_for
+from distrecvae.search.planning.resources import (
+    LEAST_PIECE_BYTES,
+    PIECE_BYTES,
+    Cluster,
+    Slots,
+    fitting,
+    piece_bytes,
+    require_store,
+    slots_for,
+)
 
 
 def cluster(*nodes: tuple[float, float], joined: bool = False, store: int = 10**9) -> Cluster:
@@ -137,3 +146,14 @@ def test_a_data_set_as_large_as_the_object_store_fits_and_a_larger_one_is_refuse
     )
     with pytest.raises(ResourceError):
         require_store(store + 1, cluster(store=store))
+
+
+def test_states_travel_in_pieces_that_leave_the_data_its_room() -> None:
+    # A docker container's /dev/shm has 64 MB: a piece of eight states at once would have pushed the data out.
+    assert piece_bytes(cluster(store=10**11), 10**9, 8) == PIECE_BYTES
+    little = cluster(store=64 << 20)
+    assert piece_bytes(little, 16 << 20, 8) == 3 << 20
+    assert 8 * piece_bytes(little, 16 << 20, 8) <= (48 << 20) // 2
+    assert piece_bytes(little, 64 << 20, 8) == LEAST_PIECE_BYTES, (
+        "it goes on, slowly, where there is no room at all"
+    )

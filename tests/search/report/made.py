@@ -12,6 +12,7 @@ from optuna.trial import create_trial
 from distrecvae.metrics import METRICS
 from distrecvae.search.core.chain import Mark
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.limits import Limits
 from distrecvae.search.core.records import Status
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
 from distrecvae.search.folder.search_json import Status as SearchStatus
@@ -76,13 +77,14 @@ def made_results(
     space: SearchSpace = SPACE,
     status: SearchStatus = "finished",
     scores: BestScores | None = None,
+    limits: Limits | None = None,
     rungs: tuple[int, ...] = (4, 12),
     **settings: Any,
 ) -> SearchResults:
     """Return the results of a search with these trials; `settings` are those of its SearchConfig."""
     config = SearchConfig(**{"data": "data/toy", "trials": max(1, len(trials)), "max_passes": 40, **settings})
     return SearchResults(
-        Path("runs/it's"), described(config, space, status=status, rungs=rungs), space, trials, scores
+        Path("runs/it's"), described(config, space, status=status, rungs=rungs), space, trials, scores, limits
     )
 
 

@@ -54,6 +54,14 @@ def test_what_was_searched_and_published_comes_with_it(folder: Path, results: Se
     assert results.scores == read_best_scores(folder)
 
 
+def test_the_limits_are_those_that_the_best_trial_met(results: SearchResults) -> None:
+    best, limits = results.best, results.limits
+    assert best is not None
+    assert limits is not None
+    assert limits.trial == best.number
+    assert limits.passes == best.passes
+
+
 def test_the_curves_are_of_the_metric_that_the_search_is_chosen_by(tmp_path: Path) -> None:
     make_search(tmp_path, space=RECVAE, trials=2, max_passes=12, metric="recall_20")
     trial = read_results(tmp_path).trials[0]

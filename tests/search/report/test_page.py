@@ -70,6 +70,9 @@ def test_the_page_has_every_section_and_its_figures(folder: Path, results: Searc
         "All 20 trials",
     ):
         assert expected in words
+    assert results.limits is not None
+    assert results.limits.sentences()
+    assert all(sentence in words for sentence in results.limits.sentences())
     assert "src=" not in page[page.index("<body>") :], "the page loads nothing"
     assert page.index("</script>") > 4_000_000, "plotly.js is in the page, whole"
     assert write_report(folder).read_text(encoding="utf-8") == page

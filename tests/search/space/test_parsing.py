@@ -105,7 +105,7 @@ def test_every_type_is_known_by_name() -> None:
         ({"type": "float", "low": 1, "high": 2, "step": 0}, "step is 0; it must be greater than 0"),
         ({"type": "float", "low": 1, "high": 2, "log": None}, "log is None; it must be true or false"),
         ({"type": "float", "low": 2, "high": 1}, "low 2 is greater than high 1; swap them"),
-        ({"type": "float", "low": "1e", "high": 2}, "low is '1e'; it must be a finite number"),
+        ({"type": "float", "low": "1e", "high": 2}, "low is '1e'; write a number, or users, items"),
         ({"type": "float", "low": math.nan, "high": 2}, "low is nan; it must be a finite number"),
         ({"type": "float", "low": 1, "high": math.inf}, "high is inf; it must be a finite number"),
         ({"type": "float", "low": False, "high": 2}, "low is False"),

@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 from distrecvae.errors import SpaceError
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace
 from tests.search.space.net import KL, Net
 
@@ -265,3 +266,92 @@ def _tuples(config: dict[str, Any]) -> dict[str, Any]:
 def test_only_published_settings_are_called_so(name: str, published: bool) -> None:
     # A search of slim once called its first trial the published configuration: its defaults are this package's.
     assert SearchSpace.load(name).starts_as_published is published
+
+
+SIZES = Sizes(users=483, items=5660, interactions=38_000)
+RELATIVE: dict[str, Any] = {
+    "size": {"type": "int", "low": "users/400 at least 8", "high": "users/12", "log": True},
+    "kl_weight": {
+        "type": "one_of",
+        "branches": {
+            "gamma": {"gamma": {"type": "float", "low": 1e-3, "high": "items/1e6", "log": True}},
+            "beta": {"beta": {"type": "float", "low": "users/1e4", "high": 1.0, "log": True}},
+        },
+    },
+}
+
+
+class TestRelative:
+    """A space that knows its data: nothing is drawn before it does, and what was asked for is kept beside it."""
+
+    def test_is_resolved_with_the_start_in_every_range(self) -> None:
+        asked = space_of(RELATIVE)
+        assert asked.relative
+        space = asked.resolved(SIZES, config_class=Net)
+        assert not space.relative
+        assert space.sizes == SIZES
+        assert space.asked == asked.parameters
+        assert space.base == asked.base
+        form = space.to_dict()["parameters"]
+        assert form["size"] == {
+            "type": "int",
+            "low": 8,
+            "high": 64,
+            "step": 1,
+            "log": True,
+        }  # 64: the start's
+        assert form["kl_weight"]["branches"]["gamma"]["gamma"]["high"] == 5.66e-3
+        assert form["kl_weight"]["branches"]["beta"]["beta"]["low"] == 0.0483
+        assert space.suggest(optuna.trial.FixedTrial(space.default_point())) == space.default_config()
+        for seed in range(20):
+            assert 8 <= ask(space, seed)["size"] <= 64
+
+    def test_a_branch_that_is_not_the_starts_has_no_start_to_reach(self) -> None:
+        space = space_of(RELATIVE, default={"gamma": None, "beta": 0.01}).resolved(SIZES, config_class=Net)
+        branches = space.to_dict()["parameters"]["kl_weight"]["branches"]
+        assert branches["gamma"]["gamma"]["high"] == 5.66e-3
+        assert branches["beta"]["beta"]["low"] == 0.01
+
+    def test_says_what_was_asked_beside_what_it_came_to(self) -> None:
+        asked = space_of(RELATIVE)
+        assert asked.describe()[0] == ("size", "users/400 at least 8 to users/12, log", "64")
+        assert asked.resolved(SIZES, config_class=Net).describe() == [
+            ("size", "8 to 64, log, asked: users/400 at least 8 (8) to users/12 (40)", "64"),
+            ("kl_weight", "one of gamma | beta", "gamma"),
+            ("  gamma (if gamma)", "0.001 to 0.00566, log, asked: 0.001 to items/1e6 (0.00566)", "0.005"),
+            ("  beta (if beta)", "0.0483 to 1, log, asked: users/1e4 (0.0483) to 1.0", "-"),
+        ]
+
+    def test_goes_through_json_resolved_and_not(self) -> None:
+        asked = space_of(RELATIVE)
+        for space in (asked, asked.resolved(SIZES, config_class=Net)):
+            assert SearchSpace.from_dict(json.loads(json.dumps(space.to_dict()))) == space
+        assert "asked" not in space_of({}).to_dict()
+
+    def test_nothing_is_drawn_before_the_data_is_known(self) -> None:
+        with pytest.raises(SpaceError, match=r"^size: .* depends on the data; take SearchSpace\.resolved"):
+            ask(space_of(RELATIVE), 0)
+        with pytest.raises(SpaceError, match="depends on the data"):
+            space_of(RELATIVE).default_point()
+
+    def test_one_without_such_ranges_is_itself(self, space: SearchSpace) -> None:
+        assert space.resolved(SIZES, config_class=Net) is space
+
+    def test_what_the_model_refuses_is_refused_on_the_data(self) -> None:
+        space = space_of({"size": {"type": "int", "low": 8, "high": "users*3"}})
+        with pytest.raises(
+            SpaceError, match=r"^size: the model refuses size=1449: size=1449 must be at most 1000"
+        ):
+            space.resolved(SIZES, config_class=Net)
+
+    def test_a_start_below_an_end_that_is_a_number_is_refused(self) -> None:
+        space = space_of({"size": {"type": "int", "low": 100, "high": "users"}})
+        with pytest.raises(SpaceError, match=r"^default: size: 64 is not in the range 100 to 483"):
+            space.resolved(SIZES, config_class=Net)
+
+    def test_what_other_data_had_is_moved_inside(self) -> None:
+        space = space_of(RELATIVE).resolved(SIZES, config_class=Net)
+        other = {**space.base, "size": 500, "rate": 7.0, "gamma": None, "beta": 0.01}
+        assert space.moved_inside(other) == {**other, "size": 64, "beta": 0.0483}
+        inside = {**space.base, "size": 9}
+        assert space.moved_inside(inside) == inside

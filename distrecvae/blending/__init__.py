@@ -1,0 +1,1 @@
+"""How a blend comes about: candidates, what they cost, their weights chosen on validation users, what is written."""

@@ -1,0 +1,1 @@
+"""What commands share: options, names that shells complete, how scores are printed."""

@@ -1,0 +1,48 @@
+"""Owns `distrecvae steer`: something asked of a running search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from distrecvae.cli.parts.output import say
+
+
+@click.command(
+    "steer",
+    context_settings={
+        "help_option_names": ["-h", "--help"], "max_content_width": 100, "ignore_unknown_options": True,
+    },
+)  # fmt: skip
+@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("action")
+@click.argument("words", nargs=-1)
+def command(results: Path, action: str, words: tuple[str, ...]) -> None:
+    """Ask something of the search that runs in RESULTS, and print its answer.
+
+    \b
+    What can be asked:
+      stop 17 18                  end these trials; they keep their scores
+      add learning_rate=0.001 ... try this configuration next; what is not said
+                                  is as the space starts
+      add FILE                    the same, of a configuration's file
+      narrow gamma=0.003:0.006    draw from a smaller range from now on
+      widen gamma=0.0001:0.1      from a larger one
+      fix batch_size=64           from one value
+      trials 200                  so many trials in all
+      concurrent 4                so many at a time
+      pause, go                   give all workers back; take them again
+      end                         stop all trials, publish the best model
+
+    Requests are taken up in their order, are lines of the ledger, and so are a part of the search:
+    --resume repeats them. What cannot be done is answered with the reason.
+
+    \b
+    Example:
+      distrecvae steer runs/recvae-mine narrow gamma=0.003:0.006
+    """
+    from distrecvae.api.living import request_from
+    from distrecvae.search.living.steer import steer
+
+    say(steer(results, request_from(results, action, words)))

@@ -1,0 +1,49 @@
+"""Makes a trial's task of its record: what is needed to run it, or to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from distrecvae import rng
+from distrecvae.metrics import on_validation
+from distrecvae.precisions import Precision
+from distrecvae.runs.trial import TrialTask
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.records import TrialRecord
+
+
+def trial_task(
+    record: TrialRecord,
+    config: SearchConfig,
+    *,
+    device: str,
+    precision: Precision,
+    max_passes: int | None = None,
+    checkpoint_every_s: float | None = None,
+    ledger: Mapping[str, Any] | None = None,
+) -> TrialTask:
+    """Return what is needed to run (or repeat) a trial: a trial is a function of it.
+
+    Args:
+        record: the trial.
+        config: the search's settings.
+        device: a torch device.
+        precision: of the matrix products.
+        max_passes: its budget; None for its own, or the search's.
+        checkpoint_every_s: seconds between its checkpoints, at least; None for the search's.
+        ledger: how long the search's ledger is.
+    """
+    return TrialTask(
+        number=record.number,
+        model=config.model,
+        config=record.config,
+        seed=rng.trial_seed(config.seed, record.config),
+        max_passes=max_passes or record.max_passes or config.max_passes,
+        metric=on_validation(config.metric),
+        metrics=config.scored,
+        device=device,
+        precision=precision,
+        checkpoint_every_s=config.checkpoint_every_s if checkpoint_every_s is None else checkpoint_every_s,
+        ledger=ledger,
+    )

@@ -1,0 +1,207 @@
+"""Holds what is known of why a trial is what it is, and says it: a page for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distrecvae.metrics import title_of
+from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.core.rules import Judgement
+from distrecvae.search.folder.search_json import Description
+from distrecvae.search.space.space import SearchSpace
+from distrecvae.words import counted, short
+
+WIDTH = 100
+MOST_RIVALS = 8
+
+
+START, WARM, STARTUP, PROPOSED, ADDED = "start", "warm start", "start-up", "proposed", "added"
+"""How trials come to their configuration."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a trial was proposed, and what was known by then.
+
+    Attributes:
+        kind: `START`, `WARM`, `STARTUP` (drawn from the whole space, some of the start kept), `PROPOSED` or `ADDED`.
+        kept: entries of the space that were the start's before anything was drawn.
+        ended: trials that had ended.
+        running: trials that were under way.
+        best: the leading trial then and its score; None where none had one.
+        again: whether the sampler, asked again with the ledger as it stood, proposes the same.
+        good: trials that TPE held to be good; empty for other samplers, and before it leans on any.
+        others: trials that it held against them.
+        ratios: by entry of the space, how many times likelier its values are among the good ones than among the others.
+    """
+
+    kind: str
+    kept: tuple[str, ...]
+    ended: int
+    running: int
+    best: tuple[int, float] | None
+    again: bool
+    good: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
+    ratios: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Why:
+    """All that the ledger tells of a trial.
+
+    Attributes:
+        folder: the search's.
+        described: `search.json`.
+        record: the trial as it stands.
+        rank: its place among the trials that have a score, 1 for the best; None where it has none.
+        n_ranked: how many these are.
+        origin: how it was proposed.
+        judgements: what it was held to, by the passes of it.
+        leader: the best trial as it stands.
+        records: all trials.
+    """
+
+    folder: Path
+    described: Description
+    record: TrialRecord
+    rank: int | None
+    n_ranked: int
+    origin: Origin
+    judgements: tuple[Judgement, ...]
+    leader: TrialRecord | None
+    records: Mapping[int, TrialRecord]
+
+    @property
+    def space(self) -> SearchSpace:
+        """What was searched."""
+        return self.described.searched()
+
+    def __str__(self) -> str:
+        return why_text(self)
+
+
+def why_text(why: Why) -> str:
+    """Return what is known of a trial, in paragraphs of at most 100 columns."""
+    parts = [[_outcome(why)], *([_judged(why, each)] for each in why.judgements)]
+    parts += [[lost] for lost in (_beaten(why),) if lost]
+    parts.append([_origin(why)])
+    wrapped = ["\n".join(textwrap.wrap(" ".join(part), WIDTH)) for part in parts]
+    return "\n\n".join([*wrapped, _table(why)])
+
+
+def _outcome(why: Why) -> str:
+    record, title = why.record, title_of(why.described.settings.metric)
+    reason = f" ({record.reason})" if record.reason else ""
+    if record.score is None:
+        return f"Trial {record.number} of {why.folder}: {record.status}{reason}, without a score."
+    at = record.best_report(f"valid/{why.described.settings.metric}") or {}
+    best = f", best at {at['passes']} of its {record.passes} passes" if at else ""
+    return (
+        f"Trial {record.number} of {why.folder}: {record.status}{reason}; validation {title} {record.score:.4f}{best},"
+        f" rank {why.rank} of {counted(why.n_ranked, 'trial', 'trials')} with a score."
+    )
+
+
+def _judged(why: Why, judged: Judgement) -> str:
+    """Return what the trial was held to at a rung, or by the median rule, in a sentence or two."""
+    own = why.record.number
+    rank = 1 + sum(value > judged.value for value in judged.values.values())
+    n = len({*judged.values, own})
+    if judged.stops:
+        holder = min((n for n, value in judged.values.items() if value == judged.bar), default=None)
+        whose = f" (trial {holder})" if holder is not None else ""
+        said = f"to go on it needed {judged.bar:.4f}{whose}. It was stopped."
+    elif n == 1:
+        said = "the first to get there, it went on."
+    else:
+        said = f"{judged.bar:.4f} was enough to go on."
+    rivals = sorted(
+        ((number, value) for number, value in judged.values.items() if number != own),
+        key=lambda rival: (-rival[1], rival[0]),
+    )
+    named = ", ".join(f"{number} ({value:.4f})" for number, value in rivals[:MOST_RIVALS])
+    more = f" and {len(rivals) - MOST_RIVALS} more" if len(rivals) > MOST_RIVALS else ""
+    against = f" Rivals there, the best first: {named}{more}." if rivals else ""
+    return f"At {judged.passes} passes it had {judged.value:.4f}, rank {rank} of {n}: {said}{against}"
+
+
+def _beaten(why: Why) -> str:
+    """Return which curve it lost to in the end: the leader's, beside its own, at the same passes."""
+    record, leader = why.record, why.leader
+    if leader is None or leader.number == record.number or not record.reports:
+        return ""
+    there = _at(leader, record.passes)
+    beside = "" if there is None else f" After as many passes ({record.passes}) that one had {there:.4f}."
+    final = f"{leader.score:.4f} at {leader.passes} passes"
+    return f"The best is trial {leader.number} with {final}; this one has {record.score or 0.0:.4f}.{beside}"
+
+
+def _at(record: TrialRecord, passes: int) -> float | None:
+    """Return a trial's running best after so many passes; None before its first report."""
+    before = [
+        best for report, best in zip(record.reports, record.best, strict=True) if report["passes"] <= passes
+    ]
+    return before[-1] if before else None
+
+
+def _origin(why: Why) -> str:
+    origin, sampler = why.origin, why.described.settings.sampler
+    known = counted(origin.ended, "trial", "trials") + " had ended"
+    known += f", {origin.running} ran" if origin.running else ""
+    if origin.best is not None:
+        known += f", the best was trial {origin.best[0]} with {origin.best[1]:.4f}"
+    said = {
+        START: f"It is where the space starts: the {why.space.start_name} configuration.",
+        WARM: f"It was taken over from the search that this one began with. By then {known}.",
+        STARTUP: (
+            f"It was drawn from the whole space, as {sampler} does at first, with"
+            f" {', '.join(origin.kept) or 'nothing'} kept as the space starts. By then {known}."
+        ),
+        ADDED: f"It was added by hand (`distrecvae steer`). By then {known}.",
+        PROPOSED: f"It was proposed by {sampler}. By then {known}.",
+    }[origin.kind]
+    if origin.good:
+        said += (
+            f" {sampler} held {_numbers(origin.good)} to be good, and drew what is likelier among these than among the"
+            f" other {len(origin.others)}."
+        )
+    return said + (
+        " Asked again with the ledger as it stood, it proposes the same."
+        if origin.again
+        else " Asked again with the ledger as it stood, it proposes something else: another version of Optuna, or of"
+        " distrecvae, made this proposal."
+    )
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    return f"{'trial' if len(numbers) == 1 else 'trials'} {', '.join(map(str, numbers))}"
+
+
+def _table(why: Why) -> str:
+    """Return a row an entry of the space: this trial's value, the good ones', and what spoke for it."""
+    space, origin, records = why.space, why.origin, why.records
+    leader = origin.best[0] if origin.best is not None and origin.best[0] != why.record.number else None
+    head = ["parameter", f"trial {why.record.number}", "the start"]
+    head += [f"trial {leader}, best then"] if leader is not None else []
+    head += ["likelier among the good"] if origin.ratios else []
+    rows = [head]
+    for name, parameter in space.parameters.items():
+        row = [name]
+        for config in (
+            why.record.config,
+            space.base,
+            *([records[leader].config] if leader is not None else []),
+        ):
+            values = [value for value in parameter.flatten(name, config).values() if value is not None]
+            row.append(" ".join(short(value) for value in values))
+        if origin.ratios:
+            row.append(f"{origin.ratios[name]:.2g} times" if name in origin.ratios else "-")
+        rows.append(row)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

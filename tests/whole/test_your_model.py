@@ -1,0 +1,122 @@
+"""docs/your-model.md as it stands: its package is installed with pip, and its model takes part in everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from distrecvae.data.io import load_dataset, save_dataset
+from distrecvae.data.synthetic import synthetic_split
+from tests import HANGS_AFTER_S, ROOT
+
+PAGE = (ROOT / "docs" / "your-model.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    """Return the page's only block in a language."""
+    (text,) = re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+    return str(text)
+
+
+class Somebody:
+    """A person in a folder of their own, with a Python that has the package below `installed`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.installed = home, home / "installed"
+
+    def run(
+        self, *words: str, path: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        found = os.pathsep.join(map(str, (path or self.installed, ROOT)))
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", *words],
+            cwd=self.home,
+            env={**os.environ, "PYTHONPATH": found, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=HANGS_AFTER_S,
+        )
+
+    def distrecvae(self, *words: str, path: Path | None = None, **environment: str) -> str:
+        done = self.run("-m", "distrecvae", *words, path=path, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def somebody(tmp_path_factory: pytest.TempPathFactory) -> Somebody:
+    home = tmp_path_factory.mktemp("somebody")
+    package = home / "knnrec"
+    package.mkdir()
+    (package / "pyproject.toml").write_text(block("toml"))
+    (package / "knnrec.py").write_text(block("python"))
+    installed = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*installed, "--target", str(home / "installed"), str(package)],
+        capture_output=True, text=True, check=False, timeout=HANGS_AFTER_S,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"pip cannot build the package here: {done.stderr.strip().splitlines()[-1]}")
+    save_dataset(synthetic_split(n_users=160, n_items=60, seed=3), home / "data", {})
+    return Somebody(home)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_the_model_on_the_page_takes_part_in_everything(somebody: Somebody) -> None:
+    told = somebody.run("-m", "distrecvae.testing", "knn")
+    assert "11 of 11 promises are kept" in told.stdout, told.stdout + told.stderr
+
+    words = (
+        "--data",
+        "data",
+        "--models",
+        "knn,popularity",
+        "--trials",
+        "3",
+        "--metrics",
+        "mrr@10",
+        "--out",
+        "both",
+    )
+    assert "knn" in somebody.distrecvae("compare", *words)
+    table = pd.read_csv(somebody.home / "both" / "comparison.csv")
+    scores = dict(zip(table["name"], table["valid_ndcg_100"], strict=True))
+    assert scores["knn"] > scores["popularity"]
+    trials = pd.read_csv(somebody.home / "both" / "knn" / "trials.csv")
+    assert trials["status"].tolist() == ["finished"] * 3
+    assert trials["shrinkage"].nunique() == 3
+
+    best = somebody.home / "both" / "knn" / "best"
+    assert "NDCG@100" in somebody.distrecvae("evaluate", "--model", str(best), "--data", "data")
+    item = load_dataset(somebody.home / "data").item_ids[0]
+    (somebody.home / "histories.csv").write_text(f"user_id,item_id\nme,{item}\n")
+    out = ("--model", str(best), "--histories", "histories.csv", "--top", "5", "--out", "top.csv")
+    somebody.distrecvae("recommend", *out)
+    assert len(pd.read_csv(somebody.home / "top.csv")) == 5
+    somebody.distrecvae("export", "--model", str(best), "--out", "knn.pt2")
+    assert (somebody.home / "knn.pt2").stat().st_size > 0
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_dotted_name_is_code_that_only_a_person_calls(somebody: Somebody) -> None:
+    beside = somebody.home / "knnrec"  # knnrec.py lies there, installed or not
+    words = ("--data", "data", "--trials", "2", "--out", "dotted")
+    somebody.distrecvae("search", "--model", "knnrec:entry", *words, path=beside)
+    best = somebody.home / "dotted" / "best"
+    assert json.loads((best / "config.json").read_text())["model"] == "knnrec:entry"
+    evaluate = ("evaluate", "--model", str(best), "--data", "data")
+    refused = somebody.run("-m", "distrecvae", *evaluate, path=beside)
+    assert refused.returncode == 2
+    assert "is code of somebody's that a file names" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert "NDCG@100" in somebody.distrecvae(*evaluate, path=beside, DISTRECVAE_TRUST="knnrec:entry")
