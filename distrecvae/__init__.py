@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distrecvae.api.blending import BlendResult, blend
     from distrecvae.api.comparing import compare
+    from distrecvae.api.evaluating import evaluate
     from distrecvae.api.living import clean, reproduce, searches, steer, top, why
     from distrecvae.api.preparing import prepare
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
     from distrecvae.api.searching import search
-    from distrecvae.api.training import evaluate, train
+    from distrecvae.api.training import train
     from distrecvae.data.prepared import Data
     from distrecvae.saved.model import LoadedModel
 
@@ -81,7 +82,9 @@ if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
             from distrecvae.api import comparing as module
         elif name in ("clean", "reproduce", "searches", "steer", "top", "why"):
             from distrecvae.api import living as module
-        elif name in ("evaluate", "train"):
+        elif name == "evaluate":
+            from distrecvae.api import evaluating as module
+        elif name == "train":
             from distrecvae.api import training as module
         else:
             from distrecvae.api import results as module

@@ -128,14 +128,33 @@ MANY_RANKS = 1000
 """Hits at so many ranks are kept for all users; metrics that count more are computed a batch at a time."""
 
 
+@dataclass(frozen=True)
+class Beyond:
+    """What there is beyond a model's items.
+
+    Attributes:
+        held_out: int64, (n_users,), each user's held-out items that cannot be found: misses.
+        n_items: items that are never recommended.
+    """
+
+    held_out: npt.NDArray[np.int64]
+    n_items: int
+
+
 def evaluate(
-    model: Recommender, users: HeldOutUsers, scoring: Scoring = PUBLISHED, *, batch_size: int | None = None
+    model: Recommender,
+    users: HeldOutUsers,
+    scoring: Scoring = PUBLISHED,
+    *,
+    batch_size: int | None = None,
+    beyond: Beyond | None = None,
 ) -> Evaluation:
     """Score `users` and return the metrics of each one with something folded in and something held out.
 
     Memory is that of one batch of scores, `batch_size` x n_items: what was shown and what is to be found are marked
     in it. Beyond 32 MiB the C library gives and takes fresh pages for every batch, which costs more than the ranking.
     It decides nothing but speed; None is `BATCH_USERS`, or `GPU_BATCH_USERS` where the first scores lie on a GPU.
+    `beyond` is what counts and cannot be found.
 
     Raises:
         DataError: the model and the users disagree about the number of items.
@@ -149,7 +168,8 @@ def evaluate(
     fold_in, held_out = users.fold_in, users.held_out
     if counted.size < users.n_users:
         fold_in, held_out = fold_in.take(counted), held_out.take(counted)
-    tally = _Tally(scoring, held_out.counts(), users.n_items)
+    sought = held_out.counts() + (0 if beyond is None else beyond.held_out[counted])
+    tally = _Tally(scoring, sought, users.n_items)
     start, size = 0, batch_size or BATCH_USERS
     while start < counted.size:
         stop = min(start + size, counted.size)
@@ -159,7 +179,8 @@ def evaluate(
         tally.take(start, scores, shown, held_out.slice(start, stop))
         start, size = stop, batch_size or users_at_once(scores)
         del scores  # or two batches of them would live while the next one is scored
-    return tally.evaluation(counted, users.n_users - counted.size)
+    never = 0 if beyond is None else beyond.n_items
+    return tally.evaluation(counted, users.n_users - counted.size, never)
 
 
 class _Tally:
@@ -203,13 +224,15 @@ class _Tally:
                 told = novelty(lists[:, : self._depths[each.name]], self._scoring.popularity)
                 self._values[each.name][rows] = told
 
-    def evaluation(self, users: npt.NDArray[np.int64], n_skipped: int) -> Evaluation:
-        """Return the metrics, once all users were taken."""
+    def evaluation(self, users: npt.NDArray[np.int64], n_skipped: int, n_never: int) -> Evaluation:
+        """Return the metrics, once all users were taken; `n_never` items of the catalogue are never recommended."""
         for each in self._near:
             assert each.of_ranks is not None  # noqa: S101
             self._values[each.name] = each.of_ranks(self._hits, self._n_held_out, each.k or self._n_items)
         overall = {
-            each.name: each.of_catalogue(self._counts[each.name]) if users.size else math.nan
+            each.name: each.of_catalogue(np.pad(self._counts[each.name], (0, n_never)))
+            if users.size
+            else math.nan
             for each in self._scoring.metrics
             if each.of_catalogue is not None
         }

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from distrecvae.saved.lists import NOTES
 from tests.sites import Site, make_site, ray_folder
 from tests.soft_cuda import SoftDevice, soft_cuda
 
@@ -43,6 +44,12 @@ def one_thread() -> None:
 def no_ray_folder_left() -> Iterator[None]:
     yield
     shutil.rmtree(ray_folder(), ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def a_warning_of_its_own() -> None:
+    """Let each test hear the warning that `recommend` gives once a process."""
+    NOTES.given = False
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ import pandas as pd
 
 from distrecvae.api.folders import require_folder
 from distrecvae.api.given import carried_out_by
+from distrecvae.data.days.like import read_like
 from distrecvae.data.download import default_folder
 from distrecvae.data.download import download as fetch
-from distrecvae.data.like import read_like
 from distrecvae.data.prepared import Data, prepare_data, read_data
 from distrecvae.data.pro_sg import write_pro_sg
 from distrecvae.data.sources.columns import ColumnNames

@@ -57,12 +57,18 @@ def new_settings(
     from distrecvae.runs.ending import require_a_cycle
     from distrecvae.runs.room import require_memory
     from distrecvae.runs.training_run import RunSettings
+    from distrecvae.runs.warm import earlier_config
     from distrecvae.training.device import device_facts
-    from distrecvae.training.registry import config_from_dict, memory_bytes, precision_for
+    from distrecvae.training.registry import config_from_dict, memory_bytes, precision_for, require_warm
 
     if "data" not in given:
         raise ConfigError("--data is missing; give a dataset folder (`distrecvae prepare` makes one)")
-    chosen, config = (configuration or partial(read_config, None, None, ()))()
+    earlier = given.get("warm_weights")
+    own = None if earlier is None else earlier_config(Path(earlier))
+    chosen, config = (configuration or partial(read_config, None, own, ()))()
+    if earlier is not None:
+        require_warm(chosen)
+        given = {**given, "warm_weights": str(Path(earlier).resolve())}  # other processes read it, too
     split = load_dataset(given["data"]) if split is None else split
     if not given.get("refit"):
         require_scored(split, str(given["data"]), "valid")
@@ -100,6 +106,13 @@ def old_settings(
         raise ConfigError(f"{out} was begun without --refit; leave it out, or start anew in another folder")
     if given.get("seed", settings.seed) != settings.seed:
         raise ConfigError(f"{out} was begun with seed {settings.seed}; leave --seed out, or start anew")
+    earlier = given.get("warm_weights")
+    if earlier is not None and str(Path(earlier).resolve()) != settings.warm_weights:
+        begun = settings.warm_weights or "fresh ones"
+        raise ConfigError(
+            f"{out} was begun with the weights of {begun}; leave --warm-weights out, or start anew"
+        )
+    given = {name: value for name, value in given.items() if name != "warm_weights"}
     names = {field.name for field in fields(settings)} & given.keys()
     if precision not in (None, AUTO, settings.precision):
         raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start anew")

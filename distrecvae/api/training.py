@@ -1,4 +1,4 @@
-"""Owns `distrecvae.train` and `distrecvae.evaluate`: a call's arguments to a training, or to scores."""
+"""Owns `distrecvae.train`: a call's arguments to a training."""
 
 from __future__ import annotations
 
@@ -8,45 +8,43 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distrecvae.api.blending import BlendResult
 from distrecvae.api.folders import require_folder, results_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
 from distrecvae.api.results import SearchResult, TrainResult
 from distrecvae.api.searching import place_in
 from distrecvae.api.train_folder import Order, train_in
-from distrecvae.data.dataset import Split
 from distrecvae.dotted import trust
-from distrecvae.errors import ConfigError, DataError
-from distrecvae.evaluation import Evaluation, Scoring
-from distrecvae.evaluation import evaluate as evaluate_users
+from distrecvae.errors import ConfigError
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
-from distrecvae.metrics import METRICS, listed, trust_in
 from distrecvae.precisions import AUTO
 from distrecvae.runs.configuration import read_config
 from distrecvae.runs.seeds import seed_folder, summarize
 from distrecvae.runs.training_run import RunSettings
-from distrecvae.saved.model import LoadedModel, load_model
+from distrecvae.runs.warm import earlier_config
 from distrecvae.search.commands import python_call
-from distrecvae.storage.uri import as_place
-from distrecvae.training.device import usable_device, use_threads
 from distrecvae.training.registry import config_from_dict, config_to_dict
 
 if TYPE_CHECKING:
     from distrecvae.api.preparing import DataLike
 
-GROUPS = ("test", "valid")
-
 
 def _train(given: dict[str, Any]) -> TrainResult:
     data, out, resume = as_data(given.pop("data", None)), place_in(given, "out"), given.pop("resume", False)
     model, config, settings = given.pop("model", None), given.pop("config", None), given.pop("set", {})
+    if (warm := given.pop("warm_weights", None)) is not None:
+        if isinstance(warm, SearchResult | TrainResult):
+            warm = warm.chosen if isinstance(warm, TrainResult) else warm.folder
+        warm = str(warm)
     trust(model or "")
     configured = model is not None or config is not None or bool(settings)
     if isinstance(config, SearchResult | TrainResult):
         config = (
             (config.chosen if isinstance(config, TrainResult) else config.folder) / BEST_FOLDER / CONFIG_FILE
         )
+    source = None if config is None or isinstance(config, Mapping) else str(config)
+    if config is None and warm is not None:
+        config = earlier_config(Path(warm))
     read = partial(_configuration, model, config, settings)
     called = f"train-{read()[0].rpartition(':')[2]}"
     folder = results_folder(require_folder(out, "train"), None, called, resume=resume)
@@ -57,8 +55,9 @@ def _train(given: dict[str, Any]) -> TrainResult:
         for name in ("max_passes", "patience", "metric", "metrics", "seed")
         if name in given
     }
+    if warm is not None:
+        runs["warm_weights"] = warm
     every_s = given.pop("checkpoint_every", 30.0)
-    source = None if config is None or isinstance(config, Mapping) else str(config)
     order = Order(
         given=runs,
         configuration=read if configured else None,
@@ -105,6 +104,7 @@ def train(
     seeds: int | None = None,
     address: str | None = None,
     refit: bool = False,
+    warm_weights: TrainResult | SearchResult | str | PathLike[str] | None = None,
     device: str | None = None,
     precision: str = AUTO,
     threads: int | None = None,
@@ -129,6 +129,8 @@ def train(
         seeds: train with so many seeds from `seed` on, side by side on Ray.
         address: Ray cluster that `seeds` join.
         refit: train on the validation users, too, for as many passes as were best where `config` was chosen.
+        warm_weights: begin with the weights of the model in this results folder, and with Adam's moments where it kept
+            a checkpoint; items that it does not know begin fresh. Its settings are the default.
         device: "cpu", "cuda", "cuda:1"; None for a GPU where there is one.
         precision: of the matrix products.
         threads: CPU threads; with `seeds` of each; None for all cores.
@@ -137,80 +139,5 @@ def train(
 
     Raises:
         DistrecvaeError: what was asked for, the data or the folder is not fit.
-    """
-    raise NotImplementedError  # never run: `carried_out_by` takes the call
-
-
-def _evaluate(given: dict[str, Any]) -> Evaluation:
-    model, data, group = given["model"], as_data(given["data"]), given.get("group", GROUPS[0])
-    assert data is not None, "it was given"  # noqa: S101
-    if group not in GROUPS:
-        raise ConfigError(f"group={group!r} is not one of {', '.join(GROUPS)}")
-    use_threads(given.get("threads"))
-    if isinstance(model, LoadedModel):
-        loaded, name = model, "the model"
-    else:
-        if isinstance(model, SearchResult | TrainResult | BlendResult):
-            model = model.chosen if isinstance(model, TrainResult) else model.folder
-        loaded, name = load_model(as_place(model), usable_device(given.get("device"))), str(model)
-    return scores_of(
-        loaded, data.split, group, names=(name, data.folder or "the data"), metrics=given.get("metrics")
-    )
-
-
-def scores_of(
-    loaded: LoadedModel, split: Split, group: str, *, names: tuple[str, str], metrics: str | None = None
-) -> Evaluation:
-    """Score a model on a group of held-out users.
-
-    Args:
-        loaded: the model.
-        split: the data.
-        group: "test" or "valid".
-        names: of model and data, for the message.
-        metrics: what to compute; None for what the model was scored by when it was made.
-
-    Raises:
-        DataError: they have other items, or the model was trained on these users.
-    """
-    if loaded.item_ids.tolist() != split.item_ids.tolist():
-        raise DataError(
-            f"{names[0]} knows {len(loaded.item_ids)} items and {names[1]} has {len(split.item_ids)}, not the same"
-            " ones in the same order; score it on the data set it was trained on"
-        )
-    if group == "valid" and loaded.metrics.get("refit"):
-        raise DataError(
-            f"{names[0]} was trained on the validation users, too (--refit), so that their scores say nothing; score"
-            " the test users"
-        )
-    known = tuple(loaded.metrics.get(GROUPS[0], {}).get("mean", METRICS))
-    trust_in(metrics or "")
-    scoring = Scoring.of(known if metrics is None else listed(metrics), split.train)
-    return evaluate_users(loaded.recommender, split.test if group == "test" else split.valid, scoring)
-
-
-@carried_out_by(_evaluate)
-def evaluate(
-    model: LoadedModel | SearchResult | TrainResult | BlendResult | str | PathLike[str],
-    data: DataLike,
-    *,
-    group: str = GROUPS[0],
-    metrics: str | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-) -> Evaluation:
-    """Score a model on held-out users; `.means()` has the means, `.per_user` each user's metrics.
-
-    Args:
-        model: what `load`, `search`, `train` or `blend` returned, or a results folder.
-        data: what `prepare` returned, or a dataset folder, with the same items.
-        group: the held-out users to score, "test" or "valid".
-        metrics: what to compute, such as "ndcg@10,map@10,coverage@20"; None for what the model was scored by.
-        device: where a model is loaded that is not yet; None for a GPU where there is one.
-        threads: CPU threads; None for all cores.
-
-    Raises:
-        CheckpointError: there is no model.
-        DataError: the data is none, or has other items.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

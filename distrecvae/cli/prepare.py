@@ -19,10 +19,10 @@ from distrecvae.cli.parts.output import say
 from distrecvae.cli.parts.places import PLACE
 from distrecvae.cli.parts.reading import reading_options
 from distrecvae.data.dataset import Split
+from distrecvae.data.days.like import read_like
 from distrecvae.data.download import DOWNLOADS, default_folder, download
 from distrecvae.data.explaining import asked, explain
 from distrecvae.data.io import is_dataset, save_dataset
-from distrecvae.data.like import read_like
 from distrecvae.data.prepared import prepare_data
 from distrecvae.data.presets import PRESETS
 from distrecvae.data.pro_sg import write_pro_sg

@@ -14,6 +14,9 @@ from distrecvae.cli.parts.places import PLACE
 from distrecvae.cli.parts.reading import reading_options
 from distrecvae.errors import ConfigError, DataError
 
+FALLBACKS = ("popularity",)
+"""Those of `distrecvae.saved.lists`, which is not imported here so that --help starts without PyTorch."""
+
 
 @click.command(
     "recommend", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -29,6 +32,14 @@ from distrecvae.errors import ConfigError, DataError
 @click.option("--include-seen", is_flag=True, help="Recommend what a user has, too.")
 @click.option("--guard-formulas", is_flag=True,
               help="Put ' before ids that a spreadsheet would run (=cmd...).")  # fmt: skip
+@click.option("--allow", type=click.Path(path_type=Path), metavar="FILE",
+              help="Recommend nothing else: a text file with an item id a line.")  # fmt: skip
+@click.option(
+    "--deny", type=click.Path(path_type=Path), metavar="FILE", help="Never recommend these; likewise."
+)
+@click.option("--fallback", type=click.Choice(FALLBACKS),
+              help="What users without a history that counts get, at the end; a column `source` says it.  "
+              "[default: nothing]")  # fmt: skip
 @click.option("--min-rating", type=float, metavar="R",
               help="Go by rows with rating > R, strictly (3.5 drops 3.5); the others are only not recommended "
               "(-inf: by all).  "
@@ -38,9 +49,10 @@ from distrecvae.errors import ConfigError, DataError
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
 def command(
     folder: Path | str, source: Path, out: Path, top: int, include_seen: bool, guard_formulas: bool,
-    min_rating: float | None, user_column: str | None, item_column: str | None, rating_column: str | None,
-    header: bool | None, missing: tuple[str, ...], encoding: str | None, max_rows: int | None,
-    source_format: str | None, member: str | None, device: str | None, threads: int | None,
+    allow: Path | None, deny: Path | None, fallback: str | None, min_rating: float | None,
+    user_column: str | None, item_column: str | None, rating_column: str | None, header: bool | None,
+    missing: tuple[str, ...], encoding: str | None, max_rows: int | None, source_format: str | None,
+    member: str | None, device: str | None, threads: int | None,
 ) -> None:  # fmt: skip
     """Recommend items to users, from what they did.
 
@@ -51,9 +63,12 @@ def command(
     \b
     Examples:
       distrecvae recommend --model runs/mine --histories new.csv --out recs.csv
+      distrecvae recommend --model runs/mine --histories new.csv --out r.csv \\
+          --deny sold-out.txt --fallback popularity
       distrecvae recommend --model runs/mine/best --histories today.parquet \\
           --user-column buyer --item-column sku --top 20 --out today.csv
     """
+    from distrecvae.data.offering import offered, read_list
     from distrecvae.data.recommendations import require_ending
     from distrecvae.data.sources import read_table
     from distrecvae.data.sources.columns import ColumnNames
@@ -67,6 +82,8 @@ def command(
         raise ConfigError(f"--out {out} is the file of histories; give another name")
     use_threads(threads)
     loaded = load_model(folder, usable_device(device))
+    among = offered(loaded.item_ids, *(None if path is None else read_list(path) for path in (allow, deny)))
+    loaded.popularity_for(fallback)
     columns = ColumnNames(user=user_column, item=item_column, rating=rating_column)
     table = read_table(
         source, columns, source_format=source_format, member=member, header=header, missing=missing,
@@ -75,18 +92,19 @@ def command(
     for note in reading_notes(table.source):
         say(note, err=True)
     histories = histories_for(loaded, table, min_rating)
-    for note in histories.notes(include_seen=include_seen):
+    for note in histories.notes(include_seen=include_seen, fallback=fallback):
         say(note, err=True)
     if min_rating is None and table.ratings is not None and loaded.min_rating is not None:
         click.echo(f"ratings above {loaded.min_rating:g} count, as in the model's training data", err=True)
-    if not histories.n_users:
+    if not histories.n_users and fallback is None:
         raise DataError(
             f"no user of {source} has an item that counts (the model's ids are like"
             f" {', '.join(map(repr, loaded.item_ids[:3].tolist()))}); look at --item-column and --min-rating"
         )
     del table
     started = time.perf_counter()
-    with _progress(histories.n_users) as progress:
+    n_users = histories.n_users + (histories.n_left_out if fallback is not None else 0)
+    with _progress(n_users) as progress:
         n_rows = write_recommendations(
             loaded,
             histories,
@@ -94,11 +112,13 @@ def command(
             top=top,
             include_seen=include_seen,
             guard_formulas=guard_formulas,
+            among=among,
+            fallback=fallback,
             progress=progress,
         )
     size = out.stat().st_size / 2**20
     say(
-        f"{histories.n_users:,} users, at most {top} items each: {out}"
+        f"{n_users:,} users, at most {top} items each: {out}"
         f" ({n_rows:,} rows, {size:,.1f} MiB, {time.perf_counter() - started:.1f} s)"
     )
 

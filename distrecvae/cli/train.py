@@ -73,6 +73,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Train on the validation users, too, for the passes in the metrics.json beside --config.",
 )
+@click.option(
+    "--warm-weights",
+    type=click.Path(),
+    metavar="RUN",
+    help="Begin with the weights of the model in this results folder, and with Adam's moments where it kept a "
+    "checkpoint; items that it does not know begin fresh. Its settings are the default.",
+)
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option(
     "--precision",
@@ -109,6 +116,7 @@ def command(
     seeds: int | None,
     address: str | None,
     refit: bool,
+    warm_weights: str | None,
     device: str | None,
     precision: str | None,
     threads: int | None,
@@ -129,6 +137,8 @@ def command(
           --config runs/search/best/config.json
       distrecvae train --data data/mine --out runs/ship --refit \\
           --config runs/search/best/config.json
+      distrecvae train --data data/today --out runs/today \\
+          --warm-weights runs/yesterday
       distrecvae train --out runs/published --resume
     """
     from functools import partial
@@ -139,16 +149,19 @@ def command(
     from distrecvae.api.train_folder import Order, train_in
     from distrecvae.runs.configuration import read_config
     from distrecvae.runs.seeds import summarize
+    from distrecvae.runs.warm import earlier_config
 
     folder = require_folder(out, "train")
     assert folder is not None, "it is asked for"  # noqa: S101
     given = {
-        "max_passes": max_passes, "patience": patience, "metric": metric, "metrics": metrics, "seed": seed, "data": data
+        "max_passes": max_passes, "patience": patience, "metric": metric, "metrics": metrics, "seed": seed,
+        "data": data, "warm_weights": warm_weights,
     }  # fmt: skip
     configured = bool(model or config_source or words)
+    begun = earlier_config(Path(warm_weights)) if configured and warm_weights and not config_source else None
     order = Order(
         given={name: value for name, value in given.items() if value is not None},
-        configuration=partial(read_config, model, config_source, words) if configured else None,
+        configuration=partial(read_config, model, config_source or begun, words) if configured else None,
         config_source=config_source,
         seeds=seeds,
         address=address,

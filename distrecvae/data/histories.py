@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from distrecvae.data.days.matching import positions_among
 from distrecvae.data.ids import clean_ids, factorize
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.matching import positions_among
 from distrecvae.data.sources.columns import ColumnNames, find_columns
 from distrecvae.data.sources.frames import frame_table
 from distrecvae.data.table import InteractionTable
@@ -44,6 +44,7 @@ class Histories:
         an_unknown_item: the first of them, for a message; None where there are none.
         unknown_to_model: ids of users without an item that the model knows; they are left out.
         below_threshold: ids of users who have some, but none rated above the threshold; they are left out.
+        left_out_seen: of the users left out, those unknown to the model first, what is not to be recommended.
         min_rating: the threshold; None where every row counts.
     """
 
@@ -55,6 +56,7 @@ class Histories:
     an_unknown_item: Any
     unknown_to_model: npt.NDArray[Any]
     below_threshold: npt.NDArray[Any]
+    left_out_seen: InteractionMatrix
     min_rating: float | None = None
 
     @property
@@ -63,16 +65,23 @@ class Histories:
         return len(self.unknown_to_model) + len(self.below_threshold)
 
     @property
+    def left_out(self) -> npt.NDArray[Any]:
+        """Ids of users without a known item that counts: (n_left_out,)."""
+        return np.concatenate([self.unknown_to_model, self.below_threshold])
+
+    @property
     def n_users(self) -> int:
         """Users that can be recommended to."""
         return self.shown.n_users
 
-    def notes(self, *, include_seen: bool = False) -> list[str]:
+    def notes(self, *, include_seen: bool = False, fallback: str | None = None) -> list[str]:
         """Return who gets nothing, and what was left out, a line each.
 
         Args:
             include_seen: what a user has is recommended, too, so that something is left for everyone.
+            fallback: what users who are left out are given instead; None for nothing.
         """
+        without = "left out" if fallback is None else f"given {fallback}"
         lines = []
         if self.n_unknown_items:
             lines.append(
@@ -83,8 +92,8 @@ class Histories:
             self.user_ids[:0] if include_seen else self.user_ids[self.seen.counts() == self.seen.n_items]
         )
         for ids, why in (
-            (self.unknown_to_model, "left out: no item that the model knows"),
-            (self.below_threshold, f"left out: no known item is rated above {self.min_rating or 0:g}"),
+            (self.unknown_to_model, f"{without}: no item that the model knows"),
+            (self.below_threshold, f"{without}: no known item is rated above {self.min_rating or 0:g}"),
             (everything, "without recommendations: they have every item that the model knows"),
         ):
             if len(ids):
@@ -124,6 +133,7 @@ def over_items(
                 f"min_rating is {min_rating:g} and the histories have no ratings; leave it out, or name the column"
             )
         shown = rows(known & (table.ratings > min_rating))
+    all_seen = seen
     user_ids, kept = table.user_ids, np.flatnonzero(shown.counts())
     knows_none, counts_none = seen.counts() == 0, (seen.counts() > 0) & (shown.counts() == 0)
     if kept.size < n_users:
@@ -139,6 +149,9 @@ def over_items(
         an_unknown_item=table.item_ids[unknown[:1]].tolist()[0] if unknown.size else None,
         unknown_to_model=table.user_ids[knows_none],
         below_threshold=table.user_ids[counts_none],
+        left_out_seen=all_seen.take(
+            np.concatenate([np.flatnonzero(knows_none), np.flatnonzero(counts_none)])
+        ),
         min_rating=min_rating,
     )
 

@@ -138,6 +138,17 @@ class InteractionMatrix:
         positions = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], counts)
         return InteractionMatrix(indptr, self.indices[positions], self.n_items)
 
+    def over(self, place: npt.NDArray[np.int64], n_items: int) -> InteractionMatrix:
+        """Return the interactions with items that have a place among `n_items` others, at it.
+
+        Args:
+            place: (n_items of this,), where each item goes, -1 for one that is left.
+            n_items: columns of the result.
+        """
+        users, items = np.repeat(np.arange(self.n_users), self.counts()), place[self.indices]
+        known = items >= 0
+        return InteractionMatrix.from_pairs(users[known], items[known], n_users=self.n_users, n_items=n_items)
+
     def to_scipy(self) -> sp.csr_array:
         """Return a float32 SciPy CSR of ones with copies of the index arrays: for oracles and solvers."""
         ones = np.ones(self.n_interactions, dtype=np.float32)

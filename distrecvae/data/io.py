@@ -37,6 +37,8 @@ GROUPS = ("train", "valid", "test")
 MATRICES = ("train", "valid_fold_in", "valid_held_out", "test_fold_in", "test_held_out")
 FILES = (PROTOCOL, *(f"{name}.parquet" for name in (*MATRICES, "users", "items")))
 
+COUNTS = "interactions"
+
 IdKind = Literal["user_id", "item_id"]
 
 
@@ -172,10 +174,20 @@ def data_facts(folder: Path | str, split: Split) -> dict[str, Any]:
         return facts(split, {})
 
 
-def save_ids(path: Path | str, ids: npt.NDArray[Any], *, kind: IdKind = "item_id") -> None:
-    """Write ids in their order as Parquet (one column, `kind`), atomically; integers stay integers."""
+def save_ids(
+    path: Path | str,
+    ids: npt.NDArray[Any],
+    *,
+    kind: IdKind = "item_id",
+    counts: npt.NDArray[np.int64] | None = None,
+) -> None:
+    """Write ids in their order as Parquet, atomically; integers stay integers.
+
+    The columns are `kind` and, where they are given, `interactions`: `counts`, (n_ids,).
+    """
+    columns = {kind: _id_array(ids)} | ({} if counts is None else {COUNTS: pa.array(counts, type=pa.int64())})
     with replacing(Path(path)) as temporary:
-        _write_table(pa.table({kind: _id_array(ids)}), temporary)
+        _write_table(pa.table(columns), temporary)
 
 
 def load_ids(path: Path | str, *, kind: IdKind = "item_id", n_ids: int | None = None) -> npt.NDArray[Any]:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from distrecvae.data.dataset import Split, require_scored
+from distrecvae.data.days.like import Like, Reading, group_codes, like_of
+from distrecvae.data.days.matching import Groups
 from distrecvae.data.io import is_dataset, load_dataset, read_protocol, save_dataset
-from distrecvae.data.like import Like, Reading, group_codes, like_of
-from distrecvae.data.matching import Groups
 from distrecvae.data.presets import split_options
 from distrecvae.data.pro_sg import pro_sg_folder, read_pro_sg
 from distrecvae.data.sources import read_table

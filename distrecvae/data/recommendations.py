@@ -35,10 +35,16 @@ class Ids:
         user_ids: int64 or text.
         item_ids: likewise.
         guarded: a text that a spreadsheet would take for a formula gets an apostrophe before it.
+        with_source: a last column, `source`, says where a row comes from.
     """
 
     def __init__(
-        self, user_ids: npt.NDArray[Any], item_ids: npt.NDArray[Any], *, guarded: bool = False
+        self,
+        user_ids: npt.NDArray[Any],
+        item_ids: npt.NDArray[Any],
+        *,
+        guarded: bool = False,
+        with_source: bool = False,
     ) -> None:
         self._users, self._items = _id_array(user_ids, guarded), _id_array(item_ids, guarded)
         self.schema = pa.schema(
@@ -48,10 +54,15 @@ class Ids:
                 "item_id": self._items.type,
                 "score": pa.float32(),
             }
+            | ({"source": pa.string()} if with_source else {})
         )
 
     def table(
-        self, first_user: int, items: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]
+        self,
+        first_user: int,
+        items: npt.NDArray[np.int64],
+        scores: npt.NDArray[np.float32],
+        source: str = "",
     ) -> pa.Table:
         """Return the rows of some consecutive users.
 
@@ -59,6 +70,7 @@ class Ids:
             first_user: position of the first one.
             items: (n_rows, k), item positions, best first.
             scores: (n_rows, k); what scores minus infinity is no recommendation.
+            source: where they come from, for the column of that name.
         """
         there = np.isfinite(scores)
         users, ranks = np.nonzero(there)
@@ -68,6 +80,8 @@ class Ids:
             self._items.take(pa.array(items[there])),
             pa.array(scores[there]),
         ]
+        if "source" in self.schema.names:
+            columns.append(pa.array([source]).take(pa.array(np.zeros(users.size, dtype=np.int64))))
         return pa.Table.from_arrays(columns, schema=self.schema)
 
 
@@ -75,6 +89,12 @@ def as_frame(tables: list[pa.Table], ids: Ids) -> Frame:
     """Return tables of `Ids` as one DataFrame."""
     frame: Frame = pa.concat_tables([ids.schema.empty_table(), *tables]).to_pandas()
     return frame
+
+
+def likeness_frame(item_ids: npt.NDArray[Any], scores: npt.NDArray[np.float32]) -> Frame:
+    """Return items in their order as a DataFrame of `rank` (from 1), `item_id`, `score`."""
+    ranks = np.arange(1, len(item_ids) + 1, dtype=np.int32)
+    return pd.DataFrame({"rank": ranks, "item_id": item_ids, "score": scores})
 
 
 class Sink(Protocol):

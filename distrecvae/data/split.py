@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from distrecvae.data.dataset import HeldOutUsers, Split
+from distrecvae.data.days.matching import Groups, divide_alike
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.matching import Groups, divide_alike
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, DataError
 

@@ -41,6 +41,10 @@ class ItemWeights:
         rows = SparseRows.from_matrix(fold_in, self.weight.device)
         return gather_sum(rows, rows.ones(self.weight.dtype), self.weight)
 
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return what having `item` adds to each item's score, its own 0: float32, (n_items,)."""
+        return self.weight[item].float()
+
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
         return x @ self.weight

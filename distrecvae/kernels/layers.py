@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
 
 from distrecvae.errors import CheckpointError
+from distrecvae.kernels import item_axes
 from distrecvae.kernels.sparse import SparseRows, gather_sum, scatter_sum
 
 
@@ -107,6 +108,8 @@ class SparseLinear(nn.Module):
         bias: (out_dim,).
     """
 
+    ITEM_AXES: ClassVar = {"weight": (0,)}
+
     def __init__(self, n_items: int, out_dim: int) -> None:
         super().__init__()
         bound = 1 / math.sqrt(max(n_items, 1))
@@ -197,6 +200,8 @@ class ItemOutput(nn.Module):
         weight: (n_items, width).
         bias: (n_items,).
     """
+
+    ITEM_AXES: ClassVar = item_axes.ROWS
 
     def __init__(self, n_items: int, width: int, output: OutputLoss) -> None:
         super().__init__()

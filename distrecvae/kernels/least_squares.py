@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DivergedError
+from distrecvae.kernels.likeness import cosines
 from distrecvae.kernels.sparse import SparseRows
 
 GROUP_BYTES = 16 << 20
@@ -181,6 +182,10 @@ class Factors:
         # products are oneDNN's in an evaluation, which keeps something of each group's shape.
         users = solve_rows(side, self.items, self._regularization, torch.float64).factors
         return (users.to(self.items.dtype) @ self.items.T).float()
+
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return how alike each item and `item` are, by the cosine of their factors: float32, (n_items,)."""
+        return cosines(self.items, item)
 
 
 def user_side(rows: SparseRows, weigh: Weighing) -> Side:

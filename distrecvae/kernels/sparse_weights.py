@@ -51,6 +51,13 @@ class SparseItemWeights:
             product.toarray(out=scores[start:stop].numpy())
         return scores
 
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return what having `item` adds to each item's score, its own 0: float32, (n_items,)."""
+        own = slice(int(self.offsets[item]), int(self.offsets[item + 1]))
+        likeness = self.values.new_zeros(self.n_items)
+        likeness[self.items[own].long()] = self.values[own]
+        return likeness
+
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""
         if not self.values.numel():  # PyTorch's exporter cannot keep tensors of nothing

@@ -16,6 +16,7 @@ from torch import nn
 from distrecvae.checks import require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.kernels.layers import Draws, ItemOutput, SparseLinear
+from distrecvae.kernels.likeness import cosines
 from distrecvae.kernels.pointwise import Pointwise, square
 from distrecvae.kernels.sparse import SparseRows
 
@@ -89,6 +90,10 @@ class AutoRec(nn.Module):
                 torch.sigmoid(self.first(rows, rows.ones(self.items.bias.dtype)))
             )
         return scores.float()
+
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return how alike each item and `item` are, by the cosine of their output weights: float32, (n_items,)."""
+        return cosines(self.items.weight, item)
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""

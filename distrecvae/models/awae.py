@@ -29,6 +29,7 @@ from distrecvae.kernels.layers import (
     init_as_published,
     unit_rows,
 )
+from distrecvae.kernels.likeness import cosines
 from distrecvae.kernels.multinomial import Multinomial
 from distrecvae.kernels.phases import Objective, Phase
 from distrecvae.kernels.pointwise import CellLoss, Pointwise
@@ -130,6 +131,10 @@ class Autoencoder(nn.Module):
             z = self._encoded(self.first(rows, rows.unit_values(self.items.bias.dtype)), None)
             scores: torch.Tensor = self.items(self._decoded(z, None))
         return scores.float()
+
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return how alike each item and `item` are, by the cosine of their output weights: float32, (n_items,)."""
+        return cosines(self.items.weight, item)
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""

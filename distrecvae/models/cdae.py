@@ -19,6 +19,7 @@ from torch import nn
 from distrecvae.checks import require_choice, require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.kernels.layers import Draws, ItemOutput, SparseLinear
+from distrecvae.kernels.likeness import cosines
 from distrecvae.kernels.pointwise import CellLoss, Pointwise, logistic, square
 from distrecvae.kernels.sparse import SparseRows
 
@@ -129,6 +130,10 @@ class CDAE(nn.Module):
             hidden = self.first(rows, rows.ones(self.items.bias.dtype)) + self.user
             scores: torch.Tensor = self.items(torch.sigmoid(hidden))
         return scores.float()
+
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return how alike each item and `item` are, by the cosine of their output weights: float32, (n_items,)."""
+        return cosines(self.items.weight, item)
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""

@@ -18,6 +18,7 @@ from torch import nn
 from distrecvae.checks import require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.kernels.layers import Draws, ItemOutput, SparseLinear, denoised, init_as_published, unit_rows
+from distrecvae.kernels.likeness import cosines
 from distrecvae.kernels.multinomial import Multinomial
 from distrecvae.kernels.precision import linear
 from distrecvae.kernels.sparse import SparseRows
@@ -96,6 +97,10 @@ class MultDAE(nn.Module):
             first = self.first(rows, rows.unit_values(self.items.bias.dtype))
             scores: torch.Tensor = self.items(self._code(first, None))
         return scores.float()
+
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return how alike each item and `item` are, by the cosine of their output weights: float32, (n_items,)."""
+        return cosines(self.items.weight, item)
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""

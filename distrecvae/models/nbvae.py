@@ -21,6 +21,7 @@ from torch import nn
 
 from distrecvae.checks import require_choice, require_fraction, require_number, require_whole
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.kernels import item_axes
 from distrecvae.kernels.layers import (
     Draws,
     SparseLinear,
@@ -30,6 +31,7 @@ from distrecvae.kernels.layers import (
     init_as_published,
     unit_rows,
 )
+from distrecvae.kernels.likeness import cosines
 from distrecvae.kernels.negative_binomial import (
     Head,
     NegativeBinomial,
@@ -101,6 +103,9 @@ class NBVAE(nn.Module):
     """
 
     weight_decay = 0.0
+    ITEM_AXES: ClassVar = {
+        f"{head}_items.{name}": axes for head in ("r", "p") for name, axes in item_axes.ROWS.items()
+    }
 
     def __init__(self, config: NBVAEConfig, n_items: int, low: torch.dtype | None = None) -> None:
         super().__init__()
@@ -141,6 +146,10 @@ class NBVAE(nn.Module):
                 some = slice(start, start + SCORED_AT_ONCE)
                 a[some] = self._log_score(a[some], b[some])
             return a.float()
+
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return how alike each item and `item` are, by the cosine of the output weights of r: float32, (n_items,)."""
+        return cosines(self.r_items.weight, item)
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""

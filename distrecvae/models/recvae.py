@@ -24,7 +24,9 @@ from distrecvae.checks import (
 )
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError
+from distrecvae.kernels import item_axes
 from distrecvae.kernels.layers import SparseLinear, load_parameters, unit_rows
+from distrecvae.kernels.likeness import cosines
 from distrecvae.kernels.normed import normed_swish
 from distrecvae.kernels.precision import linear
 from distrecvae.kernels.sparse import SparseRows, gather_sum
@@ -192,6 +194,8 @@ class Decoder(nn.Module):
         bias: (n_items,).
     """
 
+    ITEM_AXES: ClassVar = item_axes.ROWS
+
     def __init__(self, n_items: int, hidden_dim: int, latent_dim: int, architecture: Architecture) -> None:
         super().__init__()
         self.hidden = nn.Linear(latent_dim, hidden_dim) if architecture == "mlp" else None
@@ -230,6 +234,10 @@ class RecVAE(nn.Module):
             mu, _ = self.encoder.posterior(rows)
             code = self.decoder(mu)
             return torch.addmm(self.decoder.bias, code, self.decoder.weight.T).float()
+
+    def likeness(self, item: int) -> torch.Tensor:
+        """Return how alike each item and `item` are, by the cosine of their decoder weights: float32, (n_items,)."""
+        return cosines(self.decoder.weight, item)
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""

@@ -84,6 +84,10 @@ class ResumableTraining:
         """Whether the state that lies there holds every cycle that was completed."""
         return self._n_saved == len(self.history)
 
+    def note(self, **about: Any) -> None:
+        """Add to what is written about the training into its state file; JSON-able."""
+        self._about |= about
+
     def restore(self) -> None:
         """Take up the state that lies in its place; where there is none, nothing changes.
 
@@ -147,6 +151,22 @@ def best_report(history: Sequence[dict[str, Any]], metric: str | None) -> dict[s
     if metric is None:
         return history[-1] if history else None
     return max(history, key=lambda report: float(report[metric]), default=None)
+
+
+def read_trainer(path: Path, identity: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Return the trainer's state in a state file, on the CPU; empty where the file is of another identity.
+
+    Args:
+        path: the state file.
+        identity: what must be so of its identity; the rest of it does not matter.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    found = read_metadata(path).get("identity") or {}
+    if any(found.get(name) != value for name, value in identity.items()):
+        return {}
+    return _under(_TRAINER, load_state(path)[0])
 
 
 def read_best(

@@ -22,6 +22,7 @@ from distrecvae.files import write_json
 from distrecvae.layout import BEST_FOLDER, RUN_FILE, STATE_FILE
 from distrecvae.metrics import METRICS, on_validation, title_of
 from distrecvae.precisions import Precision
+from distrecvae.runs import warm
 from distrecvae.runs.ending import why_over
 from distrecvae.runs.history import write_history
 from distrecvae.runs.resumable import ResumableTraining
@@ -51,6 +52,7 @@ class RunSettings:
         metrics: names of what is computed of rankings.
         precision: of the matrix products.
         refit: train on the validation users, too, for `max_passes`, with nothing left to choose by.
+        warm_weights: a results folder of the same model, with whose weights the run begins; None for fresh ones.
     """
 
     model: str
@@ -64,6 +66,7 @@ class RunSettings:
     metrics: tuple[str, ...] = METRICS
     precision: Precision = "float32"
     refit: bool = False
+    warm_weights: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +158,7 @@ class Run:
         require_same_data(folder, settings, split)
         self.progress: Callable[[float], None] = lambda _share: None
         self._folder, self._settings, self._split, self._device = folder, settings, split, device
+        self._item_counts = train.item_counts()
         self._config, self._chosen = registry.config_from_dict(settings.model, settings.config), dict(chosen)
         self._metric = None if valid is None else on_validation(settings.metric)
         self._scored = {"test": split.test} if valid is None else {"valid": valid, "test": split.test}
@@ -179,13 +183,17 @@ class Run:
             about={"device": device_kind(device)},
         )  # fmt: skip
         self._training.restore()
+        facts = partial(data_facts, settings.data, split)
+        begun = warm.begin(self._training, settings.warm_weights, settings.model, split.item_ids, facts)
+        self._remarks = [moved(self._training.taken_up.get("device"), device), *begun.remarks]
+        self._chosen |= begun.chosen
         self._record = partial(write_history, folder) if record is None else record
         self._record(self._training.history)
 
     @property
     def remark(self) -> str:
-        """What people must know of going on here, in a line; empty for nothing."""
-        return moved(self._training.taken_up.get("device"), self._device)
+        """What people must know of how it begins or goes on here, a line each; empty for nothing."""
+        return "\n".join(filter(None, self._remarks))
 
     @property
     def passes(self) -> int:
@@ -261,6 +269,7 @@ class Run:
                 **{group: scored.summary() for group, scored in scores.items()},
             },
             data=data_facts(settings.data, self._split),
+            item_counts=self._item_counts,
         )
         return scores
 
@@ -283,15 +292,7 @@ class TrainingRun(Run):
         record: Callable[[Sequence[Mapping[str, Any]]], object] | None = None,
     ) -> None:
         super().__init__(
-            folder,
-            settings,
-            split,
-            train=split.train,
-            valid=split.valid,
-            chosen={"selected_by": on_validation(settings.metric)},
-            identity={},
-            device=device,
-            checkpoint_every_s=checkpoint_every_s,
-            place=place,
-            record=record,
-        )
+            folder, settings, split, train=split.train, valid=split.valid, chosen={"selected_by":
+            on_validation(settings.metric)}, identity={}, device=device, checkpoint_every_s=checkpoint_every_s,
+            place=place, record=record,
+        )  # fmt: skip

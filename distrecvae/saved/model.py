@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,19 @@ from distrecvae import __version__
 from distrecvae.checks import require_whole
 from distrecvae.data.histories import Histories, HistoriesLike, as_table, over_items
 from distrecvae.data.io import load_ids, n_rows_of, save_ids
-from distrecvae.data.recommendations import Frame, Ids, as_frame
+from distrecvae.data.item_counts import load_counts
+from distrecvae.data.offering import offered
+from distrecvae.data.recommendations import Frame, Ids, as_frame, likeness_frame
 from distrecvae.data.table import InteractionTable
-from distrecvae.errors import CheckpointError, DistrecvaeError
+from distrecvae.errors import CheckpointError, ConfigError, DistrecvaeError
 from distrecvae.evaluation import Recommender
 from distrecvae.files import new_folder, write_json, write_text
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, METRICS_FILE, RUN_FILE, SEARCH_FILE
-from distrecvae.recommendation import best_items
+from distrecvae.models.popularity import Popularity
+from distrecvae.recommendation import Likening
 from distrecvae.saved.card import CARD_FILE, model_card, versions
 from distrecvae.saved.kinds import parts_of, read_settings, recommender_of, shown_settings
+from distrecvae.saved.lists import NOTES, lists, most_alike, require_fallback
 from distrecvae.saved.tensors import load_state, read_json, save_state
 from distrecvae.storage.fetched import on_this_machine
 from distrecvae.training.registry import config_to_dict
@@ -49,6 +52,7 @@ class LoadedModel:
         metrics: what was written about its quality.
         data: what was written about the data that it was trained on; empty for a folder that does not say.
         n_parameters: floating-point numbers in it.
+        popularity: scores items by the training users who have them; None where the folder does not say.
     """
 
     model: str
@@ -58,6 +62,7 @@ class LoadedModel:
     metrics: dict[str, Any]
     data: dict[str, Any] = field(default_factory=dict)
     n_parameters: int = 0
+    popularity: Recommender | None = None
 
     @property
     def min_rating(self) -> float | None:
@@ -72,11 +77,14 @@ class LoadedModel:
         top: int = 100,
         include_seen: bool = False,
         min_rating: float | None = None,
+        allow: Iterable[Any] | None = None,
+        deny: Iterable[Any] | None = None,
+        fallback: str | None = None,
     ) -> Frame:
         """Return each user's best items: a pandas DataFrame of `user_id`, `rank` (from 1), `item_id`, `score`.
 
-        Users without an item that the model knows are left out, and items that it does not know are ignored; a
-        `UserWarning` says how many.
+        Users without an item that the model knows are left out, and items that it does not know are ignored; the first
+        `UserWarning` says how many, and it is the only one of a process.
 
         Args:
             histories: a dict of user id -> item ids, a list of lists of item ids (users are 0, 1, ...), or a DataFrame
@@ -85,15 +93,60 @@ class LoadedModel:
             include_seen: recommend what a user has, too.
             min_rating: of a DataFrame's rows with a rating, those above it are what the model goes by; the others are
                 only not recommended. None takes the threshold that the model's data was made with, if any.
+            allow: ids of what may be recommended; None for all of the model's items.
+            deny: ids of what may not.
+            fallback: "popularity" gives that to users who would be left out; they come last, and a column `source`
+                says "model" or "popularity".
 
         Raises:
             ConfigError: `top` is no whole number from 1 on, or there is a threshold and no rating.
             DataError: `histories` is something else, or an id is missing.
         """
-        frame, found = recommended(self, histories, top=top, include_seen=include_seen, min_rating=min_rating)
-        for note in found.notes(include_seen=include_seen):
-            warnings.warn(note, UserWarning, stacklevel=2)
-        return frame
+        require_top(top)
+        popularity = self.popularity_for(fallback)
+        found = histories_for(self, as_table(histories), min_rating)
+        ids, among = self.ids_of(found, fallback), offered(self.item_ids, allow, deny)
+        NOTES.warn(found.notes(include_seen=include_seen, fallback=fallback), stacklevel=2)
+        batches = lists(
+            self.recommender, found, top=top, include_seen=include_seen, among=among, popularity=popularity
+        )
+        return as_frame([ids.table(*batch, source) for batch, source in batches], ids)
+
+    def similar(self, item: Any, top: int = 10) -> Frame:
+        """Return the items most like one: a pandas DataFrame of `rank` (from 1), `item_id`, `score`, itself left out.
+
+        The score is the cosine of the items' vectors in the model; of a model of weights between items, the weight.
+
+        Args:
+            item: its id.
+            top: how many.
+
+        Raises:
+            ConfigError: `top` is no whole number from 1 on, or the model does not tell which items are alike.
+            DataError: the model does not know the item.
+        """
+        require_top(top)
+        if not isinstance(self.recommender, Likening):
+            raise ConfigError(
+                f"{self.model} does not tell which items are alike; take another model for that"
+            )
+        best, likeness = most_alike(self.recommender, self.item_ids, item, top)
+        return likeness_frame(self.item_ids[best], likeness)
+
+    def popularity_for(self, fallback: str | None) -> Recommender | None:
+        """Return what scores for users who are left out; None for no fallback.
+
+        Raises:
+            ConfigError: there is no such fallback.
+        """
+        require_fallback(fallback, self.popularity)
+        return None if fallback is None else self.popularity
+
+    def ids_of(self, histories: Histories, fallback: str | None, *, guarded: bool = False) -> Ids:
+        """Return the ids of users and items in their lists, those who get a fallback last."""
+        last = fallback is not None and histories.n_left_out > 0
+        users = np.concatenate([histories.user_ids, histories.left_out]) if last else histories.user_ids
+        return Ids(users, self.item_ids, guarded=guarded, with_source=fallback is not None)
 
 
 def save_model(
@@ -105,6 +158,7 @@ def save_model(
     item_ids: npt.NDArray[Any],
     metrics: Mapping[str, Any],
     data: Mapping[str, Any] | None = None,
+    item_counts: npt.NDArray[np.int64] | None = None,
 ) -> None:
     """Write a model folder that has all it takes to recommend, and its card; an older one at `folder` is replaced.
 
@@ -116,6 +170,7 @@ def save_model(
         item_ids: ids by item position.
         metrics: its quality, JSON-able.
         data: what it was trained on, as `distrecvae.data.summary.facts` tells it; None where that is not known.
+        item_counts: training users who have each item, int64, (n_items,); None where that is not known.
 
     Raises:
         ResultsError: `folder` holds something that is not a model.
@@ -126,7 +181,7 @@ def save_model(
         folder.rename(retired)
     with new_folder(folder) as temporary:
         save_state(temporary / MODEL_FILE, state, {"model": model})
-        save_ids(temporary / ITEMS_FILE, item_ids)
+        save_ids(temporary / ITEMS_FILE, item_ids, counts=item_counts)
         write_json(temporary / METRICS_FILE, dict(metrics))
         document: dict[str, Any] = {
             "model": model,
@@ -181,6 +236,7 @@ def _load(folder: Path, device: torch.device | str) -> LoadedModel:
             _require_fitting(folder, settings, weights)
         item_ids = load_ids(folder / ITEMS_FILE)
         recommender = recommender_of(document["model"], config, len(item_ids), state, device)
+        counts = load_counts(folder / ITEMS_FILE)
     except (DistrecvaeError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{folder} is damaged: {first_line(error)}") from None
     data = document.get("data")
@@ -192,6 +248,7 @@ def _load(folder: Path, device: torch.device | str) -> LoadedModel:
         read_json(folder / METRICS_FILE),
         data if isinstance(data, dict) else {},
         sum(value.numel() for value in state.values() if value.is_floating_point()),
+        None if counts is None else Popularity(torch.from_numpy(counts.copy()).float().to(device)),
     )
 
 
@@ -247,23 +304,6 @@ def histories_for(loaded: LoadedModel, table: InteractionTable, min_rating: floa
     if min_rating is None and table.ratings is not None:
         min_rating = loaded.min_rating
     return over_items(table, loaded.item_ids, min_rating=min_rating)
-
-
-def recommended(
-    loaded: LoadedModel,
-    histories: HistoriesLike,
-    *,
-    top: int,
-    include_seen: bool,
-    min_rating: float | None,
-) -> tuple[Frame, Histories]:
-    """Return the recommendations as a DataFrame, and what was made of the histories."""
-    require_top(top)
-    found = histories_for(loaded, as_table(histories), min_rating)
-    ids = Ids(found.user_ids, loaded.item_ids)
-    hidden = None if include_seen else found.seen
-    batches = best_items(loaded.recommender, found.shown, top=top, hidden=hidden)
-    return as_frame([ids.table(*batch) for batch in batches], ids), found
 
 
 def require_top(top: int) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from distrecvae.data.histories import Histories
-from distrecvae.data.recommendations import Ids, writing
-from distrecvae.recommendation import best_items
+from distrecvae.data.recommendations import writing
+from distrecvae.saved.lists import lists
 from distrecvae.saved.model import LoadedModel, require_top
 
 
@@ -19,6 +22,8 @@ def write_recommendations(
     top: int,
     include_seen: bool,
     guard_formulas: bool = False,
+    among: npt.NDArray[np.int64] | None = None,
+    fallback: str | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Write the recommendations to a .parquet or .csv file that appears when complete; return its rows.
@@ -30,14 +35,24 @@ def write_recommendations(
         top: items a user.
         include_seen: recommend what a user has, too.
         guard_formulas: put an apostrophe before ids that a spreadsheet would run.
+        among: rising positions of what may be recommended; None for all items.
+        fallback: "popularity" gives that to users who are left out of the histories, and a column says so.
         progress: told how many users are done.
     """
     require_top(top)
-    ids, n_rows = Ids(histories.user_ids, loaded.item_ids, guarded=guard_formulas), 0
-    hidden = None if include_seen else histories.seen
+    popularity = loaded.popularity_for(fallback)
+    ids = loaded.ids_of(histories, fallback, guarded=guard_formulas)
+    n_rows = 0
     with writing(path, ids) as sink:
-        for batch in best_items(loaded.recommender, histories.shown, top=top, hidden=hidden):
-            table = ids.table(*batch)
+        for batch, source in lists(
+            loaded.recommender,
+            histories,
+            top=top,
+            include_seen=include_seen,
+            among=among,
+            popularity=popularity,
+        ):
+            table = ids.table(*batch, source)
             sink.write(table)
             n_rows += table.num_rows
             progress(batch.first_user + len(batch.items))

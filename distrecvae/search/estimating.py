@@ -13,7 +13,7 @@ from distrecvae.search.core.ledger import read_records
 from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.on_ray.timing import time_a_pass
 from distrecvae.search.planning.cost import Timing, price_on_head, timing_of
-from distrecvae.search.planning.plan import Plan, check_memory
+from distrecvae.search.planning.plan import Plan
 from distrecvae.search.planning.resources import Cluster
 from distrecvae.training import registry
 
@@ -21,7 +21,6 @@ from distrecvae.training import registry
 def timed(plan: Plan, split: Split, cluster: Cluster) -> Timing | None:
     """Return how long passes take here, by some batches; None for models without any, or that do not fit."""
     try:
-        check_memory(plan, cluster)
         pass_s = time_a_pass(plan, split, cluster)
     except (ResourceError, DivergedError):
         return None  # the search itself says why

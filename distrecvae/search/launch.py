@@ -128,7 +128,7 @@ def search(
         plan = plan_search(config, space, session, begun_in, tell=console.print)
         # The plan may have waited for a node.
         cluster = living_nodes(joined=True) if config.elastic else session.cluster
-        check_memory(plan, cluster)
+        check_memory(plan, cluster, split.train)
         require_package()
         if described is None:
             where = config.data or str(folder / DATA_FOLDER)
@@ -189,6 +189,7 @@ def dry_run(
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         plan = plan_search(config, space, Session(cluster, split))
+        check_memory(plan, cluster, split.train)
         text = plan.text(timed(plan, split, cluster) if timing is None else timing)
     if mirror is not None:
         mirror.require_reachable()

@@ -39,7 +39,7 @@ from distrecvae.training.schemes.gradient import gradient
 from distrecvae.training.schemes.least_squares import least_squares
 from distrecvae.training.schemes.phased import phased
 from distrecvae.training.schemes.withheld import withheld_ndcg
-from distrecvae.training.trainer import Trainer
+from distrecvae.training.trainer import Earlier, Trainer, WarmTrainer
 
 _GRAM = Common(item_weights.gram_arrays, item_weights.gram_arrays_bytes)
 
@@ -207,6 +207,31 @@ def make_trainer(
     return entry.train(
         config, train, seed=seed, device=checked_device(device), precision=precision, dtype=dtype, **given
     )
+
+
+def require_warm(model: str) -> None:
+    """Refuse weights of an earlier training for a model that has no use for them.
+
+    Raises:
+        ConfigError: there is no such model, or it is solved at once.
+    """
+    if _entry(model).at_once:
+        raise ConfigError(
+            f"{model} is solved at once from the data, and earlier weights save nothing; leave --warm-weights out"
+        )
+
+
+def begin_from(model: str, trainer: Trainer, earlier: Earlier) -> bool | None:
+    """Let a fresh trainer of `model` begin where an earlier training ended; see `WarmTrainer`.
+
+    Raises:
+        ConfigError: the model cannot.
+        CheckpointError: the earlier training is of other sizes.
+    """
+    require_warm(model)
+    if not isinstance(trainer, WarmTrainer):
+        raise ConfigError(f"{model} cannot begin with earlier weights; leave --warm-weights out")
+    return trainer.begin_from(earlier)
 
 
 def load_recommender(

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
@@ -66,6 +66,35 @@ class Trainer(Protocol):
 
     def model_state(self) -> dict[str, torch.Tensor]:
         """Return the parameters that scoring needs, for `model.safetensors`: detached copies on the CPU."""
+
+
+class Earlier(NamedTuple):
+    """An earlier training of the same model, on data of other items maybe.
+
+    Attributes:
+        model: its parameters, as `Trainer.model_state` gave them.
+        training: its state, as `Trainer.state_dict` gave it; empty where none was kept.
+        at: int64, (n_items,), where each item of today is among its items; -1 for a new one.
+    """
+
+    model: Mapping[str, torch.Tensor]
+    training: Mapping[str, torch.Tensor]
+    at: torch.Tensor
+
+
+@runtime_checkable
+class WarmTrainer(Protocol):
+    """A `Trainer` that can begin where an earlier training ended."""
+
+    def begin_from(self, earlier: Earlier) -> bool | None:
+        """Take over the earlier parameters, those of new items staying fresh, before the first step.
+
+        Returns:
+            Whether the optimizer's moments are the earlier ones, too, or fresh; None where it has no such.
+
+        Raises:
+            CheckpointError: shapes differ in more than the items; nothing is changed then.
+        """
 
 
 @dataclass(frozen=True)

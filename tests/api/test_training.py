@@ -1,4 +1,4 @@
-"""`distrecvae.train` and `distrecvae.evaluate` are the commands, called."""
+"""`distrecvae.train` is the command, called; what comes of it is scored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from distrecvae.api.results import TrainResult
 from distrecvae.api.train_folder import Trained
 from distrecvae.cli import main
 from distrecvae.data.prepared import prepare_data
-from distrecvae.errors import CheckpointError, ConfigError, DataError, ResultsError
+from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.saved.tensors import load_state
 
 DATA = prepare_data(None, users=200, items=80)
@@ -107,11 +107,11 @@ def test_an_interrupted_run_says_a_call_that_goes_on(monkeypatch: pytest.MonkeyP
     assert namespace["result"].complete
 
 
-def test_a_model_is_scored_on_its_own_items_only() -> None:
-    ease = distrecvae.train(DATA, model="ease", threads=1)
-    with pytest.raises(DataError, match="not the same ones"):
-        distrecvae.evaluate(ease, prepare_data(None, users=120, items=60))
-    with pytest.raises(ConfigError, match="group='all'"):
-        distrecvae.evaluate(ease, DATA, group="all")
-    with pytest.raises(CheckpointError, match="absent"):
-        distrecvae.evaluate("absent", DATA)
+def test_weights_of_a_result_are_begun_with() -> None:
+    first = distrecvae.train(DATA, model="multdae", set=SMALL, max_passes=3, threads=1)
+    for earlier in (first, first.folder):
+        second = distrecvae.train(DATA, warm_weights=earlier, max_passes=2, threads=1)
+        assert second.model.config == first.model.config
+        assert second.model.metrics["begun_from"]["shared"] == DATA.split.n_items
+    with pytest.raises(ConfigError, match="leave warm_weights out"):
+        distrecvae.train(DATA, model="ease", config={"regularization": 5}, warm_weights=first)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import pytest
 from distrecvae.cli import main
 from distrecvae.cli.evaluate import command
 from distrecvae.data.dataset import HeldOutUsers, Split
-from distrecvae.data.io import load_dataset, save_dataset
+from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.models.popularity import PopularityConfig, solve_popularity
 from distrecvae.saved.model import save_model
@@ -109,28 +109,76 @@ def test_other_users_of_the_same_items_are_scored(
     assert f"NDCG@100 {ndcg_100(SPLIT.valid)[0]:.4f}" in capsys.readouterr().out
 
 
-def fewer(split: Split) -> Split:
-    return synthetic_split(n_users=200, n_items=50, seed=3)
-
-
-def reordered(split: Split) -> Split:
-    return replace(split, item_ids=split.item_ids[::-1].copy())
-
-
-@pytest.mark.parametrize("change", [fewer, reordered])
-def test_items_that_are_not_the_models_in_its_order_are_refused(
-    change: Callable[[Split], Split], place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_same_items_in_another_order_are_the_same(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # In another order each score would be another item's, and the numbers would look like any.
-    save_dataset(change(SPLIT), tmp_path / "other", {})
-    n_items = len(load_dataset(tmp_path / "other").item_ids)
+    # By position each score would be another item's, and the numbers would look like any. Equal counts are ranked by
+    # the model's positions, whatever the data's are.
+    order = np.random.default_rng(0).permutation(SPLIT.n_items)
+    to = np.argsort(order)
+
+    def moved(part: InteractionMatrix) -> InteractionMatrix:
+        users = np.repeat(np.arange(part.n_users), part.counts())
+        return InteractionMatrix.from_pairs(
+            users, to[part.indices], n_users=part.n_users, n_items=part.n_items
+        )
+
+    valid, test = (HeldOutUsers(moved(g.fold_in), moved(g.held_out)) for g in (SPLIT.valid, SPLIT.test))
+    save_dataset(
+        Split(moved(SPLIT.train), valid, test, SPLIT.user_ids, SPLIT.item_ids[order]), tmp_path / "moved", {}
+    )
+    assert run("--model", place / "run", "--data", tmp_path / "moved") == 0
+    out, err = capsys.readouterr()
+    assert f"NDCG@100 {ndcg_100(SPLIT.test)[0]:.4f}" in out
+    assert err == ""
+
+
+def test_what_the_model_does_not_know_is_counted(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = [f"x{id_}" if n < 20 else str(id_) for n, id_ in enumerate(SPLIT.item_ids.tolist())]
+    save_dataset(replace(SPLIT, item_ids=np.array(ids, dtype=object)), tmp_path / "other", {})
+    assert run("--model", place / "run", "--data", tmp_path / "other") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("test   NDCG@100 0.")
+    assert err.splitlines()[0].startswith(f"{place / 'run'}: knows 40 of the 60 items: ")
+    assert "held-out ones count as misses" in err
+    save_dataset(synthetic_split(n_users=200, n_items=50, seed=3), tmp_path / "fewer", {})
+    assert run("--model", place / "run", "--data", tmp_path / "fewer") == 0
+    assert "items of the model not in the data, and not ranked" in capsys.readouterr().err
+
+
+def test_nothing_in_common_is_refused(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = np.array([f"x{id_}" for id_ in SPLIT.item_ids.tolist()], dtype=object)
+    save_dataset(replace(SPLIT, item_ids=strange), tmp_path / "other", {})
     assert run("--model", place / "run", "--data", tmp_path / "other") == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == (
-        f"error: {place / 'run'} knows 60 items and {tmp_path / 'other'} has {n_items}, not the same ones in the same"
-        " order; score it on the data set it was trained on\n"
-    )
+    assert err.startswith(f"error: {place / 'run'} knows none of the 60 items of {tmp_path / 'other'}")
+    assert err.count("\n") == 1
+
+
+def test_against_an_earlier_model_the_last_line_decides(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    least = {"counts": -solve_popularity(PopularityConfig(), SPLIT.train)["counts"]}
+    save_model(
+        tmp_path / "worse", model="popularity", config=PopularityConfig(), state=least, item_ids=SPLIT.item_ids,
+        metrics={},
+    )  # fmt: skip
+    both = ("--data", place / "data", "--group", "test")
+    assert run("--model", place / "run", "--against", tmp_path / "worse", *both) == 0
+    new, old, verdict = capsys.readouterr().out.splitlines()
+    mean, error, _ = ndcg_100(SPLIT.test)
+    assert new.startswith(f"new    NDCG@100 {mean:.4f} ± {error:.4f}")
+    assert old.startswith("old    NDCG@100 0.")
+    assert verdict.startswith("ship it: the model is better than the earlier one (NDCG@100 +0.")
+    assert run("--model", tmp_path / "worse", "--against", place / "run", *both) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("keep: the earlier model is better")
+    assert run("--model", place / "run", "--against", place / "run", *both) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("keep: no difference beyond chance")
 
 
 def test_threads_are_asked_for_and_left_alone_otherwise(place: Path, threads: list[int | None]) -> None:

@@ -177,6 +177,41 @@ def test_a_finished_run_can_be_given_more_passes(data: Path, tmp_path: Path, run
     assert_same_result(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_warm_weights_bring_their_settings_and_are_kept(data: Path, tmp_path: Path, run: Run) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    assert run("train", "--data", data, "--out", old, "--max-passes", 8, *SMALL)[0] == 0
+    warm = ("train", "--data", data, "--out", new, "--warm-weights", old)
+    code, out, _ = run(*warm, "--max-passes", 4, "--threads", 1)
+    assert code == 0
+    assert (
+        f"begins with the weights of {old.resolve()}: 120 items taken over, 0 new; Adam's moments from" in out
+    )
+    assert "note:" not in out, "the data is the earlier model's own"
+    assert load_model(new).config == load_model(old).config
+    assert json.loads((new / "run.json").read_text())["warm_weights"] == str(old.resolve())
+    assert float(history(new)[0]["train/loss"]) < float(history(old)[0]["train/loss"])
+    code, out, _ = run("train", "--out", new, "--resume", "--max-passes", 8, "--threads", 1)
+    assert code == 0
+    assert "begins with" not in out
+    other = run("train", "--out", new, "--resume", "--warm-weights", data)
+    assert other[0] == 2
+    assert f"{new} was begun with the weights of {old.resolve()}; leave --warm-weights out" in other[2]
+    changed = run(*warm[:3], "--out", tmp_path / "rate", "--warm-weights", old, "--set", "learning_rate=1e-4",
+                  "--max-passes", 4)  # fmt: skip
+    assert changed[0] == 0
+    assert load_model(tmp_path / "rate").config.learning_rate == 1e-4
+    assert load_model(tmp_path / "rate").config.hidden_dim == 16
+
+
+def test_a_model_that_is_solved_takes_no_warm_weights(data: Path, tmp_path: Path, run: Run) -> None:
+    assert run("train", "--data", data, "--out", tmp_path / "a", "--model", "popularity")[0] == 0
+    code, _, err = run("train", "--data", data, "--out", tmp_path / "b", "--warm-weights", tmp_path / "a")
+    assert code == 2
+    said = "popularity is solved at once from the data, and earlier weights save nothing; leave --warm-weights out"
+    assert err == f"error: {said}\n"
+    assert not (tmp_path / "b").exists()
+
+
 def test_help_says_the_settings_defaults() -> None:
     # They are written there a second time, so that --help starts without PyTorch.
     shown = {option.name: option.help or "" for option in train.command.params if isinstance(option, Option)}

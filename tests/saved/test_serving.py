@@ -53,7 +53,7 @@ def test_a_writer_that_fails_leaves_the_older_file(
     def broken(*_: object, **__: object) -> object:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("distrecvae.saved.serving.best_items", broken)
+    monkeypatch.setattr("distrecvae.saved.serving.lists", broken)
     found = histories_for(model, as_table(HISTORIES), None)
     with pytest.raises(OSError, match="No space left"):
         write_recommendations(model, found, path, top=2, include_seen=False)

@@ -266,6 +266,14 @@ def test_a_dry_run_is_the_plan_and_leaves_nothing(here: Path) -> None:
     assert sorted(here.rglob("*")) == before
 
 
+def test_a_dry_run_refuses_what_the_search_would(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # EASE on 40,000 items: a plan of about 24 GiB a trial on a machine of 24 GiB, and the exit status 0.
+    without_ray(monkeypatch, replace(CLUSTER, memory_bytes=1 << 19))
+    with pytest.raises(ResourceError, match="not even one trial fits") as refused:
+        dry_run(config_of(), folder=Path("out"), verbose=False, space=SPACE)
+    assert "--concurrent" not in str(refused.value)
+
+
 def test_a_dry_run_looks_for_the_space_that_is_named(here: Path) -> None:
     (here / "space.yaml").write_text(RATE, encoding="utf-8")
     config = config_of(space="./space.yaml")
@@ -552,7 +560,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Given, type[DistrecvaeError], str]] = {
         {"cpus_per_trial": 3}, lambda *_: None, ResourceError, "3 CPU and 0 GPU, and no node has both",
     ),
     "no room for the trials": (
-        {}, lambda _, patch: without_ray(patch, replace(CLUSTER, memory_bytes=1)), ResourceError, "lower --concurrent",
+        {}, lambda _, patch: without_ray(patch, replace(CLUSTER, memory_bytes=1)), ResourceError, "one trial fits",
     ),
     "a node without the package": ({}, bare_node, ResourceError, "node 10.0.0.7 cannot run distrecvae"),
 }  # fmt: skip
@@ -610,7 +618,7 @@ def test_an_elastic_search_counts_the_nodes_that_are_there_once_the_plan_is_made
     assert begin(elastic) == ENDED
     assert seen == [True]
     came = replace(came, memory_bytes=1)
-    with pytest.raises(ResourceError, match="lower --concurrent"):
+    with pytest.raises(ResourceError, match="not even one trial fits"):
         begin(elastic, resume=True)
 
 

@@ -17,7 +17,7 @@ from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig
 from distrecvae.ranking import rank
 from distrecvae.training import registry
-from distrecvae.training.trainer import Trainer, fit
+from distrecvae.training.trainer import Earlier, Trainer, WarmTrainer, fit
 from tests.training.checkerboard import checkerboard, withheld_diagonal
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -139,6 +139,28 @@ class TestEveryModel:
         trainer.step()
         assert same(kept, before[0])
         assert same(kept_model, before[1])
+
+    def test_what_goes_over_items_is_declared(self, model: str) -> None:
+        # Otherwise `train --warm-weights` would take weights of one item for another's. A layer of a new model that has
+        # an axis of items says so: `ITEM_AXES`.
+        config = registry.config_from_dict(model, SMALL.get(model, {}))
+        trainers = []
+        for n_items in (24, 25):
+            train, _ = checkerboard(n_items=n_items)
+            trainers.append(registry.make_trainer(model, config, train, seed=1))
+        if registry.solved_at_once(model):
+            with pytest.raises(ConfigError, match="earlier weights save nothing"):
+                registry.begin_from(model, trainers[1], Earlier({}, {}, torch.arange(25)))
+            return
+        small, large = trainers
+        assert isinstance(large, WarmTrainer)
+        small.step()
+        at = torch.cat([torch.tensor([-1]), torch.arange(24)])
+        large.begin_from(Earlier(small.model_state(), small.state_dict(), at))
+        before = small.model_state()
+        for name, value in large.model_state().items():
+            known = value[1:] if value.shape != before[name].shape else value
+            assert torch.equal(known, before[name]), name
 
     def test_scores_are_finite_for_no_item_one_item_some_and_all(self, model: str) -> None:
         trainer, _ = self.trainer(model)

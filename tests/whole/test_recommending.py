@@ -71,10 +71,11 @@ def test_what_is_left_out_is_warned_of(results: Path) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         frame = model.recommend({"a": [10, 99], "b": [98]}, top=1)
+        model.recommend({"a": [10, 97], "c": [96]}, top=1)
     assert lists(frame) == {"a": [(20, 3)]}
+    # One warning a process: a service would fill its log with one a request.
     assert [str(warning.message) for warning in caught] == [
-        "2 items unknown to the model (such as 98): 2 rows ignored",
-        "1 user left out: no item that the model knows ('b')",
+        "2 items unknown to the model (such as 98): 2 rows ignored; 1 user left out: no item that the model knows ('b')"
     ]
     assert all(warning.filename == __file__ for warning in caught)
 

@@ -235,7 +235,7 @@ def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
         try:
             space = entrant.space.resolved(Sizes.of(session.split.train))
             plans[entrant.name] = plan_search(entrant.config, space, session)
-            check_memory(plans[entrant.name], session.cluster)
+            check_memory(plans[entrant.name], session.cluster, session.split.train)
         except DistrecvaeError as error:
             raise type(error)(f"{entrant.name}: {error}") from None
     return plans

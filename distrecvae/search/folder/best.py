@@ -115,6 +115,7 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
         item_ids=split.item_ids,
         metrics=asdict(scores),
         data=data_facts(search.described.data, split),
+        item_counts=split.train.item_counts(),
     )
     return best, beside
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from distrecvae.data.dataset import Split
+from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.shared import dataset_bytes
 from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
@@ -14,6 +15,7 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import KEPT_TRIALS
 from distrecvae.search.core.rules import Never, StoppingRule, make_rule
 from distrecvae.search.planning.cost import Timing, estimate_text, expected_share
+from distrecvae.search.planning.remedies import remedies
 from distrecvae.search.planning.resources import PIECE_BYTES, Cluster, Slots, fitting, require_store
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training import registry
@@ -207,8 +209,13 @@ def _rule(config: SearchConfig) -> StoppingRule:
     return make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor)
 
 
-def check_memory(plan: Plan, cluster: Cluster) -> None:
+def check_memory(plan: Plan, cluster: Cluster, train: InteractionMatrix | None = None) -> None:
     """Refuse trials that together cannot fit into the memory of the cluster's nodes, or one that its GPU cannot hold.
+
+    Args:
+        plan: the plan.
+        cluster: where it is carried out.
+        train: the training users, to say what helps where a single trial does not fit; None says less.
 
     Raises:
         ResourceError: the data set and the trials need more than there is.
@@ -220,6 +227,23 @@ def check_memory(plan: Plan, cluster: Cluster) -> None:
     needed = plan.shared_bytes * len(cluster.nodes) + plan.trial_bytes * at_once
     if not plan.slots.gpus and needed > cluster.memory_bytes:
         raise ResourceError(
-            f"{at_once} trials of about {mib(plan.trial_bytes)} and {mib(plan.shared_bytes)} of data"
-            f" need {mib(needed)}, Ray has {mib(cluster.memory_bytes)}; lower --concurrent or the model's sizes"
+            f"{counted(at_once, 'trial', 'trials')} of about {mib(plan.trial_bytes)} and {mib(plan.shared_bytes)} of"
+            f" data need {mib(needed)}, Ray has {mib(cluster.memory_bytes)}; {_remedy(plan, cluster, train)}"
         )
+
+
+def _remedy(plan: Plan, cluster: Cluster, train: InteractionMatrix | None) -> str:
+    """Return what lets trials on CPUs fit: fewer at once, or where not even one does, a smaller one."""
+    room = cluster.memory_bytes - plan.shared_bytes * len(cluster.nodes)
+    if room >= plan.trial_bytes:
+        return f"lower --concurrent to {room // plan.trial_bytes}, or the model's sizes"
+    alone = (
+        "not even one trial fits: lower the model's sizes, give the machine more memory, or have fewer items"
+        " (`distrecvae prepare --min-item-interactions`)"
+    )
+    if train is None:
+        return alone
+    first = registry.config_from_dict(plan.config.model, plan.space.default_config())
+    # A smaller data set, or another model, shares less, too: the first term of what is there is the whole.
+    found = remedies(plan.config.model, first, train, cluster.memory_bytes)
+    return f"not even one trial fits: {found}" if found else alone

@@ -13,6 +13,7 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DataError, DivergedError
+from distrecvae.kernels.item_axes import item_axes, take_items
 from distrecvae.kernels.precision import fast_float32
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.recvae import RecVAE, RecVAEConfig, new_encoder
@@ -21,8 +22,9 @@ from distrecvae.rng import derive_seed
 from distrecvae.training.schemes.batches import Batch, Cutter
 from distrecvae.training.schemes.graphs import Recorder
 from distrecvae.training.schemes.noise import CountedNoise, Noise, Place
-from distrecvae.training.schemes.state import moments, snapshot, take_over
+from distrecvae.training.schemes.state import moments, snapshot, take_moments, take_over
 from distrecvae.training.schemes.update import Sides, Update
+from distrecvae.training.trainer import Earlier
 
 
 class Losses(NamedTuple):
@@ -211,6 +213,17 @@ class AlternatingTrainer:
         cycle = torch.tensor(0)
         take_over(self._named_tensors() | {"cycle": cycle}, state)
         self._cycle = int(cycle)
+
+    def begin_from(self, earlier: Earlier) -> bool:
+        """Take over an earlier training's parameters and moments; q_old is the encoder, as when a cycle has ended."""
+        take_items(self._model.state_dict(), earlier.model, item_axes(self._model), earlier.at)
+        self._remember_encoder()
+        taken = [
+            take_moments(f"adam/{side}/", part, optimizer, earlier.training, item_axes(part), earlier.at)
+            for side, optimizer in zip(("encoder", "decoder"), self._optimizers, strict=True)
+            for part in (self._model.get_submodule(side),)
+        ]
+        return all(taken)
 
     def model_state(self) -> dict[str, torch.Tensor]:
         """Return the parameters that scoring needs: copies on the CPU."""

@@ -9,6 +9,7 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.evaluation import Recommender
+from distrecvae.kernels.item_axes import item_axes, take_items
 from distrecvae.kernels.layers import Draws, load_parameters
 from distrecvae.kernels.multinomial import working_bytes
 from distrecvae.kernels.precision import product_dtype
@@ -18,8 +19,9 @@ from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
 from distrecvae.training.schemes.batches import batch_bytes
 from distrecvae.training.schemes.noise import Noise
 from distrecvae.training.schemes.passes import Passes, fresh_module
-from distrecvae.training.schemes.state import adam, moments, snapshot, take_over
+from distrecvae.training.schemes.state import adam, moments, snapshot, take_moments, take_over
 from distrecvae.training.schemes.user_vectors import UserVectors
+from distrecvae.training.trainer import Earlier
 
 HIDDEN_TENSORS = 16
 """What a step keeps for its gradient, counted in tensors of (batch_size, hidden_dim)."""
@@ -184,6 +186,12 @@ class GradientTrainer:
         cycle = torch.tensor(0)
         take_over(self._named_tensors() | {"cycle": cycle}, state)
         self._cycle = int(cycle)
+
+    def begin_from(self, earlier: Earlier) -> bool:
+        """Take over an earlier training's parameters and moments; users' vectors begin at zero."""
+        axes = item_axes(self._module)
+        take_items(self._module.state_dict(), earlier.model, axes, earlier.at)
+        return take_moments("adam/", self._module, self._optimizer, earlier.training, axes, earlier.at)
 
     def model_state(self) -> dict[str, torch.Tensor]:
         """Return the parameters that scoring needs, which no user's are: copies on the CPU."""

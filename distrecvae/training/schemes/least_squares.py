@@ -12,6 +12,7 @@ from distrecvae import rng
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError
 from distrecvae.evaluation import Recommender
+from distrecvae.kernels.item_axes import take_items
 from distrecvae.kernels.least_squares import (
     Factors,
     Weighing,
@@ -26,6 +27,7 @@ from distrecvae.kernels.sparse import SparseRows
 from distrecvae.precisions import Precision
 from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
 from distrecvae.training.schemes.state import snapshot
+from distrecvae.training.trainer import Earlier
 
 START_DEVIATION = 0.1
 """Of an item's initial factors, as a vector; a coordinate has it divided by sqrt(latent_dim)."""
@@ -124,6 +126,10 @@ class LeastSquaresTrainer:
                 raise CheckpointError(f"{name} is {found}; it is the state of another run: start anew")
         self._model.items.copy_(state["items"])
         self._cycle = int(state["cycle"])
+
+    def begin_from(self, earlier: Earlier) -> None:
+        """Take over the factors of the items that both have."""
+        take_items({"items": self._model.items}, earlier.model, {"items": (0,)}, earlier.at)
 
     def model_state(self) -> dict[str, torch.Tensor]:
         """Return the parameters: a copy on the CPU."""

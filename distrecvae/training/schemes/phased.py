@@ -9,6 +9,7 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.evaluation import Recommender
+from distrecvae.kernels.item_axes import item_axes, take_items
 from distrecvae.kernels.layers import Draws, load_parameters
 from distrecvae.kernels.phases import Objective, Phase
 from distrecvae.kernels.precision import product_dtype
@@ -18,7 +19,8 @@ from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
 from distrecvae.training.schemes.gradient import gradient
 from distrecvae.training.schemes.noise import Noise
 from distrecvae.training.schemes.passes import Passes, fresh_module
-from distrecvae.training.schemes.state import adam, moments, snapshot, take_over
+from distrecvae.training.schemes.state import adam, moments, snapshot, take_moments, take_over
+from distrecvae.training.trainer import Earlier
 
 
 class Network(Protocol):
@@ -99,8 +101,8 @@ class PhasedTrainer:
             DivergedError: a loss or a logit is not finite.
         """
         number, before = self._phase()
-        if self._cycle == before:
-            self._begin(number)
+        if number and self._cycle == before:
+            self._begin(number)  # what the first phase starts with is fresh, or an earlier training's
         phase = self._phases[number]
 
         def update(
@@ -126,7 +128,7 @@ class PhasedTrainer:
 
     def _begin(self, number: int) -> None:
         """Let the optimizers be what phase `number` starts with."""
-        earlier = {(o.part, o.loss) for o in self._phases[number - 1].objectives} if number else set()
+        earlier = {(o.part, o.loss) for o in self._phases[number - 1].objectives}
         for objective in self._phases[number].objectives:
             if (objective.part, objective.loss) not in earlier:
                 for part_state in self._optimizers[objective.part].state.values():
@@ -163,6 +165,22 @@ class PhasedTrainer:
         cycle = torch.tensor(0)
         take_over(self._named_tensors() | {"cycle": cycle}, state)
         self._cycle = int(cycle)
+
+    def begin_from(self, earlier: Earlier) -> bool:
+        """Take over the parameters of what scores, and from a state all parts and moments; phases begin anew."""
+        scorer, training = self._network.scorer, earlier.training
+        parts = {f"model/{name}": value for name, value in self._module.state_dict().items()}
+        whole = parts.keys() <= training.keys()
+        if whole:
+            axes = {f"model/{name}": own for name, own in item_axes(self._module).items()}
+            take_items(parts, training, axes, earlier.at)
+        take_items(scorer.state_dict(), earlier.model, item_axes(scorer), earlier.at)
+        taken = [
+            take_moments(f"adam/{name}/", part, optimizer, training, item_axes(part), earlier.at)
+            for name, optimizer in self._optimizers.items()
+            for part in (self._module.get_submodule(name),)
+        ]
+        return whole and all(taken)
 
     def model_state(self) -> dict[str, torch.Tensor]:
         """Return the parameters that scoring needs: copies on the CPU."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from distrecvae.errors import CheckpointError
+from distrecvae.kernels.item_axes import take_items
 
 
 def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
@@ -41,6 +42,43 @@ def moments(prefix: str, module: torch.nn.Module, optimizer: torch.optim.Adam) -
         for name, parameter in module.named_parameters()
         for key, value in optimizer.state[parameter].items()
     }
+
+
+def take_moments(
+    prefix: str,
+    module: torch.nn.Module,
+    optimizer: torch.optim.Adam,
+    earlier: Mapping[str, torch.Tensor],
+    axes: Mapping[str, tuple[int, ...]],
+    at: torch.Tensor,
+) -> bool:
+    """Let an optimizer have the moments of an earlier one; a new item's stay zero.
+
+    Args:
+        prefix: of the tensors' names, as in `moments`.
+        module: what is trained.
+        optimizer: its Adam.
+        earlier: the earlier training's state.
+        axes: as `item_axes` gives them, of the module.
+        at: where each item is among the earlier ones; -1 for a new one.
+
+    Returns:
+        Whether the earlier state has them.
+
+    Raises:
+        CheckpointError: shapes differ in more than the items.
+    """
+    named = moments(prefix, module, optimizer)
+    if not named.keys() <= earlier.keys():
+        return False
+    own = {
+        f"{prefix}{name}/{key}": axes.get(name, ())
+        for name, parameter in module.named_parameters()
+        for key, value in optimizer.state[parameter].items()
+        if value.ndim
+    }
+    take_items(named, earlier, own, at)
+    return True
 
 
 def snapshot(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from distrecvae.data.days.like import Reading, read_like
 from distrecvae.data.io import read_protocol
-from distrecvae.data.like import Reading, read_like
 from distrecvae.data.prepared import Data, prepare_data, read_data
 from distrecvae.data.pro_sg import write_pro_sg
 from distrecvae.data.sources.columns import ColumnNames

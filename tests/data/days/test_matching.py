@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distrecvae.data.matching import TEST, TRAIN, VALID, Groups, divide_alike, positions_among
+from distrecvae.data.days.matching import TEST, TRAIN, VALID, Groups, divide_alike, positions_among
 
 
 def texts(*ids: str) -> np.ndarray:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from distrecvae.data.days.matching import Groups
 from distrecvae.data.io import GROUPS, PROTOCOL, load_ids, read_protocol
-from distrecvae.data.matching import Groups
 from distrecvae.data.presets import split_options
 from distrecvae.data.remote import fetch
 from distrecvae.data.sources.columns import ColumnNames
