@@ -23,8 +23,11 @@ from pathlib import Path
 
 import psutil
 
+from distrecvae.storage.store import Store
+from distrecvae.storage.working_copy import settle
 from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
 from tests.results import n_reports
+from tests.s3 import s3_server
 from tests.sites import make_site, ray_folder
 
 TRIALS = ("--trials", "24")
@@ -52,6 +55,8 @@ LOCAL = {
     "hung-keeper": 3,
     "two-at-once": 6,
 }
+MIRRORED = {"store-gone": 3, "store-fails": 3, "head-gone": 4, "driver": 2, "ctrl-c": 1}
+"""Of searches whose results are mirrored in an object store, moto's on this machine."""
 CLUSTER = {"node": 6, "drain": 5, "worker": 2, "driver": 2, "garbled": 2}
 A_STORM = 6
 WARNING_S = 8.0
@@ -173,18 +178,25 @@ def main() -> None:
     small = place / "small"
     chosen = [
         {k: options.each or n for k, n in kinds.items() if options.kinds is None or k in options.kinds}
-        for kinds in (LOCAL, CLUSTER)
+        for kinds in (LOCAL, CLUSTER, MIRRORED)
     ]
     deals = [("local", f) for f in storms(chosen[0], reports, draw)]
     deals += [("cluster", f) for f in storms(chosen[1], reports, draw)]
-    with small_disk(small):
+    deals += [("mirrored", f) for f in storms(chosen[2], reports, draw)]
+    with small_disk(small), s3_server() if chosen[2] else nullcontext() as s3:
         for number, (where, faults) in enumerate(deals):
             if options.searches is not None and number not in options.searches:
                 continue
             lost, started = "", time.monotonic()
             storm = Storm(site, f"small/{number:02d}", TRIALS)
             try:
-                if where == "local":
+                if where == "mirrored":
+                    storm.s3 = s3
+                    storm.run(faults)
+                    # What is compared is what the mirror alone has.
+                    shutil.rmtree(storm.folder)
+                    settle(storm.folder, Store(storm.uri), lambda _: None)
+                elif where == "local":
                     storm.run(faults)
                 else:
                     with cluster(place, site.environment()) as (address, nodes):

@@ -49,7 +49,7 @@ def load(path: str | PathLike[str], *, device: str | None = None) -> LoadedModel
     """Return the model of a folder that `distrecvae train` or a search wrote; its `recommend` takes it from there.
 
     Args:
-        path: the results folder, or the ``best/`` in it.
+        path: the results folder, or the ``best/`` in it; or the URI of either, as text.
         device: "cpu", "cuda", "cuda:1"; None for a GPU where there is one.
 
     Raises:
@@ -57,12 +57,11 @@ def load(path: str | PathLike[str], *, device: str | None = None) -> LoadedModel
         ResourceError: there is no such device.
     """
     # Imported here, so that `import distrecvae` costs nothing.
-    from pathlib import Path
-
     from distrecvae.saved.model import load_model
+    from distrecvae.storage.uri import as_place
     from distrecvae.training.device import usable_device
 
-    return load_model(Path(path), usable_device(device))
+    return load_model(as_place(path), usable_device(device))
 
 
 if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too

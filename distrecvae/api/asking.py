@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distrecvae.api.folders import results_folder
+from distrecvae.api.folders import results_place
 from distrecvae.dotted import trust
 from distrecvae.errors import ConfigError
 from distrecvae.layout import SEARCH_FILE
@@ -31,38 +31,45 @@ class Asked(NamedTuple):
         folder: for results.
         resume: it goes on with what lies there.
         space: what is searched, where the folder says so; None where the settings do.
+        uri: where the folder is mirrored; None for nowhere.
     """
 
     config: SearchConfig
     folder: Path
     resume: bool
     space: SearchSpace | None
+    uri: str | None = None
 
 
 def asked_search(
     given: Mapping[str, Any],
     *,
     config_file: str | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     name: str | None = None,
     resume: bool = False,
     resume_or_start: bool = False,
-    extend: Path | None = None,
+    extend: Path | str | None = None,
+    working_copy: Path | None = None,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Asked:
     """Return the search that options or arguments ask for.
 
     Args:
         given: settings that were given, by their names in `SearchConfig`.
         config_file: YAML file of more of them.
-        out: the results folder.
+        out: the results folder, or a URI as text.
         name: of a results folder below runs/.
         resume: go on with the search there.
         resume_or_start: go on with it, or start it.
-        extend: go on with the search in this folder, by its own settings.
+        extend: go on with the search in this folder, or at this URI, by its own settings.
+        working_copy: of a URI; None for the usual place.
+        tell: is told what is fetched from a URI.
 
     Raises:
         ConfigError: they contradict each other, or a setting breaks its rule.
         ResultsError: there is nothing to go on with.
+        StorageError: what lies at a URI cannot be read.
     """
     if extend is not None:
         others = {"--out": out, "--name": name, "--config": config_file, "--resume": resume}
@@ -73,8 +80,9 @@ def asked_search(
                 )
         from distrecvae.search.folder.extension import begun_search
 
-        config, space = begun_search(extend, given)
-        return Asked(config, extend, True, space)
+        place = results_place(extend, None, "", resume=True, working_copy=working_copy, tell=tell)
+        config, space = begun_search(place.folder, given)
+        return Asked(config, place.folder, True, space, place.uri)
     _trust_named(given)
     from_file = read_settings(config_file) if config_file else {}
     demo = {} if "data" in given or from_file.get("data") else DEMO_SETTINGS
@@ -83,11 +91,17 @@ def asked_search(
         raise ConfigError(
             "--resume and --resume-or-start: the second one resumes where there is something; give one"
         )
-    folder = results_folder(
-        out, name, default_name(config), resume=resume or resume_or_start, must_exist=resume
+    place = results_place(
+        out,
+        name,
+        default_name(config),
+        resume=resume or resume_or_start,
+        must_exist=resume,
+        working_copy=working_copy,
+        tell=tell,
     )
-    begun = resume_or_start and (folder / SEARCH_FILE).exists()
-    return Asked(config, folder, resume or begun, None)
+    begun = resume_or_start and (place.folder / SEARCH_FILE).exists()
+    return Asked(config, place.folder, resume or begun, None, place.uri)
 
 
 def asked_comparison(given: Mapping[str, Any], *, config_file: str | None = None) -> SearchConfig:

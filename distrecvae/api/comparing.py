@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distrecvae.api.asking import asked_comparison, data_name
-from distrecvae.api.folders import results_folder
+from distrecvae.api.folders import require_folder, results_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
 from distrecvae.api.quiet import quiet_imports
 from distrecvae.api.results import Comparison, SearchResult
-from distrecvae.api.searching import path_in, settings_in
+from distrecvae.api.searching import place_in, settings_in
 from distrecvae.layout import BEST_FOLDER, DATA_FOLDER, SUMMARY_FILE
 from distrecvae.search.core.config import ALL, SearchConfig
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def _compare(given: dict[str, Any]) -> Comparison:
     asked = dict(given)
     data, models = as_data(given.pop("data", None)), given.pop("models", ALL)
-    out, name = path_in(given, "out"), given.pop("name", None)
+    out, name = require_folder(place_in(given, "out"), "compare"), given.pop("name", None)
     config_file, resume = given.pop("config", None), given.pop("resume", False)
     verbose, blend = given.pop("verbose", False), given.pop("blend", True)
     settings = settings_in(given)
@@ -91,6 +91,7 @@ def compare(
     log_to: str | None = SearchConfig.log_to,
     storage: str | None = SearchConfig.storage,
     notify: str | None = SearchConfig.notify,
+    price_per_hour: float | None = SearchConfig.price_per_hour,
     seed: int = SearchConfig.seed,
     config: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -126,6 +127,7 @@ def compare(
         log_to: tell an experiment tracker, too: "mlflow" or "wandb".
         storage: copy the trials to an Optuna study, too.
         notify: tell a command or a URL of a new best, of trouble and of the end; "env:NAME" for one in a variable.
+        price_per_hour: what an hour of a GPU costs you, or of a core; the summary then says what the search cost.
         seed: root of all randomness.
         config: YAML file of these settings; arguments win.
         out: results folder; None for runs/NAME.

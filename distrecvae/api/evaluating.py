@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from distrecvae.paired import CONFIDENCE, Gain, paired_gain, users_in_words, use
 from distrecvae.runs.warm import trained_elsewhere
 from distrecvae.saved.model import LoadedModel, load_model
 from distrecvae.shared_items import Coverage, evaluate_shared
+from distrecvae.storage.uri import as_place
 from distrecvae.training.device import usable_device, use_threads
 from distrecvae.words import counted
 
@@ -115,7 +115,7 @@ def _model(model: ModelLike, device: str | None, name: str) -> tuple[LoadedModel
         return model, name
     if isinstance(model, SearchResult | TrainResult | BlendResult):
         model = model.chosen if isinstance(model, TrainResult) else model.folder
-    return load_model(Path(model), usable_device(device)), str(model)
+    return load_model(as_place(model), usable_device(device)), str(model)
 
 
 def scores_of(

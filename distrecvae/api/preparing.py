@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from distrecvae.api.folders import require_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.data.days.like import read_like
 from distrecvae.data.download import default_folder
@@ -56,7 +57,7 @@ def _prepare(given: dict[str, Any]) -> Data:
     if source is not None and not isinstance(source, pd.DataFrame | str | PathLike):
         raise DataError(f"the source is a {type(source).__name__}; give a DataFrame or a path")
     out, export = given.pop("out", None), given.pop("export_pro_sg", None)
-    for target in (Path(place) for place in (out, export) if place is not None):
+    for target in (place for each in (out, export) if (place := require_folder(each, "prepare")) is not None):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise ResultsError(
                 f"{target} already exists; an existing folder is never overwritten: choose another"

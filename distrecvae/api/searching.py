@@ -16,6 +16,8 @@ from distrecvae.api.results import SearchResult
 from distrecvae.errors import ConfigError
 from distrecvae.layout import DATA_FOLDER
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.storage.mirror import Mirror
+from distrecvae.storage.uri import as_place
 
 if TYPE_CHECKING:
     from distrecvae.api.preparing import DataLike
@@ -39,9 +41,16 @@ def path_in(given: dict[str, Any], name: str) -> Path | None:
     return None if value is None else Path(value)
 
 
+def place_in(given: dict[str, Any], name: str) -> Path | str | None:
+    """Take a path, or a URI, out of the arguments."""
+    value = given.pop(name, None)
+    return None if value is None else as_place(value)
+
+
 def _search(given: dict[str, Any]) -> SearchResult:
     data, space = as_data(given.pop("data", None)), given.get("space")
-    out, extend = path_in(given, "out"), path_in(given, "extend")
+    out, extend = place_in(given, "out"), place_in(given, "extend")
+    working_copy = path_in(given, "working_copy")
     config_file, name, verbose = (
         given.pop("config", None),
         given.pop("name", None),
@@ -61,6 +70,8 @@ def _search(given: dict[str, Any]) -> SearchResult:
         resume=resume,
         resume_or_start=resume_or_start,
         extend=extend,
+        working_copy=working_copy,
+        tell=print,
     )
     config = asked.config
     if data is not None and data.folder is None and extend is None:
@@ -69,7 +80,7 @@ def _search(given: dict[str, Any]) -> SearchResult:
     # Ray, PyTorch and Optuna are imported when there is something to do for them.
     with quiet_imports():
         from distrecvae.search import launch
-
+    mirror = None if asked.uri is None else Mirror(asked.folder, asked.uri, print)
     outcome = launch.search(
         config,
         asked.folder,
@@ -77,8 +88,10 @@ def _search(given: dict[str, Any]) -> SearchResult:
         verbose=verbose,
         space=asked.space if isinstance(space, str | PathLike | None) else _space(space, config.model),
         data=data,
+        mirror=mirror,
     )
-    return SearchResult(asked.folder, outcome.complete, outcome.summary, config.metric)
+    left = f"\n\n{mirror.left}" if mirror is not None and mirror.left else ""
+    return SearchResult(asked.folder, outcome.complete, f"{outcome.summary}{left}", config.metric)
 
 
 def _space(space: object, model: str) -> SearchSpace:
@@ -122,9 +135,11 @@ def search(
     log_to: str | None = SearchConfig.log_to,
     storage: str | None = SearchConfig.storage,
     notify: str | None = SearchConfig.notify,
+    price_per_hour: float | None = SearchConfig.price_per_hour,
     seed: int = SearchConfig.seed,
     config: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
+    working_copy: str | PathLike[str] | None = None,
     name: str | None = None,
     resume: bool = False,
     resume_or_start: bool = False,
@@ -162,14 +177,16 @@ def search(
         log_to: tell an experiment tracker, too: "mlflow" or "wandb".
         storage: copy the trials to an Optuna study, too.
         notify: tell a command or a URL of a new best, of trouble and of the end; "env:NAME" for one in a variable.
+        price_per_hour: what an hour of a GPU costs you, or of a core; the summary then says what the search cost.
         seed: root of all randomness.
         config: YAML file of these settings; arguments win.
-        out: results folder; None for runs/NAME.
+        out: results folder, or a URI, as text, that it is mirrored at; None for runs/NAME.
+        working_copy: where results at a URI are written first; None for a folder in ~/.cache/distrecvae/results.
         name: of the search under runs/; None for MODEL-DATA, numbered.
         resume: go on with the search in the results folder.
         resume_or_start: go on with it, or start it.
-        extend: go on with the search in this folder, over or not, by its own settings; with `trials` until there are as
-            many in all.
+        extend: go on with the search in this folder, or at this URI, over or not, by its own settings; with `trials`
+            until there are as many in all.
         verbose: show what Ray says, too.
 
     Raises:

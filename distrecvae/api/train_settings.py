@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distrecvae.errors import ConfigError, ResultsError
+from distrecvae.layout import CONFIG_FILE, METRICS_FILE
 from distrecvae.metrics import METRICS, listed, require_metrics, selecting, trust_in
 from distrecvae.precisions import AUTO
+from distrecvae.storage.fetched import on_this_machine
+from distrecvae.storage.uri import is_uri, parted
 
 if TYPE_CHECKING:
     from distrecvae.data.dataset import Split
@@ -35,7 +38,9 @@ def implied_by_refit(
         return {"refit": True}
     if config_source is None:
         raise ConfigError("--refit needs --config FOLDER/config.json of a finished model, or --max-passes")
-    return {"refit": True, "max_passes": chosen_passes(Path(config_source).parent)}
+    beside = parted(config_source)[0] if is_uri(config_source) else Path(config_source).parent
+    with on_this_machine(beside, lambda name: name in (CONFIG_FILE, METRICS_FILE)) as folder:
+        return {"refit": True, "max_passes": chosen_passes(folder)}
 
 
 def new_settings(

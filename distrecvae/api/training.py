@@ -8,11 +8,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distrecvae.api.folders import results_folder
+from distrecvae.api.folders import require_folder, results_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
 from distrecvae.api.results import SearchResult, TrainResult
-from distrecvae.api.searching import path_in
+from distrecvae.api.searching import place_in
 from distrecvae.api.train_folder import Order, train_in
 from distrecvae.dotted import trust
 from distrecvae.errors import ConfigError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _train(given: dict[str, Any]) -> TrainResult:
-    data, out, resume = as_data(given.pop("data", None)), path_in(given, "out"), given.pop("resume", False)
+    data, out, resume = as_data(given.pop("data", None)), place_in(given, "out"), given.pop("resume", False)
     model, config, settings = given.pop("model", None), given.pop("config", None), given.pop("set", {})
     if (warm := given.pop("warm_weights", None)) is not None:
         if isinstance(warm, SearchResult | TrainResult):
@@ -46,7 +46,8 @@ def _train(given: dict[str, Any]) -> TrainResult:
     if config is None and warm is not None:
         config = earlier_config(Path(warm))
     read = partial(_configuration, model, config, settings)
-    folder = results_folder(out, None, f"train-{read()[0].rpartition(':')[2]}", resume=resume)
+    called = f"train-{read()[0].rpartition(':')[2]}"
+    folder = results_folder(require_folder(out, "train"), None, called, resume=resume)
     if (patience := given.get("patience")) is not None and patience < 0:
         raise ConfigError(f"--patience {patience} must be 0 (never) or more")
     runs: dict[str, Any] = {

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from distrecvae.api.asking import asked_comparison, data_name
-from distrecvae.api.folders import results_folder
+from distrecvae.api.folders import require_folder, results_folder
 from distrecvae.cli.parts.names import complete_entrants
+from distrecvae.cli.parts.places import PLACE
 from distrecvae.cli.parts.search_options import settings_options
 from distrecvae.errors import LOST
 from distrecvae.search.core.config import ALL
@@ -23,7 +24,7 @@ from distrecvae.signals import INTERRUPTED
 @click.option(
     "--config", "config_file", type=click.Path(), help="YAML file of these settings; the command line wins."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/NAME]")
+@click.option("--out", type=PLACE, help="Results folder.  [default: runs/NAME]")
 @click.option("--name", help="Name of the comparison under runs/.  [default: compare-DATA, numbered]")
 @click.option("--resume", is_flag=True, help="Go on with the comparison in the results folder.")
 @click.option("--blend/--no-blend", default=True, show_default=True,
@@ -33,7 +34,7 @@ from distrecvae.signals import INTERRUPTED
 def command(
     models: str,
     config_file: str | None,
-    out: Path | None,
+    out: Path | str | None,
     name: str | None,
     resume: bool,
     blend: bool,
@@ -62,7 +63,9 @@ def command(
     """
     given = {key: value for key, value in options.items() if value is not None}
     config = asked_comparison(given, config_file=config_file)
-    folder = results_folder(out, name, f"compare-{data_name(config)}", resume=resume)
+    folder = results_folder(
+        require_folder(out, "compare"), name, f"compare-{data_name(config)}", resume=resume
+    )
 
     from rich.console import Console
 

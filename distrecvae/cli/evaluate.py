@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from distrecvae.cli.parts.output import print_scores, say
+from distrecvae.cli.parts.places import PLACE
 
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--model", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR",
-              help="Results folder of `train` or `search`, or the best/ in it.")  # fmt: skip
+@click.option("--model", "folder", type=PLACE, required=True, metavar="DIR",
+              help="Results folder of `train` or `search`, or the best/ in it; or its URI.")  # fmt: skip
 @click.option("--data", type=click.Path(), required=True, metavar="DIR", help="Dataset folder, or its URI.")
-@click.option("--against", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--against", type=PLACE, metavar="DIR",
               help="An earlier model, on the same users; the last line is `ship it` or `keep`.")  # fmt: skip
 @click.option("--group", type=click.Choice(["test", "valid"]), default="test", show_default=True,
               help="The held-out users to score.")  # fmt: skip
@@ -25,9 +26,9 @@ from distrecvae.cli.parts.output import print_scores, say
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
 def command(
-    folder: Path,
+    folder: Path | str,
     data: str,
-    against: Path | None,
+    against: Path | str | None,
     group: str,
     metrics: str | None,
     device: str | None,

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import click
 
+from distrecvae.cli.parts.places import PLACE
+
 # `distrecvae.saved.export` has the formats; it is not imported here so that --help starts without PyTorch.
 _FORMATS = ("onnx", "pt2")
 
 
 @click.command("export", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--model", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR",
-              help="Results folder of `train` or `search`, or the best/ in it.")  # fmt: skip
+@click.option("--model", "folder", type=PLACE, required=True, metavar="DIR",
+              help="Results folder of `train` or `search`, or the best/ in it; or its URI.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE",
               help="The file to write, .onnx or .pt2; one that is there is replaced.")  # fmt: skip
 @click.option("--format", "file_format", type=click.Choice(_FORMATS),
               help="[default: told by the ending of --out]")  # fmt: skip
-def command(folder: Path, out: Path, file_format: str | None) -> None:
+def command(folder: Path | str, out: Path, file_format: str | None) -> None:
     """Write a saved model as one graph, from users' rows to scores.
 
     onnx is for ONNX Runtime and whatever else reads ONNX; it needs `pip install onnxscript onnxruntime`.

@@ -14,7 +14,9 @@ from typing import Any
 import click
 from rich.markup import escape
 
+from distrecvae.api.folders import require_folder
 from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE
 from distrecvae.cli.parts.reading import reading_options
 from distrecvae.data.dataset import Split
 from distrecvae.data.days.like import read_like
@@ -52,9 +54,7 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
 
 @click.command("prepare")
 @click.argument("source", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Dataset folder to write; must not exist."
-)
+@click.option("--out", type=PLACE, metavar="DIR", help="Dataset folder to write; must not exist.")
 @click.option(
     "--like",
     "earlier",
@@ -135,7 +135,7 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
     help="Also write the split in the layout of Liang et al. (train.csv, validation_tr.csv, ...).",
 )
 def command(
-    source: Path | None, out: Path | None, earlier: str | None, preset: str | None, source_format: str | None,
+    source: Path | None, out: Path | str | None, earlier: str | None, preset: str | None, source_format: str | None,
     member: str | None, name: str | None, download_to: Path | None, synthetic: bool, users: int | None,
     items: int | None, export: Path | None, seed: int | None, user_column: str | None, item_column: str | None,
     rating_column: str | None, timestamp_column: str | None, header: bool | None, missing: tuple[str, ...],
@@ -172,6 +172,7 @@ def command(
         found = " and ".join(sources) if sources else "none of them"
         raise click.UsageError(f"give exactly one of SOURCE, --download and --synthetic, not {found}")
     asked_for = [asked(text) for text in explained]
+    out = require_folder(out, "prepare")
     if out is None and export is None and not asked_for:
         raise click.UsageError("give --out DIR, the dataset folder to write")
     like = read_like(earlier) if earlier is not None else None

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE
 from distrecvae.cli.parts.reading import reading_options
 from distrecvae.errors import ConfigError, DataError
 
@@ -20,8 +21,8 @@ FALLBACKS = ("popularity",)
 @click.command(
     "recommend", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.option("--model", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR",
-              help="Results folder of `train` or `search`, or the best/ in it.")  # fmt: skip
+@click.option("--model", "folder", type=PLACE, required=True, metavar="DIR",
+              help="Results folder of `train` or `search`, or the best/ in it; or its URI.")  # fmt: skip
 @click.option("--histories", "source", type=click.Path(path_type=Path), required=True, metavar="FILE",
               help="What users did: a row a user and item, in any format that `prepare` reads.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE",
@@ -47,8 +48,8 @@ FALLBACKS = ("popularity",)
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
 def command(
-    folder: Path, source: Path, out: Path, top: int, include_seen: bool, guard_formulas: bool, allow: Path | None,
-    deny: Path | None, fallback: str | None, min_rating: float | None,
+    folder: Path | str, source: Path, out: Path, top: int, include_seen: bool, guard_formulas: bool,
+    allow: Path | None, deny: Path | None, fallback: str | None, min_rating: float | None,
     user_column: str | None, item_column: str | None, rating_column: str | None, header: bool | None,
     missing: tuple[str, ...], encoding: str | None, max_rows: int | None, source_format: str | None,
     member: str | None, device: str | None, threads: int | None,
@@ -72,6 +73,7 @@ def command(
     from distrecvae.data.sources import read_table
     from distrecvae.data.sources.columns import ColumnNames
     from distrecvae.data.summary import reading_notes
+    from distrecvae.saved.lists import popularity_for
     from distrecvae.saved.model import histories_for, load_model
     from distrecvae.saved.serving import write_recommendations
     from distrecvae.training.device import usable_device, use_threads
@@ -82,7 +84,7 @@ def command(
     use_threads(threads)
     loaded = load_model(folder, usable_device(device))
     among = offered(loaded.item_ids, *(None if path is None else read_list(path) for path in (allow, deny)))
-    loaded.popularity_for(fallback)
+    popularity_for(fallback, loaded.popularity)
     columns = ColumnNames(user=user_column, item=item_column, rating=rating_column)
     table = read_table(
         source, columns, source_format=source_format, member=member, header=header, missing=missing,

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from distrecvae.api.asking import asked_search, default_name
+from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE, out_option, working_copy_option
 from distrecvae.cli.parts.search_options import settings_options
 from distrecvae.errors import LOST
 from distrecvae.signals import INTERRUPTED
@@ -18,7 +20,10 @@ from distrecvae.signals import INTERRUPTED
 @click.option(
     "--config", "config_file", type=click.Path(), help="YAML file of these settings; the command line wins."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/NAME]")
+@out_option(
+    help="Results folder, or a URI (s3://bucket/runs/mine) that it is mirrored at.  [default: runs/NAME]"
+)
+@working_copy_option
 @click.option("--name", help="Name of the search under runs/.  [default: MODEL-DATA, numbered]")
 @click.option("--resume", is_flag=True, help="Go on with the search in the results folder.")
 @click.option(
@@ -26,19 +31,23 @@ from distrecvae.signals import INTERRUPTED
     is_flag=True,
     help="Go on with the search in the results folder, or start it: for jobs that are begun again by themselves.",
 )
-@click.option("--extend", type=click.Path(path_type=Path), metavar="RESULTS",
+@click.option("--extend", type=PLACE, metavar="RESULTS",
               help="Go on with the search in RESULTS, over or not, by its own settings; with --trials 50 until there "
               "are 50 in all.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan (space, resources, rungs, memory) and stop.")
+@click.option("--like-search", type=click.Path(path_type=Path), metavar="RESULTS",
+              help="With --dry-run: say what it takes and costs, as that earlier search did.")  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
 def command(
     config_file: str | None,
-    out: Path | None,
+    out: Path | str | None,
+    working_copy: Path | None,
     name: str | None,
     resume: bool,
     resume_or_start: bool,
-    extend: Path | None,
+    extend: Path | str | None,
     dry_run: bool,
+    like_search: Path | None,
     verbose: bool,
     **options: Any,
 ) -> int:
@@ -58,9 +67,12 @@ def command(
       python -m distrecvae.search --extend runs/recvae-ml-1m --trials 100
       python -m distrecvae.search --data data/ml-1m --trials 100 \\
           --gpus-per-trial 0.25 --time-budget 28800
+      python -m distrecvae.search --data s3://bucket/ml-1m --out s3://bucket/runs/ml-1m
     """
+    if like_search is not None and not dry_run:
+        raise click.UsageError("--like-search says what a plan takes its times from; give --dry-run with it")
     given = {key: value for key, value in options.items() if value is not None}
-    config, folder, resume, space = asked_search(
+    config, folder, resume, space, uri = asked_search(
         given,
         config_file=config_file,
         out=out,
@@ -68,6 +80,8 @@ def command(
         resume=resume,
         resume_or_start=resume_or_start,
         extend=extend,
+        working_copy=working_copy,
+        tell=click.echo,
     )
 
     if out is None and name is None and not resume and folder.name != (first := default_name(config)):
@@ -82,9 +96,14 @@ def command(
 
     from distrecvae.search import launch
     from distrecvae.search.commands import command_line
+    from distrecvae.storage.mirror import Mirror
 
+    mirror = None if uri is None else Mirror(folder, uri, say)
     if dry_run:
-        click.echo(launch.dry_run(config, folder=folder, verbose=verbose, space=space))
+        plan = launch.dry_run(
+            config, folder=folder, verbose=verbose, space=space, like=like_search, mirror=mirror
+        )
+        click.echo(plan)
         return 0
     console = Console()
     outcome = launch.search(
@@ -95,8 +114,12 @@ def command(
         verbose=verbose,
         command=command_line(),
         space=space,
+        mirror=mirror,
     )
     click.echo(f"\n{outcome.summary}")
+    if mirror is not None and mirror.left:
+        click.echo(f"\n{mirror.left}")
+        return LOST
     if not outcome.complete:
         return LOST if outcome.lost else INTERRUPTED
     return 0 if outcome.has_score else 1

@@ -10,6 +10,7 @@ import click
 
 from distrecvae.cli.parts.names import complete_config, complete_metric, complete_model
 from distrecvae.cli.parts.output import print_scores, print_seeds
+from distrecvae.cli.parts.places import PLACE
 from distrecvae.dotted import trust
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="One setting, over --config's; repeat it. `none` is null.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Results folder.")
+@click.option("--out", type=PLACE, required=True, metavar="DIR", help="Results folder.")
 @click.option(
     "--max-passes", type=click.IntRange(1), metavar="N", help="Data passes at most.  [default: 200]"
 )
@@ -106,7 +107,7 @@ def command(
     model: str | None,
     config_source: str | None,
     words: tuple[str, ...],
-    out: Path,
+    out: Path | str,
     max_passes: int | None,
     patience: int | None,
     metric: str | None,
@@ -144,11 +145,14 @@ def command(
 
     trust(model or "")
 
+    from distrecvae.api.folders import require_folder
     from distrecvae.api.train_folder import Order, train_in
     from distrecvae.runs.configuration import read_config
     from distrecvae.runs.seeds import summarize
     from distrecvae.runs.warm import earlier_config
 
+    folder = require_folder(out, "train")
+    assert folder is not None, "it is asked for"  # noqa: S101
     given = {
         "max_passes": max_passes, "patience": patience, "metric": metric, "metrics": metrics, "seed": seed,
         "data": data, "warm_weights": warm_weights,
@@ -168,14 +172,14 @@ def command(
         checkpoint_every_s=checkpoint_every_s,
         resume=resume,
     )
-    trained = train_in(out, order, goes_on=f"distrecvae train --out {out} --resume")
+    trained = train_in(folder, order, goes_on=f"distrecvae train --out {folder} --resume")
     if not trained.complete:
         return INTERRUPTED
     if trained.seeds:
-        print_seeds(out, summarize(out, trained.seeds))
+        print_seeds(folder, summarize(folder, trained.seeds))
     else:
         print_scores(trained.scores)
-        _print_next(out, trained.settings)
+        _print_next(folder, trained.settings)
     return 0
 
 

@@ -12,6 +12,8 @@ import yaml
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.packaged import is_path, packaged_file, packaged_names
 from distrecvae.regular import read_regular
+from distrecvae.storage.fetched import on_this_machine
+from distrecvae.storage.uri import is_uri, parted
 from distrecvae.training.registry import config_class, config_from_dict, config_to_dict
 from distrecvae.typed import MisfitError, yaml_value
 from distrecvae.words import one_line
@@ -33,15 +35,15 @@ def read_config(
     Args:
         model: the name asked for; None takes the source's, or RecVAE.
         source: a packaged configuration's name (`available_configs`), or a path: it has a separator, or ends with
-            .yaml, .yml or .json, or there is a file and no configuration of that name. Files are YAML or JSON, either
-            plain settings or ``{"model": ..., "config": {...}}`` as in a model folder.
+            .yaml, .yml or .json, or there is a file and no configuration of that name; or a URI. Files are YAML or
+            JSON, either plain settings or ``{"model": ..., "config": {...}}`` as in a model folder.
         words: ``name=value`` each; values are YAML scalars or lists, and ``none`` is null.
 
     Raises:
         ConfigError: there is no such configuration, it or a word cannot be read, a setting is unknown or breaks a
             rule, or the models differ.
     """
-    named, settings = (None, {}) if source is None else _from_file(str(source), _located(source))
+    named, settings = (None, {}) if source is None else _from_source(source)
     if model is not None and named is not None and model != named:
         raise ConfigError(
             f"{source} configures {named}, but --model is {model}; leave --model out or take another --config"
@@ -49,6 +51,14 @@ def read_config(
     chosen = model or named or DEFAULT_MODEL
     config_class(chosen)
     return chosen, config_to_dict(config_from_dict(chosen, {**settings, **_from_words(words)}))
+
+
+def _from_source(source: str | Path) -> tuple[str | None, dict[str, Any]]:
+    if not is_uri(source):
+        return _from_file(str(source), _located(source))
+    folder, name = parted(str(source))
+    with on_this_machine(folder, lambda each: each == name) as copy:
+        return _from_file(str(source), copy / name)
 
 
 def _located(source: str | Path) -> Traversable:

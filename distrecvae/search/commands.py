@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
+from distrecvae.storage.uri import below, default_copy
 
 BLEND_IT = "blend its trials"
 """What the command is called that makes one model of a search's best trials; other searches' may be added to it."""
@@ -16,8 +17,8 @@ BLEND_IT = "blend its trials"
 _PYTHON = "import distrecvae; "
 
 
-def resume_command(command: str, folder: Path) -> str:
-    """Return the command line that goes on with what `command` began in `folder`."""
+def resume_command(command: str, folder: Path | str) -> str:
+    """Return the command line that goes on with what `command` began in `folder`, which may be a URI."""
     if command.startswith(_PYTHON):
         return command  # it goes on with what it began, as it is
     options = {part.split("=")[0] for part in command.split()}
@@ -27,17 +28,19 @@ def resume_command(command: str, folder: Path) -> str:
     return parts if options & {"--out", "--name"} else f"{parts} --out {shlex.quote(str(folder))}"
 
 
-def model_commands(command: str, folder: Path, data: str) -> dict[str, str]:
+def model_commands(command: str, folder: Path | str, data: str) -> dict[str, str]:
     """Return what can be done with the model of the search in `folder`, said in the way that the search was begun.
 
     Args:
         command: the command line, or the call, of the search.
-        folder: its results folder.
+        folder: its results folder, or the URI that it is mirrored at.
         data: its data set's.
     """
     data = _shown(data)
-    best, again = folder / BEST_FOLDER, f"{folder}-train"
-    config = best / CONFIG_FILE
+    place, mark, query = str(folder).partition("?")
+    again = f"{place}-train{mark}{query}"
+    best = below(str(folder), BEST_FOLDER)
+    config = below(best, CONFIG_FILE)
     if command.startswith(_PYTHON):
         return {
             "score it again": python_call("evaluate", model=best, data=data),
@@ -45,9 +48,9 @@ def model_commands(command: str, folder: Path, data: str) -> dict[str, str]:
             BLEND_IT: python_call("blend", runs=folder, data=data),
         }
     return {
-        "score it again": shlex.join(["distrecvae", "evaluate", "--model", str(best), "--data", data]),
+        "score it again": shlex.join(["distrecvae", "evaluate", "--model", best, "--data", data]),
         "train it again": shlex.join(
-            ["distrecvae", "train", "--data", data, "--config", str(config), "--out", again]
+            ["distrecvae", "train", "--data", data, "--config", config, "--out", again]
         ),
         BLEND_IT: shlex.join(["distrecvae", "blend", str(folder), "--data", data]),
     }
@@ -65,6 +68,14 @@ def command_line() -> str:
     module = {"distrecvae": "python -m distrecvae", "search": "python -m distrecvae.search"}
     start = module.get(program.parent.name, "distrecvae") if program.name == "__main__.py" else "distrecvae"
     return shlex.join([*start.split(), *sys.argv[1:]])
+
+
+def python_extend(folder: Path, uri: str | None = None) -> str:
+    """Return the call that goes on with the search in `folder`, which may be a URI's working copy."""
+    if uri is None:
+        return python_call("search", extend=folder)
+    elsewhere = {} if folder == default_copy(uri) else {"working_copy": folder}
+    return python_call("search", extend=uri, **elsewhere)
 
 
 def python_call(function: str, **arguments: Any) -> str:

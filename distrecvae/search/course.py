@@ -252,6 +252,10 @@ class _Course:
         self._write_state(INTERRUPTED)
         self._say(f"\n{self._summary(None, self._session.stop.reason)}")
         self._notify(notify.INTERRUPTED, f"the search is not over: {self._session.stop.reason}")
+        if (mirror := self._search.mirror) is not None:
+            mirror.finish(mirror.patience_s)
+            if mirror.left:
+                self._say(mirror.left)
 
     def _summary(self, scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
         return search_summary(

@@ -21,10 +21,11 @@ from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
 from distrecvae.metrics import on_validation, require_metrics
 from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
-from distrecvae.search.commands import python_call
+from distrecvae.search.commands import python_extend, resume_command
 from distrecvae.search.core.config import DEMO, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
+from distrecvae.search.estimating import priced, timed, timing_like
 from distrecvae.search.folder.data_place import absolute, place_of_data
 from distrecvae.search.folder.description import check_same, describe
 from distrecvae.search.folder.extension import nothing_left
@@ -40,6 +41,7 @@ from distrecvae.search.planning.resources import slots_for
 from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
+from distrecvae.storage.mirror import LAST_S, Mirror
 from distrecvae.storage.uri import is_uri
 from distrecvae.training import registry
 
@@ -67,6 +69,7 @@ def search(
     session: Session | None = None,
     space: SearchSpace | None = None,
     data: Data | None = None,
+    mirror: Mirror | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one in `folder`.
 
@@ -81,22 +84,26 @@ def search(
         session: Ray and the data set, where the caller has them; None loads and starts what `config` says.
         space: what is searched, where the caller has it; None loads what `config` says.
         data: the data set, where the caller has it; one that lies nowhere is written into `folder`.
+        mirror: of `folder`, not begun; after the search it says whether it has all of it.
 
     Raises:
         DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
     """
     console = plain_console() if console is None else console
     stop = Interruption(ends_process=command is not None)
-    command = python_call("search", extend=folder) if command is None else command
+    command = python_extend(folder, None if mirror is None else mirror.uri) if command is None else command
     described = read_description(folder) if resume else None
     if space is None:
         # What a packaged name stands for may be another space in another version; a file is the user's to keep.
         written = described is not None and not is_path(config.space or config.model)
         space = described.searched() if described is not None and written else load_space(config)
-    config = one_trial_without_parameters(config, space)
+    config = priced(one_trial_without_parameters(config, space))
     require_loggers(config)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
+        if mirror is not None:
+            mirror.catch_up = resume_command(command, mirror.uri)
+            console.print(held.enter_context(mirror).text(), highlight=False, markup=False, soft_wrap=True)
         if described is not None:
             config = replace(config, data=_found(config.data, described, folder))
         there = data.split if data is not None else session.split if session is not None else None
@@ -109,6 +116,8 @@ def search(
             require_whole_ledger(folder, described)
             if nothing_left(described, config, folder):
                 _copy_study(config, space, folder, described, console)
+                if mirror is not None:
+                    mirror.patience_s = LAST_S
                 summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8").rstrip()
                 return Outcome(summary, complete=True, has_score=True)
         if session is None:
@@ -134,7 +143,10 @@ def search(
             data = Data(split, {"source": DEMO, "seed": config.seed})
         if data is not None:
             store(data, folder)
-        return carry_out(Search(config, space, plan, folder, described, command), session, console)
+        outcome = carry_out(Search(config, space, plan, folder, described, command, mirror), session, console)
+        if mirror is not None and outcome.complete:
+            mirror.patience_s = LAST_S
+        return outcome
 
 
 def _found(data: str | None, described: Description, folder: Path) -> str | None:
@@ -144,12 +156,30 @@ def _found(data: str | None, described: Description, folder: Path) -> str | None
     return place_of_data(folder, described)
 
 
-def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchSpace | None = None) -> str:
+def dry_run(
+    config: SearchConfig,
+    *,
+    folder: Path,
+    verbose: bool,
+    space: SearchSpace | None = None,
+    like: Path | None = None,
+    mirror: Mirror | None = None,
+) -> str:
     """Return the resolved plan as text; writes nothing, starts no trial.
+
+    Args:
+        config: the settings.
+        folder: where its results would go.
+        verbose: show what Ray says, too.
+        space: what is searched; None for the settings' own.
+        like: results folder of an earlier search that says how long passes take.
 
     Raises:
         DistrecvaeError: as `search` would.
+        ResultsError: `like` is no search, of another model, or none of its trials was timed.
     """
+    timing = None if like is None else timing_like(like, config.model)
+    config = priced(config)
     space = load_space(config) if space is None else space
     config = one_trial_without_parameters(config, space)
     split = load_split(config, folder)
@@ -160,7 +190,10 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchS
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         plan = plan_search(config, space, Session(cluster, split))
         check_memory(plan, cluster, split.train)
-        text = plan.text()
+        text = plan.text(timed(plan, split, cluster) if timing is None else timing)
+    if mirror is not None:
+        mirror.require_reachable()
+        text = f"{text}\n\n{mirror.text()}"
     return text if warm is None else f"{text}\n\n{warm.text()}"
 
 

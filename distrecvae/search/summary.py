@@ -17,6 +17,8 @@ from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import BAD, Status, no_score
 from distrecvae.search.folder.best import Scored, gains
 from distrecvae.search.folder.search import Search
+from distrecvae.search.planning.cost import busy_s, cost_text
+from distrecvae.storage.uri import below
 from distrecvae.words import duration, short, with_error
 
 WIDTH = 100
@@ -50,6 +52,8 @@ def search_summary(
     if interrupted:
         lines.append(f"The search is not over: {interrupted}.")
     lines += _trouble(ledger)
+    if (busy := busy_s(ledger.records.values())) > 0:
+        lines.append(f"Its trials took {cost_text(busy, search.plan.slots, config.price_per_hour)}.")
     if scored is not None:
         lines += [
             "",
@@ -65,14 +69,16 @@ def search_summary(
         lines.append(f"Best so far: trial {best.number}, validation {title} {best.score:.4f}.")
     else:
         lines.append(no_score(counts.keys(), over=not interrupted))
-    rows = {
-        "results": f"{folder}",
+    rows = {"results": search.place}
+    if search.mirror is not None:
+        rows["working copy"] = str(folder)
+    rows |= {
         "the report": f"{folder / REPORT_FILE} (open it in a browser)",
         "compare the trials": shlex.join(["tensorboard", "--logdir", str(folder)]),
     }
     if scored is not None:
-        rows["the model"] = str(folder / BEST_FOLDER)
-        rows |= model_commands(search.command, folder, search.described.data)
+        rows["the model"] = below(search.place, BEST_FOLDER)
+        rows |= model_commands(search.command, search.place, search.described.data)
         if sum(record.has_model for record in ledger.records.values()) < 2:
             del rows[BLEND_IT]
     if interrupted:

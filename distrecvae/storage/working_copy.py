@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from distrecvae.files import exclusive, replacing, write_text
 from distrecvae.layout import BEST_FOLDER, DATA_FOLDER, LEDGER_FILE
 from distrecvae.storage.manifest import MANIFEST_FILE, Manifest, is_name, manifest_at, read_manifest
 from distrecvae.storage.store import Entry, Store, file_entry
-from distrecvae.words import counted, mib
+from distrecvae.words import counted, duration, mib
 
 AGREED_FILE = f".{MANIFEST_FILE}"
 """In a working copy: the manifest that this copy last put, or was fetched by."""
@@ -99,18 +100,33 @@ def is_agreed(last: Manifest | None, there: Manifest | None) -> bool:
     return last is not None and there is not None and there.state in (last.state, last.after)
 
 
-def settle(folder: Path, store: Store, say: Say) -> None:
+def settle(folder: Path, store: Store, say: Say, patience_s: float = 0.0) -> None:
     """Fetch the mirror into the working copy where that is gone, or where the mirror is newer.
 
     Args:
         folder: the working copy; it need not exist.
         store: the mirror; there need be none.
         say: is told what is fetched.
+        patience_s: how long trouble of the store may last that can pass by itself: jobs are begun again at any moment.
 
     Raises:
         StorageError: the mirror cannot be read.
         ResultsError: both have something that the other one has not.
     """
+    until, pause_s = time.monotonic() + patience_s, 1.0
+    while True:
+        try:
+            return _settle(folder, store, say)
+        except StorageError as error:
+            if not error.passing or time.monotonic() + pause_s > until:
+                raise
+            if pause_s == 1.0:
+                say(f"{error}; it is tried again for {duration(patience_s)}.")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 15.0)
+
+
+def _settle(folder: Path, store: Store, say: Say) -> None:
     remote = look(store)
     if not remote.sizes:
         return

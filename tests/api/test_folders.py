@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from distrecvae.api.folders import results_folder
+from distrecvae.api.folders import results_folder, results_place
 from distrecvae.errors import ConfigError, ResultsError
+from distrecvae.storage.store import Store
+from distrecvae.storage.uri import default_copy
 
 Place = Callable[..., Path]
 
@@ -124,12 +126,40 @@ def test_two_places_are_one_too_many(place: Place) -> None:
 
 
 @pytest.mark.parametrize("out", ["s3://bucket/results", "gs://bucket/x", "file:///tmp/x", "abfs+x.1-y://z/x"])
-def test_a_uri_is_refused(out: str, place: Place) -> None:
-    # As a path it has lost a slash already: Path("s3://bucket") is s3:/bucket.
+def test_a_uri_that_became_a_path_is_refused(out: str, place: Place) -> None:
+    # It has lost a slash already: Path("s3://bucket") is s3:/bucket, and would be a folder here.
     with pytest.raises(
-        ConfigError, match=r"--out .*: results are added to as the search runs, which object storage"
+        ConfigError, match=r"was a URI before it became a path; give it as text, such as s3://bucket"
     ):
         place(Path(out))
+
+
+def test_results_at_a_uri_have_a_working_copy(tmp_path: Path) -> None:
+    uri = f"file://{tmp_path}/there/"
+    assert results_place(uri, None, "ease-mine", resume=False) == (default_copy(uri), uri.rstrip("/"))
+    copy = tmp_path / "copy"
+    assert results_place(uri, None, "x", resume=False, working_copy=copy) == (copy, uri.rstrip("/"))
+    assert results_place(tmp_path, None, "x", resume=False) == (tmp_path, None)
+    assert results_place(str(tmp_path), None, "x", resume=False) == (tmp_path, None)
+
+
+def test_a_run_that_goes_on_at_a_uri_fetches_what_is_there(tmp_path: Path) -> None:
+    uri, copy, said = f"file://{tmp_path}/there", tmp_path / "copy", list[str]()
+    Store(uri).put("search.json", b"{}")
+    results_place(uri, None, "x", resume=False, working_copy=copy, tell=said.append)
+    assert (copy.exists(), said) == (False, [])
+    results_place(uri, None, "x", resume=True, working_copy=copy, tell=said.append)
+    assert (copy / "search.json").read_bytes() == b"{}"
+    assert len(said) == 1
+
+
+def test_a_working_copy_is_of_a_uri_and_a_uri_has_no_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--working-copy copy without a URI in --out"):
+        results_place(Path("a"), None, "x", resume=False, working_copy=Path("copy"))
+    with pytest.raises(ConfigError, match="only one of them can say where results go"):
+        results_place("s3://bucket/x", "b", "x", resume=False)
+    with pytest.raises(ConfigError, match="names no folder"):
+        results_place("s3://bucket", None, "x", resume=False)
 
 
 @pytest.mark.parametrize("out", ["a:b", "C:mine/x", "here/s3:/x", "/here/s3:/x", "3s:/x"])

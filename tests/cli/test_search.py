@@ -306,3 +306,9 @@ def _search(folder: Path, *arguments: str) -> Any:
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, timeout=HANGS_AFTER_S
     )
+
+
+def test_an_earlier_searchs_times_are_a_plans_alone(tmp_path: Path) -> None:
+    done = _search(tmp_path, "--like-search", "runs/earlier")
+    assert done.returncode == 2
+    assert "give --dry-run with it" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,10 @@ from ray._private.utils import get_used_memory
 from distrecvae.errors import LOST
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.study import as_optuna_has_it
+from distrecvae.storage.working_copy import AGREED_FILE
 from tests import HANGS_AFTER_S
 from tests.results import n_reports, scores
+from tests.s3 import BUCKET, S3
 from tests.sites import Site, ray_folder
 
 SEAM = Path(__file__).parent / "seam"
@@ -60,6 +63,7 @@ class Storm:
         site: where it runs.
         name: its results folder, relative to the site.
         options: of its command line.
+        s3: where it is mirrored, under its name; None for nowhere.
         injected: the faults that found a search under way.
         recovered_s: for each of them, the time to the next report (or the search's end).
         shared_bytes: the most shared memory that its processes held.
@@ -68,6 +72,7 @@ class Storm:
     site: Site
     name: str
     options: tuple[str, ...]
+    s3: S3 | None = None
     injected: list[Fault] = field(default_factory=list)
     recovered_s: list[float] = field(default_factory=list)
     shared_bytes: int = 0
@@ -81,6 +86,10 @@ class Storm:
         self._memory_monitored = False
         self._draw = random.Random(self.name)  # noqa: S311
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{BUCKET}/{self.name}"
 
     @property
     def folder(self) -> Path:
@@ -120,14 +129,18 @@ class Storm:
             self._kill()
 
     def _start(self) -> None:
-        resume = ("--resume",) if (self.folder / "search.json").exists() else ()
+        begun = (self.folder / "search.json").exists() or f"{self.name}/search.json" in (
+            self.s3.objects() if self.s3 is not None else ()
+        )
+        resume = ("--resume",) if begun else ()
+        out = ("--out", self.name) if self.s3 is None else ("--out", self.uri, "--working-copy", self.name)
         self._said_before = self.output.stat().st_size if self.output.exists() else 0
         path = os.pathsep.join(filter(None, (str(SEAM), os.environ.get("PYTHONPATH"))))
         monitored = {}
         if self._memory_monitored:
             used = get_used_memory() / get_system_memory()
             monitored["RAY_memory_usage_threshold"] = f"{used + MEMORY_ROOM * (1 - used):.4f}"
-        typed = self.site.arguments(*SETTINGS, *self.options, "--out", self.name, *resume)
+        typed = self.site.arguments(*SETTINGS, *self.options, *out, *resume)
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 ["impatient" if word == "distrecvae.search" else word for word in typed],
@@ -298,7 +311,7 @@ class Storm:
     def _stopped_driver(self) -> None:
         """Stop the driver for longer than a worker may be silent; nobody is to be blamed for it."""
         self.driver.suspend()
-        time.sleep(12.0)
+        time.sleep(45.0)
         self.driver.resume()
 
     def _stopped_raylet(self) -> None:
@@ -325,6 +338,34 @@ class Storm:
     def _driver(self) -> None:
         self._kill()
         # Its workers live a moment longer; the next search begins beside them.
+
+    def _store_gone(self) -> None:
+        """Let the object store be gone until the search has said so; it goes on, and catches up."""
+        assert self.s3 is not None
+        before = self.output.read_bytes().count(b"Not mirrored for now")
+        with self.slow(0.1):  # the search must not be over meanwhile
+            self.s3.stop()
+            try:
+                self._until(lambda: self.output.read_bytes().count(b"Not mirrored for now") > before)
+            finally:
+                self.s3.start()
+
+    def _store_fails(self) -> None:
+        """Let the object store answer each request with an error until the search has said so."""
+        assert self.s3 is not None
+        before = self.output.read_bytes().count(b"Not mirrored for now")
+        with self.slow(0.1):
+            self.s3.answer = (503, b"")
+            try:
+                self._until(lambda: self.output.read_bytes().count(b"Not mirrored for now") > before)
+            finally:
+                self.s3.answer = None
+
+    def _head_gone(self) -> None:
+        """Kill the driver and take its disk along: a later one goes on from the mirror, on another."""
+        assert self.s3 is not None
+        self._kill()
+        shutil.rmtree(self.folder)
 
     def _ray(self) -> None:
         kill_parts(self.driver, ("gcs/gcs_server", "raylet/raylet"))
@@ -477,7 +518,11 @@ def assert_nothing_lost(folder: Path, undisturbed: Path) -> None:
         undisturbed / "best/model.safetensors"
     ).read_bytes()
     here, there = (
-        {p.relative_to(f).as_posix() for p in f.rglob("*") if "tfevents" not in p.name}
+        {
+            p.relative_to(f).as_posix()
+            for p in f.rglob("*")
+            if "tfevents" not in p.name and p.name != AGREED_FILE
+        }
         for f in (folder, undisturbed)
     )
     assert here == there, f"half-written, superfluous or missing: {sorted(here ^ there)[:5]}"

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from distrecvae.storage.store import Store
+from distrecvae.storage.working_copy import settle
 from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
+from tests.s3 import s3_server
 from tests.sites import Site, make_site
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-TRIALS = ("--trials", "10")
+TRIALS = ("--trials", "14")
 
 
 @pytest.fixture(scope="module")
@@ -39,4 +42,26 @@ def test_nothing_is_lost(site: Site, undisturbed: Path) -> None:
     storm.run(faults)
     assert storm.injected == faults, "the search was over before all faults came"
     assert_nothing_lost(storm.folder, undisturbed)
+    assert_no_orphans()
+
+
+def test_nothing_is_lost_where_the_head_goes_with_its_disk_and_the_store_fails(
+    site: Site, undisturbed: Path, tmp_path: Path
+) -> None:
+    faults = [
+        Fault("store-gone", 4),
+        Fault("head-gone", 12),
+        Fault("store-fails", 16),
+        Fault("head-gone", 20),
+    ]
+    with s3_server() as s3:
+        storm = Storm(site, "mirrored", TRIALS, s3=s3)
+        storm.run(faults)
+        assert storm.injected == faults, "the search was over before all faults came"
+        assert_nothing_lost(storm.folder, undisturbed)
+        # And whoever has the mirror alone has all of it.
+        settle(tmp_path / "fetched", Store(storm.uri), lambda _: None)
+        assert_nothing_lost(tmp_path / "fetched", undisturbed)
+    said = storm.output.read_text()
+    assert said.count("Mirrored again at") == said.count("Not mirrored for now") == 2, "each is said once"
     assert_no_orphans()

@@ -33,7 +33,7 @@ FLOORS = (
     ("search/on_ray", "search/folder"),
     ("search/watchers", "search/summary"),
     ("search/report", "search/doctor", "search/living"),
-    ("search/course",),
+    ("search/course", "search/estimating"),
     ("search/launch",),
     ("search/comparison",),
     ("testing",),

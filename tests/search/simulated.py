@@ -55,11 +55,13 @@ def toy_search_config(**settings: Any) -> SearchConfig:
     return SearchConfig(**{"trials": 12, "max_passes": 36, "min_passes": 4, "seed": 3, **settings})
 
 
-def open_conductor(folder: Path, config: SearchConfig, watchers: tuple[Watcher, ...] = ()) -> Conductor:
+def open_conductor(
+    folder: Path, config: SearchConfig, watchers: tuple[Watcher, ...] = (), *, space: SearchSpace = SPACE
+) -> Conductor:
     folder.mkdir(exist_ok=True)
     return Conductor(
         ledger=Ledger(folder, METRIC),
-        space=SPACE,
+        space=space,
         config=config,
         rule=make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor),
         folder=folder,

@@ -19,11 +19,20 @@ from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import load_dataset, read_protocol, save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import ConfigError, DataError, DistrecvaeError, ResourceError, ResultsError, SpaceError
+from distrecvae.errors import (
+    ConfigError,
+    DataError,
+    DistrecvaeError,
+    DivergedError,
+    ResourceError,
+    ResultsError,
+    SpaceError,
+)
 from distrecvae.files import claimed, exclusive
 from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.course import Outcome
+from distrecvae.search.estimating import timing_like
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import read_description, write_description
 from distrecvae.search.launch import (
@@ -238,6 +247,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     without_ray(monkeypatch, CLUSTER)
     monkeypatch.setattr(launch, "survey", lambda *_: DeviceFacts("the CPU", "float32", 0))
+    monkeypatch.setattr("distrecvae.search.estimating.time_a_pass", lambda *_: None)
     return tmp_path
 
 
@@ -296,6 +306,36 @@ def test_a_dry_run_says_what_is_taken_over(here: Path) -> None:
 def test_a_dry_run_says_what_ranges_that_depend_on_the_data_come_to(here: Path) -> None:
     text = dry_run(config_of(), folder=Path("out"), verbose=False, space=KNOWING)
     assert "batch_size  8 to 500, log, asked: users/10 (8) to users/2 at most 30 (30)" in text
+
+
+def test_a_dry_run_takes_its_times_from_an_earlier_search_that_is_named(here: Path) -> None:
+    make_search(here / "earlier", space=SearchSpace.load("recvae"), trials=2, max_passes=12, min_passes=4)
+    timing = timing_like(Path("earlier"), "recvae")
+    assert timing.pass_s > 0
+    text = dry_run(config_of(), folder=Path("out"), verbose=False, space=SPACE, like=Path("earlier"))
+    assert text == plan_of(config_of()).text(timing)
+    assert "(passes as in earlier)" in text
+
+
+def test_a_dry_run_times_some_batches_where_none_is_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distrecvae.search.estimating.time_a_pass", lambda *_: 0.5)
+    timing = plan_of(config_of()).expected(0.5, "some batches of the first trial, timed alone")
+    assert dry_run(config_of(), folder=Path("out"), verbose=False, space=SPACE) == plan_of(config_of()).text(
+        timing
+    )
+
+
+@pytest.mark.parametrize("error", [ResourceError, DivergedError])
+def test_a_plan_that_cannot_be_timed_is_a_plan(
+    error: type[DistrecvaeError], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> float:
+        raise error("it does not fit")
+
+    monkeypatch.setattr("distrecvae.search.estimating.time_a_pass", refuse)
+    assert dry_run(config_of(), folder=Path("out"), verbose=False, space=SPACE) == plan_of(config_of()).text()
 
 
 # A search.

@@ -101,6 +101,18 @@ def test_the_first_line_counts_the_trials_by_their_end_and_the_time() -> None:
     assert summary().startswith("Searched recvae for 3 min 05 s: 0 of 9 trials (none was begun).")
 
 
+def test_what_it_cost_is_said_in_hours_and_where_a_price_is_known_in_money() -> None:
+    trial = record(0, 0.3, 0.4)
+    for report in trial.reports:
+        report |= {"train_s": 1700.0, "evaluate_s": 100.0}
+    assert summary(trial).splitlines()[1] == "Its trials took 1 core-hours."
+    assert (
+        summary(trial, price_per_hour=0.05).splitlines()[1]
+        == "Its trials took 1 core-hours, 0.05 at 0.05 an hour."
+    )
+    assert "took" not in summary(record(0, 0.3)), "a ledger of before times were kept"
+
+
 def test_the_scores_are_means_with_standard_errors_of_both_trials_on_both_groups() -> None:
     lines = compared(trials=2).splitlines()
     assert lines[2].split() == ["NDCG@100", "Recall@20", "Recall@50"]

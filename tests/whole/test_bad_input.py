@@ -373,6 +373,11 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "no trial at once": (search("--concurrent", "0", *OUT), nothing, ["concurrent=0", "at least 1"]),
     "no core a trial": (search("--cpus-per-trial", "0", *OUT), nothing, ["cpus_per_trial=0"]),
     "no first rung": (search("--min-passes", "0", *OUT), nothing, ["min_passes=0", "at least 1"]),
+    "a negative price": (
+        search("--price-per-hour", "-1", *OUT),
+        nothing,
+        ["price_per_hour=-1.0", "at least 0"],
+    ),
     "a checkpoint never": (search("--checkpoint-every", "0", *OUT), nothing, ["checkpoint_every_s=0.0"]),
     "a checkpoint every nan": (
         search("--checkpoint-every", "nan", *OUT),

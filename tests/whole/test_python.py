@@ -117,6 +117,7 @@ def test_the_package_can_still_be_run() -> None:
 
 COMMAND_ONLY = {
     ("search", "dry_run"): "prints a plan and stops; a call has one kind of result",
+    ("search", "like_search"): "says what a plan takes its times from; a call makes none",
     ("compare", "dry_run"): "prints plans and stops; a call has one kind of result",
     ("prepare", "explain"): "prints what became of rows and stops; a call has one kind of result",
     ("top", "once"): "a call returns how things stand once; a loop is the caller's",
@@ -141,6 +142,7 @@ IN_WORDS = {  # defaults that a help text describes: None in Python
     "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
     "as many as the trial had", "where it was", "as it was", "runs/NAME", "MODEL-DATA, numbered",
     "compare-DATA, numbered", "RUN/blend of one search, runs/blend-DATA", "cuda if there is a GPU",
+    "~/.cache/distrecvae/results/NAME-...",
 }  # fmt: skip
 
 

@@ -41,6 +41,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--log-to", "log_to", click.Choice(list(TRACKERS))),
     ("--storage", "storage", str),
     ("--notify", "notify", str),
+    ("--price-per-hour", "price_per_hour", float),
     ("--seed", "seed", int),
 )
 

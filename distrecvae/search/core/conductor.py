@@ -133,9 +133,9 @@ class Conductor:
         if self._waiting:
             record = self._waiting.popleft()
         else:
-            steering, proposals = self.steering, self._proposals
+            steering, by = self.steering, self._proposals
             record = self.ledger.ask(
-                proposals.sampler, steering.space.suggest, proposals.starting_values, steering.express()
+                by.sampler, steering.space.suggest, by.starting_values, by.redraws, steering.express()
             )
             steering.asked()
         for watcher in self._watchers:

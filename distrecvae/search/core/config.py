@@ -48,6 +48,7 @@ CHANGEABLE = frozenset(
         "log_to",
         "storage",
         "notify",
+        "price_per_hour",
     }
 )
 
@@ -114,6 +115,11 @@ class SearchConfig:
         " a URL, which gets them as JSON, or env:NAME, for either in that variable",
         None,
     )
+    price_per_hour: float | None = _help(
+        "what an hour of a GPU costs you, or of a core where trials train on CPUs, in your currency: plan and summary"
+        " then say what the search costs",
+        None,
+    )
     seed: int = _help("root of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
 
@@ -163,6 +169,11 @@ class SearchConfig:
             value = getattr(self, name)
             if value is not None and not (is_number(value) and value > 0):
                 raise ConfigError(f"{name}={value!r} must be a positive number of seconds")
+        price = self.price_per_hour
+        if price is not None and not (is_number(price) and price >= 0):
+            raise ConfigError(
+                f"price_per_hour={price!r} must be a number, at least 0: what an hour of a GPU costs"
+            )
         gpus = self.gpus_per_trial
         if gpus is not None and not (is_number(gpus) and 0 <= gpus <= 1):
             raise ConfigError(

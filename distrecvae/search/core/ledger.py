@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,17 +103,20 @@ class Ledger:
         make_sampler: Callable[[int], optuna.samplers.BaseSampler],
         suggest: Suggest,
         starting_values: Callable[[int], Mapping[str, Any]],
+        redraws: Callable[[int], Iterable[optuna.samplers.BaseSampler]] = lambda _: (),
         express: Express | None = None,
     ) -> TrialRecord:
         """Return a new trial with a configuration: `starting_values` of its number, the rest by the sampler.
 
-        The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving. Where the
-        space is another than it was, `express` puts the trials before into its words, and the study is made anew.
+        The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving. What an
+        earlier trial had is drawn anew: `propose`. Where the space is another than it was, `express` puts the trials
+        before into its words, and the study is made anew.
         """
         if express is not None:
             self._study = None
         study, number = self._optuna(express), len(self.records)
-        config, asked = propose(study, number, make_sampler, suggest, starting_values)
+        anew = partial(self._anew, express)
+        config, asked = propose(study, number, make_sampler, suggest, starting_values, redraws, anew)
         suggestion = Suggestion(
             params=asked.params,
             distributions={name: distribution_to_json(each) for name, each in asked.distributions.items()},
@@ -201,6 +205,10 @@ class Ledger:
         if self._study is None:
             self._study = study_of(self.records.values(), self._storage, express)
         return self._study
+
+    def _anew(self, express: Express | None) -> optuna.Study:
+        self._study, self._storage = None, optuna.storages.InMemoryStorage()
+        return self._optuna(express)
 
     def _tell(self, study: optuna.Study, record: TrialRecord) -> None:
         trial = study.get_trials(deepcopy=False)[record.number]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FixedTrial
 
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.samplers import make_sampler, starting_values
+from distrecvae.search.core.samplers import make_sampler, redrawing_samplers, starting_values
 from distrecvae.search.core.steering import Steering
 from distrecvae.search.space.changing import fitting_point
 
@@ -32,6 +32,20 @@ class Proposals:
     def sampler(self, number: int) -> BaseSampler:
         """Return the sampler for the trial of that number; it remembers nothing of others."""
         return make_sampler(
+            self._config.sampler,
+            seed=self._config.seed,
+            trial_number=number,
+            concurrent=self._steering.concurrent,
+        )
+
+    def redraws(self, number: int) -> Iterator[BaseSampler]:
+        """Yield the samplers that draw the trial of that number anew, where it was an earlier one again.
+
+        What a person added stays as it was added: there are none.
+        """
+        if self._steering.added:
+            return iter(())
+        return redrawing_samplers(
             self._config.sampler,
             seed=self._config.seed,
             trial_number=number,

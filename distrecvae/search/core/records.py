@@ -109,7 +109,7 @@ class TrialRecord:
         if len(self.best) < 2 or not self.score:
             return 0.0
         before = self.best[-1 - max(1, len(self.best) // 5)]
-        return (self.best[-1] - before) / self.score
+        return (self.best[-1] - before) / abs(self.score)
 
     @property
     def still_rising(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -28,10 +28,15 @@ from distrecvae.search.core.sobol import SobolSampler
 STARTUP_TRIALS = 10
 """Ended trials before `tpe` and `gp` propose by what they know."""
 
+REDRAWS = 10
+"""How often a suggestion is drawn anew that an earlier trial had, at most: a small space may have no other left."""
+
 _PACKAGES = {"cmaes": ("cmaes",), "gp": ("scipy", "torch"), "qmc": ("scipy",)}
 
 
-def make_sampler(name: str, *, seed: int, trial_number: int, concurrent: int = 1) -> BaseSampler:
+def make_sampler(
+    name: str, *, seed: int, trial_number: int, concurrent: int = 1, redraw: int = 0
+) -> BaseSampler:
     """Return the sampler for the suggestion of trial `trial_number`.
 
     - `tpe`: multivariate tree-structured Parzen estimator; running trials count as bad ones if `concurrent` >
@@ -48,6 +53,7 @@ def make_sampler(name: str, *, seed: int, trial_number: int, concurrent: int = 1
         seed: the search's seed.
         trial_number: the number that the study gives to the trial.
         concurrent: trials at once.
+        redraw: how often the suggestion was drawn before, and was an earlier trial's.
 
     Raises:
         ConfigError: an unknown name, or a package that the sampler needs is missing.
@@ -63,7 +69,8 @@ def make_sampler(name: str, *, seed: int, trial_number: int, concurrent: int = 1
         )
     if name == "qmc":
         return SobolSampler(derive_seed(seed, "qmc"))  # one sequence for the whole search
-    trial_seed = derive_seed(seed, "sampler", trial_number) % 2**32
+    again = (redraw,) if redraw else ()
+    trial_seed = derive_seed(seed, "sampler", trial_number, *again) % 2**32
     if name == "random":
         return RandomSampler(seed=trial_seed)
     with warnings.catch_warnings():
@@ -80,6 +87,18 @@ def make_sampler(name: str, *, seed: int, trial_number: int, concurrent: int = 1
             # Most trials of a search with early stopping end as pruned: without them, no generation fills.
             return CmaEsSampler(seed=trial_seed, consider_pruned_trials=True, warn_independent_sampling=False)
     return StoppedAwareGP(trial_seed)
+
+
+def redrawing_samplers(
+    name: str, *, seed: int, trial_number: int, concurrent: int = 1
+) -> Iterator[BaseSampler]:
+    """Yield what draws a suggestion anew that was an earlier trial's: the same kind of sampler, then random ones.
+
+    Arguments as for `make_sampler`. One whose suggestions do not depend on the trial's seed is not asked again.
+    """
+    for redraw in range(1, REDRAWS + 1):
+        kind = "random" if name == "qmc" or redraw > REDRAWS // 2 else name
+        yield make_sampler(kind, seed=seed, trial_number=trial_number, concurrent=concurrent, redraw=redraw)
 
 
 def starting_values(name: str, start: Mapping[str, Any], *, seed: int, trial_number: int) -> dict[str, Any]:

@@ -104,8 +104,13 @@ def propose(
     make_sampler: Callable[[int], optuna.samplers.BaseSampler],
     suggest: Suggest,
     starting_values: Callable[[int], Mapping[str, Any]],
+    redraws: Callable[[int], Iterable[optuna.samplers.BaseSampler]] = lambda _: (),
+    anew: Callable[[], optuna.Study] | None = None,
 ) -> tuple[dict[str, Any], FrozenTrial]:
     """Add the trial of that number to the study; return its configuration and the trial as Optuna has it.
+
+    A configuration that an earlier trial had would give that one's reports again. It is drawn anew, with no values set,
+    by one sampler of `redraws` after the other, until it is another one; where none finds any, the last draw stands.
 
     Args:
         study: the trials before it; how it comes out depends on nothing else.
@@ -113,11 +118,30 @@ def propose(
         make_sampler: returns the sampler for it.
         suggest: draws a configuration.
         starting_values: parameters that are set before the sampler draws the others.
+        redraws: returns the samplers that draw it anew.
+        anew: returns the study once more as it was given: a trial cannot be taken back. None draws once.
     """
+    known = [trial.user_attrs.get(CONFIG_KEY) for trial in study.get_trials(deepcopy=False)]
+    config, asked = _drawn(study, number, make_sampler(number), suggest, starting_values(number))
+    if config in known and anew is not None:
+        for sampler in redraws(number):
+            config, asked = _drawn(anew(), number, sampler, suggest, {})
+            if config not in known:
+                break
+    return config, asked
+
+
+def _drawn(
+    study: optuna.Study,
+    number: int,
+    sampler: optuna.samplers.BaseSampler,
+    suggest: Suggest,
+    values: Mapping[str, Any],
+) -> tuple[dict[str, Any], FrozenTrial]:
     with quiet():
-        if values := dict(starting_values(number)):
-            study.enqueue_trial(values)
-        study.sampler = make_sampler(number)
+        if values:
+            study.enqueue_trial(dict(values))
+        study.sampler = sampler
         trial = study.ask()
         config = suggest(trial)
         trial.set_user_attr(CONFIG_KEY, config)

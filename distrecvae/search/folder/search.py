@@ -12,6 +12,7 @@ from distrecvae.search.core.config import CHANGEABLE, SearchConfig
 from distrecvae.search.folder.search_json import Description, Status, write_description
 from distrecvae.search.planning.plan import Plan
 from distrecvae.search.space.space import SearchSpace
+from distrecvae.storage.mirror import Mirror
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Search:
         folder: the results folder; `search.json` lies in it.
         described: what `search.json` said when this process began.
         command: the command line, or the call, by which it runs now.
+        mirror: keeps a copy of the folder at a URI; None for no copy.
     """
 
     config: SearchConfig
@@ -33,6 +35,12 @@ class Search:
     folder: Path
     described: Description
     command: str
+    mirror: Mirror | None = None
+
+    @property
+    def place(self) -> str:
+        """Where its results are found later, on whatever machine: the URI, or the folder."""
+        return str(self.folder) if self.mirror is None else self.mirror.uri
 
     @property
     def metric(self) -> str:
@@ -42,7 +50,7 @@ class Search:
     @property
     def goes_on(self) -> str:
         """What to type, or to call, to go on with it."""
-        return resume_command(self.command, self.folder)
+        return resume_command(self.command, self.place)
 
     def write(self, status: Status, elapsed_s: float, ledger: Mark) -> None:
         """Write `search.json`: what it said, how the search stands, and the settings that may change.

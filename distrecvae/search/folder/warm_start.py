@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.errors import ResultsError
+from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.folder.search_json import Description, WarmStart, read_description
 from distrecvae.search.space.space import SearchSpace
+from distrecvae.storage.fetched import on_this_machine
+from distrecvae.storage.uri import as_place
 
 
 def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
-    """Return the `most` best configurations of the search in the folder `source`.
+    """Return the `most` best configurations of the search in the folder `source`, or at that URI.
 
     The start of `space` is not among them, for it is the first trial anyway, nor is a configuration twice. One that no
     trial of `space` can have (a value outside of its range, or a setting that it fixes otherwise) is left out, and no
@@ -24,7 +27,11 @@ def read_warm_start(source: str, space: SearchSpace, most: int) -> WarmStart:
     Raises:
         ResultsError: there is no search, it is another model's, or none of its trials has a score.
     """
-    folder = Path(source)
+    with on_this_machine(as_place(source), lambda name: name in (SEARCH_FILE, LEDGER_FILE)) as folder:
+        return _read_warm_start(folder, source, space, most)
+
+
+def _read_warm_start(folder: Path, source: str, space: SearchSpace, most: int) -> WarmStart:
     described = read_description(folder, remedy="give --warm-start the results folder of a search")
     model = described.settings.model
     if model != space.model:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,8 @@ def _again(
             proposals.sampler,
             steering.space.suggest,
             proposals.starting_values,
+            proposals.redraws,
+            partial(_study, earlier, steering),
         )
         if config == record.config:
             return True

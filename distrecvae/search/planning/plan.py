@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.interactions import InteractionMatrix
@@ -13,6 +14,7 @@ from distrecvae.runs.ending import require_a_cycle
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import KEPT_TRIALS
 from distrecvae.search.core.rules import Never, StoppingRule, make_rule
+from distrecvae.search.planning.cost import Timing, estimate_text, expected_share
 from distrecvae.search.planning.remedies import remedies
 from distrecvae.search.planning.resources import PIECE_BYTES, Cluster, Slots, fitting, require_store
 from distrecvae.search.space.space import SearchSpace
@@ -81,8 +83,14 @@ class Plan:
             f" is never reached. Raise --max-passes well above {before}, or give a --space with shorter phases."
         )
 
-    def text(self) -> str:
-        """Return the whole plan for `--dry-run`."""
+    def expected(self, pass_s: float, source: str) -> Timing:
+        """Return how long the plan's passes take, if one takes `pass_s`, and how many a trial gets by its rule."""
+        factor, passes = self.config.reduction_factor, self.trial_passes
+        shares = [expected_share(self.rule.rungs(n), passes, factor) for n in range(self.config.trials)]
+        return Timing(pass_s, fmean(shares), source)
+
+    def text(self, timing: Timing | None = None) -> str:
+        """Return the whole plan for `--dry-run`; `timing` says how long its passes take, where that is known."""
         rungs = ", ".join(map(str, self.rule.rungs(0))) or "none"
         scheduler = f"{self.config.scheduler}, rungs at passes {rungs}"
         if registry.solved_at_once(self.config.model):
@@ -105,6 +113,9 @@ class Plan:
             ),
             ("storage", f"at most about {mib(self.storage_bytes)}"),
         ]
+        if timing is not None:
+            price = self.config.price_per_hour
+            rows += estimate_text(self.config.trials, self.trial_passes, self.slots, timing, price)
         rows += [("note", remark)] if (remark := self.remark()) else []
         lines = [f"{name:<12}{value}" for name, value in rows]
         described = [("parameter", "range", "first trial"), *self.space.describe()]

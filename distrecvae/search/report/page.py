@@ -25,6 +25,9 @@ from distrecvae.search.report.axes import Axis, axes, triangles
 from distrecvae.search.report.blended import blend_command, blended
 from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.importance import Importance, importances
+from distrecvae.storage.fetched import on_this_machine
+from distrecvae.storage.store import Store
+from distrecvae.storage.uri import below
 from distrecvae.training import registry
 
 _MOST_LISTED = 10
@@ -39,6 +42,19 @@ def write_report(folder: Path) -> Path:
     path = folder / REPORT_FILE
     write_text(path, report_page(read_results(folder)))
     return path
+
+
+def write_report_at(uri: str) -> str:
+    """Put `report.html` beside the results of a search at a URI, and return where it lies.
+
+    Raises:
+        StorageError: the URI cannot be read, or not be written.
+        ResultsError: as `write_report`.
+    """
+    with on_this_machine(uri, lambda name: not name.endswith((".safetensors", ".html"))) as folder:
+        page = report_page(read_results(folder)).replace(str(folder), uri.rstrip("/"))
+        Store(uri).put(REPORT_FILE, page.encode())
+    return below(uri, REPORT_FILE)
 
 
 def report_page(results: SearchResults) -> str:

@@ -9,7 +9,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from distrecvae.cli import main
 from distrecvae.cli.parts.search_options import settings_options
 from distrecvae.search.core.config import SearchConfig
 
@@ -93,12 +92,3 @@ def test_names_are_completed(name: str, typed: str, offered: str) -> None:
     option = options_of()[name]
     context = click.Context(click.Command("command", params=[option]))
     assert [item.value for item in option.shell_complete(context, typed)] == [offered]
-
-
-def test_results_at_a_uri_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["search", "--data", "data", "--out", "s3://bucket/results"])
-    assert stopped.value.code == 2
-    assert (
-        "object storage cannot do; give a folder on storage that all nodes mount" in capsys.readouterr().err
-    )

@@ -15,9 +15,11 @@ from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import Never
 from distrecvae.search.core.samplers import make_sampler
+from distrecvae.search.space.space import SearchSpace
 from tests.search.simulated import (
     METRIC,
     SPACE,
+    ToyConfig,
     course,
     open_conductor,
     run_serially,
@@ -356,3 +358,49 @@ def test_time_that_is_up_ends_trials_that_have_not_reported(tmp_path: Path) -> N
     conductor.keep_time()
     assert [record.status for record in conductor.ledger.records.values()] == [Status.STOPPED] * 2
     assert conductor.ledger.records[1].reason == "time budget of 1000 s"
+
+
+TINY = SearchSpace.from_mapping(
+    {
+        "model": "toy",
+        "parameters": {
+            "width": {"type": "int", "low": 62, "high": 66},
+            "kind": {"type": "categorical", "choices": ["a", "b"]},
+        },
+    },
+    model="toy",
+    config_class=ToyConfig,
+)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "cmaes", "gp"])
+def test_no_configuration_is_tried_twice_while_there_is_another(tmp_path: Path, sampler: str) -> None:
+    """A trial is a function of its configuration: eight of ten trials of this space were one of the others again.
+
+    A start of which all but a choice is kept was the first trial again, too, where the choice came out the same.
+    """
+    config = toy_search_config(sampler=sampler, trials=9, max_passes=4)
+    conductor = open_conductor(tmp_path / "it", config, space=TINY)
+    run_serially(conductor, config)
+    tried = [str(record.config) for record in conductor.ledger.records.values()]
+    assert len(set(tried)) >= 8, "of ten that there are: a redraw is bounded, and may miss the last ones"
+
+
+def test_a_space_that_is_used_up_repeats_itself_rather_than_to_hang(tmp_path: Path) -> None:
+    config = toy_search_config(sampler="random", trials=14, max_passes=4)
+    conductor = open_conductor(tmp_path / "it", config, space=TINY)
+    run_serially(conductor, config)
+    assert len(conductor.ledger.records) == 14
+    assert len({str(record.config) for record in conductor.ledger.records.values()}) == 10
+
+
+def test_a_search_that_drew_anew_goes_on_as_it_would_have(tmp_path: Path) -> None:
+    config = toy_search_config(trials=9, max_passes=4)
+    whole = open_conductor(tmp_path / "whole", config, space=TINY)
+    run_serially(whole, config)
+    for n in range(1, 9):
+        part = toy_search_config(trials=n, max_passes=4)
+        run_serially(open_conductor(tmp_path / f"{n}", part, space=TINY), part)
+        again = open_conductor(tmp_path / f"{n}", config, space=TINY)
+        run_serially(again, config)
+        assert course(again.ledger) == course(whole.ledger)

@@ -262,3 +262,16 @@ def test_a_trials_memory_is_that_on_its_device_in_its_precision_with_what_it_is_
 
 def test_a_model_that_one_pass_solves_has_no_pre_training_to_be_remarked() -> None:
     assert plan(CPU, 0, model="ease").remark() == ""
+
+
+def test_the_plan_says_what_it_takes_where_that_is_known() -> None:
+    facts, slots = DeviceFacts("a GPU", "bfloat16", 80 << 30), 1.0
+    made = plan(facts, slots, trials=8, max_passes=90, min_passes=10, price_per_hour=2.0)
+    assert "hours" not in made.text()
+    timing = made.expected(0.5, "ten batches, timed here")
+    assert timing.share == pytest.approx((10 + 20 / 3 + 60 / 9) / 90), "by the rungs of its rule"
+    text = made.text(timing)
+    # 8 trials x 23.3 passes x 0.5 s, four at once.
+    assert "time        about 23 s, where 4 are always at once (ten batches, timed here)" in text
+    assert "cost        about 0.0259 GPU-hours, 0.05 at 2 an hour" in text
+    assert plan(facts, slots, scheduler="none").expected(0.5, "").share == 1.0
