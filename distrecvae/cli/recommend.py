@@ -73,6 +73,7 @@ def command(
     from distrecvae.data.sources import read_table
     from distrecvae.data.sources.columns import ColumnNames
     from distrecvae.data.summary import reading_notes
+    from distrecvae.saved.lists import popularity_for
     from distrecvae.saved.model import histories_for, load_model
     from distrecvae.saved.serving import write_recommendations
     from distrecvae.training.device import usable_device, use_threads
@@ -83,7 +84,7 @@ def command(
     use_threads(threads)
     loaded = load_model(folder, usable_device(device))
     among = offered(loaded.item_ids, *(None if path is None else read_list(path) for path in (allow, deny)))
-    loaded.popularity_for(fallback)
+    popularity_for(fallback, loaded.popularity)
     columns = ColumnNames(user=user_column, item=item_column, rating=rating_column)
     table = read_table(
         source, columns, source_format=source_format, member=member, header=header, missing=missing,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from distrecvae.data.days.matching import positions_among
 from distrecvae.data.histories import Histories
+from distrecvae.data.recommendations import Ids
 from distrecvae.errors import ConfigError, DataError, nearest
 from distrecvae.evaluation import Recommender
 from distrecvae.recommendation import Best, Likening, best_items
@@ -20,8 +21,8 @@ FALLBACKS = (POPULARITY,)
 """What users without a history that counts can be given."""
 
 
-def require_fallback(fallback: str | None, popularity: Recommender | None) -> None:
-    """Refuse a fallback that there is not.
+def popularity_for(fallback: str | None, popularity: Recommender | None) -> Recommender | None:
+    """Return what scores for users who are left out; None for no fallback.
 
     Args:
         fallback: as asked for.
@@ -31,7 +32,7 @@ def require_fallback(fallback: str | None, popularity: Recommender | None) -> No
         ConfigError: it is unknown, or the folder has none.
     """
     if fallback is None:
-        return
+        return None
     if fallback not in FALLBACKS:
         raise ConfigError(f"fallback is {fallback!r}; it must be one of {', '.join(FALLBACKS)}, or left out")
     if popularity is None:
@@ -39,6 +40,16 @@ def require_fallback(fallback: str | None, popularity: Recommender | None) -> No
             "the model's folder does not say what is popular, an older version wrote it; leave --fallback out, or train"
             " again"
         )
+    return popularity
+
+
+def ids_of(
+    histories: Histories, item_ids: npt.NDArray[Any], fallback: str | None, *, guarded: bool = False
+) -> Ids:
+    """Return the ids of users and items in their lists, those who get a fallback last; `guarded` as in `Ids`."""
+    last = fallback is not None and histories.n_left_out > 0
+    users = np.concatenate([histories.user_ids, histories.left_out]) if last else histories.user_ids
+    return Ids(users, item_ids, guarded=guarded, with_source=fallback is not None)
 
 
 def lists(

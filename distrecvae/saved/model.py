@@ -18,7 +18,7 @@ from distrecvae.data.histories import Histories, HistoriesLike, as_table, over_i
 from distrecvae.data.io import load_ids, n_rows_of, save_ids
 from distrecvae.data.item_counts import load_counts
 from distrecvae.data.offering import offered
-from distrecvae.data.recommendations import Frame, Ids, as_frame, likeness_frame
+from distrecvae.data.recommendations import Frame, as_frame, likeness_frame
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import CheckpointError, ConfigError, DistrecvaeError
 from distrecvae.evaluation import Recommender
@@ -28,7 +28,7 @@ from distrecvae.models.popularity import Popularity
 from distrecvae.recommendation import Likening
 from distrecvae.saved.card import CARD_FILE, model_card, versions
 from distrecvae.saved.kinds import parts_of, read_settings, recommender_of, shown_settings
-from distrecvae.saved.lists import NOTES, lists, most_alike, require_fallback
+from distrecvae.saved.lists import NOTES, ids_of, lists, most_alike, popularity_for
 from distrecvae.saved.tensors import load_state, read_json, save_state
 from distrecvae.storage.fetched import on_this_machine
 from distrecvae.training.registry import config_to_dict
@@ -103,9 +103,9 @@ class LoadedModel:
             DataError: `histories` is something else, or an id is missing.
         """
         require_top(top)
-        popularity = self.popularity_for(fallback)
+        popularity = popularity_for(fallback, self.popularity)
         found = histories_for(self, as_table(histories), min_rating)
-        ids, among = self.ids_of(found, fallback), offered(self.item_ids, allow, deny)
+        ids, among = ids_of(found, self.item_ids, fallback), offered(self.item_ids, allow, deny)
         NOTES.warn(found.notes(include_seen=include_seen, fallback=fallback), stacklevel=2)
         batches = lists(
             self.recommender, found, top=top, include_seen=include_seen, among=among, popularity=popularity
@@ -132,21 +132,6 @@ class LoadedModel:
             )
         best, likeness = most_alike(self.recommender, self.item_ids, item, top)
         return likeness_frame(self.item_ids[best], likeness)
-
-    def popularity_for(self, fallback: str | None) -> Recommender | None:
-        """Return what scores for users who are left out; None for no fallback.
-
-        Raises:
-            ConfigError: there is no such fallback.
-        """
-        require_fallback(fallback, self.popularity)
-        return None if fallback is None else self.popularity
-
-    def ids_of(self, histories: Histories, fallback: str | None, *, guarded: bool = False) -> Ids:
-        """Return the ids of users and items in their lists, those who get a fallback last."""
-        last = fallback is not None and histories.n_left_out > 0
-        users = np.concatenate([histories.user_ids, histories.left_out]) if last else histories.user_ids
-        return Ids(users, self.item_ids, guarded=guarded, with_source=fallback is not None)
 
 
 def save_model(

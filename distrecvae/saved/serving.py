@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from distrecvae.data.histories import Histories
 from distrecvae.data.recommendations import writing
-from distrecvae.saved.lists import lists
+from distrecvae.saved.lists import ids_of, lists, popularity_for
 from distrecvae.saved.model import LoadedModel, require_top
 
 
@@ -40,8 +40,8 @@ def write_recommendations(
         progress: told how many users are done.
     """
     require_top(top)
-    popularity = loaded.popularity_for(fallback)
-    ids = loaded.ids_of(histories, fallback, guarded=guard_formulas)
+    popularity = popularity_for(fallback, loaded.popularity)
+    ids = ids_of(histories, loaded.item_ids, fallback, guarded=guard_formulas)
     n_rows = 0
     with writing(path, ids) as sink:
         for batch, source in lists(
