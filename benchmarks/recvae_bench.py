@@ -2,9 +2,10 @@
 
     python benchmarks/recvae_bench.py record --data ../shared/data
     python benchmarks/recvae_bench.py fit
+    python benchmarks/recvae_bench.py compare --methods default,random --out runs.parquet
 
 The first trains and writes down, for hours, in any portions; the second makes surrogates of what is there and says how
-far off they are. Each says more by `--help`.
+far off they are; the third replays searches. Each says more by `--help`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import record, surrogate
+from bench import compare, record, surrogate
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "record": record.main,
     "fit": surrogate.main,
+    "compare": compare.main,
 }
 
 

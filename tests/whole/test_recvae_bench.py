@@ -17,7 +17,7 @@ from distrecvae.search.space.space import SearchSpace
 from tests import ROOT
 
 if TYPE_CHECKING:
-    from bench import record, surrogate, tables
+    from bench import methods, record, replay, surrogate, tables
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -25,7 +25,7 @@ def modules() -> Iterator[None]:
     """The script's modules lie beside it, as a script's do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        for name in ("record", "surrogate", "tables"):
+        for name in ("methods", "record", "replay", "surrogate", "tables"):
             globals()[name] = importlib.import_module(f"bench.{name}")
         yield
 
@@ -114,3 +114,24 @@ def test_recorded_curves_are_read_with_their_noise_and_without_what_diverged(tmp
     assert np.exp(recorded.log_s) == pytest.approx(0.1), "seconds a pass"
     # 190 draws: their standard deviation is within a sixth of the true one, three errors of it.
     assert recorded.report_noise == pytest.approx(0.01, rel=0.17)
+
+
+def test_a_replayed_search_repeats_itself_and_gets_better_until_it_may_cost_no_more() -> None:
+    fitted = surrogate.fit_surrogate("few-users", made_up())
+    for name in ("default", "belief-9"):
+        courses = [
+            replay.replay(methods.METHODS[name], fitted, seed=5, workers=3, most=4.0) for _ in range(2)
+        ]
+        assert courses[0].trials == courses[1].trials
+        for series in ("costs", "passes", "true"):
+            assert np.array_equal(getattr(courses[0], series), getattr(courses[1], series)), series
+        assert 0 < courses[0].costs[0] < courses[0].costs[-1] <= 4.0
+        assert courses[0].trials > 4
+        assert courses[0].at(4.0) > fitted.published
+
+
+def test_what_a_search_reached_is_told_with_its_cost() -> None:
+    course = replay.Course(np.array([0.5, 2.0]), np.array([0.5, 3.0]), np.array([0.1, 0.3]), 4)
+    assert course.reached(0.2) == (2.0, 3.0)
+    assert course.reached(0.31) == (np.inf, np.inf)
+    assert list(course.at([0.4, 0.5, 9.0])) == [0.0, 0.1, 0.3]

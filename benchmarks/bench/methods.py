@@ -1,0 +1,54 @@
+"""The methods that RecVAE-Bench compares, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+
+from bench.beliefs import BeliefSampler
+from bench.replay import SPACE_OF_BENCH, Method, SamplerOf
+from bench.units import Cube
+from distrecvae.rng import derive_seed
+from distrecvae.search.core.study import quiet
+
+PUBLISHED = (SPACE_OF_BENCH.default_point(),)
+
+
+def mirrored(point: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the point at the other side of the space's middle: a belief that is wrong on purpose."""
+    with quiet():
+        trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+        SPACE_OF_BENCH.suggest(trial)
+    cube = Cube(trial.distributions)
+    return cube.params(1 - cube.point(point))
+
+
+def believing(beliefs: Sequence[Mapping[str, Any]] = PUBLISHED, **settings: Any) -> SamplerOf:
+    return lambda seed, number, pace: BeliefSampler(
+        derive_seed(seed, "sampler", number), beliefs, pace=pace, **settings
+    )
+
+
+METHODS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        Method(name="default"),  # tpe, asha, a first rung at a fifth of the budget: what SearchConfig says
+        Method(name="random", sampler="random", scheduler="none"),
+        Method(name="tpe-alone", scheduler="none"),
+        Method(name="asha-alone", sampler="random"),
+        Method(name="hyperband", scheduler="hyperband"),
+        Method(name="hyperband-alone", sampler="random", scheduler="hyperband"),
+        Method(name="median", scheduler="median"),
+        Method(name="sobol", sampler="qmc"),
+        Method(name="gp", sampler="gp"),
+        Method(name="cmaes", sampler="cmaes"),
+        Method(name="tpe-9", first_rung=1 / 9),
+        Method(name="belief", sampler_of=believing()),
+        Method(name="belief-thrift0", sampler_of=believing(thrift=0.0)),
+        Method(name="belief-none", sampler_of=believing(())),
+        Method(name="belief-wrong", sampler_of=believing((mirrored(PUBLISHED[0]),))),
+        Method(name="belief-9", sampler_of=believing(), first_rung=1 / 9),
+    )
+}

@@ -1,0 +1,228 @@
+"""Replays a search on a surrogate under a simulated clock; the package's conductor, ledger, samplers and rules decide.
+
+Only training is replaced: a trial's reports come from its table's surrogate, noise included, and take the seconds that
+it says, on any number of workers. A search is judged by the true score, without noise, of the model that it would hand
+back: the one of the trial's report that looks best.
+"""
+
+from __future__ import annotations
+
+import heapq
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from bench.surrogate import Surrogate, features
+from bench.tables import SPACE
+from distrecvae.metrics import on_validation
+from distrecvae.rng import derive_seed, stream
+from distrecvae.runs.trial import TrialTask
+from distrecvae.search.core import proposals
+from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.rules import make_rule
+from distrecvae.search.space.space import SearchSpace
+
+METRIC = on_validation("ndcg_100")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+SPACE_OF_BENCH = SearchSpace.load(SPACE)
+
+Pace = Callable[[FrozenTrial], float | None]
+SamplerOf = Callable[[int, int, Pace], BaseSampler]
+"""Takes the search's seed, the trial's number, and what says how many seconds a pass of a trial took."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way to search.
+
+    Attributes:
+        name: of its rows.
+        sampler: one of the package's.
+        sampler_of: makes a sampler of another kind.
+        scheduler: one of the package's rules.
+        first_rung: share of the budget at which trials are judged first.
+        reduction_factor: one trial in so many goes on at a rung.
+        space: what is searched; the published point may lie elsewhere in it than in the bench's own.
+    """
+
+    name: str
+    sampler: str = "tpe"
+    sampler_of: SamplerOf | None = None
+    scheduler: str = "asha"
+    first_rung: float | None = None
+    reduction_factor: int = 3
+    space: SearchSpace = field(default=SPACE_OF_BENCH)
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a replayed search did.
+
+    Attributes:
+        costs: in whole trainings of the published configuration, by the clock: when a better-looking model was found.
+        passes: data passes of all trials by then, in whole trainings.
+        true: that model's true score.
+        trials: how many were begun.
+    """
+
+    costs: np.ndarray[Any, np.dtype[np.float64]]
+    passes: np.ndarray[Any, np.dtype[np.float64]]
+    true: np.ndarray[Any, np.dtype[np.float64]]
+    trials: int
+
+    def reached(self, score: float) -> tuple[float, float]:
+        """Return the cost and the passes at which the model's true score is `score` for the first time, or infinity."""
+        there = np.flatnonzero(self.true >= score)
+        return (float(self.costs[there[0]]), float(self.passes[there[0]])) if there.size else (np.inf, np.inf)
+
+    def at(self, costs: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the true score of what would be handed back at these costs; before the first report 0."""
+        known = np.searchsorted(self.costs, costs, side="right")
+        scores: np.ndarray[Any, np.dtype[np.float64]] = np.append(0.0, self.true)[known]
+        return scores
+
+
+class _Training:
+    """A trial under way: its reports, one after the other."""
+
+    def __init__(self, task: TrialTask, surrogate: Surrogate, seed: int) -> None:
+        config = task.config
+        self.number = task.number
+        self.cycle_passes = config["encoder_passes"] + config["decoder_passes"]
+        self.cycle_s = float(surrogate.seconds_a_pass(features(config)[None])[0]) * self.cycle_passes
+        n = max(1, task.max_passes // self.cycle_passes)
+        self.passes = self.cycle_passes * np.arange(1, n + 1)
+        self.true = surrogate.scores(config, self.passes)
+        random = stream(seed, "noise", task.number)
+        level = surrogate.training_noise * random.standard_normal()
+        noise = surrogate.report_noise * random.standard_normal(n)
+        # A curve begins at its own beginning whatever its level will be.
+        self.seen = np.maximum(
+            self.true + level * np.minimum(1.0, self.true / max(self.true.max(), 1e-9)) + noise, 0.0
+        )
+        self.done = 0
+
+    def report(self) -> dict[str, Any]:
+        self.done += 1
+        return {
+            "passes": int(self.passes[self.done - 1]),
+            "cycle": self.done,
+            METRIC: float(self.seen[self.done - 1]),
+            "train_s": self.cycle_s,
+            "evaluate_s": 0.0,
+        }
+
+
+def replay(
+    method: Method, surrogate: Surrogate, *, seed: int, workers: int, most: float, until: float = 1.0
+) -> Course:
+    """Replay a search until it has cost `most` whole trainings of the published configuration by the clock.
+
+    It ends sooner where the model that it would hand back has closed the share `until` of the gap.
+    """
+    config = SearchConfig(
+        trials=100_000,
+        max_passes=surrogate.max_passes,
+        min_passes=None
+        if method.first_rung is None
+        else max(1, round(method.first_rung * surrogate.max_passes)),
+        sampler=method.sampler if method.sampler_of is None else "random",
+        scheduler=method.scheduler,
+        reduction_factor=method.reduction_factor,
+        seed=derive_seed(seed, "replay") % 2**31,
+    )
+    published = features(SPACE_OF_BENCH.default_config())[None]
+    whole_s = float(surrogate.seconds_a_pass(published)[0]) * surrogate.max_passes
+    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
+        ledger = Ledger(Path(folder), METRIC)
+        conductor = Conductor(
+            ledger=ledger,
+            space=method.space,
+            config=config,
+            rule=make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor),
+            folder=Path(folder),
+            concurrent=workers,
+        )
+        enough = surrogate.published + until * (surrogate.best - surrogate.published) if until < 1 else np.inf
+        with _proposing(method, config.seed, ledger):
+            return _run(conductor, surrogate, config.seed, workers, most * whole_s, whole_s, enough)
+
+
+@contextmanager
+def _proposing(method: Method, seed: int, ledger: Ledger) -> Iterator[None]:
+    """Let the method's own sampler propose, where it has one: in place of the package's `random`."""
+    make, usual = method.sampler_of, vars(proposals)["make_sampler"]
+    if make is None:
+        yield
+        return
+
+    def pace(trial: FrozenTrial) -> float | None:
+        record = ledger.records[trial.number]
+        return record.duration_s / record.passes if record.passes else None
+
+    def made(name: str, *, seed: int = seed, trial_number: int, concurrent: int = 1) -> BaseSampler:  # noqa: ARG001
+        return make(seed, trial_number, pace)
+
+    vars(proposals)["make_sampler"] = made
+    try:
+        yield
+    finally:
+        vars(proposals)["make_sampler"] = usual
+
+
+def _run(
+    conductor: Conductor,
+    surrogate: Surrogate,
+    seed: int,
+    workers: int,
+    most_s: float,
+    whole_s: float,
+    enough: float,
+) -> Course:
+    clock: list[tuple[float, int, _Training]] = []
+    trainings: dict[int, _Training] = {}
+    begun = 0
+
+    def begin(now: float) -> None:
+        nonlocal begun
+        task = conductor.next_task()
+        assert task is not None
+        if task.number not in trainings:
+            trainings[task.number] = _Training(task, surrogate, seed)
+        training = trainings[task.number]
+        heapq.heappush(clock, (now + training.cycle_s, begun, training))
+        begun += 1
+
+    for _ in range(workers):
+        begin(0.0)
+    spent, leading, found = 0, -1.0, []
+    while clock:
+        now, order, training = heapq.heappop(clock)
+        if now > most_s:
+            break
+        report = training.report()
+        spent += training.cycle_passes
+        if report[METRIC] > leading:
+            leading = report[METRIC]
+            found.append((now / whole_s, spent / surrogate.max_passes, training.true[training.done - 1]))
+            if found[-1][2] >= enough:
+                break
+        over = conductor.heard(training.number, report)
+        if not over and training.done == len(training.passes):
+            conductor.finished(training.number)
+            over = True
+        if over:
+            begin(now)
+        else:
+            heapq.heappush(clock, (now + training.cycle_s, order, training))
+    costs, passes, true = np.array(found).reshape(-1, 3).T
+    return Course(costs, passes, true, len(trainings))

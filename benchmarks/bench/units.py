@@ -1,0 +1,112 @@
+"""Shows trials to samplers as points of the unit cube, and goes back from there to values.
+
+A range is taken as it is searched: a logarithmic one in the logarithm. Of a `one_of`, whose branches are all drawn
+(docs/spaces.md), what the chosen branch does not use stands in the middle: it makes no difference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+Point = npt.NDArray[np.float64]
+
+
+def at_unit(distribution: BaseDistribution, u: float) -> Any:
+    """Return the value at `u` in [0, 1]: equal parts of the range for equal parts of [0, 1].
+
+    Whole numbers take the part from a half below them to a half above. A category is one of as many equal parts.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        choices = distribution.choices
+        return choices[min(int(u * len(choices)), len(choices) - 1)]
+    low, high, start, end = _ends(distribution)
+    value = start + u * (end - start)
+    if getattr(distribution, "log", False):
+        value = math.exp(value)
+    step = getattr(distribution, "step", None)
+    if step is not None:
+        value = low + step * round((value - low) / step)
+    value = min(max(value, low), high)
+    return round(value) if isinstance(distribution, IntDistribution) else value
+
+
+def unit_of(distribution: BaseDistribution, value: Any) -> float:
+    """Return the `u` in [0, 1] at which `at_unit` gives the value: the middle of those for a category."""
+    if isinstance(distribution, CategoricalDistribution):
+        return (distribution.choices.index(value) + 0.5) / len(distribution.choices)
+    _, _, start, end = _ends(distribution)
+    if end <= start:
+        return 0.5
+    known = math.log(value) if getattr(distribution, "log", False) else float(value)
+    return min(max((known - start) / (end - start), 0.0), 1.0)
+
+
+def _ends(distribution: BaseDistribution) -> tuple[float, float, float, float]:
+    """Return the range, and where [0, 1] begins and ends in it, in the logarithm where it is searched so."""
+    if not isinstance(distribution, FloatDistribution | IntDistribution):
+        raise TypeError(f"{distribution!r} is no distribution of Optuna's suggest methods")
+    low, high = float(distribution.low), float(distribution.high)
+    margin = 0.5 * (distribution.step or 0.0) if isinstance(distribution, IntDistribution) else 0.0
+    start, end = low - margin, high + margin
+    if distribution.log:
+        start, end = math.log(start), math.log(end)
+    return low, high, start, end
+
+
+class Cube:
+    """A space of Optuna parameters as a unit cube, a coordinate a parameter; whole arrays of points at once.
+
+    Attributes:
+        names: the parameters, in the order of the coordinates.
+    """
+
+    def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
+        self._space = dict(space)
+        self.names = tuple(self._space)
+        self._used: list[
+            tuple[int, int, int]
+        ] = []  # coordinate, that of its entry, the branch that it belongs to
+        for k, name in enumerate(self.names):
+            entry, _, rest = name.partition("/")
+            branch, _, field = rest.partition("/")
+            chooses = self._space.get(entry)
+            if field and isinstance(chooses, CategoricalDistribution) and branch in chooses.choices:
+                self._used.append((k, self.names.index(entry), chooses.choices.index(branch)))
+
+    @property
+    def categories(self) -> Mapping[int, int]:
+        """The number of choices of each coordinate that is a category."""
+        return {
+            k: len(d.choices)
+            for k, d in enumerate(self._space.values())
+            if isinstance(d, CategoricalDistribution)
+        }
+
+    def point(self, params: Mapping[str, Any]) -> Point:
+        """Return the coordinates of a trial's parameters."""
+        return np.array([unit_of(d, params[name]) for name, d in self._space.items()])
+
+    def params(self, point: Point) -> dict[str, Any]:
+        """Return the parameters at a point."""
+        return {name: at_unit(d, float(u)) for (name, d), u in zip(self._space.items(), point, strict=True)}
+
+    def features(self, points: Point) -> Point:
+        """Return what makes a difference at the rows of `points`: a number a range, one a choice of a category.
+
+        What a branch that is not chosen would use stands in the middle.
+        """
+        seen = points.copy()
+        chosen = {k: np.minimum((points[:, k] * n).astype(int), n - 1) for k, n in self.categories.items()}
+        for k, entry, branch in self._used:
+            seen[:, k] = np.where(chosen[entry] == branch, seen[:, k], 0.5)
+        columns = [
+            np.eye(self.categories[k])[chosen[k]] if k in chosen else seen[:, [k]]
+            for k in range(len(self.names))
+        ]
+        return np.hstack(columns)
