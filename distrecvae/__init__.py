@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from distrecvae.api.blending import BlendResult, blend
     from distrecvae.api.comparing import compare
     from distrecvae.api.evaluating import evaluate
+    from distrecvae.api.going_on import train_on
     from distrecvae.api.living import clean, reproduce, searches, steer, top, why
     from distrecvae.api.preparing import prepare
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
@@ -41,6 +42,7 @@ __all__ = [
     "steer",
     "top",
     "train",
+    "train_on",
     "why",
 ]
 
@@ -80,6 +82,8 @@ if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
             from distrecvae.api import blending as module
         elif name == "compare":
             from distrecvae.api import comparing as module
+        elif name == "train_on":
+            from distrecvae.api import going_on as module
         elif name in ("clean", "reproduce", "searches", "steer", "top", "why"):
             from distrecvae.api import living as module
         elif name == "evaluate":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import signal
 import sys
 import threading
@@ -30,6 +31,7 @@ COMMANDS = {
     "list": "list the searches below a folder",
     "top": "show how a search stands that runs elsewhere",
     "steer": "ask something of a running search: stop, add, narrow, pause ...",
+    "continue": "let a trial that ended train on, from its checkpoint",
     "why": "say why a trial was proposed, and how it lost or won",
     "reproduce": "train a trial again and compare it report by report",
     "clean": "say what may go of a search's folder, and remove it",
@@ -54,7 +56,9 @@ class LazyGroup(click.Group):
         """Import and return one command, or None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"distrecvae.cli.{cmd_name}").command
+        # A module cannot be called `continue`.
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command = importlib.import_module(f"distrecvae.cli.{module}").command
         assert isinstance(command, click.Command)  # noqa: S101  (ours to get right)
         return command
 

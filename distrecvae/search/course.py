@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -222,12 +222,15 @@ class _Course:
                 self._mailbox.answer(name, Answer(done=False, text=asked))
                 continue
             done, text = self._conductor.steer(name, asked)
+            self._progress.n_trials = self._conductor.steering.trials
             self._mailbox.answer(name, Answer(done=done, text=text))
             self._progress.warn(f"{asked.text()}: {text}")
 
     def _write_state(self, status: SearchStatus) -> None:
         self._tables.write()
-        self._search.write(status, self._conductor.elapsed_s, self._ledger.mark)
+        self._search.write(
+            status, self._conductor.elapsed_s, self._ledger.mark, self._conductor.steering.trials
+        )
 
     def _say_what_begins(self, now: dict[str, str], taken_over: str) -> None:
         """Say the plan, what is taken over, and what has changed since the search was begun."""
@@ -258,8 +261,10 @@ class _Course:
                 self._say(mirror.left)
 
     def _summary(self, scored: tuple[Scored, Scored | None] | None, interrupted: str | None) -> str:
+        # As many trials as it was steered to.
+        config = replace(self._search.config, trials=self._conductor.steering.trials)
         return search_summary(
-            self._search,
+            replace(self._search, config=config),
             self._ledger,
             elapsed_s=self._conductor.elapsed_s,
             scored=scored,

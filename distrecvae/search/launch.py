@@ -28,7 +28,7 @@ from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.estimating import priced, timed, timing_like
 from distrecvae.search.folder.data_place import absolute, place_of_data
 from distrecvae.search.folder.description import check_same, describe
-from distrecvae.search.folder.extension import nothing_left
+from distrecvae.search.folder.extension import as_steered, nothing_left
 from distrecvae.search.folder.marks import require_whole_ledger
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import Description, read_description, write_description
@@ -112,8 +112,9 @@ def search(
         space = space.resolved(Sizes.of(split.train))
         warm = warm_start_of(config, space, described)
         if described is not None:
-            check_same(described, config, space, split, folder)
             require_whole_ledger(folder, described)
+            config = as_steered(config, space, folder)
+            check_same(described, config, space, split, folder)
             if nothing_left(described, config, folder):
                 _copy_study(config, space, folder, described, console)
                 if mirror is not None:

@@ -16,13 +16,13 @@ from distrecvae.training import registry
 # what has been typed; what the last word may become, all of it
 COMPLETED: dict[str, set[str]] = {
     "''": set(COMMANDS),
-    "re": {"report", "recommend"},
+    "re": {"report", "reproduce", "recommend"},
     "search --samp": {"--sampler"},
     "search --sampler t": {"tpe"},
     "search --model ea": {"ease"},
     "search --model ''": set(registry.models()),
     "search --space recvae-d": {"recvae-demo"},
-    "search --metric n": {"ndcg_100"},
+    "search --metric ndcg_1": {"ndcg_100"},
     "compare --models recvae,ea": {"recvae,ease"},
     "compare --models ease,ea": set(),
     "train --config recvae-p": {"recvae-published", "recvae-previous-prior"},

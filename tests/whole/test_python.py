@@ -27,7 +27,7 @@ from tests.whole.test_search import wait_for
 
 FUNCTIONS = (
     "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "steer", "why",
-    "reproduce", "clean",
+    "reproduce", "clean", "train_on",
 )  # fmt: skip
 TYPES = ("BlendResult", "Comparison", "Data", "SearchResult", "TrainResult")
 
@@ -123,8 +123,8 @@ COMMAND_ONLY = {
     ("top", "once"): "a call returns how things stand once; a loop is the caller's",
     ("top", "every"): "a call returns how things stand once; a loop is the caller's",
 }
-CALLED_OTHERWISE = {"list": "searches"}
-"""Commands whose functions have another name: `list` is Python's own."""
+CALLED_OTHERWISE = {"list": "searches", "continue": "train_on"}
+"""Commands whose functions have another name: `list` and `continue` are Python's own."""
 PYTHON_ONLY: dict[tuple[str, str], str] = {}
 OTHER_DEFAULT = {
     ("train", "out"): "the command asks for it; a notebook's cell is run again and gets the next number",
@@ -203,6 +203,7 @@ def function_of(command: str) -> Callable[..., Any]:
         "list",
         "top",
         "steer",
+        "continue",
         "why",
         "reproduce",
         "clean",

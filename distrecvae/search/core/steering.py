@@ -14,7 +14,7 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import TrialRecord
 from distrecvae.search.core.requests import Request
 from distrecvae.search.core.study import expressed_in
-from distrecvae.search.space.changing import fitting_point, with_range, with_value
+from distrecvae.search.space.changing import fits, fitting_point, with_range, with_value
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.words import counted
 
@@ -172,8 +172,14 @@ class Steering:
         place = max(len(records), 0) + len(self.added)
         return f"it will be trial {place}"
 
-    def _check_space(self, request: Request, records: Mapping[int, TrialRecord]) -> str:  # noqa: ARG002
+    def _check_space(self, request: Request, records: Mapping[int, TrialRecord]) -> str:
         after = self._changed_space(request)
+        for place, added in enumerate(self.added, len(records)):
+            fixed = all(added[field] == value for field, value in request.settings.items())
+            if not (fixed and fits(after, added)):
+                raise ConfigError(
+                    f"trial {place}, which was added and has not begun, would not fit; wait until it has"
+                )
         parts = []
         for field in request.ranges:
             rows = {name.split(" (")[0].strip(): text for name, text, _ in after.describe()}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from distrecvae.errors import ResultsError
-from distrecvae.layout import SEARCH_FILE
+from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation
+from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
+from distrecvae.search.core.steering import steered_trials
+from distrecvae.search.folder.mailbox import Mailbox
 from distrecvae.search.folder.search_json import FINISHED, Description, read_description
 from distrecvae.search.space.space import SearchSpace
 
@@ -39,11 +42,23 @@ def begun_search(folder: Path, given: Mapping[str, Any]) -> tuple[SearchConfig, 
 
 def nothing_left(described: Description, config: SearchConfig, folder: Path) -> bool:
     """Tell whether a search that goes on is over already: it has a model, and all of its trials or no time for more."""
-    if described.status != FINISHED or config.trials != described.settings.trials:
+    if described.status != FINISHED or Mailbox(folder).names or config.trials != described.settings.trials:
         return False
     if spent(config, described.elapsed_s):
         return True
     return len(read_records(folder, on_validation(config.metric))) >= config.trials
+
+
+def as_steered(config: SearchConfig, space: SearchSpace, folder: Path) -> SearchConfig:
+    """Return the settings with which a search goes on: with as many trials as it was steered to.
+
+    Raises:
+        ResultsError: the ledger is damaged.
+    """
+    path = folder / LEDGER_FILE
+    if not path.exists() or not space.parameters:
+        return config
+    return replace(config, trials=steered_trials(read_chain(path).records, config, space))
 
 
 def spent(config: SearchConfig, elapsed_s: float) -> bool:

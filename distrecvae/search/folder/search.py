@@ -52,15 +52,17 @@ class Search:
         """What to type, or to call, to go on with it."""
         return resume_command(self.command, self.place)
 
-    def write(self, status: Status, elapsed_s: float, ledger: Mark) -> None:
+    def write(self, status: Status, elapsed_s: float, ledger: Mark, trials: int | None = None) -> None:
         """Write `search.json`: what it said, how the search stands, and the settings that may change.
 
         Args:
             status: how the search stands.
             elapsed_s: seconds that it took so far.
             ledger: how long the ledger is.
+            trials: how many it is to have now; None for as many as the settings say.
         """
         changed = {name: getattr(self.config, name) for name in CHANGEABLE}
+        changed |= {} if trials is None else {"trials": trials}
         settings = replace(self.described.settings, **changed)
         write_description(
             self.folder,

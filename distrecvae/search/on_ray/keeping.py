@@ -60,7 +60,7 @@ class Keeper:
         self._leases: dict[str, int] = {}
         self._incoming: dict[str, Incoming] = {}
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._closed = False
+        self._closed = self._pausing = False
 
     def lend(self, training: str) -> tuple[int, int]:
         """Give a training to the caller, and take it from whoever had it: return a lease, and its state's bytes, or 0.
@@ -119,6 +119,16 @@ class Keeper:
         for training, turn in list(self._turns.items()):
             with turn:
                 self._drop(training)
+
+    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    def pause(self, pausing: bool) -> None:
+        """Let all workers save what they have after the cycle under way, or not any more; each asks now and then."""
+        self._pausing = pausing
+
+    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    def pausing(self) -> bool:
+        """Tell whether workers are to save what they have and be given back."""
+        return self._pausing
 
     @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
     def awake(self) -> None:

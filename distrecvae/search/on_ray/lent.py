@@ -15,6 +15,9 @@ from distrecvae.saved.places import State
 from distrecvae.saved.tensors import state_from, state_pieces
 from distrecvae.search.planning.resources import PIECE_BYTES
 
+ANSWERS_WITHIN_S = 1.0
+"""How long a worker waits to hear whether the search is paused, before it goes on."""
+
 
 class NotWantedError(ResourceError):
     """A worker's state is not wanted any more: its trial goes on elsewhere, or the search is over."""
@@ -105,6 +108,13 @@ class LentStates:
 
     keeper: Any
     piece_bytes: int = PIECE_BYTES
+
+    def pausing(self) -> bool:
+        """Tell whether the search is paused: trials save what they have, and give their workers back."""
+        try:
+            return bool(ray.get(self.keeper.pausing.remote(), timeout=ANSWERS_WITHIN_S))
+        except ray.exceptions.GetTimeoutError:
+            return False  # it is asked again
 
     def of(self, training: str) -> LentState:
         """Return the place of one training's state, by its folder under the results folder."""

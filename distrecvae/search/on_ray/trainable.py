@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,14 +54,16 @@ DRAIN_EVERY_S = 2.0
 
 
 class Departure:
-    """Knows whether this worker's node is about to be taken away.
+    """Knows whether this worker is about to be taken away: its node goes, or the search is paused.
 
     Attributes:
         near: whether it is, as far as is known.
+        pausing: tells whether the search is paused.
     """
 
     def __init__(self) -> None:
         self.near = False
+        self.pausing: Callable[[], bool] = lambda: False
         self._ask = Seldom(self._look, DRAIN_EVERY_S)
 
     def look(self) -> bool:
@@ -69,7 +72,7 @@ class Departure:
         return self.near
 
     def _look(self) -> None:
-        self.near = own_node_is_draining()
+        self.near = own_node_is_draining() or self.pausing()
 
 
 @lru_cache(maxsize=1)
@@ -104,6 +107,7 @@ def trainable(
             keep_to_share(gpus)
             require_room(memory_of(task, train, lent=common is not None), device_facts(task.device), gpus)
         departure = departure_of_this_worker()
+        departure.pausing = states.pausing
         progress = Seldom(_tell, SHARE_EVERY_S)
         for metrics in run_trial(task, place, train, valid, common, progress, departure.look):
             tune.report({**metrics, LEAVING: True} if departure.near else metrics)

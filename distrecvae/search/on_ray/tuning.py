@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from distrecvae.pacing import Seldom
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, ConductorSearcher, Quiet
 from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
@@ -26,6 +27,10 @@ TUNE_FOLDER = ".ray"
 LOCAL_PATIENCE_S, HEAD_PATIENCE_S = 2.0, 40.0
 """How long Ray's processes may be silent: what died here stays dead; the head of a cluster may be started again, and
 Ray itself gives it 60 s."""
+
+
+PAUSE_EVERY_S = 1.0
+"""How often workers' keeper is told whether the search is paused: it may have been begun anew meanwhile."""
 
 
 def clear_away(folder: Path) -> None:
@@ -70,9 +75,11 @@ def run_trials(
             every_loss_is_told(),
         ):
             states, wakefulness = LentStates(keeper, piece_bytes), Wakefulness(keeper)
+            tell_workers = Seldom(lambda: keeper.pause.remote(conductor.paused), PAUSE_EVERY_S)
 
             def look() -> None:
                 wakefulness.look()
+                tell_workers()
                 refresh()
 
             _tuner(conductor, workers, data, common, states, slots, folder, look).fit()

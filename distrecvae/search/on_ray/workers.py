@@ -100,6 +100,8 @@ class Workers:
                 f"trial {number}: {self._broken[number]}; its process ended, and it goes on from its last checkpoint in"
                 " another"
             )
+        elif number in self._moving and self._conductor.paused:
+            forgive(trial)  # it has been said that all are given back
         elif number in self._moving:
             forgive(trial)
             self._tell(f"trial {number}: its node is about to go; it goes on from here on another one")

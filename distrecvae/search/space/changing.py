@@ -80,6 +80,16 @@ def fitting_point(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, An
     return point
 
 
+def fits(space: SearchSpace, config: Mapping[str, Any]) -> bool:
+    """Tell whether every range of the space holds what `config` has."""
+    try:
+        for name, parameter in space.parameters.items():
+            parameter.internal(name, config)
+    except SpaceError:
+        return False
+    return True
+
+
 def _entry_of(space: SearchSpace, field: str) -> tuple[str, Parameter]:
     for name, parameter in space.parameters.items():
         if field in parameter.fields:

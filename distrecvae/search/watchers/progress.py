@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -27,6 +28,9 @@ class Progress:
         config: the search's settings.
         concurrent: trials at once.
         elapsed_s: seconds that earlier runs of this search took.
+
+    Attributes:
+        n_trials: how many there will be.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Progress:
         elapsed_s: float = 0.0,
     ) -> None:
         self._console, self._ledger, self._config = console, ledger, config
+        self.n_trials = config.trials
         self._concurrent, self._elapsed_s = concurrent, elapsed_s
         self._started = time.monotonic()
         self._ended_before = sum(r.status is not Status.RUNNING for r in ledger.records.values())
@@ -126,7 +131,7 @@ class Progress:
 
     def _status_line(self) -> str:
         records = self._ledger.records.values()
-        parts = [status_line(records, self._config)]
+        parts = [status_line(records, replace(self._config, trials=self.n_trials))]
         shares = [share for record in self._ledger.unfinished() if (share := solved_share(record))]
         if self._live is None and shares:
             parts.append(f"running: {', '.join(shares)}")
@@ -150,7 +155,7 @@ class Progress:
         over = [r.duration_s for r in records if r.status is not Status.RUNNING]
         under_way = [r.duration_s for r in records if r.status is Status.RUNNING]
         one = sum(over) / len(over)
-        to_come = one * max(0, self._config.trials - len(records))
+        to_come = one * max(0, self.n_trials - len(records))
         left = (to_come + sum(max(0.0, one - worked) for worked in under_way)) / pace
         budget = self._config.time_budget_s
         return left if budget is None else min(left, max(0.0, budget - self._elapsed()))

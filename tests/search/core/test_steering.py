@@ -36,7 +36,7 @@ SCRIPT: Script = {
     20: ["stop 0 1", "trials 14"],
     33: ["fix kind=b", "concurrent 1"],
     45: ["widen rate=0.0005:0.2", "narrow width=16:128"],
-    60: ["stop 99", "pause", "go"],
+    50: ["stop 99", "pause", "go"],
 }
 
 
@@ -118,7 +118,7 @@ def test_each_request_does_what_it_says(tmp_path: Path) -> None:
     done, why = said["00012-1"]
     assert not done
     assert "rate: 5.0 is not in the range 0.001 to 0.1" in why
-    done, why = said["00060-0"]
+    done, why = said["00050-0"]
     assert not done
     assert why.startswith("there is no trial 99; ")
     later = [r for r in records.values() if r.number > added.number + 3]
@@ -235,6 +235,23 @@ def test_an_added_configuration_beyond_the_budget_is_one_trial_more(tmp_path: Pa
     done, why = ask(conductor, "add depth=3")
     assert not done
     assert "depth is no setting of toy; it has width, rate, kind" in why
+
+
+def test_a_configuration_that_waits_is_not_changed_by_what_is_asked_later(tmp_path: Path) -> None:
+    # It was tried with the value that was fixed after it had been added.
+    conductor = started(tmp_path)
+    ask(conductor, "add width=200 kind=b")
+    for text in ("fix kind=a", "narrow width=16:128"):
+        done, why = ask(conductor, text)
+        assert (done, why) == (
+            False,
+            "trial 2, which was added and has not begun, would not fit; wait until it has",
+        )
+    assert ask(conductor, "fix kind=b")[0], "that is what it has"
+    task = conductor.next_task()
+    assert task is not None
+    assert task.config == {"width": 200, "rate": 0.01, "kind": "b"}
+    assert ask(conductor, "narrow width=16:128")[0]
 
 
 def continued(conductor: Conductor, trial: int, passes: int) -> tuple[bool, str]:

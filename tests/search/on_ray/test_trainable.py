@@ -63,6 +63,10 @@ class Places:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.refuses: OSError | DistrecvaeError | None = None
+        self.paused = False
+
+    def pausing(self) -> bool:
+        return self.paused
 
     def of(self, training: str) -> StatePlace:
         assert training == "trials/00003"
@@ -104,6 +108,22 @@ def test_on_a_node_that_is_about_to_go_each_report_is_saved_first_and_says_so(
     (places.folder / "state").unlink()
     run(replace(task, max_passes=4), places)
     assert LEAVING in reports[0], "the worker's next trial knows from its start"
+
+
+def test_where_the_search_is_paused_each_report_is_saved_first_and_says_so(
+    task: TrialTask, places: Places, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "DRAIN_EVERY_S", 0.0)
+    departure = Departure()
+    monkeypatch.setattr(worker, "departure_of_this_worker", lambda: departure)
+    monkeypatch.setattr(worker, "own_node_is_draining", lambda: False)
+    run(replace(task, max_passes=8), places)
+    assert [LEAVING in report for report in reports] == [False, False]
+    reports.clear()
+    (places.folder / "state").unlink()
+    places.paused = True
+    run(replace(task, max_passes=12), places)
+    assert [LEAVING in report for report in reports[1:]] == [True, True]
 
 
 def test_a_worker_has_one_departure() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from distrecvae.errors import SpaceError
 from distrecvae.models.recvae import RecVAEConfig
-from distrecvae.search.space.changing import fitting_point, with_range, with_value
+from distrecvae.search.space.changing import fits, fitting_point, with_range, with_value
 from distrecvae.search.space.space import SearchSpace
 
 SPACE = SearchSpace.load("recvae-demo")
@@ -80,6 +80,8 @@ def test_a_narrow_range_need_not_hold_where_the_search_began() -> None:
     narrow = with_range(SPACE, "dropout", (0.2, 0.4), wider=False, config_class=RecVAEConfig)
     assert "dropout" not in fitting_point(narrow, narrow.base)
     assert fitting_point(SPACE, SPACE.base) == SPACE.default_point()
+    assert fits(SPACE, SPACE.base)
+    assert not fits(narrow, narrow.base)
 
 
 def test_a_setting_is_fixed_and_searched_no_more() -> None:

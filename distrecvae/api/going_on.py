@@ -1,0 +1,75 @@
+"""Owns `distrecvae.train_on`: a trial of a search that ended trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from distrecvae.api.asking import asked_search
+from distrecvae.api.given import carried_out_by
+from distrecvae.api.quiet import quiet_imports
+from distrecvae.errors import ConfigError
+
+
+def let_train_on(
+    results: Path, trial: int, max_passes: int, *, tell: Callable[[str], None], command: str | None
+) -> str:
+    """Ask the search that runs in `results` to let a trial train on, or go on with it here; return how that ended.
+
+    Args:
+        results: the search's folder.
+        trial: the trial's number.
+        max_passes: data passes that it gets in all.
+        tell: is told, in a line, what will be done.
+        command: what was typed; None where Python called.
+
+    Raises:
+        ConfigError: the trial cannot go on, and why.
+        ResultsError: there is no search, or it is damaged.
+    """
+    from distrecvae.files import held
+    from distrecvae.search.core.requests import Request
+    from distrecvae.search.folder.mailbox import Mailbox
+    from distrecvae.search.living.going_on import before_going_on
+    from distrecvae.search.living.steer import steer
+
+    request = Request(action="continue", trials=[trial], number=max_passes)
+    if held(results):
+        return steer(results, request)
+    tell(before_going_on(results, request))
+    asked, mailbox = asked_search({}, extend=results), Mailbox(results)
+    name = mailbox.send(request)
+    with quiet_imports():
+        from distrecvae.search import launch
+
+    outcome = launch.search(asked.config, results, resume=True, command=command, space=asked.space)
+    answer = mailbox.wait(name, 0.0)
+    if answer is not None and not answer.done:
+        raise ConfigError(f"{request.text()}: {answer.text}")
+    return outcome.summary
+
+
+def _train_on(given: dict[str, Any]) -> str:
+    return let_train_on(
+        Path(given["results"]), given["trial"], given["max_passes"], tell=lambda _: None, command=None
+    )
+
+
+@carried_out_by(_train_on)
+def train_on(results: str | PathLike[str], *, trial: int, max_passes: int) -> str:
+    """Let a trial of a search train on, from its checkpoint, under the search's record; return how that ended.
+
+    A search that runs takes it up and answers; one that does not goes on for it, in this process.
+
+    Args:
+        results: the search's folder.
+        trial: the trial's number; it was finished or stopped.
+        max_passes: data passes that it gets in all, at most.
+
+    Raises:
+        ConfigError: it cannot go on, and why.
+        ResultsError: there is no search, or it is damaged.
+    """
+    raise NotImplementedError  # never run: `carried_out_by` takes the call

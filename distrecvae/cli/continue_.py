@@ -1,0 +1,32 @@
+"""Owns `distrecvae continue`: a trial that ended trains on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from distrecvae.cli.parts.output import say
+
+
+@click.command("continue", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--trial", type=click.IntRange(0), required=True, metavar="N", help="Which trial.")
+@click.option("--max-passes", type=click.IntRange(1), required=True, metavar="N",
+              help="Data passes that it gets in all, at most.")  # fmt: skip
+def command(results: Path, trial: int, max_passes: int) -> None:
+    """Let trial N of the search in RESULTS train on, from its checkpoint, under the search's record.
+
+    The trial may have been finished or stopped; no rung stops it now. A search that runs takes it up
+    beside its other trials, and this command ends when it has answered. One that does not run goes
+    on for it, here, and publishes the best model anew. Checkpoints are kept of the best few
+    trials and of the first one; where it is gone the trial is trained again from its first pass.
+
+    \b
+    Example:
+      distrecvae continue runs/recvae-mine --trial 17 --max-passes 800
+    """
+    from distrecvae.api.going_on import let_train_on
+    from distrecvae.search.commands import command_line
+
+    say(let_train_on(results, trial, max_passes, tell=say, command=command_line()))
