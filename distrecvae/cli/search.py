@@ -67,7 +67,7 @@ def command(
       python -m distrecvae.search --extend runs/recvae-ml-1m --trials 100
       python -m distrecvae.search --data data/ml-1m --trials 100 \\
           --gpus-per-trial 0.25 --time-budget 28800
-      python -m distrecvae.search --data s3://bucket/ml-1m --out s3://bucket/runs/ml-1m
+      python -m distrecvae.search --data data/ml-1m --out s3://bucket/runs/mine
     """
     if like_search is not None and not dry_run:
         raise click.UsageError("--like-search says what a plan takes its times from; give --dry-run with it")
