@@ -1,4 +1,4 @@
-"""Owns every exception that distrecvae raises on purpose.
+"""Every exception that distrecvae raises on purpose.
 
 A message is one line made of three parts: the value that was met, the rule that it breaks, the remedy. The command
 line prints it as `error: MESSAGE` and exits with status 2; a library user catches `DistrecvaeError`. Anything else

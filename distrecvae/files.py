@@ -1,4 +1,4 @@
-"""Owns how files come into being: written beside their place, synced, renamed; never half there.
+"""How files come into being: written beside their place, synced, renamed; never half there.
 
 A reader sees the old content or the new one, whatever is killed when. Folders are built beside their place
 too and renamed as the last step, so a dataset or a model folder that exists is complete.

@@ -1,4 +1,4 @@
-"""Owns a job's entry point where nothing begins a job again: a search that goes on by itself after its process died.
+"""A job's entry point where nothing begins a job again: a search that goes on by itself after its process died.
 
 python -m distrecvae.job --data ... --out ...          the options of `python -m distrecvae.search`
 """

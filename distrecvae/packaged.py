@@ -1,4 +1,4 @@
-"""Owns where the YAML files that ship with the package lie, and what is meant as one's name rather than as a path."""
+"""Where the YAML files that ship with the package lie, and what is meant as one's name rather than as a path."""
 
 from __future__ import annotations
 

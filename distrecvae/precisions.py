@@ -1,4 +1,4 @@
-"""Owns the names of precisions: they are chosen on command lines, where PyTorch is not imported yet."""
+"""The names of precisions: they are chosen on command lines, where PyTorch is not imported yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns recommendation: each user's best items and their scores, a batch of users at a time."""
+"""Recommendation: each user's best items and their scores, a batch of users at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns randomness: a root seed and a name give a stream; nothing carries generator state.
+"""Randomness: a root seed and a name give a stream; nothing carries generator state.
 
 Every random draw in the package comes from a generator made on the spot for what is drawn: the root seed and the
 coordinates of the draw (purpose, cycle, pass, batch). So a restored run continues bit for bit without saving any

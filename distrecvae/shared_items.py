@@ -1,4 +1,4 @@
-"""Owns the scores of a model on data with other items than its own: what both have is ranked, the rest is counted.
+"""The scores of a model on data with other items than its own: what both have is ranked, the rest is counted.
 
 Fold-in items that the model does not know are dropped: they tell it nothing. Held-out items that it does not know count
 as misses, for it recommends none of them: they stay in what a metric divides by. A user with no known fold-in item, or

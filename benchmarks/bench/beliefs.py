@@ -1,4 +1,4 @@
-"""Owns a sampler that begins from what is believed good, learns what pays from the trials, and what a pass costs.
+"""A sampler that begins from what is believed good, learns what pays from the trials, and what a pass costs.
 
 Each proposal is chosen among a few hundred drawn from a mixture: around the points that are believed good, around the
 best trials so far, and anywhere. Mallik et al., PriorBand (NeurIPS 2023), draw from such a mixture; here it offers,

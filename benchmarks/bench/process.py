@@ -1,4 +1,4 @@
-"""Owns a Gaussian process over configurations and passes: what the trials so far let expect of another one.
+"""A Gaussian process over configurations and passes: what the trials so far let expect of another one.
 
 The kernel is a Matern 5/2 over the configuration and the logarithm of the passes with a length scale a feature: a trial
 that was stopped early says something of whole ones, and the less, the earlier it was. Hyperparameters are the most

@@ -1,4 +1,4 @@
-"""Owns what a search is asked to do, typed or called: settings, space, and the folder for results."""
+"""What a search is asked to do, typed or called: settings, space, and the folder for results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae.blend`: a call's arguments to a blend, and what it hands back."""
+"""`distrecvae.blend`: a call's arguments to a blend, and what it hands back."""
 
 from __future__ import annotations
 

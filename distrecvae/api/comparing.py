@@ -1,4 +1,4 @@
-"""Owns `distrecvae.compare`: a call's arguments to a comparison, its end to a table."""
+"""`distrecvae.compare`: a call's arguments to a comparison, its end to a table."""
 
 from __future__ import annotations
 

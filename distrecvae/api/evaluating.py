@@ -1,4 +1,4 @@
-"""Owns `distrecvae.evaluate`: a model's scores on held-out users, alone or against an earlier model's."""
+"""`distrecvae.evaluate`: a model's scores on held-out users, alone or against an earlier model's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns where results go: the folder that was named, the next one under runs/, or a URI's working copy."""
+"""Where results go: the folder that was named, the next one under runs/, or a URI's working copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns how a call in Python is taken: which arguments were given, and errors that name arguments, not options.
+"""How a call in Python is taken: which arguments were given, and errors that name arguments, not options.
 
 A public function is declared with its arguments, their types and their defaults. What carries it out hears only of
 those that were given: a search that goes on, a preset or a file of settings says what the others are.

@@ -1,4 +1,4 @@
-"""Owns `distrecvae.train_on`: a trial of a search that ended trains on."""
+"""`distrecvae.train_on`: a trial of a search that ended trains on."""
 
 from __future__ import annotations
 

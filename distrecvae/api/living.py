@@ -1,4 +1,4 @@
-"""Owns what Python users call about a search that is there: how it stands, why, again; and what may go of it."""
+"""What Python users call about a search that is there: how it stands, why, again; and what may go of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae.prepare`: a table in memory, or a file, becomes a data set."""
+"""`distrecvae.prepare`: a table in memory, or a file, becomes a data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what libraries say while they are imported into a notebook, which nobody there can use."""
+"""What libraries say while they are imported into a notebook, which nobody there can use."""
 
 from __future__ import annotations
 

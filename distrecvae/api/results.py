@@ -1,4 +1,4 @@
-"""Owns what calls hand back: the results folder of a search, a comparison or a training, read when it is asked for."""
+"""What calls hand back: the results folder of a search, a comparison or a training, read when it is asked for."""
 
 from __future__ import annotations
 

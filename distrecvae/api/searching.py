@@ -1,4 +1,4 @@
-"""Owns `distrecvae.search`: a call's arguments to a search, its end to a result."""
+"""`distrecvae.search`: a call's arguments to a search, its end to a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns a training in its folder, from what was asked to its scores: one run, or one a seed; typed or called."""
+"""A training in its folder, from what was asked to its scores: one run, or one a seed; typed or called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what is shown while training runs go on, and how they are asked to stop."""
+"""What is shown while training runs go on, and how they are asked to stop."""
 
 from __future__ import annotations
 

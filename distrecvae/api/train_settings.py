@@ -1,4 +1,4 @@
-"""Owns what a training run is asked to do: options to settings, of a new run or of one that goes on."""
+"""What a training run is asked to do: options to settings, of a new run or of one that goes on."""
 
 from __future__ import annotations
 

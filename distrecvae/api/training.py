@@ -1,4 +1,4 @@
-"""Owns `distrecvae.train`: a call's arguments to a training."""
+"""`distrecvae.train`: a call's arguments to a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what a blend is chosen from: models that score the same items, wherever they came from."""
+"""What a blend is chosen from: models that score the same items, wherever they came from."""
 
 from __future__ import annotations
 

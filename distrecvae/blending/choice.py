@@ -1,4 +1,4 @@
-"""Owns how a blend is chosen: rule and weights on validation users, within limits of size and latency, then thinned."""
+"""How a blend is chosen: rule and weights on validation users, within limits of size and latency, then thinned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what models cost to serve: bytes of weights, and milliseconds a user, measured on the machine that blends."""
+"""What models cost to serve: bytes of weights, and milliseconds a user, measured on the machine that blends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `blend.json`: what a blend is, what it was chosen from, what it is worth and what it costs."""
+"""`blend.json`: what a blend is, what it was chosen from, what it is worth and what it costs."""
 
 from __future__ import annotations
 

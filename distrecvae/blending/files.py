@@ -1,4 +1,4 @@
-"""Owns a blend's folder: `best/`, the model; `blend.json`; candidates; test users one by one; the summary."""
+"""A blend's folder: `best/`, the model; `blend.json`; candidates; test users one by one; the summary."""
 
 from __future__ import annotations
 

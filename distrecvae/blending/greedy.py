@@ -1,4 +1,4 @@
-"""Owns the choice of weights: greedy selection with replacement, cross-fitted over folds of the validation users.
+"""The choice of weights: greedy selection with replacement, cross-fitted over folds of the validation users.
 
 Caruana, Niculescu-Mizil, Crew, Ksikes, "Ensemble Selection from Libraries of Models" (ICML 2004): from the best model
 on, the one is added whose addition helps most, any of them again and again; how often a model was added is its weight.

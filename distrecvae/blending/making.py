@@ -1,4 +1,4 @@
-"""Owns a blend from its candidates to its folder: chosen on validation users, frozen, scored on test users, written."""
+"""A blend from its candidates to its folder: chosen on validation users, frozen, scored on test users, written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the scores of many blends of the same models at once: each model scores a user once, whatever is made of it."""
+"""The scores of many blends of the same models at once: each model scores a user once, whatever is made of it."""
 
 from __future__ import annotations
 

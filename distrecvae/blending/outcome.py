@@ -1,4 +1,4 @@
-"""Owns what a chosen blend is worth: test users, who are scored here and once, and what each member adds."""
+"""What a chosen blend is worth: test users, who are scored here and once, and what each member adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the pool that weights are chosen on: of each user the items that any candidate ranks high, and their scores.
+"""The pool that weights are chosen on: of each user the items that any candidate ranks high, and their scores.
 
 An item that no candidate has among a user's first `POOL_RANKS` hardly gets among the first hundred of a blend; the rest
 of a large catalogue would only cost memory and time. What is reported of a blend is measured over all items

@@ -1,4 +1,4 @@
-"""Owns thinning: dense weights between items, of which the greatest alone keep the score, stored sparse.
+"""Thinning: dense weights between items, of which the greatest alone keep the score, stored sparse.
 
 Kept are the weights of greatest magnitude in the whole matrix: on MovieLens-1M a tenth of EASE's lose 0.001 of NDCG@100
 so, and 0.005 where each column keeps as many as any other (benchmarks/results/2026-11-26-blend).

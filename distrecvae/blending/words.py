@@ -1,4 +1,4 @@
-"""Owns what is said of a blend: its members, what it gains, what it costs."""
+"""What is said of a blend: its members, what it gains, what it costs."""
 
 from __future__ import annotations
 

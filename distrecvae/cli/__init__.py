@@ -1,4 +1,4 @@
-"""Owns the `distrecvae` command: a group that imports a command only when it is used, and how errors are shown."""
+"""The `distrecvae` command: a group that imports a command only when it is used, and how errors are shown."""
 
 from __future__ import annotations
 

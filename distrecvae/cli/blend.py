@@ -1,4 +1,4 @@
-"""Owns `distrecvae blend`: several finished runs, and the one model that is better than each."""
+"""`distrecvae blend`: several finished runs, and the one model that is better than each."""
 
 from __future__ import annotations
 

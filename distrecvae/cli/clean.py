@@ -1,4 +1,4 @@
-"""Owns `distrecvae clean`: what may go of a search's folder."""
+"""`distrecvae clean`: what may go of a search's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae compare`: options to the searches of a comparison."""
+"""`distrecvae compare`: options to the searches of a comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae completion`: the script by which a shell completes our commands."""
+"""`distrecvae completion`: the script by which a shell completes our commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae continue`: a trial that ended trains on."""
+"""`distrecvae continue`: a trial that ended trains on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae doctor`: findings as they are made, and the exit status."""
+"""`distrecvae doctor`: findings as they are made, and the exit status."""
 
 from __future__ import annotations
 

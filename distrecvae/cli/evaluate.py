@@ -1,4 +1,4 @@
-"""Owns `distrecvae evaluate`: a saved model against a dataset's held-out users, and against an earlier model."""
+"""`distrecvae evaluate`: a saved model against a dataset's held-out users, and against an earlier model."""
 
 from __future__ import annotations
 

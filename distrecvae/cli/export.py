@@ -1,4 +1,4 @@
-"""Owns `distrecvae export`: a saved model as one file for other runtimes."""
+"""`distrecvae export`: a saved model as one file for other runtimes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae list`: the searches below a folder, a line each."""
+"""`distrecvae list`: the searches below a folder, a line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae prepare`: from a user-item file to a dataset folder, and the account of what was
+"""`distrecvae prepare`: from a user-item file to a dataset folder, and the account of what was
 dropped."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Owns `distrecvae recommend`: a model, a file of histories, and the best items of each user in it."""
+"""`distrecvae recommend`: a model, a file of histories, and the best items of each user in it."""
 
 from __future__ import annotations
 

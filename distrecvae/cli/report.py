@@ -1,4 +1,4 @@
-"""Owns `distrecvae report`: a search's folder to one page."""
+"""`distrecvae report`: a search's folder to one page."""
 
 from __future__ import annotations
 

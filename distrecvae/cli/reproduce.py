@@ -1,4 +1,4 @@
-"""Owns `distrecvae reproduce`: a trial trained again, and compared."""
+"""`distrecvae reproduce`: a trial trained again, and compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae search`: options to settings, where results go, what is printed."""
+"""`distrecvae search`: options to settings, where results go, what is printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `distrecvae steer`: something asked of a running search."""
+"""`distrecvae steer`: something asked of a running search."""
 
 from __future__ import annotations
 

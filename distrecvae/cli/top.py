@@ -1,4 +1,4 @@
-"""Owns `distrecvae top`: the live table of a search that runs elsewhere."""
+"""`distrecvae top`: the live table of a search that runs elsewhere."""
 
 from __future__ import annotations
 

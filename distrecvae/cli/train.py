@@ -1,4 +1,4 @@
-"""Owns `distrecvae train`: one configuration from data to a scored model, or to one a seed."""
+"""`distrecvae train`: one configuration from data to a scored model, or to one a seed."""
 
 from __future__ import annotations
 

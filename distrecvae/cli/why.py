@@ -1,4 +1,4 @@
-"""Owns `distrecvae why`: what the ledger tells of a trial."""
+"""`distrecvae why`: what the ledger tells of a trial."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Owns data: interaction matrices, the split by users, the readers, the prepared dataset folder."""
+"""Data: interaction matrices, the split by users, the readers, the prepared dataset folder."""

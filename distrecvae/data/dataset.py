@@ -1,4 +1,4 @@
-"""Owns Split and HeldOutUsers: a dataset under the strong-generalization protocol, and its identity."""
+"""Split and HeldOutUsers: a dataset under the strong-generalization protocol, and its identity."""
 
 from __future__ import annotations
 

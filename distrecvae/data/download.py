@@ -1,4 +1,4 @@
-"""Owns fetching MovieLens from GroupLens' file server: resumed where it broke off, checked before it is used.
+"""Fetching MovieLens from GroupLens' file server: resumed where it broke off, checked before it is used.
 
 GroupLens' licence permits research use and forbids redistribution, so nothing of it is in this package: the
 file comes from the publisher every time, and the licence is named when it does.

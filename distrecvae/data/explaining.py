@@ -1,4 +1,4 @@
-"""Owns the account of one user or item: what became of its rows on the way from the source to the split."""
+"""The account of one user or item: what became of its rows on the way from the source to the split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns histories: what users did, by ids, turned into rows over the items of a model.
+"""Histories: what users did, by ids, turned into rows over the items of a model.
 
 The users need not be known to anyone; items that the model does not have are counted and left out. Files are read by
 the readers of `distrecvae.data.sources`, so that everything said there about columns and formats holds here.

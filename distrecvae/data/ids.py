@@ -1,4 +1,4 @@
-"""Owns ids: what text or number in a column is an id, and how ids become positions.
+"""Ids: what text or number in a column is an id, and how ids become positions.
 
 Kept apart from the table so that splitting needs NumPy alone; this needs Arrow, as the readers do.
 """

@@ -1,4 +1,4 @@
-"""Owns InteractionMatrix: who interacted with what, as an immutable CSR without values."""
+"""InteractionMatrix: who interacted with what, as an immutable CSR without values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the prepared dataset folder: how a Split and its protocol lie on disk, and how they are read back and
+"""The prepared dataset folder: how a Split and its protocol lie on disk, and how they are read back and
 checked.
 
 The folder (see docs/protocol.md) is written beside its place and renamed as the last step, so one that exists

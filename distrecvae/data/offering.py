@@ -1,4 +1,4 @@
-"""Owns what may be recommended: allow and deny lists of item ids over the items of a model."""
+"""What may be recommended: allow and deny lists of item ids over the items of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns Data: a data set ready to be searched, and the account of how it came about; in memory or in a folder."""
+"""Data: a data set ready to be searched, and the account of how it came about; in memory or in a folder."""
 
 from __future__ import annotations
 

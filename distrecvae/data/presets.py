@@ -1,4 +1,4 @@
-"""Owns the settings that published results were measured under, by dataset."""
+"""The settings that published results were measured under, by dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the folder layout published with Mult-VAE (Liang et al.): `train.csv`, `validation_tr.csv`, ..., read
+"""The folder layout published with Mult-VAE (Liang et al.): `train.csv`, `validation_tr.csv`, ..., read
 and written.
 
 Positions in it are global: users 0..n-1 in the order train, validation, test; `unique_sid.txt` and

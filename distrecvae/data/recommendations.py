@@ -1,4 +1,4 @@
-"""Owns recommendations as a table: a row a user and rank, in memory and in Parquet or CSV files.
+"""Recommendations as a table: a row a user and rank, in memory and in Parquet or CSV files.
 
 The columns are `user_id`, `rank` (from 1), `item_id` and `score` (float32; higher is better).
 """

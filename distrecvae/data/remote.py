@@ -1,4 +1,4 @@
-"""Owns what lies behind a URI: a dataset folder on object storage, fetched to be read here."""
+"""What lies behind a URI: a dataset folder on object storage, fetched to be read here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the strong-generalization split: a table of interactions in, a Split and its counts out.
+"""The strong-generalization split: a table of interactions in, a Split and its counts out.
 
 This is the pre-processing published with Mult-VAE (Liang et al., WWW 2018) and used unchanged by RecVAE
 (Shenbin et al., WSDM 2020), to the last row: the same legacy NumPy streams, consumed in the same order. Only

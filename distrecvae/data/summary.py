@@ -1,4 +1,4 @@
-"""Owns the account of a prepared dataset in words: what was read, what was dropped where, what is left."""
+"""The account of a prepared dataset in words: what was read, what was dropped where, what is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns synthetic data with real structure: the search's demo and the tests' stand-in for a ratings file.
+"""Synthetic data with real structure: the search's demo and the tests' stand-in for a ratings file.
 
 Items belong to clusters and follow a power law of popularity; users like a few clusters. So knowing a user's
 items tells far more about the rest than popularity does, as in real data, and a good model must win by a wide

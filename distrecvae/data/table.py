@@ -1,4 +1,4 @@
-"""Owns InteractionTable, one row a recorded interaction: what readers return and a split begins with."""
+"""InteractionTable, one row a recorded interaction: what readers return and a split begins with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns non-negative elastic nets by active sets: many small ones over one Gram matrix, solved exactly, side by side.
+"""Non-negative elastic nets by active sets: many small ones over one Gram matrix, solved exactly, side by side.
 
 For an item j, with G = X^T X, H = G + l2 I and d = G_j - l1, the weights are the only w with
 

@@ -1,4 +1,4 @@
-"""Owns how scores of different models are made comparable, a user at a time, over the items the user does not have.
+"""How scores of different models are made comparable, a user at a time, over the items the user does not have.
 
 - standardized: less the mean, over the standard deviation. What a model finds outstanding counts, whatever its unit.
 - log-softmax: less the logarithm of the sum of exponentials, so that all models give log-probabilities.

@@ -1,4 +1,4 @@
-"""Owns RecVAE's sample of a code, its composite prior, and the divergence between the posterior and it.
+"""RecVAE's sample of a code, its composite prior, and the divergence between the posterior and it.
 
 Shenbin et al., WSDM 2020, a coordinate of the code at a time:
 

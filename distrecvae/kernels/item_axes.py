@@ -1,4 +1,4 @@
-"""Owns which parameters of a network have an axis of items, and taking them over from a network of other items.
+"""Which parameters of a network have an axis of items, and taking them over from a network of other items.
 
 A layer says so itself: `ITEM_AXES`, from a parameter's or buffer's name to its axes that go over all items.
 """

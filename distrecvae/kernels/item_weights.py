@@ -1,4 +1,4 @@
-"""Owns models that score an item by weights of the items that a user has: one (n_items, n_items) matrix.
+"""Models that score an item by weights of the items that a user has: one (n_items, n_items) matrix.
 
 What such models are learned from is X^T X, the Gram matrix of the training users' rows.
 """

@@ -1,4 +1,4 @@
-"""Owns what neural models share: the layer that sees a user's items, and the one that scores all items.
+"""What neural models share: the layer that sees a user's items, and the one that scores all items.
 
 Both are ordinary differentiable layers; inside, their gradients are the sparse products and the sweep over blocks of
 items of `sparse.py` and `multinomial.py`. Between them a model is what any PyTorch model is.

@@ -1,4 +1,4 @@
-"""Owns matrix factorization by weighted least squares: one side's factors given the other's, and the model.
+"""Matrix factorization by weighted least squares: one side's factors given the other's, and the model.
 
 Every cell of users x items counts, with a weight: `one` where there is an interaction (the target is 1), `zero_u` for
 user u where there is none (the target is 0). With the others' factors Y, a row's factors are the solution of a ridge

@@ -1,4 +1,4 @@
-"""Owns how alike items are, by vectors that a model has of them."""
+"""How alike items are, by vectors that a model has of them."""
 
 from __future__ import annotations
 

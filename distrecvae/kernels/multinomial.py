@@ -1,4 +1,4 @@
-"""Owns the multinomial likelihood of a user's row under a linear output layer, and its gradient by hand.
+"""The multinomial likelihood of a user's row under a linear output layer, and its gradient by hand.
 
 For logits l = W z + b and a row x with n ones, log p(x) = sum_(i in x) l_i - n logsumexp(l), and its derivative by
 the logits is x - n softmax(l). Both parts split: what concerns the observed items is a sparse product, always in

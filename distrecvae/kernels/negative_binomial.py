@@ -1,4 +1,4 @@
-"""Owns likelihoods of rows whose cells are negative-binomial, under two linear output layers, and their gradients.
+"""Likelihoods of rows whose cells are negative-binomial, under two linear output layers, and their gradients.
 
 A cell's count is NB(r, p), r = exp(a) and p = sigmoid(b) for its two logits, and
 

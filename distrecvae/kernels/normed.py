@@ -1,4 +1,4 @@
-"""Owns swish, a residual and layer normalization, which RecVAE's densely connected layers have after each product.
+"""Swish, a residual and layer normalization, which RecVAE's densely connected layers have after each product.
 
 For the sum t of the layers before and a layer's product x, h = LN(swish(x + t)), and the next layer's sum is t + h. On
 a GPU that the Triton kernels are for that is a launch forward and two backward instead of some ten.

@@ -1,4 +1,4 @@
-"""Owns phases: what of a network is trained, for how many passes and by which losses, as data."""
+"""Phases: what of a network is trained, for how many passes and by which losses, as data."""
 
 from __future__ import annotations
 

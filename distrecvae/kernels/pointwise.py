@@ -1,4 +1,4 @@
-"""Owns losses that are sums over all cells of users x items, under a linear output layer, and their gradients.
+"""Losses that are sums over all cells of users x items, under a linear output layer, and their gradients.
 
 Such a loss is a function of one logit and whether the user has the item: a square, a logistic loss. Items are gone
 through block by block: logits, the loss, its derivative by them, which PyTorch takes, and the products that carry it

@@ -1,4 +1,4 @@
-"""Owns the precision of matrix products: float32 throughout, or bfloat16 factors with everything else in float32.
+"""The precision of matrix products: float32 throughout, or bfloat16 factors with everything else in float32.
 
 In bfloat16 a product's two factors are rounded to 8 significant bits; it is accumulated in float32 inside and its
 result rounded once more on CPUs, whose libraries give no other. Parameters, optimizer, layer norms, exponentials

@@ -1,4 +1,4 @@
-"""Owns buffers that are made once and written to for ever: fresh memory costs a page fault per 4 KiB, which on a CPU
+"""Buffers that are made once and written to for ever: fresh memory costs a page fault per 4 KiB, which on a CPU
 can cost more than the arithmetic that fills it."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Owns sparse rows on a device: a CSR of interactions in torch, and its products with dense matrices.
+"""Sparse rows on a device: a CSR of interactions in torch, and its products with dense matrices.
 
 These products are the first layer of every model here (its input is a user's row, almost all zeros) and that
 layer's gradient. Neither makes anything of the size users x items or interactions x width, and on CUDA neither

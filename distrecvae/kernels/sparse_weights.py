@@ -1,4 +1,4 @@
-"""Owns weights between items of which few are not zero: how they are stored, loaded and scored with."""
+"""Weights between items of which few are not zero: how they are stored, loaded and scored with."""
 
 from __future__ import annotations
 

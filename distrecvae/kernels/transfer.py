@@ -1,4 +1,4 @@
-"""Owns copies from the host to a device: a GPU takes them from pinned memory, so that the host does not wait for it."""
+"""Copies from the host to a device: a GPU takes them from pinned memory, so that the host does not wait for it."""
 
 from __future__ import annotations
 

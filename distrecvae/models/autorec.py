@@ -1,4 +1,4 @@
-"""Owns AutoRec: an autoencoder of users' rows with one sigmoid layer and a squared error.
+"""AutoRec: an autoencoder of users' rows with one sigmoid layer and a squared error.
 
 Sedhain, Menon, Sanner, Xie, "AutoRec: Autoencoders Meet Collaborative Filtering", WWW 2015, U-AutoRec:
 

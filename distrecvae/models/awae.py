@@ -1,4 +1,4 @@
-"""Owns aWAE: a Wasserstein autoencoder with sparse codes, held to its prior by a discriminator.
+"""AWAE: a Wasserstein autoencoder with sparse codes, held to its prior by a discriminator.
 
 Zhong, Zhang, "Wasserstein Autoencoders for Collaborative Filtering", 2018, as far as its abstract goes; the term that
 holds codes to the prior is the adversarial one of Tolstikhin et al., "Wasserstein Auto-Encoders", ICLR 2018

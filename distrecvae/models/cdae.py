@@ -1,4 +1,4 @@
-"""Owns CDAE: a denoising autoencoder of users' rows whose hidden layer also sees a vector of the user's own.
+"""CDAE: a denoising autoencoder of users' rows whose hidden layer also sees a vector of the user's own.
 
 Wu, DuBois, Zheng, Ester, "Collaborative Denoising Auto-Encoders for Top-N Recommender Systems", WSDM 2016:
 

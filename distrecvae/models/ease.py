@@ -1,4 +1,4 @@
-"""Owns EASE: linear weights between items with a zero diagonal, in closed form.
+"""EASE: linear weights between items with a zero diagonal, in closed form.
 
 Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019: min over B of ||X - X B||^2 + lambda ||B||^2
 with diag(B) = 0 is, with P = (X^T X + lambda I)^-1, solved by B_ij = -P_ij / P_jj off the diagonal.

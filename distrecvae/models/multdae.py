@@ -1,4 +1,4 @@
-"""Owns Mult-DAE: a denoising autoencoder with a multinomial likelihood.
+"""Mult-DAE: a denoising autoencoder with a multinomial likelihood.
 
 Liang, Krishnan, Hoffman, Jebara, "Variational Autoencoders for Collaborative Filtering", WWW 2018: Mult-VAE with a
 code that is a function of the user's items, and the squares of all weights as a penalty,

@@ -1,4 +1,4 @@
-"""Owns Mult-VAE: a variational autoencoder with a multinomial likelihood and an annealed KL term.
+"""Mult-VAE: a variational autoencoder with a multinomial likelihood and an annealed KL term.
 
 Liang, Krishnan, Hoffman, Jebara, "Variational Autoencoders for Collaborative Filtering", WWW 2018:
 

@@ -1,4 +1,4 @@
-"""Owns NBVAE: a variational autoencoder whose items are negative-binomial, with a decoder for each parameter.
+"""NBVAE: a variational autoencoder whose items are negative-binomial, with a decoder for each parameter.
 
 Zhao, Rai, Du, Buntine, Phung, Zhou, "Variational Autoencoders for Sparse and Overdispersed Discrete Data", AISTATS
 2020:

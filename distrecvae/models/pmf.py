@@ -1,4 +1,4 @@
-"""Owns PMF: Gaussian matrix factorization of observed ratings, here of interactions and sampled zeros.
+"""PMF: Gaussian matrix factorization of observed ratings, here of interactions and sampled zeros.
 
 Salakhutdinov, Mnih, "Probabilistic Matrix Factorization", NIPS 2008, finds the factors of greatest posterior density:
 

@@ -1,4 +1,4 @@
-"""Owns Popularity, the model to beat: all users get the same scores, an item's number of interactions."""
+"""Popularity, the model to beat: all users get the same scores, an item's number of interactions."""
 
 from __future__ import annotations
 

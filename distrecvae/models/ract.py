@@ -1,4 +1,4 @@
-"""Owns RaCT: Mult-VAE, tuned further by a critic that learned to tell NDCG@100 from three numbers.
+"""RaCT: Mult-VAE, tuned further by a critic that learned to tell NDCG@100 from three numbers.
 
 Lobel, Li, Gao, Carin, "RaCT: Toward Amortized Ranking-Critical Training for Collaborative Filtering", ICLR 2020. With
 x a user's row, split by denoising into what the actor sees and what is withheld, and L_E = -log p(x) under the actor:

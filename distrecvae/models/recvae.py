@@ -1,4 +1,4 @@
-"""Owns RecVAE: its configuration and its networks; its prior is `distrecvae.kernels.composite_prior`'s.
+"""RecVAE: its configuration and its networks; its prior is `distrecvae.kernels.composite_prior`'s.
 
 Shenbin et al., "RecVAE: a New Variational Autoencoder for Top-N Recommendations with Implicit Feedback", WSDM
 2020. Mult-VAE (Liang et al., WWW 2018) and the steps of the paper's ablation between the two are settings of

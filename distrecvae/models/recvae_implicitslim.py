@@ -1,4 +1,4 @@
-"""Owns RecVAE with ImplicitSLIM: its settings, and the closed-form step that refines item embeddings.
+"""RecVAE with ImplicitSLIM: its settings, and the closed-form step that refines item embeddings.
 
 Shenbin, Nikolenko, "ImplicitSLIM and How it Improves Embedding-based Collaborative Filtering", ICLR 2024, and the
 published code. With X the training users, V the embeddings (a row an item), A = V without the rows of rare items, and

@@ -1,4 +1,4 @@
-"""Owns SLIM: sparse, non-negative linear weights between items with a zero diagonal.
+"""SLIM: sparse, non-negative linear weights between items with a zero diagonal.
 
 Ning, Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011. For each item j on its own:
 

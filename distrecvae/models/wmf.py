@@ -1,4 +1,4 @@
-"""Owns WMF: matrix factorization in which interactions count more than their absence.
+"""WMF: matrix factorization in which interactions count more than their absence.
 
 Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008:
 

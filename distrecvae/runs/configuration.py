@@ -1,4 +1,4 @@
-"""Owns how a configuration is read: a packaged one by name, a file, ``name=value`` words, a model's config.json."""
+"""How a configuration is read: a packaged one by name, a file, ``name=value`` words, a model's config.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns stopping a run within a cycle, between two batches, and telling how far the cycle is."""
+"""Stopping a run within a cycle, between two batches, and telling how far the cycle is."""
 
 from __future__ import annotations
 

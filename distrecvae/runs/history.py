@@ -1,4 +1,4 @@
-"""Owns a run's `history.csv`: a row a report."""
+"""A run's `history.csv`: a row a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the last training of a chosen configuration: on training and validation users together, for a known budget."""
+"""The last training of a chosen configuration: on training and validation users together, for a known budget."""
 
 from __future__ import annotations
 

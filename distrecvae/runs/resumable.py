@@ -1,4 +1,4 @@
-"""Owns training that outlives its process: trainer, best model and reports in one state.
+"""Training that outlives its process: trainer, best model and reports in one state.
 
 What continues is a function of that state and of the trainer's own settings: after any interruption training ends with
 the reports and the model that it would have had.

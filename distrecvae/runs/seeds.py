@@ -1,4 +1,4 @@
-"""Owns several trainings of one configuration that differ in their seed: where they lie, and what they are together."""
+"""Several trainings of one configuration that differ in their seed: where they lie, and what they are together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns how long a data pass takes: some batches are trained and some users scored, and scaled to all of them."""
+"""How long a data pass takes: some batches are trained and some users scored, and scaled to all of them."""
 
 from __future__ import annotations
 

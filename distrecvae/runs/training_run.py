@@ -1,4 +1,4 @@
-"""Owns one training run's folder: settings, history, checkpoints, best model, and going on after a stop.
+"""One training run's folder: settings, history, checkpoints, best model, and going on after a stop.
 
 A run is a function of its settings and its data. Its state is one file, replaced atomically, with the trainer, the best
 model so far and the history in it; a run that is killed goes on from the last one and ends with the same model.

@@ -1,4 +1,4 @@
-"""Owns one trial of a search: train a configuration within a budget, yield what it reports, leave its best model.
+"""One trial of a search: train a configuration within a budget, yield what it reports, leave its best model.
 
 No Ray in here: the trainable sends the reports on, a test takes two. A trial that is given the place of a state of its
 own goes on from it; started again from nothing it repeats itself (all randomness comes from the task's seed).

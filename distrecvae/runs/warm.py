@@ -1,4 +1,4 @@
-"""Owns what a run takes over from an earlier one: its model's weights, its optimizer's moments, item by item."""
+"""What a run takes over from an earlier one: its model's weights, its optimizer's moments, item by item."""
 
 from __future__ import annotations
 

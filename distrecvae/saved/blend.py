@@ -1,4 +1,4 @@
-"""Owns the blend: a model whose scores are a weighted mean of other models' scores, made comparable a user at a time.
+"""The blend: a model whose scores are a weighted mean of other models' scores, made comparable a user at a time.
 
 A blend is a model like any other to what evaluates, recommends and exports; its folder holds its members' weights once.
 """

@@ -1,4 +1,4 @@
-"""Owns export: a model as one graph from users' rows to scores, for runtimes that know nothing of distrecvae.
+"""Export: a model as one graph from users' rows to scores, for runtimes that know nothing of distrecvae.
 
 The graph takes `histories`, float32 (batch, n_items), 1 where a user has an item and 0 elsewhere, and gives `scores`,
 float32 (batch, n_items), nothing masked. It is written only if the runtime that will read it gives the model's own

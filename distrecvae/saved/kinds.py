@@ -1,4 +1,4 @@
-"""Owns what the model of a folder can be: one of the registry's, or a blend of such; the folder is the same."""
+"""What the model of a folder can be: one of the registry's, or a blend of such; the folder is the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the lists of many users: from the model, or, for users of whom it knows nothing, of what is popular."""
+"""The lists of many users: from the model, or, for users of whom it knows nothing, of what is popular."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns how tensors lie on disk: safetensors files with JSON in their header, and a model's folder."""
+"""How tensors lie on disk: safetensors files with JSON in their header, and a model's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the command lines that a search writes down and shows: what made it, what goes on with it."""
+"""The command lines that a search writes down and shows: what made it, what goes on with it."""
 
 from __future__ import annotations
 

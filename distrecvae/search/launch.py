@@ -1,4 +1,4 @@
-"""Owns how a search begins or goes on: its settings, data set, plan and folder checked, Ray started."""
+"""How a search begins or goes on: its settings, data set, plan and folder checked, Ray started."""
 
 from __future__ import annotations
 

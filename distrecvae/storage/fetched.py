@@ -1,4 +1,4 @@
-"""Owns what commands read at a URI: a temporary copy of the files that they need, which belong together."""
+"""What commands read at a URI: a temporary copy of the files that they need, which belong together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `mirror.json`: what a mirror holds, put after everything else, and who writes it.
+"""`mirror.json`: what a mirror holds, put after everything else, and who writes it.
 
 What is put before is newer than the manifest says, or as it says. So a reader knows whether what it fetched belongs
 together, and a writer whether another one has been there since.

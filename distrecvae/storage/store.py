@@ -1,4 +1,4 @@
-"""Owns one folder of an object store: its files listed, read, put whole and removed, and what went wrong in a line."""
+"""One folder of an object store: its files listed, read, put whole and removed, and what went wrong in a line."""
 
 from __future__ import annotations
 

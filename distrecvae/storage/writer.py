@@ -1,4 +1,4 @@
-"""Owns the writing of a mirror: claims it for one process, and puts what changed, fit to go on from at every moment.
+"""The writing of a mirror: claims it for one process, and puts what changed, fit to go on from at every moment.
 
 A mirror is put file by file, and its writer may die after any of them. Two things make every such moment one that a
 search can be resumed from:

@@ -1,4 +1,4 @@
-"""Owns devices: which one there is and what it offers, threads, a share of a GPU's memory, memory given back."""
+"""Devices: which one there is and what it offers, threads, a share of a GPU's memory, memory given back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns Entry: what the registry knows of a model."""
+"""Entry: what the registry knows of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the list of models: by name, a configuration class, a trainer, a loader, an estimate of memory."""
+"""The list of models: by name, a configuration class, a trainer, a loader, an estimate of memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the Trainer protocol and `fit`, the iterator that everything else drives.
+"""The Trainer protocol and `fit`, the iterator that everything else drives.
 
 `fit` yields a report after every cycle and never decides to stop. The command line prints the reports, a Ray
 trial sends them on and Tune stops it, a test takes two. There are no callbacks and no early stopping in here.

@@ -45,7 +45,7 @@ REFUSED: list[tuple[list[str], list[str]]] = [
     (["--trails", "5"], ["--trails", "--trials"]),
     (["--max-passes", "10", "--min-passes", "20"], ["min_passes=20", "max_passes=10"]),
     (["--reduction-factor", "1"], ["reduction_factor=1", "at least 2"]),
-    (["--metric", "ndcg_10"], ["ndcg_10", "ndcg_100"]),
+    (["--metric", "ndgc_10"], ["ndgc_10", "ndcg"]),
     (["--sampler", "tpee"], ["tpee", "tpe"]),
     (["--scheduler", "ash"], ["ash", "asha"]),
     (["--gpus-per-trial", "1.5"], ["gpus_per_trial=1.5", "fraction"]),

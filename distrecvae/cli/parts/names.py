@@ -1,4 +1,4 @@
-"""Owns what shells complete by name: models, search spaces, configurations. Nothing heavy is imported for it."""
+"""What shells complete by name: models, search spaces, configurations. Nothing heavy is imported for it."""
 
 from __future__ import annotations
 

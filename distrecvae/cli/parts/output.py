@@ -1,4 +1,4 @@
-"""Owns how scores are printed by the commands that score."""
+"""How scores are printed by the commands that score."""
 
 from __future__ import annotations
 

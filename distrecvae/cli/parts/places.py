@@ -1,4 +1,4 @@
-"""Owns the options that name a place: a folder on this machine, or a URI."""
+"""The options that name a place: a folder on this machine, or a URI."""
 
 from __future__ import annotations
 

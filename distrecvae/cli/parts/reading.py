@@ -1,4 +1,4 @@
-"""Owns the options that say how a file of interactions is read: the same for `prepare` and for `recommend`."""
+"""The options that say how a file of interactions is read: the same for `prepare` and for `recommend`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what the commands that search share: an option for each setting."""
+"""What the commands that search share: an option for each setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what a data set takes over from an earlier one: how its source was read and split, and its users' groups."""
+"""What a data set takes over from an earlier one: how its source was read and split, and its users' groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns which ids of two lists are the same, and which group of users each user of an earlier data set is in."""
+"""Which ids of two lists are the same, and which group of users each user of an earlier data set is in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns which reader reads a source: told by `--format`, or by the file's name and its first bytes."""
+"""Which reader reads a source: told by `--format`, or by the file's name and its first bytes."""
 
 from __future__ import annotations
 

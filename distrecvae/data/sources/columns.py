@@ -1,4 +1,4 @@
-"""Owns which column of a file is the user, the item, the rating: by its usual names, or as told."""
+"""Which column of a file is the user, the item, the rating: by its usual names, or as told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns text tables: CSV, TSV, RecBole's .inter, MovieLens' .dat, Million Song triplets, read by Arrow on all
+"""Text tables: CSV, TSV, RecBole's .inter, MovieLens' .dat, Million Song triplets, read by Arrow on all
 cores.
 
 Ids are read as dictionaries (one copy of each distinct id, 32 bits a row), so a file of 20 million rows costs

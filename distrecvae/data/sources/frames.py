@@ -1,4 +1,4 @@
-"""Owns tables that lie in memory as pandas DataFrames; their columns are found as a file's are."""
+"""Tables that lie in memory as pandas DataFrames; their columns are found as a file's are."""
 
 from __future__ import annotations
 

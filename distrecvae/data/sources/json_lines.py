@@ -1,4 +1,4 @@
-"""Owns JSON lines: an object a line, as Amazon's and Yelp's reviews are."""
+"""JSON lines: an object a line, as Amazon's and Yelp's reviews are."""
 
 from __future__ import annotations
 

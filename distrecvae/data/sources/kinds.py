@@ -1,4 +1,4 @@
-"""Owns what a file is that is no table of ours: told by its first bytes, refused with what to do."""
+"""What a file is that is no table of ours: told by its first bytes, refused with what to do."""
 
 from __future__ import annotations
 

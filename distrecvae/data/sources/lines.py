@@ -1,4 +1,4 @@
-"""Owns text as lines and records, exactly: which line a record begins in, and what is wrong in which.
+"""Text as lines and records, exactly: which line a record begins in, and what is wrong in which.
 
 Read in Python, line by line: taken where Arrow's fast reading met quotes that may mean two things, or failed, and the
 line is to be named. The rule is RFC 4180's: a field that begins with a quote ends with one, quotes in it are doubled.

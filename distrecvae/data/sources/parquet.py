@@ -1,4 +1,4 @@
-"""Owns Parquet sources: one file, a folder of them, or one inside a zip; only the needed columns are read."""
+"""Parquet sources: one file, a folder of them, or one inside a zip; only the needed columns are read."""
 
 from __future__ import annotations
 

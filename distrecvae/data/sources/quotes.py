@@ -1,4 +1,4 @@
-"""Owns whether the quotes of a table quote, or are characters of its texts: told by all of them, or refused by line.
+"""Whether the quotes of a table quote, or are characters of its texts: told by all of them, or refused by line.
 
 A reader that takes every quote for the beginning of a text reads fewer rows than there are, without a word.
 """

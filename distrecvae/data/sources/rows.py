@@ -1,4 +1,4 @@
-"""Owns the way from columns to an InteractionTable, the same for every source: ids, ratings, what is missing."""
+"""The way from columns to an InteractionTable, the same for every source: ids, ratings, what is missing."""
 
 from __future__ import annotations
 

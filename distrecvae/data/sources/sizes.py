@@ -1,4 +1,4 @@
-"""Owns how large a source may be: what it declares is held against the memory before anything of it is read."""
+"""How large a source may be: what it declares is held against the memory before anything of it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns how a text table begins, and its bytes as UTF-8: encoding, what stands before the header, the delimiter."""
+"""How a text table begins, and its bytes as UTF-8: encoding, what stands before the header, the delimiter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns Adam on a GPU for layers with a row an item: the gradient is made where it is used, and never lies in memory.
+"""Adam on a GPU for layers with a row an item: the gradient is made where it is used, and never lies in memory.
 
 The update is that of `torch.optim.Adam(fused=True, capturable=True)` without weight decay: every row's moments decay,
 also those of items that no user of the batch has. A gradient in memory would be written, read and be as large as the

@@ -1,4 +1,4 @@
-"""Owns the choice of the Triton kernels: whether they can be taken for some tensors, here and now.
+"""The choice of the Triton kernels: whether they can be taken for some tensors, here and now.
 
 Every one of them computes what a few lines of PyTorch compute, too; those are its oracle, and what runs where this
 module says no. Only here may a module that imports Triton be looked for: the others of this room import it.

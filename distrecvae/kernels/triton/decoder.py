@@ -1,4 +1,4 @@
-"""Owns the gradient of a linear output layer under a softmax on a GPU, with Adam at once.
+"""The gradient of a linear output layer under a softmax on a GPU, with Adam at once.
 
 Neither the logits nor the gradient lie in memory.
 

@@ -1,4 +1,4 @@
-"""Owns the product of sparse rows and a dense matrix on a GPU: a gather-sum whose long rows are split.
+"""The product of sparse rows and a dense matrix on a GPU: a gather-sum whose long rows are split.
 
 PyTorch's `embedding_bag` lets one thread walk a row, and the last row ends at the end of the places there, so that the
 last user walks all padding. Here a row up to a length has a program to itself, a longer one is cut at fixed places

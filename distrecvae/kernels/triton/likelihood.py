@@ -1,4 +1,4 @@
-"""Owns the multinomial likelihood of rows on a GPU, put together from this room's kernels.
+"""The multinomial likelihood of rows on a GPU, put together from this room's kernels.
 
 The equations are those of `distrecvae.kernels.multinomial`, its oracle. Logits and powers are never in memory: a step
 that trains the encoder takes one sweep over the items, one that trains the decoder another, which makes them again.

@@ -1,4 +1,4 @@
-"""Owns swish, a residual and layer normalization on a GPU at once: a launch forward, two backward.
+"""Swish, a residual and layer normalization on a GPU at once: a launch forward, two backward.
 
 PyTorch's operators, the oracle, are `distrecvae.kernels.normed`'s. A program has a row, and backward some rows one
 after another, whose parts of the gradients by weight and bias it adds up; a sum over programs, always in the same

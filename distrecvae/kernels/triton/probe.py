@@ -1,4 +1,4 @@
-"""Owns the smallest kernel there is: whether Triton can compile and launch one at all."""
+"""The smallest kernel there is: whether Triton can compile and launch one at all."""
 
 from __future__ import annotations
 

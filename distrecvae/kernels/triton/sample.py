@@ -1,4 +1,4 @@
-"""Owns RecVAE's sample of a code and its divergence from the composite prior on a GPU: a launch each way.
+"""RecVAE's sample of a code and its divergence from the composite prior on a GPU: a launch each way.
 
 The equations are those of `distrecvae.kernels.composite_prior`, its oracle, where they are some thirty launches. All is
 elementwise but the divergence, a sum over a row's coordinates: a program has a row. In float32 throughout.

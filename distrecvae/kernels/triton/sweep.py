@@ -1,4 +1,4 @@
-"""Owns one sweep over the items on a GPU: logsumexp of the logits and the mean of W under softmax, without the logits.
+"""One sweep over the items on a GPU: logsumexp of the logits and the mean of W under softmax, without the logits.
 
 Attention's recurrence with keys and values that are both W: a program holds a block of rows, goes over a range of the
 items and keeps the largest logit, the sum of powers and their product with W. A batch of rows alone would occupy a few

@@ -1,4 +1,4 @@
-"""Owns the blend at the end of a comparison: one model of its searches' best ones, in `blend/`, and what it gains."""
+"""The blend at the end of a comparison: one model of its searches' best ones, in `blend/`, and what it gains."""
 
 from __future__ import annotations
 

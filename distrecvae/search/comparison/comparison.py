@@ -1,4 +1,4 @@
-"""Owns a comparison: the searches of several models, one after another, under one budget, one protocol and one Ray.
+"""A comparison: the searches of several models, one after another, under one budget, one protocol and one Ray.
 
 Each model's search is a whole one in a folder of its own, which `--resume`, TensorBoard and `distrecvae evaluate` know;
 a comparison adds the order, the budget they have in common and the table.

@@ -1,4 +1,4 @@
-"""Owns a comparison's folder: its description, its tables, its picture; each written by renaming."""
+"""A comparison's folder: its description, its tables, its picture; each written by renaming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the picture of a comparison: each model's test score with its error, best first."""
+"""The picture of a comparison: each model's test score with its error, best first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the table of a comparison: a row a model, whom the best one beats, as text, Markdown and CSV."""
+"""The table of a comparison: a row a model, whom the best one beats, as text, Markdown and CSV."""
 
 from __future__ import annotations
 

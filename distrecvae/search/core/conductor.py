@@ -1,4 +1,4 @@
-"""Owns the course of a search: which trial comes next, what a report leads to, when it is over. No Ray in here."""
+"""The course of a search: which trial comes next, what a report leads to, when it is over. No Ray in here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns SearchConfig: what a search was asked to do, each setting's default and its rule."""
+"""SearchConfig: what a search was asked to do, each setting's default and its rule."""
 
 from __future__ import annotations
 

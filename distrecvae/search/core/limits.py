@@ -1,4 +1,4 @@
-"""Owns which limits of a search its best trial met: the ends of ranges, and the passes that a trial gets."""
+"""Which limits of a search its best trial met: the ends of ranges, and the passes that a trial gets."""
 
 from __future__ import annotations
 

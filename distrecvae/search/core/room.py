@@ -1,4 +1,4 @@
-"""Owns how many trials run at once after memory ran out: fewer each time that it happens again. No Ray in here."""
+"""How many trials run at once after memory ran out: fewer each time that it happens again. No Ray in here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the rules that stop weak trials: pure functions of the curves so far, without state, Ray or Optuna.
+"""The rules that stop weak trials: pure functions of the curves so far, without state, Ray or Optuna.
 
 A rule is asked after every report of a trial and judges that report alone: the same curves give the same
 answer again, whatever was asked before, so a search that was interrupted needs the curves back and nothing

@@ -1,4 +1,4 @@
-"""Owns the choice of a sampler: how the next configuration is proposed.
+"""The choice of a sampler: how the next configuration is proposed.
 
 A sampler is made anew for every suggestion, seeded by the search's seed and the trial's number. What it
 knows, it reads from the study; so a search that was interrupted proposes what it would have proposed, with

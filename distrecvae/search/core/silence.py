@@ -1,4 +1,4 @@
-"""Owns when a trial that says nothing is taken for hung: many times its usual cycle. No Ray in here, and no clock."""
+"""When a trial that says nothing is taken for hung: many times its usual cycle. No Ray in here, and no clock."""
 
 from __future__ import annotations
 

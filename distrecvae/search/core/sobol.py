@@ -1,4 +1,4 @@
-"""Owns a quasi-random sampler without state: trial number n gets point n of a scrambled Sobol sequence.
+"""A quasi-random sampler without state: trial number n gets point n of a scrambled Sobol sequence.
 
 Optuna's own QMC sampler keeps its place in the sequence in the study, so a suggestion that was interrupted
 takes a point twice, and it draws at random what was not in the first finished trial.

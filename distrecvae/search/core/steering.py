@@ -1,4 +1,4 @@
-"""Owns how a search has been steered: a function of what its ledger has of requests, so that a resumed search knows it.
+"""How a search has been steered: a function of what its ledger has of requests, so that a resumed search knows it.
 
 A request that is taken up is a line of the ledger (`steered`) before it takes effect, with what it found (`facts`): how
 many trials had been asked for, which ones ran. What was refused is a line, too, and changes nothing.

@@ -122,7 +122,9 @@ def propose(
         anew: returns the study once more as it was given: a trial cannot be taken back. None draws once.
     """
     known = [trial.user_attrs.get(CONFIG_KEY) for trial in study.get_trials(deepcopy=False)]
-    config, asked = _drawn(study, number, make_sampler(number), suggest, starting_values(number))
+    with quiet():
+        sampler = make_sampler(number)
+    config, asked = _drawn(study, number, sampler, suggest, starting_values(number))
     if config in known and anew is not None:
         for sampler in redraws(number):
             config, asked = _drawn(anew(), number, sampler, suggest, {})

@@ -1,4 +1,4 @@
-"""Owns the doctor: what a search would find on this machine or cluster, what is wrong with it, and the remedy."""
+"""The doctor: what a search would find on this machine or cluster, what is wrong with it, and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what the doctor says: one thing that was looked at, what was found, and the remedy."""
+"""What the doctor says: one thing that was looked at, what was found, and the remedy."""
 
 from __future__ import annotations
 

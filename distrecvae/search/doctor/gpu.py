@@ -1,4 +1,4 @@
-"""Owns the trial of this machine's GPU: small trainings whose results, waits and memory are held to what is promised.
+"""The trial of this machine's GPU: small trainings whose results, waits and memory are held to what is promised.
 
 No Ray in here: a bare GPU box can be tried, too. benchmarks/gpu_acceptance.py calls the same checks at larger shapes.
 """

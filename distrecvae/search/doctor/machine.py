@@ -1,4 +1,4 @@
-"""Owns what this machine offers: cores, memory, GPUs, instructions, shared memory, versions; asked, never changed."""
+"""What this machine offers: cores, memory, GPUs, instructions, shared memory, versions; asked, never changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what is noted of PyTorch while a check of a GPU runs: waits, graphs, failures to record, time, memory."""
+"""What is noted of PyTorch while a check of a GPU runs: waits, graphs, failures to record, time, memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the end of a search: the chosen model on the test users, beside the first trial's, in `best/`."""
+"""The end of a search: the chosen model on the test users, beside the first trial's, in `best/`."""
 
 from __future__ import annotations
 

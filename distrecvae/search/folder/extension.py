@@ -1,4 +1,4 @@
-"""Owns `--extend`: a search that goes on by what its folder says of it, so that nothing is typed again."""
+"""`--extend`: a search that goes on by what its folder says of it, so that nothing is typed again."""
 
 from __future__ import annotations
 

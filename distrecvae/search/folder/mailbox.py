@@ -1,4 +1,4 @@
-"""Owns the way to a running search: requests are files beside its ledger, and so are the answers.
+"""The way to a running search: requests are files beside its ledger, and so are the answers.
 
 A request is a small JSON file that is renamed into its place whole; the search takes them up in the order of their
 names, which begin with the time, answers, and removes them. Whoever asked reads the answer and removes that.

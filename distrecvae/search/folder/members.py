@@ -1,4 +1,4 @@
-"""Owns how results folders become candidates of a blend: searches, single trials, trainings, comparisons, blends."""
+"""How results folders become candidates of a blend: searches, single trials, trainings, comparisons, blends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what a search is, once begun: what was asked for, how it is laid out, where it lies."""
+"""What a search is, once begun: what was asked for, how it is laid out, where it lies."""
 
 from __future__ import annotations
 

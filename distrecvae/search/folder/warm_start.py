@@ -1,4 +1,4 @@
-"""Owns the warm start: a new search whose first trials, after its own start, are the best of an earlier search."""
+"""The warm start: a new search whose first trials, after its own start, are the best of an earlier search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what may go of a search's folder: checkpoints that nothing needs any more, and what killed processes left."""
+"""What may go of a search's folder: checkpoints that nothing needs any more, and what killed processes left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what is to be known before a trial that ended trains on: whether it can, and from where."""
+"""What is to be known before a trial that ended trains on: whether it can, and from where."""
 
 from __future__ import annotations
 

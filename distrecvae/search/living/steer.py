@@ -1,4 +1,4 @@
-"""Owns the asking side of steering: a request is left with a search that runs, and its answer waited for."""
+"""The asking side of steering: a request is left with a search that runs, and its answer waited for."""
 
 from __future__ import annotations
 

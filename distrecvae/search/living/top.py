@@ -1,4 +1,4 @@
-"""Owns the live table of a search that runs elsewhere: read from its folder, on one screen, nothing written."""
+"""The live table of a search that runs elsewhere: read from its folder, on one screen, nothing written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the three places where Ray Tune asks: for the next trial, about a report, about a trial's end."""
+"""The three places where Ray Tune asks: for the next trial, about a report, about a trial's end."""
 
 from __future__ import annotations
 

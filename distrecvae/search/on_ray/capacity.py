@@ -1,4 +1,4 @@
-"""Owns which kind of node a cluster asks its cloud for: one that has just refused does not hold a search.
+"""Which kind of node a cluster asks its cloud for: one that has just refused does not hold a search.
 
 Ray's autoscalers ask for the same kind again and again where a cloud has none left (ray-project/ray issue 53636; seen
 in Ray 2.60: the newer one counts only nodes that never start, the older one knows of refusals and does not look at

@@ -1,4 +1,4 @@
-"""Owns the way to Google Cloud: Ray's own, which also says so where a zone has no such machine left.
+"""The way to Google Cloud: Ray's own, which also says so where a zone has no such machine left.
 
 `cluster/gcp.yaml` names the class. What it stands on is private to Ray: `ray_internals.py` cannot import it, since it
 needs Google's client (`pip install '.[gcp]'`), which other clusters do not.

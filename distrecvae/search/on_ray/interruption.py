@@ -1,4 +1,4 @@
-"""Owns how a search is stopped from outside: by a signal, or by a Ray that is gone; in seconds, whatever hangs.
+"""How a search is stopped from outside: by a signal, or by a Ray that is gone; in seconds, whatever hangs.
 
 What has to be kept is in the ledger already. So nothing of Ray is wound up here: its workers end with their driver.
 """

@@ -1,4 +1,4 @@
-"""Owns what is refused, in a line, before and while Ray is started or joined."""
+"""What is refused, in a line, before and while Ray is started or joined."""
 
 from __future__ import annotations
 

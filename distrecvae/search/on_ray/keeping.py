@@ -1,4 +1,4 @@
-"""Owns the process on the driver's machine that keeps states: workers send theirs in pieces, and are lent them so.
+"""The process on the driver's machine that keeps states: workers send theirs in pieces, and are lent them so.
 
 It writes beside the driver's loop, so a state of any size stops no search, and it outlives the worker that sent one. No
 more than a piece of a state is in Ray's object store at a time. PyTorch is not imported there.

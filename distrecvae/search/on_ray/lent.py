@@ -1,4 +1,4 @@
-"""Owns a worker's side of what the driver keeps: the place of a state that lies on another machine."""
+"""A worker's side of what the driver keeps: the place of a state that lies on another machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the question whether the cluster's other nodes can run this package, asked of the nodes themselves."""
+"""The question whether the cluster's other nodes can run this package, asked of the nodes themselves."""
 
 from __future__ import annotations
 

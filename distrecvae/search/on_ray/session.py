@@ -1,4 +1,4 @@
-"""Owns the driver's side of Ray: start or join it, see what it has, lend it the data."""
+"""The driver's side of Ray: start or join it, see what it has, lend it the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the folders of Ray's sessions that commands of ours started: marked, and removed once their process is gone."""
+"""The folders of Ray's sessions that commands of ours started: marked, and removed once their process is gone."""
 
 from __future__ import annotations
 

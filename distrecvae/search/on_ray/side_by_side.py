@@ -1,4 +1,4 @@
-"""Owns training one configuration under several seeds side by side: a Ray worker each, over one copy of the data."""
+"""Training one configuration under several seeds side by side: a Ray worker each, over one copy of the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the timing of a data pass where trials run: in a worker with a trial's resources, unless that is here."""
+"""The timing of a data pass where trials run: in a worker with a trial's resources, unless that is here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what runs in a Ray worker: map the shared data set, run the trial, report to Tune."""
+"""What runs in a Ray worker: map the shared data set, run the trial, report to Tune."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns Ray Tune's loop: it runs a conductor's trials until they have ended, or the search must."""
+"""Ray Tune's loop: it runs a conductor's trials until they have ended, or the search must."""
 
 from __future__ import annotations
 

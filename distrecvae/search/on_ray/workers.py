@@ -1,4 +1,4 @@
-"""Owns the workers that a search's trials run on: what their death or their silence leads to, and who tells people."""
+"""The workers that a search's trials run on: what their death or their silence leads to, and who tells people."""
 
 from __future__ import annotations
 

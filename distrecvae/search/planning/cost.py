@@ -1,4 +1,4 @@
-"""Owns what a search costs: hours of GPUs or cores that its trials keep busy, before it and after it, and their price.
+"""What a search costs: hours of GPUs or cores that its trials keep busy, before it and after it, and their price.
 
 Pure functions of what the ledger records: seconds of training and evaluation, and passes. Nodes that wait or start are
 not in it, nor work that was lost and made again.

@@ -1,4 +1,4 @@
-"""Owns the plan: what a search is about to do, worked out before anything starts."""
+"""The plan: what a search is about to do, worked out before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what helps where one trial does not fit into memory: fewer items, or a model that takes less."""
+"""What helps where one trial does not fit into memory: fewer items, or a model that takes less."""
 
 from __future__ import annotations
 

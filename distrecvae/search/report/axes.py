@@ -1,4 +1,4 @@
-"""Owns how searched values lie on an axis: a column's range, its scale, and the simplexes with a triangle."""
+"""How searched values lie on an axis: a column's range, its scale, and the simplexes with a triangle."""
 
 from __future__ import annotations
 

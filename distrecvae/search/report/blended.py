@@ -1,4 +1,4 @@
-"""Owns what a report says of blending: what the blend in the search's folder gains and costs, or how one is made."""
+"""What a report says of blending: what the blend in the search's folder gains and costs, or how one is made."""
 
 from __future__ import annotations
 

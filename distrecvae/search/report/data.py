@@ -1,4 +1,4 @@
-"""Owns what a report is made of: one search's folder read back. Nothing is written, so a running search may be read."""
+"""What a report is made of: one search's folder read back. Nothing is written, so a running search may be read."""
 
 from __future__ import annotations
 

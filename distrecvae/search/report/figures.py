@@ -1,4 +1,4 @@
-"""Owns the figures of a report: each a function from a search's results to a plotly figure; SVG, no WebGL."""
+"""The figures of a report: each a function from a search's results to a plotly figure; SVG, no WebGL."""
 
 from __future__ import annotations
 

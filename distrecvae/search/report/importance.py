@@ -1,4 +1,4 @@
-"""Owns how much each parameter mattered in a search, and how much would seem to matter by chance."""
+"""How much each parameter mattered in a search, and how much would seem to matter by chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns a search's report: one page that says what was found, shows why, and needs no network to be read.
+"""A search's report: one page that says what was found, shows why, and needs no network to be read.
 
 The page is `templates/report.html`; the words that depend on the search come from `prose`, its figures from here.
 """

@@ -1,4 +1,4 @@
-"""Owns the figures of a report that show the searched parameters against the score: plotly figures; SVG, no WebGL."""
+"""The figures of a report that show the searched parameters against the score: plotly figures; SVG, no WebGL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the words of a report: the verdict, what stopping early saved, and the tables; plain text, no HTML."""
+"""The words of a report: the verdict, what stopping early saved, and the tables; plain text, no HTML."""
 
 from __future__ import annotations
 

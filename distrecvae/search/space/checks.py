@@ -1,4 +1,4 @@
-"""Owns the check of a space against a model's config class: names, types, ranges, and the start."""
+"""The check of a space against a model's config class: names, types, ranges, and the start."""
 
 from __future__ import annotations
 

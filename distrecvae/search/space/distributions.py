@@ -1,4 +1,4 @@
-"""Owns the distributions of a search space: int, float, categorical and simplex.
+"""The distributions of a search space: int, float, categorical and simplex.
 
 A distribution is plain frozen data that can draw a value from an Optuna trial, go back from a value to
 Optuna's own parameters, list its extreme values, say itself in words, and give its columns in a table.

@@ -1,4 +1,4 @@
-"""Owns where a configuration lies at the edge of its space: better ones may lie beyond, where no trial can be."""
+"""Where a configuration lies at the edge of its space: better ones may lie beyond, where no trial can be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns where search spaces lie and how their YAML is read: packaged by name, or any file by path."""
+"""Where search spaces lie and how their YAML is read: packaged by name, or any file by path."""
 
 from __future__ import annotations
 

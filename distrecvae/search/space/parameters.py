@@ -1,4 +1,4 @@
-"""Owns the entries of a space: a `Setting` (one field of the config) or a `OneOf` (branches, one counts)."""
+"""The entries of a space: a `Setting` (one field of the config) or a `OneOf` (branches, one counts)."""
 
 from __future__ import annotations
 

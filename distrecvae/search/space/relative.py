@@ -1,4 +1,4 @@
-"""Owns ranges that know their data: ends such as `users/400 at least 16`, and what they are on a data set.
+"""Ranges that know their data: ends such as `users/400 at least 16`, and what they are on a data set.
 
 An amount is one of `users`, `items` and `interactions` (of the training users), times or divided by a number, and after
 that, in any order and each at most once, `at least N`, `at most N`, `rounded to N`. Nothing else is read, and nothing

@@ -1,4 +1,4 @@
-"""Owns the simplex: weights drawn by breaking a stick, so that a sampler sees plain floats in [0, 1]."""
+"""The simplex: weights drawn by breaking a stick, so that a sampler sees plain floats in [0, 1]."""
 
 from __future__ import annotations
 

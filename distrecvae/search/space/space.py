@@ -1,4 +1,4 @@
-"""Owns SearchSpace: which of a model's settings are searched, in which ranges, and where the search begins.
+"""SearchSpace: which of a model's settings are searched, in which ranges, and where the search begins.
 
 A space is read from YAML (docs/spaces.md) and checked against the model's config class, so that a trial can
 only get a configuration that the model takes. Optuna sees the same parameters in every trial: of a `one_of`,

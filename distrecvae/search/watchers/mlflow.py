@@ -1,4 +1,4 @@
-"""Owns `--log-to mlflow`: a run for the search and one for each trial below it."""
+"""`--log-to mlflow`: a run for the search and one for each trial below it."""
 
 from __future__ import annotations
 

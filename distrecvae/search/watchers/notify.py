@@ -1,4 +1,4 @@
-"""Owns `--notify`: a command or a web address that is told of a new best, of trouble and of the end.
+"""`--notify`: a command or a web address that is told of a new best, of trouble and of the end.
 
 All of it happens in a thread of its own, with a time limit and a short queue: whatever the command or the server does,
 no trial waits for it. A command is run without a shell, and what a search says (reasons, names of folders) reaches it

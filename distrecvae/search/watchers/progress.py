@@ -1,4 +1,4 @@
-"""Owns what a search shows while it runs: a live table on a terminal, plain lines elsewhere."""
+"""What a search shows while it runs: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `--storage`: a copy of a search as an Optuna study, for optuna-dashboard and Optuna's other tools.
+"""`--storage`: a copy of a search as an Optuna study, for optuna-dashboard and Optuna's other tools.
 
 The ledger stays what a search believes. A trial is copied whole, in one write, when it ends, so a copy that was cut off
 anywhere has some of the trials and none by half; the next run of the search adds the others.

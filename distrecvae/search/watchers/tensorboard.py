@@ -1,4 +1,4 @@
-"""Owns the TensorBoard event files: learning curves a trial, and the HPARAMS tab that compares the trials."""
+"""The TensorBoard event files: learning curves a trial, and the HPARAMS tab that compares the trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the choice of loggers: trackers and storages that hear of a search, and never bring it down."""
+"""The choice of loggers: trackers and storages that hear of a search, and never bring it down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns `--log-to wandb`: a run for each trial, the search is their group."""
+"""`--log-to wandb`: a run for each trial, the search is their group."""
 
 from __future__ import annotations
 

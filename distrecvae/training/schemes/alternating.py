@@ -1,4 +1,4 @@
-"""Owns the training of RecVAE: encoder and decoder in turn (or together), cycle by cycle; its state.
+"""The training of RecVAE: encoder and decoder in turn (or together), cycle by cycle; its state.
 
 What a single optimizer step computes is `distrecvae.training.schemes.update`'s business. See docs/models.md.
 """

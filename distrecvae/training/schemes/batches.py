@@ -1,4 +1,4 @@
-"""Owns how a pass over the training users is cut into batches, and what one optimizer step needs of a batch."""
+"""How a pass over the training users is cut into batches, and what one optimizer step needs of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the training of models that are solved at once: the first step does it, others change nothing."""
+"""The training of models that are solved at once: the first step does it, others change nothing."""
 
 from __future__ import annotations
 

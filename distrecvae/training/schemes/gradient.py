@@ -1,4 +1,4 @@
-"""Owns the training of networks that minimize one loss by gradient steps, a pass a cycle."""
+"""The training of networks that minimize one loss by gradient steps, a pass a cycle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns CUDA graphs of optimizer steps: at these sizes a GPU computes a step faster than Python can ask for its parts.
+"""CUDA graphs of optimizer steps: at these sizes a GPU computes a step faster than Python can ask for its parts.
 
 A step of fixed shapes is run a few times as it is, then recorded once a kind and replayed: one launch instead of
 hundreds. Batches of other shapes (a pass's last one) run as they are. Where recording fails, everything does.

@@ -1,4 +1,4 @@
-"""Owns how layers with a row an item take their step: from a gradient in memory, or where the gradient is made.
+"""How layers with a row an item take their step: from a gradient in memory, or where the gradient is made.
 
 These layers are nearly all of a model's parameters. Written, their gradients lie beside them and are read once more by
 PyTorch's Adam with all the others. Fused, on a GPU that the Triton kernels are for, the step is taken where an item's

@@ -1,4 +1,4 @@
-"""Owns alternating least squares: users' factors given the items', then items' given the users', a cycle a sweep."""
+"""Alternating least squares: users' factors given the items', then items' given the users', a cycle a sweep."""
 
 from __future__ import annotations
 

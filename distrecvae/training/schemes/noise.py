@@ -1,4 +1,4 @@
-"""Owns the randomness of training: the order of users, what denoising hides, the noise of the posterior.
+"""The randomness of training: the order of users, what denoising hides, the noise of the posterior.
 
 Every draw is made from its place (cycle, pass, batch), so nothing about it has to be saved, and a test can
 put known values in its stead.

@@ -1,4 +1,4 @@
-"""Owns a pass over the training users: a batch at a time in an order of the pass's own, losses averaged."""
+"""A pass over the training users: a batch at a time in an order of the pass's own, losses averaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the training of networks in phases, a pass a cycle: parts with losses and optimizers of their own."""
+"""The training of networks in phases, a pass a cycle: parts with losses and optimizers of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns how RecVAE, plain or with ImplicitSLIM, gets its trainer, and the estimate of the memory that takes."""
+"""How RecVAE, plain or with ImplicitSLIM, gets its trainer, and the estimate of the memory that takes."""
 
 from __future__ import annotations
 

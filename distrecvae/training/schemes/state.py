@@ -1,4 +1,4 @@
-"""Owns the state of gradient training: Adam ready to be saved, tensors by name, and taking a saved state over."""
+"""The state of gradient training: Adam ready to be saved, tensors by name, and taking a saved state over."""
 
 from __future__ import annotations
 

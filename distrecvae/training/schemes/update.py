@@ -1,4 +1,4 @@
-"""Owns one optimizer step of RecVAE: what is computed for which side, large gradients by hand.
+"""One optimizer step of RecVAE: what is computed for which side, large gradients by hand.
 
 A step that trains the encoder uses the decoder only for the gradient by the code; one that trains the decoder computes
 neither prior nor KL term nor any gradient of the encoder; q_old's posterior is computed once a user and cycle.

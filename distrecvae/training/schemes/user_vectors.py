@@ -1,4 +1,4 @@
-"""Owns the vectors that training users have in some models, and their optimizer: what a batch costs is its own users.
+"""The vectors that training users have in some models, and their optimizer: what a batch costs is its own users.
 
 Adam of a whole matrix would go through every user's vector and moments in each step, though the gradient of almost
 all is zero: measured for 136,677 users, 200 numbers each and batches of 500, 232 ms a step of one core, where this

@@ -1,4 +1,4 @@
-"""Owns the true NDCG@100 of training users, by the interactions that denoising withheld from the model."""
+"""The true NDCG@100 of training users, by the interactions that denoising withheld from the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what is wrong with a launcher's file for AWS: zones, images, machines, spot, roles, ports."""
+"""What is wrong with a launcher's file for AWS: zones, images, machines, spot, roles, ports."""
 
 from __future__ import annotations
 

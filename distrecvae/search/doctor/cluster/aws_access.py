@@ -1,4 +1,4 @@
-"""Owns what AWS lets nodes do and who reaches them: spot's own role, instance profiles, keys, security groups."""
+"""What AWS lets nodes do and who reaches them: spot's own role, instance profiles, keys, security groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what `ray up` brings to nodes and runs there: copied files, secrets, authentication, ports, Ray's start."""
+"""What `ray up` brings to nodes and runs there: copied files, secrets, authentication, ports, Ray's start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the examination of a cluster's file: all that can be seen without an account, a network or a cluster."""
+"""The examination of a cluster's file: all that can be seen without an account, a network or a cluster."""
 
 from __future__ import annotations
 

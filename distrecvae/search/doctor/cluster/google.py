@@ -1,4 +1,4 @@
-"""Owns what is wrong with a launcher's file for Google Cloud, or for machines of one's own."""
+"""What is wrong with a launcher's file for Google Cloud, or for machines of one's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns a group of pods as a file has it: its container, its GPUs, the machines that it may run on."""
+"""A group of pods as a file has it: its container, its GPUs, the machines that it may run on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the kinds of nodes of a launcher's file: how many, which are asked for, and when they go."""
+"""The kinds of nodes of a launcher's file: how many, which are asked for, and when they go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what is wrong with a group of pods: what they ask for, what they mount, where they run, when they are moved."""
+"""What is wrong with a group of pods: what they ask for, what they mount, where they run, when they are moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns how a cluster's file is read: small, YAML or JSON, nothing in it run; and what it is a file of."""
+"""How a cluster's file is read: small, YAML or JSON, nothing in it run; and what it is a file of."""
 
 from __future__ import annotations
 

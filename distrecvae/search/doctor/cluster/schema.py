@@ -1,4 +1,4 @@
-"""Owns Ray's own schema of a launcher's file, as the installed Ray has it; Ray itself is not imported."""
+"""Ray's own schema of a launcher's file, as the installed Ray has it; Ray itself is not imported."""
 
 from __future__ import annotations
 

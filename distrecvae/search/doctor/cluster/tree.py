@@ -1,4 +1,4 @@
-"""Owns how a file's values are looked at: whatever a person wrote there, a rule that asks for a list gets a list."""
+"""How a file's values are looked at: whatever a person wrote there, a rule that asks for a list gets a list."""
 
 from __future__ import annotations
 

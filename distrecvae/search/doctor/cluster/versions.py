@@ -1,4 +1,4 @@
-"""Owns versions in commands and images: a driver and workers of different Rays or PyTorches cannot work together."""
+"""Versions in commands and images: a driver and workers of different Rays or PyTorches cannot work together."""
 
 from __future__ import annotations
 
