@@ -22,7 +22,7 @@ from distrecvae.metrics import on_validation, require_metrics
 from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_call
-from distrecvae.search.core.config import DEMO, SearchConfig
+from distrecvae.search.core.config import DEMO, PASSES, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.folder.data_place import absolute, place_of_data
@@ -93,7 +93,7 @@ def search(
         # What a packaged name stands for may be another space in another version; a file is the user's to keep.
         written = described is not None and not is_path(config.space or config.model)
         space = described.searched() if described is not None and written else load_space(config)
-    config = one_trial_without_parameters(config, space)
+    config = settled(config, space)
     require_loggers(config)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
@@ -151,7 +151,7 @@ def dry_run(config: SearchConfig, *, folder: Path, verbose: bool, space: SearchS
         DistrecvaeError: as `search` would.
     """
     space = load_space(config) if space is None else space
-    config = one_trial_without_parameters(config, space)
+    config = settled(config, space)
     split = load_split(config, folder)
     require_scored(split, config.data or "the data", "valid")
     space = space.resolved(Sizes.of(split.train))
@@ -190,6 +190,13 @@ def plan_search(
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)
     return make_plan(config, space, session.split, slots, facts, lent=lent)
+
+
+def settled(config: SearchConfig, space: SearchSpace) -> SearchConfig:
+    """Return the settings with what the space decides: one trial where nothing is searched, and a trial's passes."""
+    passes = space.max_passes or PASSES
+    config = config if config.max_passes is not None else replace(config, max_passes=passes)
+    return one_trial_without_parameters(config, space)
 
 
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:

@@ -53,7 +53,7 @@ def trial_task(
         model=config.model,
         config=record.config,
         seed=rng.trial_seed(config.seed, record.config),
-        max_passes=config.max_passes if max_passes is None else max_passes,
+        max_passes=config.most_passes if max_passes is None else max_passes,
         metric=on_validation(config.metric),
         metrics=config.scored,
         device=device,
@@ -229,7 +229,7 @@ class Conductor:
 
     def _spent(self, record: TrialRecord) -> bool:
         cycle = int(record.reports[-1]["cycle"])
-        return record.passes + record.passes // cycle > self._config.max_passes
+        return record.passes + record.passes // cycle > self._config.most_passes
 
     def _stop(self, record: TrialRecord) -> bool:
         """Stop the trial if the rule or the clock says so; return whether it was stopped."""

@@ -44,7 +44,7 @@ DESCRIPTION = Description(
         concurrent=2, cpus=1, gpus=0.25, device="cuda", device_name="a GPU", precision="bfloat16", rungs=(4, 12),
         shared_bytes=1, common_bytes=2, common_lent=True, trial_bytes=3, storage_bytes=4,
     ),
-    warm_start=WarmStart("earlier", (3, 1), ({"regularization": 70.0}, {"regularization": 9.0}), (2,)),
+    warm_start=WarmStart("earlier", (3, 1), ({"regularization": 70.0}, {"regularization": 4.0}), (2,)),
     versions={"python": "3.11.7"},
     platform="Linux",
     ledger=Mark(7, "0123456789abcdef" * 2),
@@ -172,4 +172,4 @@ def test_a_warm_start_says_what_it_takes_over() -> None:
     assert warm.text() == (
         "Warm start from earlier: trials 3, 1; outside of this search's space and left out: 2."
     )
-    assert [point["regularization"] for point in warm.points(SPACE)] == [70.0], "9 is outside of the range"
+    assert [point["regularization"] for point in warm.points(SPACE)] == [70.0], "4 is outside of the range"
