@@ -148,7 +148,7 @@ def replay(
             ledger=ledger,
             space=method.space,
             config=config,
-            rule=make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor),
+            rule=make_rule(config.scheduler, config.first_rung, config.most_passes, config.reduction_factor),
             folder=Path(folder),
             concurrent=workers,
         )

@@ -73,7 +73,7 @@ def compare(
     *,
     models: str | Sequence[str] = ALL,
     trials: int = SearchConfig.trials,
-    max_passes: int = SearchConfig.max_passes,
+    max_passes: int | None = SearchConfig.max_passes,
     min_passes: int | None = SearchConfig.min_passes,
     reduction_factor: int = SearchConfig.reduction_factor,
     metric: str = SearchConfig.metric,
@@ -109,7 +109,7 @@ def compare(
         data: what `prepare` returned, or a dataset folder; None for a small synthetic one.
         models: models, search spaces, configurations (by name, or YAML files), or "all".
         trials: configurations to try, each model.
-        max_passes: data passes that a trial gets at most.
+        max_passes: data passes that a trial gets at most; None for what the space says, or 200.
         min_passes: data passes before a trial may be stopped; None for a fifth of `max_passes`.
         reduction_factor: one trial in this many goes on at a rung; rungs grow by the same factor.
         metric: validation metric to maximise, such as "ndcg@10".

@@ -117,7 +117,7 @@ def search(
     warm_start: str | PathLike[str] | None = SearchConfig.warm_start,
     warm_start_trials: int | None = SearchConfig.warm_start_trials,
     trials: int = SearchConfig.trials,
-    max_passes: int = SearchConfig.max_passes,
+    max_passes: int | None = SearchConfig.max_passes,
     min_passes: int | None = SearchConfig.min_passes,
     reduction_factor: int = SearchConfig.reduction_factor,
     metric: str = SearchConfig.metric,
@@ -159,7 +159,7 @@ def search(
         warm_start: results folder of an earlier search of the model, whose best configurations are tried first.
         warm_start_trials: how many of them; None for 5.
         trials: configurations to try.
-        max_passes: data passes that a trial gets at most.
+        max_passes: data passes that a trial gets at most; None for what the space says, or 200.
         min_passes: data passes before a trial may be stopped; None for a fifth of `max_passes`.
         reduction_factor: one trial in this many goes on at a rung; rungs grow by the same factor.
         metric: validation metric to maximise, such as "ndcg@10".

@@ -39,7 +39,7 @@ def timing_like(folder: Path, model: str) -> Timing:
             f"{folder} is a search of {described.settings.model}, this one is of {model}; --like-search takes the same"
             " model's"
         )
-    passes = 1 if registry.solved_at_once(model) else described.settings.max_passes
+    passes = 1 if registry.solved_at_once(model) else described.settings.most_passes
     records = read_records(folder, on_validation(described.settings.metric)).values()
     timing = timing_of(records, passes, f"passes as in {folder}")
     if timing is None:

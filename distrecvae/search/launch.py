@@ -22,7 +22,7 @@ from distrecvae.metrics import on_validation, require_metrics
 from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_extend, resume_command
-from distrecvae.search.core.config import DEMO, SearchConfig
+from distrecvae.search.core.config import DEMO, PASSES, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.estimating import priced, timed, timing_like
@@ -52,9 +52,8 @@ def load_space(config: SearchConfig) -> SearchSpace:
     own = demo if config.data is None and demo in available_spaces() else config.model
     brought = registry.own_space(config.model)
     if config.space is None and brought is not None:
-        return SearchSpace.from_mapping(
-            {"model": config.model, **brought}, config_class=config_class, model=config.model
-        )
+        brought = {"model": config.model, **brought}
+        return SearchSpace.from_mapping(brought, config_class=config_class, model=config.model)
     return SearchSpace.load(config.space or own, config_class=config_class, model=config.model)
 
 
@@ -97,7 +96,7 @@ def search(
         # What a packaged name stands for may be another space in another version; a file is the user's to keep.
         written = described is not None and not is_path(config.space or config.model)
         space = described.searched() if described is not None and written else load_space(config)
-    config = priced(one_trial_without_parameters(config, space))
+    config = priced(settled(config, space))
     require_loggers(config)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
@@ -182,7 +181,7 @@ def dry_run(
     timing = None if like is None else timing_like(like, config.model)
     config = priced(config)
     space = load_space(config) if space is None else space
-    config = one_trial_without_parameters(config, space)
+    config = settled(config, space)
     split = load_split(config, folder)
     require_scored(split, config.data or "the data", "valid")
     space = space.resolved(Sizes.of(split.train))
@@ -226,6 +225,12 @@ def plan_search(
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)
     return make_plan(config, space, session.split, slots, facts, lent=lent)
+
+
+def settled(config: SearchConfig, space: SearchSpace) -> SearchConfig:
+    """Return the settings with what the space decides: one trial where nothing is searched, and a trial's passes."""
+    passes = config.max_passes or space.max_passes or PASSES
+    return one_trial_without_parameters(replace(config, max_passes=passes), space)
 
 
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:
@@ -277,10 +282,7 @@ def store(data: Data, folder: Path) -> None:
 
 
 def plain_console() -> Console:
-    """Return where a search that Python called shows itself: as a command's, but as plain lines in a notebook.
-
-    A live table there would need a widget, and leave a page of control characters in the notebook.
-    """
+    """Return where a search that Python called shows itself: a notebook has no widget for a live table."""
     console = Console()
     return Console(force_jupyter=False, force_terminal=False) if console.is_jupyter else console
 

@@ -53,7 +53,7 @@ def make_search(
     config = SearchConfig(**{"model": space.model, "data": "data/toy", "seed": 2, **settings})
     folder.mkdir(exist_ok=True)
     ledger = Ledger(folder, f"valid/{config.metric}")
-    rule = make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor)
+    rule = make_rule(config.scheduler, config.first_rung, config.most_passes, config.reduction_factor)
     points = () if warm is None else warm.points(space)
     conductor = Conductor(
         ledger=ledger, space=space, config=config, rule=rule, folder=folder, warm_starts=points

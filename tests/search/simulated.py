@@ -63,7 +63,7 @@ def open_conductor(
         ledger=Ledger(folder, METRIC),
         space=space,
         config=config,
-        rule=make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor),
+        rule=make_rule(config.scheduler, config.first_rung, config.most_passes, config.reduction_factor),
         folder=folder,
         watchers=watchers,
     )

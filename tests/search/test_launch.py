@@ -44,6 +44,7 @@ from distrecvae.search.launch import (
     own,
     plan_search,
     search,
+    settled,
 )
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session
@@ -440,6 +441,22 @@ def test_a_file_that_is_another_space_now_is_refused(carried: Carried, here: Pat
     (here / "space.yaml").write_text(RATE.replace("1.0e-4", "2.0e-4"), encoding="utf-8")
     with pytest.raises(ResultsError, match="was begun with another search space"):
         begin(config_of(space="./space.yaml"), space=None, resume=True)
+
+
+@pytest.mark.parametrize(("given", "passes"), [({}, 30), ({"max_passes": 50}, 50)])
+def test_a_trial_gets_the_passes_of_the_space_unless_they_are_given(
+    carried: Carried, given: dict[str, Any], passes: int
+) -> None:
+    space = replace(SPACE, max_passes=30)
+    begin(SearchConfig(data="data", **given), space=space)
+    assert carried.last("config").max_passes == carried.last("plan").trial_passes == passes
+    assert read_description(Path("out")).settings.max_passes == passes
+    assert f"{passes} a trial" in carried.last("plan").text()
+    begin(SearchConfig(data="data", **given), space=space, resume=True)
+
+
+def test_where_nobody_says_how_many_passes_it_is_two_hundred() -> None:
+    assert settled(SearchConfig(), SPACE).max_passes == 200
 
 
 def test_nothing_to_search_is_one_trial(carried: Carried) -> None:

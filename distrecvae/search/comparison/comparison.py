@@ -33,6 +33,7 @@ from distrecvae.search.launch import (
     plain_console,
     plan_search,
     search,
+    settled,
     store,
 )
 from distrecvae.search.on_ray.interruption import Interruption, StopSearch
@@ -234,7 +235,7 @@ def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
     for entrant in listed:
         try:
             space = entrant.space.resolved(Sizes.of(session.split.train))
-            plans[entrant.name] = plan_search(entrant.config, space, session)
+            plans[entrant.name] = plan_search(settled(entrant.config, space), space, session)
             check_memory(plans[entrant.name], session.cluster, session.split.train)
         except DistrecvaeError as error:
             raise type(error)(f"{entrant.name}: {error}") from None

@@ -109,7 +109,8 @@ def write_tables(folder: Path, rows: Sequence[Row], split: Split, config: Search
     """Write the table as CSV and Markdown, the picture, and every test user's metrics under every model."""
     data = Path(config.data).name if config.data else "synthetic data"
     budget = f"{config.trials} trials" if config.time_budget_s is None else duration(config.time_budget_s)
-    title = f"{data}: each model tuned with {budget} of at most {config.max_passes} passes"
+    passes = "its space's" if config.max_passes is None else config.max_passes
+    title = f"{data}: each model tuned with {budget} of at most {passes} passes"
     write_text(folder / CSV_FILE, table_csv(rows, config.metric))
     write_text(
         folder / MARKDOWN_FILE, f"# {title}\n\n{table_markdown(rows, config.metric, split.test.n_users)}"

@@ -28,6 +28,8 @@ DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
 """What SQLAlchemy, and so Optuna, writes to."""
 WEB = ("http://", "https://")
 NOTIFY_FROM = "env:"
+PASSES = 200
+"""Data passes of a trial where neither the settings nor the space say how many: RecVAE's published 50 cycles of 4."""
 DEMO = "synthetic"
 """The data set that a search without `--data` makes for itself."""
 
@@ -79,7 +81,9 @@ class SearchConfig:
     )
     warm_start_trials: int | None = _help("how many of them; without it 5", None)
     trials: int = _help("configurations to try", 24)
-    max_passes: int = _help("data passes that a trial gets at most", 200)
+    max_passes: int | None = _help(
+        f"data passes that a trial gets at most; without it what the space says, or {PASSES}", None
+    )
     min_passes: int | None = _help(
         "data passes before a trial may be stopped: the first rung; without it a fifth of --max-passes", None
     )
@@ -124,11 +128,11 @@ class SearchConfig:
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
 
     def __post_init__(self) -> None:
-        for name in ("trials", "max_passes", "cpus_per_trial"):
+        for name in ("trials", "cpus_per_trial"):
             _require_whole(name, getattr(self, name), at_least=1)
         _require_whole("reduction_factor", self.reduction_factor, at_least=2)
         _require_whole("seed", self.seed, at_least=0)
-        for name in ("concurrent", "min_passes", "warm_start_trials"):
+        for name in ("concurrent", "max_passes", "min_passes", "warm_start_trials"):
             if getattr(self, name) is not None:
                 _require_whole(name, getattr(self, name), at_least=1)
         if self.warm_start_trials is not None and self.warm_start is None:
@@ -139,9 +143,9 @@ class SearchConfig:
             value = getattr(self, name)
             if not isinstance(value, str if name == "model" else str | None) or value == "":
                 raise ConfigError(f"{name}={value!r} must be a name or a path, as text")
-        if self.first_rung > self.max_passes:
+        if self.first_rung > self.most_passes:
             raise ConfigError(
-                f"min_passes={self.min_passes} is above max_passes={self.max_passes}; the first rung must lie in it"
+                f"min_passes={self.min_passes} is above max_passes={self.most_passes}; the first rung must lie in it"
             )
         choices = {
             "sampler": SAMPLERS,
@@ -209,7 +213,12 @@ class SearchConfig:
         By default a fifth of the budget: at a tenth, on MovieLens-1M, the fast learners lead and not the good ones; the
         published configuration, which ends near the top, stands in the middle there.
         """
-        return self.min_passes if self.min_passes is not None else max(1, self.max_passes // 5)
+        return self.min_passes if self.min_passes is not None else max(1, self.most_passes // 5)
+
+    @property
+    def most_passes(self) -> int:
+        """Data passes that a trial gets at most."""
+        return PASSES if self.max_passes is None else self.max_passes
 
     @property
     def most_warm_starts(self) -> int:

@@ -39,7 +39,7 @@ def trial_task(
         model=config.model,
         config=record.config,
         seed=rng.trial_seed(config.seed, record.config),
-        max_passes=max_passes or record.max_passes or config.max_passes,
+        max_passes=max_passes or record.max_passes or config.most_passes,
         metric=on_validation(config.metric),
         metrics=config.scored,
         device=device,

@@ -189,7 +189,7 @@ def _compare(
     with tempfile.TemporaryDirectory(prefix="distrecvae-") as place:
         task = trial_task(
             record, settings, device=device, precision=described.plan.precision,
-            max_passes=max(settings.max_passes, record.passes), checkpoint_every_s=NEVER_S,
+            max_passes=max(settings.most_passes, record.passes), checkpoint_every_s=NEVER_S,
         )  # fmt: skip
         reports = run_trial(
             task,

@@ -41,7 +41,7 @@ def why(folder: Path, trial: int) -> Why:
     described = read_description(folder, remedy="give the results folder of a search")
     settings, path = described.settings, folder / LEDGER_FILE
     metric = on_validation(settings.metric)
-    rule = make_rule(settings.scheduler, settings.first_rung, settings.max_passes, settings.reduction_factor)
+    rule = make_rule(settings.scheduler, settings.first_rung, settings.most_passes, settings.reduction_factor)
     origin, judgements, records = None, [], dict[int, TrialRecord]()
     lines = read_chain(path).records
     for position, (line, records) in enumerate(replayed(lines, metric, path)):

@@ -60,7 +60,7 @@ class Plan:
     @property
     def trial_passes(self) -> int:
         """Data passes that a trial gets at most."""
-        return 1 if registry.solved_at_once(self.config.model) else self.config.max_passes
+        return 1 if registry.solved_at_once(self.config.model) else self.config.most_passes
 
     def headline(self) -> str:
         """Return one line for the start of a search."""
@@ -103,7 +103,10 @@ class Plan:
             ("precision", self.precision),
             ("sampler", f"{self.config.sampler}, seed {self.config.seed}"),
             ("scheduler", scheduler),
-            ("budget", f"at most {self.config.trials * self.trial_passes} passes in all"),
+            (
+                "budget",
+                f"at most {self.config.trials * self.trial_passes} passes in all, {self.trial_passes} a trial",
+            ),
             ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
             ("chosen by", f"valid/{self.config.metric}"),
             (
@@ -150,7 +153,7 @@ def make_plan(
         ConfigError: the stopping rule's settings contradict each other, or a trial's passes are no cycle.
     """
     first = registry.config_from_dict(config.model, space.default_config())
-    require_a_cycle(config.model, first, config.max_passes)
+    require_a_cycle(config.model, first, config.most_passes)
     precision = registry.precision_for(config.model, config.precision, facts.precision)
     trial_bytes, file_bytes = registry.memory_bytes(
         config.model, first, split.train, device=slots.device, precision=precision, lent=lent
@@ -199,14 +202,14 @@ def _storage_bytes(config: SearchConfig, slots: Slots, state_bytes: int) -> int:
     State files are kept of the running trials, of the best ones and of the first; each running one's may lie there
     twice, while it is replaced. `best/` is smaller than one.
     """
-    passes = 1 if registry.solved_at_once(config.model) else config.max_passes
+    passes = 1 if registry.solved_at_once(config.model) else config.most_passes
     return state_bytes * (2 * slots.concurrent + KEPT_TRIALS + 2) + REPORT_BYTES * config.trials * (
         passes + 1
     )
 
 
 def _rule(config: SearchConfig) -> StoppingRule:
-    return make_rule(config.scheduler, config.first_rung, config.max_passes, config.reduction_factor)
+    return make_rule(config.scheduler, config.first_rung, config.most_passes, config.reduction_factor)
 
 
 def check_memory(plan: Plan, cluster: Cluster, train: InteractionMatrix | None = None) -> None:

@@ -185,7 +185,7 @@ def trouble_table(results: SearchResults) -> Table | None:
 
 def unspent_passes(results: SearchResults) -> list[int]:
     """Return, a trial, the passes that the scheduler saved: what a stopped trial would have had to its end."""
-    scheduler, most = results.settings.scheduler, results.settings.max_passes
+    scheduler, most = results.settings.scheduler, results.settings.most_passes
     saved = []
     for trial in results.trials:
         stopped = trial.status is Status.STOPPED and trial.reason.startswith(f"{scheduler} ")
@@ -242,7 +242,7 @@ def provenance(results: SearchResults) -> Table:
         ["data", f"{described.data} (fingerprint {described.dataset.fingerprint})"],
         ["space", settings.space or f"{settings.model}'s own: {results.space.description}"],
         ["search", f"sampler {settings.sampler}, scheduler {settings.scheduler}, seed {settings.seed},"
-                   f" chosen by {on_validation(settings.metric)}, at most {settings.max_passes} passes a trial"],
+                   f" chosen by {on_validation(settings.metric)}, at most {settings.most_passes} passes a trial"],
         *([] if described.warm_start is None else [["warm start", described.warm_start.text()]]),
         ["machine", f"{described.platform}; {plan.device_name}, {plan.precision}"],
         ["distrecvae", described.distrecvae],

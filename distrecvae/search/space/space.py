@@ -15,7 +15,7 @@ from typing import Any
 
 from optuna.trial import BaseTrial
 
-from distrecvae.checks import Scalar
+from distrecvae.checks import Scalar, is_whole
 from distrecvae.errors import SpaceError, nearest
 from distrecvae.search.space.checks import base_config, check_against_model
 from distrecvae.search.space.distributions import nearest_value
@@ -26,7 +26,7 @@ from distrecvae.search.space.relative import Sizes
 
 __all__ = ["SearchSpace", "available_spaces"]
 
-_KEYS = ("model", "description", "source", "fixed", "parameters", "default")
+_KEYS = ("model", "description", "source", "max_passes", "fixed", "parameters", "default")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class SearchSpace:
         description: one line on what the space is for.
         source: where its ranges come from.
         asked: the entries that depended on the data, as they were written; `parameters` has what they came to.
+        max_passes: data passes that a trial needs at most; None where the space does not say.
         sizes: of the training set that they were resolved on; None where nothing was.
     """
 
@@ -50,6 +51,7 @@ class SearchSpace:
     source: str = ""
     asked: Mapping[str, Parameter] = field(default_factory=dict)
     sizes: Sizes | None = None
+    max_passes: int | None = None
 
     @classmethod
     def load(
@@ -95,7 +97,11 @@ class SearchSpace:
         }
         base = base_config(config_class, parameters, sections["fixed"], sections["default"])
         check_against_model(config_class, parameters, base)
-        return cls(named, parameters, base, _line(content, "description"), _line(content, "source"))
+        passes = content.get("max_passes")
+        if passes is not None and (not is_whole(passes) or passes < 1):
+            raise SpaceError(f"max_passes is {passes!r}; it must be a whole number, at least 1")
+        description, source = _line(content, "description"), _line(content, "source")
+        return cls(named, parameters, base, description, source, max_passes=passes)
 
     @property
     def relative(self) -> bool:
@@ -208,13 +214,15 @@ class SearchSpace:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able form; two spaces are the same if these are equal."""
-        form = {
+        form: dict[str, Any] = {
             "model": self.model,
             "description": self.description,
             "source": self.source,
             "parameters": {name: parameter.to_dict() for name, parameter in self.parameters.items()},
             "base": dict(self.base),
         }
+        if self.max_passes is not None:
+            form["max_passes"] = self.max_passes
         if self.sizes is not None:
             form["asked"] = {name: parameter.to_dict() for name, parameter in self.asked.items()}
             form["sizes"] = self.sizes.to_dict()
@@ -240,6 +248,7 @@ class SearchSpace:
                 form["source"],
                 asked,
                 Sizes(**form["sizes"]) if "sizes" in form else None,
+                form.get("max_passes"),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise SpaceError(f"not a stored search space ({error!r} is amiss)") from None

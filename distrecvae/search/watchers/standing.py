@@ -38,7 +38,7 @@ def running_table(records: Iterable[TrialRecord], config: SearchConfig) -> Rende
     for record in running[:MOST_ROWS]:
         last = f"{record.reports[-1][on_validation(config.metric)]:.4f}" if record.reports else "-"
         best = f"{record.best[-1]:.4f}" if record.best else "-"
-        passes = solved_share(record) or f"{record.passes}/{config.max_passes}"
+        passes = solved_share(record) or f"{record.passes}/{config.most_passes}"
         table.add_row(str(record.number), passes, last, best, f"{record.duration_s:.0f}")
     more = [Text(f"and {len(running) - MOST_ROWS} more", style="dim")] if len(running) > MOST_ROWS else []
     return Group(table, *more)

@@ -206,7 +206,7 @@ def test_the_rungs_are_the_first_trials(scheduler: str, said: str) -> None:
 
 def test_the_budget_counts_the_passes_of_all_trials_and_the_time() -> None:
     timed = rows(plan(CPU, 0, trials=5, max_passes=40, time_budget_s=90.0))
-    assert (timed["budget"], timed["time budget"]) == ("at most 200 passes in all", "90 s")
+    assert (timed["budget"], timed["time budget"]) == ("at most 200 passes in all, 40 a trial", "90 s")
     assert rows(plan(CPU, 0))["time budget"] == "none"
 
 

@@ -281,6 +281,22 @@ RELATIVE: dict[str, Any] = {
 }
 
 
+class TestPasses:
+    """A space says how many passes its model needs."""
+
+    def test_are_kept_and_written_down(self) -> None:
+        space = space_of({}, max_passes=30)
+        assert space.max_passes == 30
+        assert SearchSpace.from_dict(json.loads(json.dumps(space.to_dict()))) == space
+        assert space_of({}).max_passes is None
+        assert "max_passes" not in space_of({}).to_dict()
+
+    @pytest.mark.parametrize("passes", [0, -1, 2.5, True, "30"])
+    def test_are_a_whole_number(self, passes: object) -> None:
+        with pytest.raises(SpaceError, match=r"^max_passes is .*; it must be a whole number, at least 1$"):
+            space_of({}, max_passes=passes)
+
+
 class TestRelative:
     """A space that knows its data: nothing is drawn before it does, and what was asked for is kept beside it."""
 
