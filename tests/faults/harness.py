@@ -342,24 +342,33 @@ class Storm:
     def _store_gone(self) -> None:
         """Let the object store be gone until the search has said so; it goes on, and catches up."""
         assert self.s3 is not None
-        before = self.output.read_bytes().count(b"Not mirrored for now")
-        with self.slow(0.1):  # the search must not be over meanwhile
+        with self._said_and_mended():
             self.s3.stop()
             try:
-                self._until(lambda: self.output.read_bytes().count(b"Not mirrored for now") > before)
+                self._until(self._mirror_failed)
             finally:
                 self.s3.start()
 
     def _store_fails(self) -> None:
         """Let the object store answer each request with an error until the search has said so."""
         assert self.s3 is not None
-        before = self.output.read_bytes().count(b"Not mirrored for now")
-        with self.slow(0.1):
+        with self._said_and_mended():
             self.s3.answer = (503, b"")
             try:
-                self._until(lambda: self.output.read_bytes().count(b"Not mirrored for now") > before)
+                self._until(self._mirror_failed)
             finally:
                 self.s3.answer = None
+
+    @contextmanager
+    def _said_and_mended(self) -> Iterator[None]:
+        """Wait until the search has said that its mirror works again: a head that goes sooner says nothing more."""
+        with self.slow(0.1):  # the search must not be over meanwhile
+            yield
+            self._until(lambda: not self._mirror_failed())
+
+    def _mirror_failed(self) -> bool:
+        said = self.output.read_bytes()
+        return said.count(b"Not mirrored for now") > said.count(b"Mirrored again at")
 
     def _head_gone(self) -> None:
         """Kill the driver and take its disk along: a later one goes on from the mirror, on another."""

@@ -50,7 +50,7 @@ class Clock:
 
         patch.setattr("distrecvae.runs.resumable.time", SimpleNamespace(monotonic=lambda: self.now))
         patch.setattr("distrecvae.runs.resumable.fit", slow_fit)
-        patch.setattr("distrecvae.runs.resumable.save_state", slow_save)
+        patch.setattr("distrecvae.saved.places.save_state", slow_save)
 
 
 @BOTH
