@@ -28,6 +28,8 @@ def test_the_names_are_those_that_are_on_disks_already() -> None:
         "SUMMARY_FILE": "summary.txt",
         "LEDGER_FILE": "ledger.jsonl",
         "JOURNAL_FILE": "study.journal",
+        "REQUESTS_FOLDER": "requests",
+        "TRACEBACK_FILE": "error.txt",
     }
 
 

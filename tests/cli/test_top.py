@@ -52,6 +52,8 @@ class Terminal:
             [sys.executable, "-m", "distrecvae", "top", str(folder), "--every", "0.1"],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
             env={**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT)},
+            # Where tests run in a shell's background, Ctrl-C is ignored, and who is started there ignores it, too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         os.close(slave)
         self.shown = b""
@@ -69,13 +71,14 @@ class Terminal:
 
     def ended(self) -> int:
         """Take in what is still shown, and return the exit status."""
-        while self.process.poll() is None:
+        until = time.monotonic() + HANGS_AFTER_S
+        while self.process.poll() is None and time.monotonic() < until:
             if select.select([self.master], [], [], 0.1)[0]:
                 try:
                     self.shown += os.read(self.master, 65536)
                 except OSError:
                     break
-        return self.process.wait(HANGS_AFTER_S)
+        return self.process.wait(1.0)
 
 
 @contextmanager

@@ -136,7 +136,8 @@ def test_on_a_checkerboard_items_alike_are_of_one_colour(name: str) -> None:
     train, _ = checkerboard()
     config = registry.config_from_dict(name, SMALL.get(name, {}) | EAGER.get(name, {}))
     trainer = registry.make_trainer(name, config, train, seed=1)
-    while trainer.passes < 60 and not trainer.solved:
+    # NBVAE, whose counts come from two layers, tells colours apart later than the others.
+    while trainer.passes < (400 if name == "nbvae" else 60) and not trainer.solved:
         trainer.step()
     found, likeness = most_alike(trainer.model, np.arange(24), 4, 5)  # type: ignore[arg-type]
     assert (found % 2 == 0).all(), "items of even users are even"

@@ -657,7 +657,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "a full disk at train's start": (TRAIN, storage(errno.ENOSPC), ["the disk is full"]),
     "a full disk at a checkpoint": (
         ["train", "--out", "run", "--resume", "--max-passes", "12", "--threads", "1"],
-        fails(tensors, "save_file", errno.ENOSPC),
+        fails(tensors, "state_pieces", errno.ENOSPC),
         ["cannot be written (No space left on device)", "go on with: distrecvae train --out run --resume"],
     ),
     # compare
