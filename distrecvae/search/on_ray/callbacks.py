@@ -178,6 +178,9 @@ class Quiet(_Unpickled, TrialProgressCallback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Nothing."""
 
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Nothing: Tune's own asks for the last result, and raises if the worker was killed before the first."""
+
 
 def _others(trials: list[Trial], trial: Trial) -> int:
     return sum(other is not trial and other.status in (Trial.RUNNING, Trial.PENDING) for other in trials)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import OutOfMemoryError
 from ray.tune.progress_reporter import TrialProgressCallback
 
 from distrecvae.search.core.chain import Chain
@@ -123,3 +124,17 @@ def test_nothing_of_tunes_own_is_printed(capsys: pytest.CaptureFixture[str]) -> 
     Quiet().on_trial_complete(0, [], trial)
     Quiet().on_trial_error(0, [], trial)
     assert capsys.readouterr().out == ""
+
+
+def test_a_worker_that_was_killed_before_its_first_result_ends_no_search() -> None:
+    # Ray's memory monitor did so between a trial's start and what Tune asks of it first: asked for the result, Tune
+    # raised, and the whole search ended. It catches an actor's death there, not that it was killed for memory.
+    class Killed:
+        @property
+        def last_result(self) -> dict[str, Any]:
+            raise OutOfMemoryError("2 worker(s) were killed due to the node running low on memory")
+
+    trial: Any = Killed()
+    with pytest.raises(OutOfMemoryError):
+        TrialProgressCallback({}).on_trial_error(0, [], trial)
+    Quiet().on_trial_error(0, [], trial)
