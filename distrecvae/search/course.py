@@ -13,7 +13,7 @@ from distrecvae.layout import LEDGER_FILE, SUMMARY_FILE
 from distrecvae.pacing import Seldom
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import KEPT_TRIALS, Status
+from distrecvae.search.core.records import Status
 from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best import Scored, publish_best
 from distrecvae.search.folder.environment import changes, environment_of
@@ -85,7 +85,7 @@ class _Course:
             folder, search.metric, {"fingerprint": session.split.fingerprint, "environment": now}
         )
         self._tables = Tables(folder, self._ledger, space, search.metric)
-        self._keeper = Keeper(TrialStates(folder), self._ledger, n_best=KEPT_TRIALS)
+        self._keeper = Keeper(TrialStates(folder), self._ledger, n_best=config.n_kept)
         self._events = EventFiles(folder, space, config.metric, config.scored)
         self._progress = Progress(
             console,

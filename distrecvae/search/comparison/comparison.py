@@ -25,11 +25,11 @@ from distrecvae.search.comparison import files
 from distrecvae.search.comparison.blending import blend_searches, require_room_for_a_blend
 from distrecvae.search.comparison.table import Row, read_row, table_text
 from distrecvae.search.core.config import ALL, SearchConfig
+from distrecvae.search.folder.holding import own
 from distrecvae.search.launch import (
     load_space,
     load_split,
     one_trial_without_parameters,
-    own,
     plain_console,
     plan_search,
     search,

@@ -24,7 +24,7 @@ class Status(StrEnum):
 
 
 KEPT_TRIALS = 3
-"""Best trials of a search whose states stay: one is published, all are candidates of a blend."""
+"""Best trials of a search whose states stay, unless told otherwise: one is published, all are candidates of a blend."""
 RISING = 0.005
 """The share of a score that comes in the last fifth of the reports of a trial that has not levelled off. In RecVAE's
 published configuration on MovieLens-1M it is 1 % after 160 passes and 0.3 % after 200 (benchmarks/results,
