@@ -15,11 +15,13 @@ from rich.text import Text
 
 from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation, title_of
+from distrecvae.search.core.forecast import Forecast
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status, TrialRecord, leading
+from distrecvae.search.folder.live import Live, read_live
 from distrecvae.search.folder.search_json import RUNNING, Description, read_description
 from distrecvae.search.living.listing import standing_of
-from distrecvae.search.watchers.standing import running_table, status_line
+from distrecvae.search.watchers.standing import leaning, running_table, status_line
 from distrecvae.words import duration
 
 LATEST = 5
@@ -38,7 +40,8 @@ class Standing:
         described: what `search.json` says.
         records: its trials by number.
         elapsed_s: seconds that it took so far.
-        silent_s: seconds since its ledger was written the last time; None where it has none yet.
+        silent_s: seconds since anything was heard of it; None where nothing was yet.
+        live: what its workers are at and what is to go; None where it does not run, or says nothing.
     """
 
     folder: Path
@@ -47,6 +50,7 @@ class Standing:
     records: Mapping[int, TrialRecord]
     elapsed_s: float
     silent_s: float | None
+    live: Live | None = None
 
     @property
     def runs(self) -> bool:
@@ -61,7 +65,14 @@ class Standing:
             return f"{what}: {self.status} after {duration(self.elapsed_s)}"
         silent = self.silent_s is not None and self.silent_s > QUIET_S
         heard = f", silent for {duration(self.silent_s or 0.0)}" if silent else ""
-        return f"{what}: running for {duration(self.elapsed_s)}{heard}"
+        paused = self.live is not None and self.live.paused
+        return f"{what}: {'paused after' if paused else 'running for'} {duration(self.elapsed_s)}{heard}"
+
+    def to_go(self) -> str:
+        """Return what is still to go, in words; empty where nothing tells."""
+        if self.live is None or self.live.to_go is None:
+            return ""
+        return Forecast(*self.live.to_go).less(self.live.age_s).text()
 
     def text(self, width: int = 100) -> str:
         """Return `screen` as plain text."""
@@ -81,11 +92,14 @@ class Standing:
         settings, records = self.described.settings, self.records.values()
         head = Text(f"{self.folder}  ", style="bold")
         head.append(self.headline(), style="not bold")
-        parts: list[RenderableType] = [head, Text(status_line(list(records), settings))]
+        line = ", ".join(filter(None, (status_line(list(records), settings), self.to_go())))
+        parts: list[RenderableType] = [head, Text(line)]
         if any(record.status is Status.RUNNING for record in records):
             parts += ["", running_table(records, settings)]
         if ended := self._ended():
             parts += ["", ended]
+        if said := leaning(records, self.described.searched()):
+            parts += ["", *(Text(each) for each in said)]
         return Group(*parts)
 
     def _ended(self) -> Table | None:
@@ -120,7 +134,12 @@ def standing(folder: Path) -> Standing:
     if not ledger.exists():
         return Standing(folder, status, described, {}, elapsed_s, None)
     records = read_records(folder, on_validation(described.settings.metric))
-    return Standing(folder, status, described, records, elapsed_s, _age_s(ledger))
+    live = read_live(folder) if status == RUNNING else None
+    for number, doing in ({} if live is None else live.doing).items():
+        if (record := records.get(int(number))) is not None and record.status is Status.RUNNING:
+            record.doing = doing
+    silent_s = _age_s(ledger) if live is None else min(live.age_s, _age_s(ledger))
+    return Standing(folder, status, described, records, elapsed_s, silent_s, live)
 
 
 def _age_s(path: Path) -> float:
