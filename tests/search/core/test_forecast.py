@@ -83,7 +83,7 @@ def told(folder: Path, seed: int, workers: int, **settings: Any) -> list[tuple[F
 def test_it_is_held_to_what_the_search_still_took(tmp_path: Path, scheduler: str, workers: int) -> None:
     # What was told before, from the mean of the trials that had ended, was off by a factor of two in the median with
     # four workers (0.46 of the truth under ASHA). This is off by 1.1 to 1.4 in the median, and 0.5 to 0.9
-    # of the moments are within the limits (benchmarks/time_to_go.py has more seeds).
+    # of the moments are within the limits (60 seeds; docs/living.md).
     moments = [
         moment
         for seed in range(16)
