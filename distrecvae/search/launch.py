@@ -41,6 +41,7 @@ from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
 from distrecvae.storage.mirror import LAST_S, Mirror
+from distrecvae.storage.post import Post
 from distrecvae.storage.uri import is_uri
 from distrecvae.training import registry
 
@@ -104,6 +105,7 @@ def search(
         if mirror is not None:
             mirror.catch_up = resume_command(command, mirror.uri)
             console.print(held.enter_context(mirror).text(), highlight=False, markup=False, soft_wrap=True)
+            held.enter_context(Post(folder, mirror.uri))
         if described is not None:
             config = replace(config, data=_found(config.data, described, folder))
         there = data.split if data is not None else session.split if session is not None else None

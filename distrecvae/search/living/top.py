@@ -13,7 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
+from distrecvae.layout import LEDGER_FILE, LIVE_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation, title_of
 from distrecvae.search.core.forecast import Forecast
 from distrecvae.search.core.ledger import read_records
@@ -22,6 +22,7 @@ from distrecvae.search.folder.live import Live, read_live
 from distrecvae.search.folder.search_json import RUNNING, Description, read_description
 from distrecvae.search.living.listing import standing_of
 from distrecvae.search.watchers.standing import leaning, running_table, status_line
+from distrecvae.storage.fetched import on_this_machine
 from distrecvae.words import duration
 
 LATEST = 5
@@ -35,7 +36,7 @@ class Standing:
     """A search as its folder tells of it at a moment.
 
     Attributes:
-        folder: where it lies.
+        place: where it lies: a folder, or a URI.
         status: running, interrupted, finished or killed, as `Listed` has it.
         described: what `search.json` says.
         records: its trials by number.
@@ -44,7 +45,7 @@ class Standing:
         live: what its workers are at and what is to go; None where it does not run, or says nothing.
     """
 
-    folder: Path
+    place: Path | str
     status: str
     described: Description
     records: Mapping[int, TrialRecord]
@@ -90,7 +91,7 @@ class Standing:
     def screen(self) -> RenderableType:
         """Return it for a terminal: what it is, how it stands, who runs, the best one, who ended last."""
         settings, records = self.described.settings, self.records.values()
-        head = Text(f"{self.folder}  ", style="bold")
+        head = Text(f"{self.place}  ", style="bold")
         head.append(self.headline(), style="not bold")
         line = ", ".join(filter(None, (status_line(list(records), settings), self.to_go())))
         parts: list[RenderableType] = [head, Text(line)]
@@ -121,25 +122,34 @@ class Standing:
         return table
 
 
-def standing(folder: Path) -> Standing:
-    """Return how the search in `folder` stands now; nothing is written, so another process may be at work in it.
+def standing(place: Path | str) -> Standing:
+    """Return how the search in a folder, or at a URI, stands now; nothing is written: another process may be at work.
+
+    At a URI it stands as it was mirrored last, a quarter of a minute ago as a rule.
 
     Raises:
         ResultsError: there is no search, or a file is damaged.
+        StorageError: the URI cannot be read.
     """
-    described = read_description(folder, remedy="give the results folder of a search")
-    status, ledger = standing_of(folder, described), folder / LEDGER_FILE
-    # It is written every few seconds while the search runs, with the time that it took by then.
-    elapsed_s = described.elapsed_s + (_age_s(folder / SEARCH_FILE) if status == RUNNING else 0.0)
-    if not ledger.exists():
-        return Standing(folder, status, described, {}, elapsed_s, None)
-    records = read_records(folder, on_validation(described.settings.metric))
-    live = read_live(folder) if status == RUNNING else None
+    wanted = (SEARCH_FILE, LEDGER_FILE, LIVE_FILE)
+    with on_this_machine(place, lambda name: name in wanted) as folder:
+        described = read_description(folder, remedy="give the results folder of a search")
+        afar = isinstance(place, str)
+        # Nobody's lock is seen from afar: what it says of itself is believed, with how long ago that was.
+        status = described.status if afar else standing_of(folder, described)
+        live, ledger = read_live(folder) if status == RUNNING else None, folder / LEDGER_FILE
+        # It is written every few seconds while the search runs, with the time that it took by then.
+        since_s = _age_s(folder / SEARCH_FILE) if status == RUNNING and not afar else 0.0
+        elapsed_s = described.elapsed_s + since_s if live is None else live.elapsed_s + live.age_s
+        if not ledger.exists():
+            return Standing(place, status, described, {}, elapsed_s, None, live)
+        records = read_records(folder, on_validation(described.settings.metric))
+        heard_s = [live.age_s] if live is not None else []
+        heard_s += [] if afar else [_age_s(ledger)]
     for number, doing in ({} if live is None else live.doing).items():
         if (record := records.get(int(number))) is not None and record.status is Status.RUNNING:
             record.doing = doing
-    silent_s = _age_s(ledger) if live is None else min(live.age_s, _age_s(ledger))
-    return Standing(folder, status, described, records, elapsed_s, silent_s, live)
+    return Standing(place, status, described, records, elapsed_s, min(heard_s, default=None), live)
 
 
 def _age_s(path: Path) -> float:
