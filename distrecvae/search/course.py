@@ -121,6 +121,8 @@ class _Course:
             warm_starts=warm.points(space) if warm is not None else (),
             config_class=registry.config_class(config.model),
         )
+        if self._conductor.steering.changed:
+            self._events.widened(self._conductor.steering.space)
         self._mailbox = Mailbox(folder)
         self._mailbox.clear_answers()
         self._hear = Seldom(self._take_up, HEAR_EVERY_S)
@@ -229,6 +231,8 @@ class _Course:
                 self._mailbox.answer(name, Answer(done=False, text=asked))
                 continue
             done, text = self._conductor.steer(name, asked)
+            if done and asked.action == "widen":
+                self._events.widened(self._conductor.steering.space, self._ledger.records.get(0))
             self._mailbox.answer(name, Answer(done=done, text=text))
             self._progress.warn(f"{asked.text()}: {text}")
 
