@@ -19,7 +19,7 @@ from distrecvae.models.ease import EASEConfig, solve_ease
 from distrecvae.saved.model import load_model, save_model
 from distrecvae.search.comparison import blending
 from distrecvae.search.comparison.blending import blend_searches, require_room_for_a_blend
-from distrecvae.search.comparison.table import Row
+from distrecvae.search.comparison.row import Row
 from tests import ROOT
 
 KEPT = ROOT / "tests" / "kept"
