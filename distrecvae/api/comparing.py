@@ -28,7 +28,7 @@ def _compare(given: dict[str, Any]) -> Comparison:
     out, name = require_folder(place_in(given, "out"), "compare"), given.pop("name", None)
     config_file, resume = given.pop("config", None), given.pop("resume", False)
     verbose, blend = given.pop("verbose", False), given.pop("blend", True)
-    seeds, scores = given.pop("seeds", None), _scores_in(given.pop("scores", ()))
+    seeds, scores = given.pop("seeds", None), scores_in(given.pop("scores", ()))
     settings = settings_in(given)
     if data is not None:
         settings["data"] = data.name if data.folder is None else data.folder
@@ -66,7 +66,7 @@ def _compare(given: dict[str, Any]) -> Comparison:
     return Comparison(folder, done.complete, done.text, searches, done.without_score)
 
 
-def _scores_in(given: Mapping[str, Any] | Sequence[str]) -> tuple[str, ...]:
+def scores_in(given: Mapping[str, Any] | Sequence[str]) -> tuple[str, ...]:
     """Return NAME=PATH each, of a mapping of names to a path or several, or of such texts."""
     if isinstance(given, str):
         return (given,)

@@ -138,6 +138,12 @@ def read_table(folder: Path) -> Table:
     """
     path = folder / ROWS_FILE
     try:
+        for name in (ROWS_FILE, *PER_USER_FILES.values()):
+            if not (folder / name).exists():
+                raise ResultsError(
+                    f"{folder} has no table to make anew ({name} is missing); give the folder of a comparison, or go on"
+                    " with it by `distrecvae compare --resume`, which writes one"
+                )
         found = read_typed(path, _File)
         users = {group: pd.read_parquet(folder / name) for group, name in PER_USER_FILES.items()}
         if found.format != FORMAT:
@@ -145,15 +151,7 @@ def read_table(folder: Path) -> Table:
                 f"{path} is of format {found.format}; {FORMAT} is read: use that version of distrecvae"
             )
         rows = tuple(_row(each, users) for each in found.rows)
-    except FileNotFoundError as error:
-        missing = Path(error.filename or path).name
-        raise ResultsError(
-            f"{folder} has no table to make anew ({missing} is missing); give the folder of a comparison, or go on with"
-            " it by `distrecvae compare --resume`, which writes one"
-        ) from None
     except (MisfitError, OSError, KeyError, ValueError) as error:
-        if isinstance(error, ResultsError):
-            raise
         raise ResultsError(
             f"{folder}: its table cannot be read ({first_line(error)}); go on with it by `distrecvae compare --resume`"
         ) from None
