@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from distrecvae.api.going_on import train_on
     from distrecvae.api.living import clean, reproduce, searches, steer, top, why
     from distrecvae.api.preparing import prepare
+    from distrecvae.api.published import published
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
     from distrecvae.api.searching import search
     from distrecvae.api.tables import tables
@@ -38,6 +39,7 @@ __all__ = [
     "evaluate",
     "load",
     "prepare",
+    "published",
     "reproduce",
     "search",
     "searches",
@@ -91,6 +93,8 @@ if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
             from distrecvae.api import living as module
         elif name == "evaluate":
             from distrecvae.api import evaluating as module
+        elif name == "published":
+            from distrecvae.api import published as module
         elif name == "tables":
             from distrecvae.api import tables as module
         elif name == "train":

@@ -27,6 +27,7 @@ COMMANDS = {
     "search": "tune a model on a dataset, on this machine or a Ray cluster",
     "compare": "tune several models under one budget and say which is best",
     "tables": "make a comparison's tables anew, LaTeX included, or several's as one",
+    "published": "run a paper's models as published, print ours beside theirs",
     "report": "write a search's report, one page with its figures",
     "list": "list the searches below a folder",
     "top": "show how a search stands that runs elsewhere",
@@ -44,7 +45,7 @@ COMMANDS = {
     "completion": "print the script that completes these commands in a shell",
 }
 
-_PLACES = {"tables": "paper.tables", "continue": "continue_"}
+_PLACES = {"tables": "paper.tables", "published": "paper.published", "continue": "continue_"}
 """Where commands lie that are in a folder of their own, or whose name no module can have."""
 
 

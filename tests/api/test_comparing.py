@@ -65,7 +65,7 @@ def test_systems_of_others_are_named_by_a_mapping_or_as_typed() -> None:
     assert scores_in(mapping) == ("knn=a.parquet", "bpr=b.csv", "bpr=c.csv")
     assert scores_in(["knn=a.parquet"]) == ("knn=a.parquet",)
     assert scores_in("knn=a.parquet") == ("knn=a.parquet",)
-    with pytest.raises(ConfigError, match="'a.parquet' is not NAME=PATH"):
+    with pytest.raises(ConfigError, match=r"'a\.parquet' is not NAME=PATH"):
         compare(DATA, models=["ease"], scores=["a.parquet"])
     with pytest.raises(ConfigError, match=r"^seeds 1: one seed tells nothing"):
         compare(DATA, models=["ease"], seeds=1)

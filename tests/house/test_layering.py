@@ -17,7 +17,7 @@ FLOORS = (
     ("checks", "dotted", "files", "packaged", "job", "typed"),
     ("metrics", "storage"),
     ("data",),
-    ("kernels",),
+    ("kernels", "papers"),
     ("models", "ranking"),
     ("evaluation", "paired"),
     ("elsewhere", "recommendation", "shared_items", "training/trainer", "training/device"),
