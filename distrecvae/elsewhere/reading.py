@@ -172,5 +172,5 @@ def _scores(table: pa.Table, path: Path) -> npt.NDArray[np.float64]:
     except pa.ArrowException:
         kind = table.column(name).type
         raise DataError(f"{path}: {name} has type {kind}; it must be numbers") from None
-    numbers = values.to_numpy().astype(np.float64)
+    numbers: npt.NDArray[np.float64] = values.to_numpy().astype(np.float64)
     return numbers if name == "score" else -numbers

@@ -158,7 +158,8 @@ def _score(
     columns = items[scores.items]
     own = rows >= 0
     n_unknown = int(np.count_nonzero(own & (columns < 0)))
-    rows, columns, values = (part[own & (columns >= 0)] for part in (rows, columns, scores.scores))
+    own &= columns >= 0
+    rows, columns, values = rows[own], columns[own], scores.scores[own]
     fold_in, held_out = users.fold_in.take(counted_users), users.held_out.take(counted_users)
     shown = _among(rows, columns, fold_in)
     rows, columns, values = rows[~shown], columns[~shown], values[~shown]

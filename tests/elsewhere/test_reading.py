@@ -94,7 +94,7 @@ def test_what_has_no_score_is_not_recommended_and_counted(tmp_path: Path) -> Non
         (FRAME.assign(score=np.nan), "has no score"),
         (FRAME.assign(item_id=[1, 1, 1]), "1 pair of user and item twice, such as user 7 with item 1"),
         (FRAME.assign(user_id=[7.5, 7, 9]), "not whole numbers"),
-        (FRAME.assign(user_id=[None, 7, 9]), "1 row without a user_id"),
+        (FRAME.assign(user_id=pd.Series([None, 7, 9], dtype="Int64")), "1 row without a user_id"),
         (FRAME.rename(columns={"item_id": "items"}).drop(columns="score"), "items has type int64"),
     ],
 )

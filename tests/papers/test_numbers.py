@@ -74,8 +74,8 @@ def test_a_data_set_is_told_by_its_users_held_out_users_and_items(monkeypatch: p
     split = synthetic_split(n_users=100, n_items=60, seed=1)
     own = PublishedSet("small", "Small", 100, split.n_items, split.test.n_users)
     assert own.is_it(split)
-    for other in ({"n_users": 99}, {"n_items": 61}, {"n_held_out": 9}):
-        assert not replace(own, **other).is_it(split)
+    for other in (replace(own, n_users=99), replace(own, n_items=61), replace(own, n_held_out=9)):
+        assert not other.is_it(split)
     with pytest.raises(
         ConfigError, match=r"data/mine has 100 users x .* none of the published data sets"
     ) as refused:

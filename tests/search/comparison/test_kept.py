@@ -60,8 +60,10 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {ROWS_FILE, *PER_USER_FILES.values()}
     assert replace(found, rows=()) == replace(written, rows=())
     for one, other in zip(found.rows, written.rows, strict=True):
-        bare = {"valid": None, "test": evaluation(0, 0), "seeds": None}
-        assert repr(replace(one, **bare)) == repr(replace(other, **bare))
+        nobody = evaluation(0, 0)
+        assert repr(replace(one, valid=None, test=nobody, seeds=None)) == repr(
+            replace(other, valid=None, test=nobody, seeds=None)
+        )
         assert repr(one.seeds) == repr(other.seeds)
         assert same(one.valid, other.valid)
         assert same(one.test, other.test)
