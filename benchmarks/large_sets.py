@@ -5,10 +5,12 @@
 
 Synthetic interactions of the published users x items (463,435 x 17,769 with 57 million, 571,355 x 41,140 with 34) go
 through the commands as they are typed: prepare, plan (a search's --dry-run; of EASE, too, whose matrix is items x
-items), one cycle of RecVAE trained and scored on all held-out users, evaluate, recommend for every test user. Each step is a process of its own; its row has the seconds
-by the clock and the peak of its memory, the sum of the proportional set sizes of the process and all its children (what
-Linux says they take together, shared pages once), looked at four times a second. Steps that have a row are not run
-again: a recording goes in pieces (`--steps`, `--within` seconds). Above 8 GiB a step is said to be over.
+items), one cycle of RecVAE trained and scored on all held-out users, evaluate, recommend for every test user. What is
+drawn twice is merged, so that the numbers are near the published ones; each row says them. Each step is a process of
+its own; its row has the seconds by the clock and the peak of its memory, the sum of the proportional set sizes of the
+process and all its children (what Linux says they take together, shared pages once), looked at four times a second.
+Steps that have a row are not run again: a recording goes in pieces (`--steps`, `--within` seconds). Above 8 GiB a step
+is said to be over.
 """
 
 from __future__ import annotations
