@@ -48,6 +48,7 @@ class Shape(NamedTuple):
         n_interactions: about how many.
         least: of a user's interactions.
         options: of `prepare`, beside the source.
+        cycle: of `train`, so that it ends after one: RecVAE's own cycle, or a shorter one where that takes too long.
     """
 
     n_users: int
@@ -55,13 +56,18 @@ class Shape(NamedTuple):
     n_interactions: int
     least: int
     options: tuple[str, ...]
+    cycle: tuple[str, ...]
 
 
 SHAPES = {
-    "netflix": Shape(463_435, 17_769, 57_000_000, 5, ("--min-user-interactions", "5", "--held-out-users", "40000")),
+    "netflix": Shape(
+        463_435, 17_769, 57_000_000, 5, ("--min-user-interactions", "5", "--held-out-users", "40000"),
+        ("--max-passes", "4"),
+    ),
     "msd": Shape(
         571_355, 41_140, 34_000_000, 20,
         ("--min-user-interactions", "20", "--min-item-interactions", "200", "--held-out-users", "50000"),
+        ("--set", "encoder_passes=1", "--max-passes", "2"),
     ),
 }  # fmt: skip
 
@@ -150,7 +156,7 @@ def commands_of(name: str, shape: Shape, threads: int, precision: str) -> dict[s
         "plan": [*program, "search", "--data", name, "--model", "recvae", "--trials", "4", "--max-passes", "40",
                  "--dry-run"],
         "plan-ease": [*program, "search", "--data", name, "--model", "ease", "--trials", "2", "--dry-run"],
-        "train": [*program, "train", "--data", name, "--model", "recvae", "--max-passes", "4", "--precision", precision,
+        "train": [*program, "train", "--data", name, "--model", "recvae", *shape.cycle, "--precision", precision,
                   "--threads", str(threads), "--checkpoint-every", "600", "--out", f"{name}-run"],
         "evaluate": [*program, "evaluate", *model, "--data", name, "--threads", str(threads)],
         "recommend": [*program, "recommend", *model, "--histories", f"{name}-histories.parquet", "--top", "20",
