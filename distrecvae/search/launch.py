@@ -15,7 +15,7 @@ from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.prepared import Data
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.evaluation import require_scorable
-from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
+from distrecvae.layout import DATA_FOLDER, SEARCH_FILE, SUMMARY_FILE
 from distrecvae.metrics import on_validation, require_metrics
 from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
@@ -184,6 +184,8 @@ def dry_run(
         ResultsError: `like` is no search, of another model, or none of its trials was timed.
     """
     timing = None if like is None else timing_like(like, config.model)
+    if (folder / SEARCH_FILE).exists():
+        config = replace(config, data=_found(config.data, read_description(folder), folder))
     config = priced(config)
     space = load_space(config) if space is None else space
     config = settled(config, space)

@@ -73,6 +73,10 @@ class Mailbox:
                 return None
             time.sleep(LOOK_S)
 
+    def withdraw(self, name: str) -> None:
+        """Take a request back that nobody has taken up."""
+        (self._place / f"{name}.json").unlink(missing_ok=True)
+
     @property
     def names(self) -> list[str]:
         """The requests that wait, in their order."""
