@@ -22,12 +22,13 @@ from distrecvae.data.dataset import Split
 from distrecvae.data.days.like import read_like
 from distrecvae.data.download import DOWNLOADS, default_folder, download
 from distrecvae.data.explaining import asked, explain
-from distrecvae.data.io import is_dataset, save_dataset
+from distrecvae.data.io import is_dataset
 from distrecvae.data.prepared import prepare_data
 from distrecvae.data.presets import PRESETS
 from distrecvae.data.pro_sg import write_pro_sg
 from distrecvae.data.sources.columns import ColumnNames
-from distrecvae.data.split import SplitOptions
+from distrecvae.data.splitting.folds import fold_folders
+from distrecvae.data.splitting.options import HELD_OUT_BY, SPLITS, SplitOptions
 from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS
 from distrecvae.data.table import InteractionTable
@@ -99,6 +100,43 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
     f"[default: {_DEFAULTS['held_out_fraction']}]",
 )
 @click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    help="What is divided: users into groups; interactions at two moments that hold for all; or each user's last items "
+    f"from the others.  [default: {_DEFAULTS['split']}]",
+)
+@click.option(
+    "--held-out-by",
+    type=click.Choice(HELD_OUT_BY),
+    help="Which items of a held-out user must be predicted: any, or the latest.  "
+    f"[default: {_DEFAULTS['held_out_by']}]",
+)
+@click.option(
+    "--valid-from",
+    metavar="WHEN",
+    help="With global-time: train on what came before. A date, a number as the times are, or a share of the "
+    f"interactions.  [default: {_DEFAULTS['valid_from']}]",
+)
+@click.option(
+    "--test-from",
+    metavar="WHEN",
+    help=f"With global-time: validate before, test from then on.  [default: {_DEFAULTS['test_from']}]",
+)
+@click.option(
+    "--leave",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With leave-last: each user's last N items are for the test, the N before them for validation.  "
+    f"[default: {_DEFAULTS['leave']}]",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    metavar="K",
+    help="Write K data sets, OUT/fold-1 and so on: each user but the validation users is tested in one. "
+    "`cross-validate` takes them all.",
+)
+@click.option(
     "--seed",
     type=int,
     metavar="N",
@@ -106,7 +144,9 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
 )
 @reading_options
 @click.option(
-    "--timestamp-column", metavar="NAME", help="Column of times; noted, this protocol does not use it."
+    "--timestamp-column",
+    metavar="NAME",
+    help="Column of times, read where the split goes by them.  [default: found by name]",
 )
 @click.option(
     "--download", "name", type=click.Choice(list(DOWNLOADS)), help="Fetch MovieLens; implies its preset."
@@ -141,11 +181,11 @@ def command(
     rating_column: str | None, timestamp_column: str | None, header: bool | None, missing: tuple[str, ...],
     encoding: str | None, max_rows: int | None, explained: tuple[str, ...], **split: Any,
 ) -> None:  # fmt: skip
-    """Split a table of user-item interactions by users and write a dataset folder.
+    """Split a table of user-item interactions, by users or by time, and write a dataset folder.
 
     SOURCE is a CSV, TSV or Parquet file with a user and an item column, a MovieLens .dat, Netflix Prize or
-    Million Song file, a RecBole .inter, a zip or gzip of one, or a folder already split by Liang et al.'s
-    code. Users are divided into train, validation and test (the strong-generalization protocol); see
+    Million Song file, a RecBole .inter, a zip or gzip of one, or a folder already split: by Liang et al.'s
+    code, RecBole, LensKit, RecPack, or as train, valid and test files. Users are divided into train, validation and test (the strong-generalization protocol); see
     docs/protocol.md.
 
     \b
@@ -159,6 +199,10 @@ def command(
       distrecvae prepare ml-20m.zip --preset ml-20m --out data/ml-20m
       distrecvae prepare --download ml-1m --out data/ml-1m
       distrecvae prepare today.csv --like data/yesterday --out data/today
+      distrecvae prepare clicks.csv --split leave-last --out data/last
+      distrecvae prepare clicks.csv --out data/time --split global-time \\
+          --valid-from 2024-01-01 --test-from 2024-04-01
+      distrecvae prepare clicks.csv --folds 5 --out data/folds
       distrecvae prepare clicks.csv --explain user=1234 --explain item=B07
       distrecvae prepare data/mine --export-pro-sg pro_sg
       distrecvae prepare --synthetic --users 5000 --items 2000 --out data/demo
@@ -227,7 +271,7 @@ def command(
     result, protocol = data.split, data.protocol
     if out is not None:
         with stage("writing", str(out)):
-            save_dataset(result, out, protocol)
+            data.save(out)
     if export is not None:
         with stage("writing", str(export)):
             write_pro_sg(result, export)
@@ -273,4 +317,5 @@ def _summary(split: Split, protocol: Mapping[str, Any], out: Path | None, export
         say(f"exported   {export} (layout of Liang et al.)")
     if out is not None:
         say(f"written    {out} (fingerprint {split.fingerprint[:12]})")
-        say(f"\nnext: python -m distrecvae.search --data {shlex.quote(str(out))}")
+        data = fold_folders(out)[:1] or [out]
+        say(f"\nnext: python -m distrecvae.search --data {shlex.quote(str(data[0]))}")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.split import SplitOptions
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, DataError, nearest
 from distrecvae.words import counted

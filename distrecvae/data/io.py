@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.ids import MAX_IDS
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.remote import fetch
+from distrecvae.data.splitting.folds import fold_folders
 from distrecvae.data.summary import facts
 from distrecvae.errors import DataError
 from distrecvae.files import new_folder, replacing, write_json
@@ -31,7 +33,9 @@ from distrecvae.regular import read_regular, require_regular
 from distrecvae.storage.uri import is_uri
 from distrecvae.words import first_line
 
-FORMAT = 1
+FORMAT, OVERLAPPING_FORMAT = 1, 2
+"""Of folders whose users are in one group each, and of others, which earlier versions must not take for the first."""
+
 PROTOCOL = "dataset.json"
 GROUPS = ("train", "valid", "test")
 MATRICES = ("train", "valid_fold_in", "valid_held_out", "test_fold_in", "test_held_out")
@@ -65,7 +69,7 @@ def save_dataset(split: Split, folder: Path | str, protocol: Mapping[str, Any]) 
         split.test.held_out,
     )
     document = {
-        "format": FORMAT,
+        "format": OVERLAPPING_FORMAT if split.overlapping else FORMAT,
         "distrecvae": __version__,
         "fingerprint": split.fingerprint,
         "n_users": sizes,
@@ -124,10 +128,21 @@ def load_dataset(folder: Path | str) -> Split:
         _read_matrix(folder / f"{name}.parquet", n_users, n_items, n_rows[name])
         for name, n_users in rows.items()
     )
-    user_ids = load_ids(folder / "users.parquet", kind="user_id", n_ids=sum(sizes.values()))
+    overlapping = protocol["format"] == OVERLAPPING_FORMAT
+    user_ids = load_ids(
+        folder / "users.parquet",
+        kind="user_id",
+        n_ids=sum(sizes.values()),
+        groups=list(sizes.values()) if overlapping else None,
+    )
     item_ids = load_ids(folder / "items.parquet", kind="item_id", n_ids=n_items)
     split = Split(
-        train, HeldOutUsers(valid_in, valid_out), HeldOutUsers(test_in, test_out), user_ids, item_ids
+        train,
+        HeldOutUsers(valid_in, valid_out),
+        HeldOutUsers(test_in, test_out),
+        user_ids,
+        item_ids,
+        overlapping,
     )
     if split.fingerprint != expected:
         raise DataError(
@@ -147,6 +162,10 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
     try:
         document = json.loads(read_regular(path))
     except FileNotFoundError as error:
+        if folds := fold_folders(Path(folder)):
+            raise DataError(
+                f"{folder} holds {len(folds)} folds; give one of them, such as {folds[0]}"
+            ) from error
         known = "no such folder" if not Path(folder).exists() else f"no {PROTOCOL} in it"
         raise DataError(
             f"{folder} is not a prepared dataset ({known}); make one with `distrecvae prepare`"
@@ -155,10 +174,10 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise DataError(f"{path} cannot be read ({reason}); run `distrecvae prepare` again") from error
     version = document.get("format") if isinstance(document, dict) else None
-    if version != FORMAT:
+    if version not in (FORMAT, OVERLAPPING_FORMAT):
         raise DataError(
-            f"{folder} has dataset format {version!r} and this is distrecvae {__version__}, which reads format "
-            f"{FORMAT}; run `distrecvae prepare` again"
+            f"{folder} has dataset format {version!r} and this is distrecvae {__version__}, which reads formats "
+            f"{FORMAT} and {OVERLAPPING_FORMAT}; run `distrecvae prepare` again"
         )
     return dict(document)
 
@@ -190,13 +209,20 @@ def save_ids(
         _write_table(pa.table(columns), temporary)
 
 
-def load_ids(path: Path | str, *, kind: IdKind = "item_id", n_ids: int | None = None) -> npt.NDArray[Any]:
+def load_ids(
+    path: Path | str,
+    *,
+    kind: IdKind = "item_id",
+    n_ids: int | None = None,
+    groups: Sequence[int] | None = None,
+) -> npt.NDArray[Any]:
     """Return the ids that `save_ids` wrote: int64, or an object array of str.
 
     Args:
         path: the file.
         kind: its column.
         n_ids: how many there must be; that is looked at before they are read.
+        groups: how many are in each group of users, where one may be in several; None where none is there twice.
 
     Raises:
         DataError: the file is missing, damaged, has no column `kind` or another number of ids, or they are neither
@@ -210,11 +236,12 @@ def load_ids(path: Path | str, *, kind: IdKind = "item_id", n_ids: int | None = 
         raise DataError(
             f"{path} has ids of type {column.type}, not whole numbers or text; run `distrecvae prepare` again"
         )
-    n_distinct = len(column.unique())
-    if n_distinct < len(column):
-        raise DataError(
-            f"{path} has {len(column) - n_distinct} ids that are there before; run `distrecvae prepare` again"
-        )
+    bounds = np.cumsum([0, *(groups or [len(column)])]).tolist()
+    repeated = sum(
+        (stop - start) - len(column.slice(start, stop - start).unique()) for start, stop in pairwise(bounds)
+    )
+    if repeated:
+        raise DataError(f"{path} has {repeated} ids that are there before; run `distrecvae prepare` again")
     if whole:
         return np.asarray(column.to_numpy(), dtype=np.int64)
     return np.array(column.to_pylist(), dtype=object)

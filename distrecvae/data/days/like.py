@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from distrecvae.data.days.matching import Groups
-from distrecvae.data.io import GROUPS, PROTOCOL, load_ids, read_protocol
+from distrecvae.data.io import GROUPS, OVERLAPPING_FORMAT, PROTOCOL, load_ids, read_protocol
 from distrecvae.data.presets import split_options
 from distrecvae.data.remote import fetch
 from distrecvae.data.sources.columns import ColumnNames
-from distrecvae.data.split import SplitOptions
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.errors import ConfigError, DataError
 from distrecvae.storage.uri import is_uri
 
@@ -89,7 +89,7 @@ class Like:
         options: of its split.
         reading: how its source was read, as told.
         fingerprints: its own, then those of the data sets that it was made like.
-        groups: its users.
+        groups: its users; None where they are in more than one group.
     """
 
     name: str
@@ -98,12 +98,24 @@ class Like:
     options: SplitOptions
     reading: Mapping[str, Any]
     fingerprints: tuple[str, ...]
-    groups: Groups
+    groups: Groups | None
 
     def options_under(self, preset: str | None, given: Mapping[str, Any]) -> SplitOptions:
         """Return the options with those of a preset over them, if one is named, and what is given over both."""
         named = split_options(preset) if preset is not None else self.options
-        return replace(named, **{name: value for name, value in given.items() if value is not None})
+        chosen = replace(named, **{name: value for name, value in given.items() if value is not None})
+        if self.options.folds is not None or chosen.folds is not None:
+            raise ConfigError(
+                f"--like {self.name} with --folds: folds are drawn anew each time, and nobody keeps one; leave one out"
+            )
+        for name in ("split", "leave"):
+            before, now = getattr(self.options, name), getattr(chosen, name)
+            if before != now:
+                raise ConfigError(
+                    f"--like {self.name} was split with --{name} {before}, and --{name} {now} would test by what its"
+                    f" models were trained on; leave --{name} out"
+                )
+        return chosen
 
     def again(self) -> dict[str, Any]:
         """Return the source that it was made from, as arguments of `prepare_data`: a path, or what synthetic data is.
@@ -152,6 +164,8 @@ def read_like(folder: Path | str) -> Like:
         fingerprint = str(protocol["fingerprint"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{Path(folder) / PROTOCOL} lacks {error}; run `distrecvae prepare` again") from error
+    if protocol["format"] == OVERLAPPING_FORMAT:
+        return like_of(str(folder), protocol, fingerprint, None)
     user_ids = load_ids(Path(folder) / USERS_FILE, kind="user_id", n_ids=sum(sizes))
     return like_of(str(folder), protocol, fingerprint, Groups(user_ids, group_codes(sizes)))
 
@@ -161,7 +175,7 @@ def group_codes(sizes: list[int]) -> np.ndarray[Any, np.dtype[np.int8]]:
     return np.repeat(np.arange(3, dtype=np.int8), sizes)
 
 
-def like_of(name: str, protocol: Mapping[str, Any], fingerprint: str, groups: Groups) -> Like:
+def like_of(name: str, protocol: Mapping[str, Any], fingerprint: str, groups: Groups | None) -> Like:
     """Return a data set, whose protocol is `protocol`, as one to make the next like.
 
     Raises:
