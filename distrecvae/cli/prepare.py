@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +18,22 @@ from distrecvae.api.folders import require_folder
 from distrecvae.cli.parts.output import say
 from distrecvae.cli.parts.places import PLACE
 from distrecvae.cli.parts.reading import reading_options
+from distrecvae.cli.parts.splitting import splitting_options
 from distrecvae.data.dataset import Split
 from distrecvae.data.days.like import read_like
 from distrecvae.data.download import DOWNLOADS, default_folder, download
 from distrecvae.data.explaining import asked, explain
 from distrecvae.data.io import is_dataset
 from distrecvae.data.prepared import prepare_data
-from distrecvae.data.presets import PRESETS
 from distrecvae.data.pro_sg import write_pro_sg
 from distrecvae.data.sources.columns import ColumnNames
 from distrecvae.data.splitting.folds import fold_folders
-from distrecvae.data.splitting.options import HELD_OUT_BY, SPLITS, SplitOptions
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.words import printable
-
-_DEFAULTS = {field.name: field.default for field in fields(SplitOptions)}
-
-
-def _held_out(_context: click.Context, _option: click.Parameter, text: str | None) -> int | float | None:
-    """Return an int for a count of users (600) and a float for a fraction of them (0.1, 10%)."""
-    if text is None:
-        return None
-    text = text.strip()
-    try:
-        if text.endswith("%"):
-            return float(text[:-1]) / 100
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{text!r} is neither a count such as 600 nor a fraction such as 0.1 or 10%"
-        ) from error
 
 
 @click.command("prepare")
@@ -63,85 +46,7 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
     help="An earlier dataset folder: what is not given is as it was there, and its users keep their groups, so that "
     "yesterday's model can be scored on today's test users. Without SOURCE its source is read again.",
 )
-@click.option(
-    "--preset", type=click.Choice(list(PRESETS)), help="A published protocol; other options go over it."
-)
-@click.option(
-    "--min-rating",
-    type=float,
-    metavar="R",
-    help="Keep rows with rating > R, strictly (3.5 keeps 4 and above, as published).  [default: "
-    "keep every row]",
-)
-@click.option(
-    "--min-user-interactions",
-    type=click.IntRange(0),
-    metavar="N",
-    help=f"Drop users with fewer.  [default: {_DEFAULTS['min_user_interactions']}]",
-)
-@click.option(
-    "--min-item-interactions",
-    type=click.IntRange(0),
-    metavar="N",
-    help=f"Drop items with fewer, before users are dropped.  [default: {_DEFAULTS['min_item_interactions']}]",
-)
-@click.option(
-    "--held-out-users",
-    callback=_held_out,
-    metavar="N|F",
-    help="Validation users, and as many test users: a count, or a fraction of all.  "
-    f"[default: {_DEFAULTS['held_out_users']}]",
-)
-@click.option(
-    "--held-out-fraction",
-    type=float,
-    metavar="F",
-    help="Share of a held-out user's items that must be predicted.  "
-    f"[default: {_DEFAULTS['held_out_fraction']}]",
-)
-@click.option(
-    "--split",
-    type=click.Choice(SPLITS),
-    help="What is divided: users into groups; interactions at two moments that hold for all; or each user's last items "
-    f"from the others.  [default: {_DEFAULTS['split']}]",
-)
-@click.option(
-    "--held-out-by",
-    type=click.Choice(HELD_OUT_BY),
-    help="Which items of a held-out user must be predicted: any, or the latest.  "
-    f"[default: {_DEFAULTS['held_out_by']}]",
-)
-@click.option(
-    "--valid-from",
-    metavar="WHEN",
-    help="With global-time: train on what came before. A date, a number as the times are, or a share of the "
-    f"interactions.  [default: {_DEFAULTS['valid_from']}]",
-)
-@click.option(
-    "--test-from",
-    metavar="WHEN",
-    help=f"With global-time: validate before, test from then on.  [default: {_DEFAULTS['test_from']}]",
-)
-@click.option(
-    "--leave",
-    type=click.IntRange(1),
-    metavar="N",
-    help="With leave-last: each user's last N items are for the test, the N before them for validation.  "
-    f"[default: {_DEFAULTS['leave']}]",
-)
-@click.option(
-    "--folds",
-    type=click.IntRange(2),
-    metavar="K",
-    help="Write K data sets, OUT/fold-1 and so on: each user but the validation users is tested in one. "
-    "`cross-validate` takes them all.",
-)
-@click.option(
-    "--seed",
-    type=int,
-    metavar="N",
-    help=f"Seed of the split; with --synthetic of the data.  [default: {_DEFAULTS['seed']}; synthetic 0]",
-)
+@splitting_options
 @reading_options
 @click.option(
     "--timestamp-column",
@@ -184,8 +89,9 @@ def command(
     """Split a table of user-item interactions, by users or by time, and write a dataset folder.
 
     SOURCE is a CSV, TSV or Parquet file with a user and an item column, a MovieLens .dat, Netflix Prize or
-    Million Song file, a RecBole .inter, a zip or gzip of one, or a folder already split: by Liang et al.'s
-    code, RecBole, LensKit, RecPack, or as train, valid and test files. Users are divided into train, validation and test (the strong-generalization protocol); see
+    Million Song file, a RecBole .inter, a zip or gzip of one, or a folder that is split already: train, valid
+    and test files, as RecBole, LensKit and RecPack have them, too, or Liang et al.'s. Users are divided into
+    train, validation and test (the strong-generalization protocol), unless --split says otherwise; see
     docs/protocol.md.
 
     \b

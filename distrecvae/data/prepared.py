@@ -23,6 +23,7 @@ from distrecvae.data.sources.columns import ColumnNames, Told
 from distrecvae.data.sources.frames import read_frame
 from distrecvae.data.sources.sizes import require_room
 from distrecvae.data.split import split_table
+from distrecvae.data.splitting.brought import brought_files, read_brought, without_effect
 from distrecvae.data.splitting.folds import fold_folders, fold_name
 from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.summary import describe
@@ -174,30 +175,23 @@ def prepare_data(
         columns=columns or ColumnNames(), source_format=source_format, member=member, header=header,
         missing=tuple(missing), encoding=encoding, max_rows=max_rows,
     )  # fmt: skip
+    others = {"preset": preset, "seed": seed, "like": like, "explain": watcher}
     if isinstance(source, pd.DataFrame):
         of_files = {"format": source_format, "member": member, "header": header, "encoding": encoding}
         for option, value in of_files.items():
             if value is not None:
                 raise ConfigError(f"--{option} {value}: a DataFrame is no file; leave it out")
     elif source is not None and (is_dataset(source) or pro_sg_folder(Path(source))):
-        given = [
-            name
-            for name, value in (
-                split
-                | {"preset": preset, "seed": seed, "like": like, "explain": watcher}
-                | {
-                    name: value
-                    for name, value in reading.recorded().items()
-                    if name not in ("format", "member")
-                }
-            ).items()
-            if value is not None
-        ]
-        if given:
-            raise ConfigError(
-                f"{source} is already split; --{given[0].replace('_', '-')} has no effect on it: leave it out"
-            )
+        of_reading = {n: v for n, v in reading.recorded().items() if n not in ("format", "member")}
+        _refuse_given(source, split | others | of_reading)
         return _already_split(Path(source), stage)
+    elif source is not None and (files := brought_files(Path(source), member)):
+        if (vain := without_effect(files, split | others)) is not None:
+            _refuse_given(source, {vain: True})
+        with stage("reading", str(source)):
+            made, protocol = read_brought(Path(source), files, reading, split | {"seed": seed})
+            require_scored(made, str(source), "valid")
+        return Data(made, protocol, name=Path(source).resolve().name)
     own = split | {"seed": None if source is None else seed}
     plan = _Plan(reading, preset, split_options(preset, **own), None, {})
     if like is not None:
@@ -223,6 +217,14 @@ def prepare_data(
         times=times,
     )  # fmt: skip
     return _split(read, str(source), plan, stage, watcher)
+
+
+def _refuse_given(source: Path | str, given: Mapping[str, Any]) -> None:
+    """Refuse options of a split for what is split already."""
+    for name in (name for name, value in given.items() if value is not None):
+        raise ConfigError(
+            f"{source} is already split; --{name.replace('_', '-')} has no effect on it: leave it out"
+        )
 
 
 class _Plan(NamedTuple):

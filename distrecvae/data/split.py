@@ -84,7 +84,7 @@ def split_users(
     n_valid, n_test = _number_held_out(n_users, options)
     # Positions in `remaining` are ranks of sorted ids: the order of a pandas group-by index, which is what
     # was permuted.
-    order = remaining[np.random.RandomState(options.seed).permutation(n_users)]
+    order: IntArray = remaining[np.random.RandomState(options.seed).permutation(n_users)]
     known = 0
     if earlier is not None:
         divided = divide_alike(table.user_ids[order], earlier, n_valid)

@@ -74,7 +74,8 @@ def _times(users: npt.NDArray[np.int32], random: np.random.Generator) -> npt.NDA
     begun = random.integers(_FIRST_SECOND, _FIRST_SECOND + _SECONDS, size=int(users[-1]) + 1)
     since = np.cumsum(np.ceil(random.exponential(_SECONDS_BETWEEN, size=users.size)))
     first = np.searchsorted(users, np.arange(int(users[-1]) + 1))
-    return (begun - since[first])[users] + since
+    times: npt.NDArray[np.float64] = (begun - since[first])[users] + since
+    return times
 
 
 def synthetic_split(

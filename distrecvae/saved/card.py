@@ -122,7 +122,7 @@ def _data(data: Mapping[str, Any], n_items: int) -> str:
     ]
     rows += [("items", _counted(n_items)), ("training interactions", _counted(data.get("n_interactions")))]
     rows += [(f"`{name}`", _value(value)) for name, value in (data.get("options") or {}).items()]
-    return f"{_table(('', ''), rows)}\n\n{in_words(data.get('options'), overlapping=bool(data.get('overlapping')))}"
+    return f"{_table(('', ''), rows)}\n\n{in_words(data.get('options'))}"
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

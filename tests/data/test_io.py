@@ -16,7 +16,8 @@ import pytest
 from distrecvae.data import io
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.io import load_dataset, load_ids, read_protocol, save_dataset, save_ids
+from distrecvae.data.io import load_dataset, read_protocol, save_dataset
+from distrecvae.data.stored.tables import load_ids, save_ids
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DataError, ResultsError
 

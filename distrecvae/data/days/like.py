@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from distrecvae.data.days.matching import Groups
-from distrecvae.data.io import GROUPS, OVERLAPPING_FORMAT, PROTOCOL, load_ids, read_protocol
+from distrecvae.data.io import GROUPS, OVERLAPPING_FORMAT, PROTOCOL, read_protocol
 from distrecvae.data.presets import split_options
 from distrecvae.data.remote import fetch
 from distrecvae.data.sources.columns import ColumnNames
-from distrecvae.data.splitting.options import SplitOptions
+from distrecvae.data.splitting.options import BROUGHT, SplitOptions
+from distrecvae.data.stored.tables import load_ids
 from distrecvae.errors import ConfigError, DataError
 from distrecvae.storage.uri import is_uri
 
@@ -182,12 +183,13 @@ def like_of(name: str, protocol: Mapping[str, Any], fingerprint: str, groups: Gr
         ConfigError: it was split already when it was read, so that there is nothing to take over.
         DataError: the protocol's options are not those of a split.
     """
-    if not isinstance(protocol.get("options"), Mapping):
+    options = protocol.get("options")
+    if not isinstance(options, Mapping) or options.get("split") == BROUGHT:
         raise ConfigError(
             f"--like {name}: it was read as split already, and has no options to take over; give them instead"
         )
     try:
-        options = SplitOptions(**protocol["options"])
+        options = SplitOptions(**options)
         earlier = [str(each) for each in (protocol.get("like") or {}).get("fingerprints", ())]
         source, reading = dict(protocol.get("source") or {}), dict(protocol.get("reading") or {})
     except (TypeError, ValueError, AttributeError) as error:

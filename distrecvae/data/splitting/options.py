@@ -10,6 +10,9 @@ from typing import Any
 from distrecvae.errors import ConfigError
 
 USERS, GLOBAL_TIME, LEAVE_LAST = SPLITS = ("users", "global-time", "leave-last")
+BROUGHT = "brought"
+"""Stands in a protocol for a split that was made elsewhere."""
+
 RANDOM, TIME = HELD_OUT_BY = ("random", "time")
 
 _USED_BY = {

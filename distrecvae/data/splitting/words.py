@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from distrecvae.data.splitting.options import GLOBAL_TIME, LEAVE_LAST, TIME
+from distrecvae.data.splitting.options import BROUGHT, GLOBAL_TIME, LEAVE_LAST, TIME
 from distrecvae.words import counted
 
 
-def in_words(options: Mapping[str, Any] | None, *, overlapping: bool = False) -> str:
-    """Return what the groups of users are, in a sentence or two.
-
-    Args:
-        options: as a protocol has them; None of a split that was made elsewhere.
-        overlapping: whether a user may be in more than one group.
-    """
+def in_words(options: Mapping[str, Any] | None) -> str:
+    """Return what the groups of users are, in a sentence or two, by the options that a protocol has."""
     options = options or {}
     split = options.get("split")
     if split == GLOBAL_TIME:
@@ -30,7 +25,7 @@ def in_words(options: Mapping[str, Any] | None, *, overlapping: bool = False) ->
             f"Split before each user's last items: the last {leave} are to be found in the test, those before them in"
             " validation, the rest is trained on. All users are trained on."
         )
-    if overlapping:
+    if split == BROUGHT:
         return "Split elsewhere, and taken as it was. Nothing that is to be found of a user was trained on as theirs."
     words = (
         "Strong generalization (Liang et al., WWW 2018): users are divided into train, validation and test; only items"
@@ -55,8 +50,7 @@ def split_notes(protocol: Mapping[str, Any]) -> list[str]:
         )
     if options.get("folds"):
         lines.append(
-            f"folds      fold {options.get('fold', 1)} of {options['folds']} is tested, and all are validated by the same"
-            " users"
+            f"folds      fold {options.get('fold', 1)} of {options['folds']} is tested; the same users validate all"
         )
     if n := counts.get("users_with_too_few_to_leave"):
         lines.append(
