@@ -189,9 +189,9 @@ def prepare_data(
         if (vain := without_effect(files, split | others)) is not None:
             _refuse_given(source, {vain: True})
         with stage("reading", str(source)):
-            made, protocol = read_brought(Path(source), files, reading, split | {"seed": seed})
-            require_scored(made, str(source), "valid")
-        return Data(made, protocol, name=Path(source).resolve().name)
+            brought, protocol = read_brought(Path(source), files, reading, split | {"seed": seed})
+            require_scored(brought, str(source), "valid")
+        return Data(brought, protocol, name=Path(source).resolve().name)
     own = split | {"seed": None if source is None else seed}
     plan = _Plan(reading, preset, split_options(preset, **own), None, {})
     if like is not None:

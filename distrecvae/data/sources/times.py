@@ -94,6 +94,8 @@ def _of_texts(column: pa.ChunkedArray, what: str, place: Callable[[int], str]) -
         pass
     values = texts.to_pandas()
     dates = pd.to_datetime(values, utc=True, format="ISO8601", errors="coerce")
+    if dates.notna().sum() < (numbers := pd.to_numeric(values, errors="coerce")).notna().sum():
+        dates = numbers  # for the message: what is wrong is the one that is no number
     wrong = np.flatnonzero((dates.isna() & values.notna()).to_numpy())
     if wrong.size:
         row = int(wrong[0])

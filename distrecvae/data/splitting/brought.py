@@ -140,7 +140,8 @@ def read_brought(
         everything = everything.with_(pairs[VALID_OUT])
     item_position, item_order = by_first_appearance(train.items, len(item_ids))
     users = {"train": np.unique(train.users)}
-    groups, n_known, n_unseen = [], 0, 0
+    groups: list[HeldOutUsers] = []
+    n_known = n_unseen = 0
     for group, shown, hidden, history in (
         ("valid", VALID_IN, VALID_OUT, pairs[TRAIN]), ("test", TEST_IN, TEST_OUT, everything),
     ):  # fmt: skip
@@ -149,16 +150,17 @@ def read_brought(
         fold_in = fold_in.of(np.isin(fold_in.users, own))
         new = ~np.isin(_cells(held_out, item_ids), _cells(fold_in, item_ids))
         n_known += int(np.count_nonzero(~new))
-        parts = []
+        parts: list[InteractionMatrix] = []
         for part in (fold_in, held_out.of(new)):
             seen = item_position[part.items] >= 0
             n_unseen += int(np.count_nonzero(~seen))
             parts.append(_matrix(part.of(seen), own, item_position, item_order.size))
-        groups.append(HeldOutUsers(*parts))
+        groups.append(HeldOutUsers(parts[0], parts[1]))
     ids = np.concatenate([users["train"], users["valid"], users["test"]])
     split = Split(
         _matrix(train, users["train"], item_position, item_order.size),
-        *groups,
+        groups[0],
+        groups[1],
         user_ids[ids],
         item_ids[item_order],
         overlapping=np.unique(ids).size < ids.size,
