@@ -272,6 +272,8 @@ def _split_once(
     options, number = plan.options, f" (fold {plan.options.fold})" if plan.options.folds else ""
     with stage("splitting", f"{table.n_rows:,} rows{number}"):
         split, counts, moments = split_table(table, options, None if plan.like is None else plan.like.groups)
+        if plan.like is not None:
+            plan.like.require_later(moments)
         if watcher is not None and options.fold == 1:
             watcher(table, options, split)
         require_scored(split, what, "valid")

@@ -22,7 +22,7 @@ N_USERS, N_ITEMS, SEED = 3000, 1000, 0
 _ITEMS_PER_CLUSTER = 25
 _MEAN_INTERACTIONS = 40  # fewer where there are few items, so that there is something left to rank
 _FIRST_SECOND, _SECONDS = 1_420_070_400, 3 * 365 * 86_400  # the three years from 2015 on
-_SECONDS_BETWEEN = 2 * 86_400.0
+_SECONDS_BETWEEN = 20 * 86_400.0
 _CHUNK_CELLS = 4_000_000  # users are drawn a block at a time, so that memory stays flat
 
 

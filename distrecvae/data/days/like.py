@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Reading:
 
     def recorded(self) -> dict[str, Any]:
         """Return what was told, JSON-able, by the names of options."""
-        columns = {f"{field.name}_column": getattr(self.columns, field.name) for field in fields(ColumnNames)}
+        columns = {f"{each.name}_column": getattr(self.columns, each.name) for each in fields(ColumnNames)}
         others = {
             field.name: getattr(self, field.name) for field in fields(Reading) if field.name != "columns"
         }
@@ -91,6 +91,7 @@ class Like:
         reading: how its source was read, as told.
         fingerprints: its own, then those of the data sets that it was made like.
         groups: its users; None where they are in more than one group.
+        moments: those that it was split at.
     """
 
     name: str
@@ -100,6 +101,21 @@ class Like:
     reading: Mapping[str, Any]
     fingerprints: tuple[str, ...]
     groups: Groups | None
+    moments: Mapping[str, Any] = field(default_factory=dict)
+
+    def require_later(self, moments: Mapping[str, Any]) -> None:
+        """Refuse moments before those at which it was split.
+
+        Raises:
+            ConfigError: its models were trained on what would be predicted.
+        """
+        before, now = self.moments.get("valid_from"), moments.get("valid_from")
+        if before is not None and now is not None and now < before:
+            raise ConfigError(
+                f"--like {self.name} trains on what came before {self.moments.get('valid_from_written')}, and"
+                f" --valid-from {moments.get('valid_from_written')} is earlier: its models know what would be"
+                " predicted; choose a later moment"
+            )
 
     def options_under(self, preset: str | None, given: Mapping[str, Any]) -> SplitOptions:
         """Return the options with those of a preset over them, if one is named, and what is given over both."""
@@ -194,4 +210,7 @@ def like_of(name: str, protocol: Mapping[str, Any], fingerprint: str, groups: Gr
         source, reading = dict(protocol.get("source") or {}), dict(protocol.get("reading") or {})
     except (TypeError, ValueError, AttributeError) as error:
         raise DataError(f"--like {name}: its {PROTOCOL} is damaged ({error}); prepare it again") from error
-    return Like(name, source, protocol.get("preset"), options, reading, (fingerprint, *earlier), groups)
+    return Like(
+        name, source, protocol.get("preset"), options, reading, (fingerprint, *earlier), groups,
+        dict(protocol.get("moments") or {}),
+    )  # fmt: skip

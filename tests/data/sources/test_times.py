@@ -85,7 +85,7 @@ def test_every_text_format_has_them_where_they_are_asked_for(name: str, tmp_path
 
 def test_so_have_parquet_and_a_frame(tmp_path: Path) -> None:
     frame = pd.DataFrame(
-        {"user": ["a", "b"], "item": [1, 2], "when": pd.to_datetime(["2015-01-01", None]), "n": ["x", 3]}
+        {"user": ["a", "b"], "item": [1, 2], "when": pd.to_datetime(["2015-01-01", "NaT"]), "n": ["x", 3]}
     )
     frame[["user", "item", "when"]].to_parquet(tmp_path / "a.parquet")
     from distrecvae.data.sources.columns import ColumnNames

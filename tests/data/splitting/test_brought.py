@@ -159,4 +159,4 @@ def test_it_is_prepared_and_written_as_others_are(tmp_path: Path) -> None:
         again.like()
     for given in ({"split": "leave-last"}, {"min_user_interactions": 5}, {"seed": 3}, {"preset": "ml-1m"}):
         with pytest.raises(ConfigError, match="already split; --"):
-            prepare_data(tmp_path / "ml", **given)  # type: ignore[arg-type]
+            prepare_data(tmp_path / "ml", **given)
