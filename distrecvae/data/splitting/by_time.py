@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.sources.times import moment, written
+from distrecvae.data.splitting.moments import moment, written
 from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.splitting.rows import (
     IntArray,

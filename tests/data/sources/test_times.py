@@ -1,4 +1,4 @@
-"""Times as sources have them: numbers, dates, texts of either, in every format; and moments among them."""
+"""Times as sources have them: numbers, dates, texts of either, in every format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from distrecvae.data.sources import read_table
 from distrecvae.data.sources.columns import Told
 from distrecvae.data.sources.frames import read_frame
-from distrecvae.data.sources.times import clean_times, moment, written
+from distrecvae.data.sources.times import clean_times
 from distrecvae.errors import DataError
 
 BEGINNING_OF_2015 = 1_420_070_400.0
@@ -112,25 +112,3 @@ def test_rows_left_out_take_their_times_with_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="column 'time' has time 'noon' in line 3"):
         read_table(tmp_path / "b.csv", times=True)
     assert read_table(tmp_path / "b.csv").n_rows == 2
-
-
-@pytest.mark.parametrize("unit", [1.0, 1e3, 1e6, 1e9])
-def test_a_date_is_a_moment_in_the_unit_of_the_times(unit: float) -> None:
-    times = np.array([BEGINNING_OF_2015, BEGINNING_OF_2015 + 10_000_000]) * unit
-    assert moment("2015-02-01", times, "--test-from") == (BEGINNING_OF_2015 + 31 * 86_400) * unit
-    assert (
-        moment("2015-02-01T01:00:00+01:00", times, "--test-from") == (BEGINNING_OF_2015 + 31 * 86_400) * unit
-    )
-    assert written(times[0], times) == f"2015-01-01 00:00:00 ({times[0]:.15g})"
-
-
-def test_a_number_and_a_share_are_moments() -> None:
-    times = np.array([5.0, 1.0, 4.0, 2.0, 3.0])
-    assert moment(3, times, "--valid-from") == 3.0
-    assert moment("3.5", times, "--valid-from") == 3.5
-    # The last fifth begins with 5: four of five came before.
-    assert moment("80%", times, "--valid-from") == 4.0
-    assert written(3.0, times) == "3"
-    for wrong, message in (("120%", "a share lies between"), ("soon", "no moment"), ("nan", "no moment")):
-        with pytest.raises(DataError, match=message):
-            moment(wrong, times, "--valid-from")
