@@ -29,11 +29,11 @@ from distrecvae.search.comparison.seeds import Repeats, require_growing, seed_nu
 from distrecvae.search.comparison.table import table_text
 from distrecvae.search.comparison.views import MARKDOWN_FILE
 from distrecvae.search.core.config import ALL, SearchConfig
+from distrecvae.search.folder.holding import own
 from distrecvae.search.launch import (
     load_space,
     load_split,
     one_trial_without_parameters,
-    own,
     plain_console,
     plan_search,
     search,
