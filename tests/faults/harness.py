@@ -329,6 +329,11 @@ class Storm:
                 return
             time.sleep(0.02)
 
+    def wait_for_reports(self, more: int) -> None:
+        """Wait until so many more reports are written, or the search is over."""
+        reports = n_reports(self.folder) + more
+        self._until(lambda: n_reports(self.folder) >= reports)
+
     def _until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + HANGS_AFTER_S
         while self._alive() and not condition():
