@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from distrecvae.api.going_on import train_on
     from distrecvae.api.living import clean, reproduce, searches, steer, top, why
     from distrecvae.api.preparing import prepare
+    from distrecvae.api.reporting import report
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
     from distrecvae.api.searching import search
     from distrecvae.api.training import train
@@ -36,6 +37,7 @@ __all__ = [
     "evaluate",
     "load",
     "prepare",
+    "report",
     "reproduce",
     "search",
     "searches",
@@ -88,6 +90,8 @@ if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
             from distrecvae.api import living as module
         elif name == "evaluate":
             from distrecvae.api import evaluating as module
+        elif name == "report":
+            from distrecvae.api import reporting as module
         elif name == "train":
             from distrecvae.api import training as module
         else:
