@@ -155,7 +155,7 @@ def test_a_scatter_tells_the_outcomes_apart_and_marks_the_best_and_the_start() -
         "trial 3, the best": ("star", [(4, 0.3)]),
     }
     assert [trace["name"] for trace in traces][-2:] == ["trial 0, the start", "trial 3, the best"]
-    assert list(traces[0]["customdata"]) == ["trial 1: NDCG@100 0.2000, stopped"]
+    assert list(traces[0]["customdata"][0]) == ["trial 1: NDCG@100 0.2000, stopped", 1]
 
 
 def test_a_choice_of_nothing_is_drawn_and_a_branch_that_was_not_chosen_is_not() -> None:
