@@ -27,7 +27,7 @@ from tests.whole.test_search import wait_for
 
 FUNCTIONS = (
     "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "steer", "why",
-    "reproduce", "clean", "train_on", "report",
+    "reproduce", "clean", "train_on", "tables", "published", "report",
 )  # fmt: skip
 TYPES = ("BlendResult", "Comparison", "Data", "SearchResult", "TrainResult")
 
@@ -143,7 +143,8 @@ IN_WORDS = {  # defaults that a help text describes: None in Python
     "as many as the trial had", "where it was", "as it was", "runs/NAME", "MODEL-DATA, numbered",
     "report.html in RESULTS",
     "compare-DATA, numbered", "RUN/blend of one search, runs/blend-DATA", "cuda if there is a GPU",
-    "~/.cache/distrecvae/results/NAME-...",
+    "~/.cache/distrecvae/results/NAME-...", "DIR, where there is one", "as compared", "all",
+    "all of them", "those of the data set that it is", "runs/published-PAPER-DATA, numbered", "as published",
 }  # fmt: skip
 
 
@@ -209,6 +210,8 @@ def function_of(command: str) -> Callable[..., Any]:
         "reproduce",
         "clean",
         "report",
+        "tables",
+        "published",
     ],
 )
 def test_every_option_is_an_argument_with_the_same_default_and_the_reverse(command: str) -> None:
