@@ -104,9 +104,9 @@ class SearchResult:
 
     def report(self) -> Path:
         """Write `report.html`, one page with the search's figures, and return where it lies."""
-        from distrecvae.search.report.page import write_report
+        from distrecvae.search.report.writing import write_report
 
-        return Path(write_report(self.folder))
+        return write_report(self.folder)
 
     def __str__(self) -> str:
         return self.summary
@@ -166,6 +166,12 @@ class Comparison:
                 f"{self.folder} has no table yet: no search in it is over; go on with resume=True"
             )
         return pd.read_csv(path)
+
+    def report(self) -> Path:
+        """Write `report.html`, one page with all its searches, and return where it lies."""
+        from distrecvae.search.report.writing import write_report
+
+        return write_report(self.folder)
 
     def __str__(self) -> str:
         return self.summary
