@@ -13,8 +13,8 @@ from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
 from distrecvae.api.results import SearchResult, TrainResult
 from distrecvae.api.searching import place_in
-from distrecvae.api.train_folder import Order, train_in
-from distrecvae.api.train_folds import train_folds_in
+from distrecvae.api.train.folder import Order, train_in
+from distrecvae.api.train.folds import train_folds_in
 from distrecvae.dotted import trust
 from distrecvae.errors import ConfigError
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE

@@ -154,7 +154,7 @@ def command(
     trust(model or "")
 
     from distrecvae.api.folders import require_folder
-    from distrecvae.api.train_folder import Order, train_in
+    from distrecvae.api.train.folder import Order, train_in
     from distrecvae.runs.configuration import read_config
     from distrecvae.runs.seeds import summarize
     from distrecvae.runs.warm import earlier_config
@@ -181,7 +181,7 @@ def command(
         resume=resume,
     )
     if folds:
-        from distrecvae.api.train_folds import train_folds_in
+        from distrecvae.api.train.folds import train_folds_in
 
         found = train_folds_in(folder, order, goes_on=f"distrecvae train --out {folder} --folds --resume")
         if found.complete:

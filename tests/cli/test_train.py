@@ -283,7 +283,7 @@ def test_a_second_signal_says_how_to_go_on_too(
     def interrupted(*_: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("distrecvae.api.train_folder.train_to_end", interrupted)
+    monkeypatch.setattr("distrecvae.api.train.folder.train_to_end", interrupted)
     code, _, err = run("train", "--data", data, "--out", tmp_path / "out", *SMALL)
     assert code == 130
     assert f"to go on after the last checkpoint:\n  distrecvae train --out {tmp_path / 'out'} --resume" in err

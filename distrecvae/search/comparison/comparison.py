@@ -232,7 +232,7 @@ def compare(
                 continue
             row = read_row(entrant.name, place, split, config.scored)
             if repeats.numbers:
-                stop.last_words, stop.goes_on = _nothing, command
+                stop.last_words, stop.goes_on = lambda: None, command
                 repeated = with_seeds(row, place, plans[entrant.name], session, repeats)
                 if repeated is None:
                     text = f"Interrupted in the seeds of {entrant.name}; nothing is lost. Go on:\n  {command}"
@@ -273,10 +273,6 @@ def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
         except DistrecvaeError as error:
             raise type(error)(f"{entrant.name}: {error}") from None
     return plans
-
-
-def _nothing() -> None:
-    """Say no last words: what a search had to say it has said."""
 
 
 def _data_of(config: SearchConfig, folder: Path) -> str:

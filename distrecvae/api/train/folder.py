@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from distrecvae.api.train_loop import say, train_seeds_to_end, train_to_end
-from distrecvae.api.train_settings import (
+from distrecvae.api.train.loop import say, train_seeds_to_end, train_to_end
+from distrecvae.api.train.settings import (
     Configuration,
     implied_by_refit,
     new_settings,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distrecvae.api.train_folder import Order, train_in
-from distrecvae.api.train_loop import say
-from distrecvae.api.train_settings import new_settings, refuse_used
+from distrecvae.api.train.folder import Order, train_in
+from distrecvae.api.train.loop import say
+from distrecvae.api.train.settings import new_settings, refuse_used
 from distrecvae.data.prepared import Data, read_data
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.evaluation import Evaluation

@@ -9,8 +9,8 @@ import pytest
 
 import distrecvae
 from distrecvae.api import train_folds
-from distrecvae.api.train_folder import Order, Trained, train_in
-from distrecvae.api.train_folds import train_folds_in
+from distrecvae.api.train.folder import Order, Trained, train_in
+from distrecvae.api.train.folds import train_folds_in
 from distrecvae.cli import main
 from distrecvae.data.prepared import prepare_data
 from distrecvae.errors import ConfigError, ResultsError
