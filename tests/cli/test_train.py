@@ -222,7 +222,7 @@ def test_help_says_the_settings_defaults() -> None:
 
 
 def process(*arguments: object, first: str = "pass") -> subprocess.Popen[str]:
-    code = f"from distrecvae.api import train_loop; from distrecvae.cli import main; {first}; main()"
+    code = f"from distrecvae.api.train import loop as train_loop; from distrecvae.cli import main; {first}; main()"
     return subprocess.Popen(
         [sys.executable, "-u", "-c", code, *map(str, arguments)],
         cwd=ROOT,

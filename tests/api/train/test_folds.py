@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import distrecvae
-from distrecvae.api import train_folds
+from distrecvae.api.train import folds as train_folds
 from distrecvae.api.train.folder import Order, Trained, train_in
 from distrecvae.api.train.folds import train_folds_in
 from distrecvae.cli import main
