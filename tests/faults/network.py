@@ -23,8 +23,9 @@ BLIP_S = 2.0
 
 LOST = "lost its process or its node"
 
-# Ray gives a silent node up after some 5 s in the place of half a minute.
-HEALTH = {
+# Ray gives a silent node up after some 5 s in the place of half a minute. A search joins without a token.
+SETTINGS = {
+    "RAY_AUTH_MODE": "disabled",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "5",
@@ -64,7 +65,7 @@ class Networked:
     """
 
     def __init__(self, environment: dict[str, str], number: int = 0) -> None:
-        self._environment = {**environment, **HEALTH}
+        self._environment = {**environment, **SETTINGS}
         self._name, self._network = f"drl{number}", f"10.77.{32 + number}"
         self._port = 26379 + number
         self._lines: list[Line] = []
