@@ -99,9 +99,10 @@ print(cluster.address, flush=True)
 for line in sys.stdin:
     for raylet in map(int, line.split()[1:]):
         node = next(n for n in cluster.worker_nodes if n.all_processes["raylet"][0].process.pid == raylet)
-        subprocess.run(["ray", "drain-node", "--address", cluster.address, "--node-id", node.node_id,
-                        "--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot",
-                        "--deadline-remaining-seconds", "30"], stdout=subprocess.DEVNULL, check=True)
+        command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", cluster.address]
+        command += ["--node-id", node.node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
+        command += ["--reason-message", "spot", "--deadline-remaining-seconds", "30"]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     cluster.add_node(num_cpus=1)
     print("added", flush=True)
 cluster.shutdown()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -15,17 +15,17 @@ import psutil
 from tests import HANGS_AFTER_S
 from tests.cluster.hosts import INSIDE
 from tests.cluster.line import TUN, Line
-from tests.faults.harness import Fault, Storm
+from tests.faults.harness import Fault, Storm, our_processes
 
-NETWORK = "10.77.32"
-RAY = str(Path(sys.executable).with_name("ray"))
+RAY = (sys.executable, "-m", "ray.scripts.scripts")
 BLIP_S = 2.0
 """How long a cut may last that nobody is to notice."""
 
 LOST = "lost its process or its node"
 
-# Ray gives a silent node up after some 5 s in the place of half a minute.
-HEALTH = {
+# Ray gives a silent node up after some 5 s in the place of half a minute. A search joins without a token.
+SETTINGS = {
+    "RAY_AUTH_MODE": "disabled",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "5",
@@ -65,7 +65,7 @@ class Networked:
     """
 
     def __init__(self, environment: dict[str, str], number: int = 0) -> None:
-        self._environment = {**environment, **HEALTH}
+        self._environment = {**environment, **SETTINGS}
         self._name, self._network = f"drl{number}", f"10.77.{32 + number}"
         self._port = 26379 + number
         self._lines: list[Line] = []
@@ -134,7 +134,7 @@ class Networked:
             _run("ip", "-n", name, "link", "set", device, "up")
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
-        words = {"ray": RAY, "head": f"{self._network}.1", "port": self._port}
+        words = {"ray": " ".join(RAY), "head": f"{self._network}.1", "port": self._port}
         script = NODE.format(**words, address=f"{self._network}.{10 + number}")
         command = [*INSIDE, "bash", "-e", "-c", script]
         return subprocess.Popen(
@@ -146,7 +146,7 @@ class Networked:
         )
 
     def _ray(self, *arguments: str) -> None:
-        _run(RAY, *arguments, environment=self._environment)
+        _run(*RAY, *arguments, environment=self._environment)
 
     def _end(self, node: subprocess.Popen[bytes]) -> None:
         node.kill()  # unshare's --kill-child: process 1 in there goes with it, and with that all others
@@ -155,15 +155,9 @@ class Networked:
     def _down(self, bridge: str) -> None:
         for node in self._nodes:
             self._end(node)
-        for process in psutil.process_iter():
-            try:
-                words = process.cmdline()
-                if process.environ().get("RAY_TMPDIR") == self._environment["RAY_TMPDIR"] and any(
-                    part in word for word in words for part in ("gcs/gcs_server", "raylet/raylet")
-                ):
-                    process.kill()
-            except psutil.Error:
-                continue
+        for process in our_processes():
+            with suppress(psutil.Error):
+                process.kill()
         for line in self._lines:
             line.close()
         for number in range(2):
