@@ -200,7 +200,7 @@ class _Course:
         self._notify(
             notify.END if complete else notify.INTERRUPTED, " ".join(text.partition("\n\n")[0].split())
         )
-        if trouble := _report(folder):
+        if trouble := written_report(folder):
             text += f"\n\n{trouble}"
         return Outcome(text, complete, scored is not None, lost=not complete and self._session.stop.lost)
 
@@ -288,9 +288,9 @@ class _Course:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _report(folder: Path) -> str:
+def written_report(folder: Path) -> str:
     """Write the report; return what went wrong, in a line, where something did: it is never worth a search."""
-    from distrecvae.search.report.page import write_report  # plotly takes half a second to import
+    from distrecvae.search.report.writing import write_report  # plotly takes half a second to import
 
     try:
         write_report(folder)

@@ -110,7 +110,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begun:
     def report(folder: Path) -> None:
         begun.reported.append(f"{status()}, {(folder / 'summary.txt').exists()}")
 
-    monkeypatch.setattr("distrecvae.search.report.page.write_report", report)
+    monkeypatch.setattr("distrecvae.search.report.writing.write_report", report)
     monkeypatch.setattr(course, "make_loggers", lambda *_, **__: [_logger(begun.log)])
     return begun
 
@@ -201,7 +201,7 @@ def test_a_report_that_fails_costs_no_search(begun: Begun, monkeypatch: pytest.M
     def fail(folder: Path) -> None:
         raise RuntimeError("no room\nfor figures")
 
-    monkeypatch.setattr("distrecvae.search.report.page.write_report", fail)
+    monkeypatch.setattr("distrecvae.search.report.writing.write_report", fail)
     outcome = begun.carry_out()
     assert (outcome.complete, outcome.has_score, status()) == (True, True, "finished")
     line = "The report was not written (RuntimeError: no room); try: distrecvae report out"
