@@ -143,7 +143,7 @@ def measured(command: list[str], folder: Path, within_s: float) -> dict[str, obj
     lines = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
     return {
         "seconds": round(time.perf_counter() - started, 1), "peak_gib": round(peak / GIB, 2), "status": status,
-        "said": " | ".join(lines[-3:])[-300:],
+        "said": " | ".join([*(line for line in lines[:-3] if line.startswith("memory")), *lines[-3:]])[:400],
     }  # fmt: skip
 
 
