@@ -9,7 +9,7 @@ from tests import ROOT
 from tests.house import MODULES, place_of
 
 TESTS = ROOT / "tests"
-SPANNING = ("whole", "faults", "cluster", "house", "soft_cuda")
+SPANNING = ("simulation", "whole", "faults", "cluster", "house", "soft_cuda")
 """Folders of tests that span rooms: the program as users meet it, faults, clusters, the structure, the soft device."""
 
 

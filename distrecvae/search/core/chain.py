@@ -2,8 +2,9 @@
 
 Each line ends with a check: BLAKE2b over the check of the line before and this line's own bytes. So a line vouches for
 itself and for all before it. What no chain can know is that lines are missing at its end: a `Mark`, written elsewhere
-after the line was on disk, says how long it was. A line counts once it ends in a newline; a last one that was cut off
-is what a killed writer leaves, and is cut.
+after the line was on disk, says how long it was. A line counts once it ends in a newline. A last one that was cut off
+is what a killed writer leaves, and one with zeros in it what a power loss leaves, which may keep the end of a write and
+not its middle: such a line was never synced, nobody acted on it, and it is cut.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ def read_chain(path: Path) -> Content:
     except OSError as error:
         raise ResultsError(f"{path} cannot be read ({error.strerror}); {REMEDY}") from None
     whole = data.rfind(b"\n") + 1
+    if b"\0" in (last := data[data.rfind(b"\n", 0, max(0, whole - 1)) + 1 : whole]):
+        whole -= len(last)  # JSON has no zeros: sectors that had not come to the disk
     tail = data[whole:]
     records, checks, before = [], [], ""
     for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
@@ -150,6 +153,7 @@ class Chain:
         self._file = os.open(path, os.O_RDWR)
         weakref.finalize(self, os.close, self._file)
         os.ftruncate(self._file, self._bytes)
+        os.fsync(self._file)  # else a power loss mixes what was cut with what is written there
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append a record, and return when it is on disk; NaN is refused, it is not JSON.
@@ -192,11 +196,22 @@ class Chain:
         if there is not None and os.path.samestat(own, there) and there.st_size == self._bytes:
             return
         rescued = self._path.with_name(f"{self._path.stem}-rescued{self._path.suffix}")
-        rescued.write_bytes(os.pread(self._file, own.st_size, 0))
+        _write_synced(rescued, os.pread(self._file, self._bytes, 0))  # and nothing that another program added
         raise ResultsError(
             f"{self._path} was {'removed' if there is None else 'changed'} by another program while the search ran;"
             f" what was written to it is in {rescued.name}: move that in its place, then go on with --resume"
         )
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        done = 0
+        while done < len(content):
+            done += os.pwrite(handle, content[done:], done)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _check(before: str, text: bytes) -> str:

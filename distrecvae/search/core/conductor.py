@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,6 +89,7 @@ class Conductor:
         self._device, self._precision, self._watchers = device, precision, tuple(watchers)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
         self._waiting = deque(ledger.unfinished())
+        self._undecided = _undecided(ledger.lines)
         self._dropped: Counter[int] = Counter()
         self.room = Room(concurrent)
 
@@ -146,16 +147,14 @@ class Conductor:
         """End interrupted trials whose end is decided already: they need no worker."""
         for number in [n for n in self.steering.stopped if n in self.ledger.records]:
             self._stop_by_hand(number)
-        while self._waiting:
-            record = self._waiting[0]
-            if record.status is not Status.RUNNING:
-                self._waiting.popleft()
-                continue
+        for record in self._waiting:
             if record.reports and self._spent(record):
                 self._end(record, Status.FINISHED, "")
-            elif not self._stop(record):
-                return
-            self._waiting.popleft()
+            elif record.number == self._undecided:
+                self._stop(record)
+            self._stop_in_time(record)
+        self._undecided = None
+        self._waiting = deque(record for record in self._waiting if record.status is Status.RUNNING)
 
     def steer(self, name: str, request: Request) -> tuple[bool, str]:
         """Take up what somebody asks; return whether it is done, and the answer. It is written down first.
@@ -187,7 +186,7 @@ class Conductor:
         """End what is under way once the time budget is spent: no trial has to report to hear of it."""
         if self.out_of_time:
             for record in self.ledger.unfinished():
-                self._stop(record)
+                self._stop_in_time(record)
             self.settle()
 
     def heard(self, number: int, metrics: Mapping[str, Any]) -> bool:
@@ -196,9 +195,8 @@ class Conductor:
         if self.ledger.report(number, metrics):
             for watcher in self._watchers:
                 watcher.reported(record)
-        if record.status is not Status.RUNNING:
-            return True
-        self._stop(record)
+            self._stop(record)  # a report that is repeated, after a restart, was judged when it came first
+        self._stop_in_time(record)
         return record.status is not Status.RUNNING
 
     def advanced(self, number: int, share: float) -> None:
@@ -255,15 +253,14 @@ class Conductor:
         record, why = self.ledger.records[number], self.steering.stopped.pop(number)
         self._end(record, Status.STOPPED, f"{why} at {record.passes} passes")
 
-    def _stop(self, record: TrialRecord) -> bool:
-        """Stop the trial if the rule or the clock says so; return whether it was stopped. By hand it may do as told."""
-        if record.max_passes is not None:
-            return False
-        if record.reports and self._rule.should_stop(record.number, self.ledger.curves()):
+    def _stop(self, record: TrialRecord) -> None:
+        """Stop the trial if the rule says so to its last report, which is the search's; by hand it may do as told."""
+        if record.max_passes is None and self._rule.should_stop(record.number, self.ledger.curves()):
             self._end(record, Status.STOPPED, f"{self._config.scheduler} at {record.passes} passes")
-        elif self.out_of_time:
+
+    def _stop_in_time(self, record: TrialRecord) -> None:
+        if record.max_passes is None and self.out_of_time:
             self._end(record, Status.STOPPED, f"time budget of {self._config.time_budget_s:g} s")
-        return record.status is not Status.RUNNING
 
     def _end(self, record: TrialRecord, status: Status, reason: str) -> None:
         if record.status is not Status.RUNNING:
@@ -271,3 +268,14 @@ class Conductor:
         self.ledger.end(record.number, status, reason)
         for watcher in self._watchers:
             watcher.ended(record)
+
+
+def _undecided(lines: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return the trial whose report was the last thing that a killed driver wrote: what follows was not decided yet.
+
+    All other reports were decided on at once. They are not judged again, by what was reported since.
+    """
+    last: Mapping[str, Any] = {}
+    for line in lines:
+        last = last if line["kind"] == "resumed" else line
+    return int(last["trial"]) if last.get("kind") == "report" else None

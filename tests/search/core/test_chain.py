@@ -266,3 +266,36 @@ def test_what_is_no_mark_is_refused(form: object) -> None:
 def test_a_mark_comes_back(path: Path) -> None:
     for mark in (Mark(), read_chain(path).mark):
         assert Mark.from_dict(json.loads(json.dumps(mark.to_dict()))) == mark
+
+
+def test_a_last_line_that_a_power_loss_left_with_zeros_in_it_is_cut(path: Path) -> None:
+    """Sectors come to the disk in any order: the newline may be there and the middle not. It was never synced."""
+    whole = path.read_bytes()
+    begin = whole.rfind(b"\n", 0, -1) + 1
+    for cut in range(begin, len(whole)):
+        damaged = whole[:cut] + bytes(min(4, len(whole) - 1 - cut)) + whole[cut + 4 :]
+        path.write_bytes(damaged if b"\0" in damaged else whole[:cut])
+        assert read_chain(path).mark.lines == 3, cut
+    path.write_bytes(whole[:begin] + bytes(8) + whole[begin + 8 :])
+    with pytest.raises(ResultsError, match="has 3 lines, and had 4"):
+        require_reaches(read_chain(path), Mark(4, "0" * 32), path, Path("search.json"))
+
+
+def test_zeros_in_an_earlier_line_are_damage(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[2] = bytes(4) + lines[2][4:]
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(ResultsError, match="line 3 is damaged"):
+        read_chain(path)
+
+
+def test_what_is_rescued_is_what_was_written_and_nothing_that_another_program_added(path: Path) -> None:
+    """The message says to move it in the ledger's place: with the other's line in it, it was refused there."""
+    chain = Chain(path)
+    chain.append({"n": 4})
+    written = path.read_bytes()
+    with path.open("ab") as file:
+        file.write(b'{"kind":"resumed"}\n')
+    with pytest.raises(ResultsError, match="changed by another program"):
+        chain.require_in_place()
+    assert (path.parent / "ledger-rescued.jsonl").read_bytes() == written

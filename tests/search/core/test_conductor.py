@@ -404,3 +404,32 @@ def test_a_search_that_drew_anew_goes_on_as_it_would_have(tmp_path: Path) -> Non
         again = open_conductor(tmp_path / f"{n}", config, space=TINY)
         run_serially(again, config)
         assert course(again.ledger) == course(whole.ledger)
+
+
+def test_a_report_that_is_repeated_after_a_restart_is_not_judged_by_what_came_since(tmp_path: Path) -> None:
+    """The rule judges a trial at its first report at a rung: two that went on there were stopped by a restart."""
+    config = toy_search_config(trials=3, min_passes=4, reduction_factor=3)
+    conductor = open_conductor(tmp_path, config)
+    for _ in range(3):
+        conductor.next_task()
+    assert not conductor.heard(0, report(1, 0.1))
+    assert not conductor.heard(1, report(1, 0.2))
+    assert not conductor.heard(0, report(1, 0.1)), "its worker died, and it goes on from its state"
+    assert conductor.heard(2, report(1, 0.05)), "it is the third of three"
+
+
+def test_only_the_last_report_is_judged_when_a_search_is_resumed_and_whichever_trial_made_it(
+    tmp_path: Path,
+) -> None:
+    """Only the first of the trials under way was looked at, again and again, and the one that was to end went on."""
+    config = toy_search_config(trials=4, min_passes=4)
+    conductor = open_conductor(tmp_path, config)
+    for _ in range(4):
+        conductor.next_task()
+    for number, score in enumerate((0.1, 0.2, 0.3)):
+        assert not conductor.heard(number, report(1, score))
+    conductor.ledger.report(3, report(1, 0.05))  # killed before it was decided
+    again = open_conductor(tmp_path, config)
+    again.settle()
+    ended = [record.number for record in again.ledger.records.values() if record.status is not Status.RUNNING]
+    assert ended == [3], "trial 0 is below the bar, too, by now, and was not when it reported"

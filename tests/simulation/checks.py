@@ -1,0 +1,198 @@
+"""What must hold of a search after a simulated night, whatever went wrong in it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+from distrecvae.layout import LEDGER_FILE
+from distrecvae.search.core.chain import read_chain
+from distrecvae.search.core.ledger import curves_of, replayed
+from distrecvae.search.core.records import KEPT_TRIALS, Status, TrialRecord, by_score
+from distrecvae.search.core.steering import Steering
+from tests.search.simulated import METRIC, PASSES_PER_CYCLE, SPACE
+from tests.simulation.disk import Place
+from tests.simulation.driver import Driver
+from tests.simulation.night import Night
+from tests.simulation.plan import DEADLY, Plan
+from tests.simulation.world import MAX_PASSES, LostError, course_of, report_of, rule_of
+
+Line = Mapping[str, Any]
+
+
+def check(plan: Plan) -> Night:
+    """Run a night, and hold it to all that is promised; return it.
+
+    Raises:
+        LostError: a promise was broken; the text says which.
+    """
+    night = Night(plan)
+    driver = night.run()
+    if driver is None:
+        return night
+    content = read_chain(cast(Any, Place(night.disk, LEDGER_FILE)))
+    lines = list(content.records)
+    records = _every_step(plan, lines)
+    _require(
+        course_of(records) == course_of(driver.ledger.records),
+        "the file tells another course than the driver",
+    )
+    _require(content.torn_bytes == 0, "the file ends in half a line")
+    _accounts(plan, lines, records)
+    _histories(plan, records)
+    _requests(night, lines)
+    _what_is_kept(night, driver, records)
+    if plan.determined:
+        expected, answers = _undisturbed(plan.undisturbed())
+        _require(course_of(records) == expected, "the outcome is another than the undisturbed one's")
+        _require(list(night.answers.values()) == answers, "the operator was answered otherwise")
+    return night
+
+
+@lru_cache(maxsize=64)
+def _undisturbed(plan: Plan) -> tuple[list[tuple[Any, ...]], list[tuple[bool, str]]]:
+    night = Night(plan)
+    driver = night.run()
+    assert driver is not None
+    return course_of(driver.ledger.records), list(night.answers.values())
+
+
+def _require(holds: bool, promise: str) -> None:
+    if not holds:
+        raise LostError(promise)
+
+
+def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
+    """Go through the ledger line by line: each decision is the rule's, made at once, and no budget is overrun."""
+    rule, judged = rule_of(plan), None
+    records: dict[int, TrialRecord] = {}
+    for line, records in replayed(lines, METRIC, cast(Any, LEDGER_FILE)):
+        if judged is not None and line["kind"] in ("asked", "report"):
+            raise LostError(
+                f"trial {judged} was to end, and {line['kind']} of trial {line['trial']} came before"
+            )
+        if line["kind"] == "ended":
+            by_rule = line["reason"].startswith(plan.scheduler)
+            _require(by_rule == (line["trial"] == judged), f"trial {line['trial']} ended: {line['reason']}")
+            judged = None if by_rule else judged
+        if line["kind"] == "report":
+            record = records[line["trial"]]
+            budget = record.max_passes or MAX_PASSES
+            _require(record.passes <= budget, f"trial {record.number} had {record.passes} passes of {budget}")
+            if record.max_passes is None and rule.should_stop(record.number, curves_of(records.values())):
+                judged = record.number
+    return records
+
+
+def _accounts(plan: Plan, lines: Sequence[Line], records: Mapping[int, TrialRecord]) -> None:
+    """Every trial is accounted for once."""
+    kinds = Counter((line["kind"], line["trial"]) for line in lines if "trial" in line)
+    again = Counter(
+        line["what"]["trials"][0] for line in lines if line["kind"] == "steered" and line["done"]
+        and line["what"]["action"] == "continue"
+    )  # fmt: skip
+    for number, record in records.items():
+        _require(kinds["asked", number] == 1, f"trial {number} was asked for {kinds['asked', number]} times")
+        ends = kinds["ended", number]
+        _require(ends == 1 + again[number], f"trial {number} ended {ends} times")
+        _require(
+            record.status is not Status.RUNNING and record.ended_at is not None,
+            f"trial {number} has not ended",
+        )
+        _require(
+            bool(record.reason) == (record.status is not Status.FINISHED),
+            f"trial {number}: {record.reason!r}",
+        )
+        if record.status is Status.FAILED:
+            deaths = sum(
+                fault.kind in (*DEADLY, "lost", "killed", "power", "full", "second") for fault in plan.faults
+            )
+            _require(
+                deaths > 3, f"trial {number} was given up after at most {deaths} deaths: {record.reason}"
+            )
+        if record.status is Status.FINISHED:
+            full = (record.max_passes or MAX_PASSES) - PASSES_PER_CYCLE < record.passes
+            _require(full, f"trial {number} finished after {record.passes} passes")
+    steering = Steering(SPACE, _config(plan), concurrent=plan.workers)
+    steering.replay(lines)
+    if plan.time_budget_s is None:
+        _require(len(records) >= steering.trials, f"{len(records)} of {steering.trials} trials were made")
+    wanted = max([plan.trials, *(line["what"]["number"] or 0 for line in lines if _is(line, "trials"))])
+    added = sum(_is(line, "add") for line in lines)
+    _require(len(records) <= wanted + added, f"{len(records)} trials, and {wanted} were wanted")
+    configs = Counter(str(record.config) for record in records.values())
+    _require(added > 0 or max(configs.values()) == 1, "a configuration was tried twice")
+
+
+def _is(line: Line, action: str) -> bool:
+    return bool(line["kind"] == "steered" and line["done"] and line["what"]["action"] == action)
+
+
+def _config(plan: Plan) -> Any:
+    from distrecvae.search.core.config import SearchConfig
+
+    return SearchConfig(trials=plan.trials, max_passes=MAX_PASSES)
+
+
+def _histories(plan: Plan, records: Mapping[int, TrialRecord]) -> None:
+    """Each trial reported what it would have, undisturbed: each cycle once, in order, the same values."""
+    for record in records.values():
+        cycles = [report["cycle"] for report in record.reports]
+        _require(
+            cycles == list(range(1, len(cycles) + 1)), f"trial {record.number} reported the cycles {cycles}"
+        )
+        best = -math.inf
+        for cycle, report, best_so_far in zip(cycles, record.reports, record.best, strict=True):
+            expected = report_of(plan, record.config, cycle)
+            _require(report == expected, f"trial {record.number} reported {report}, and it is {expected}")
+            best = max(best, expected[METRIC])
+            _require(
+                best_so_far == best, f"trial {record.number} has {best_so_far} for its best, and it is {best}"
+            )
+        end = report_of(plan, record.config, len(cycles) + 1)[METRIC]
+        if record.status is Status.DIVERGED:
+            _require(math.isnan(end) and record.score == 0.0, f"trial {record.number} diverged for no reason")
+
+
+def _requests(night: Night, lines: Sequence[Line]) -> None:
+    """Each request was taken up once, in order, and answered as the ledger has it."""
+    taken = [line for line in lines if line["kind"] == "steered"]
+    names = [line["request"] for line in taken]
+    _require(names == sorted(set(names)), f"requests were taken up as {names}")
+    for line in taken:
+        answer = night.answers.get(line["request"])
+        _require(answer == (line["done"], line["answer"]), f"request {line['request']} was answered {answer}")
+    waiting = {name for _, name, _ in night.mail}
+    _require(waiting.isdisjoint(names), "a request that was taken up waits")
+    _require(len(night.answers) == len(taken), "an answer was given that is not in the ledger")
+    _require(night.most_at_once <= night.plan.workers, f"{night.most_at_once} trials at once")
+
+
+def _what_is_kept(night: Night, driver: Driver, records: Mapping[int, TrialRecord]) -> None:
+    """The best trial is the best, and a state is kept of no more trials than is promised."""
+    scored = {
+        n: max(r.best)
+        for n, r in records.items()
+        if r.best and r.status not in (Status.FAILED, Status.DIVERGED)
+    }
+    best = driver.ledger.best()
+    if not scored:
+        _require(best is None, "a model was chosen, and none was scored")
+        return
+    first = min(scored, key=lambda number: (-scored[number], number))
+    _require(
+        best is not None and best.number == first,
+        f"{best and best.number} was chosen, and trial {first} is best",
+    )
+    kept = {int(name.removeprefix("state-")) for name in night.disk.files if name.startswith("state-")}
+    allowed = {0, *(record.number for record in by_score(records.values())[:KEPT_TRIALS])}
+    _require(kept <= allowed, f"states of the trials {sorted(kept - allowed)} were kept")
+    for number in kept:
+        state = driver.states.latest(number)
+        if state is not None:
+            _require(state["config"] == records[number].config, f"trial {number} has another one's state")
+            reached = records[number].reports[-1]["cycle"] if records[number].reports else 0
+            _require(state["cycle"] <= reached + 1, f"the state of trial {number} is ahead of its reports")

@@ -1,0 +1,76 @@
+"""Simulated nights: whatever goes wrong, a search keeps its promises (`checks.py`).
+
+Thousands of them are run by `.ci/run`, a million by hand: `python benchmarks/nights.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.simulation.checks import check
+from tests.simulation.plan import DRIVER_FAULTS, WORKER_FAULTS, Fault, Plan, draw
+from tests.simulation.shrinking import failure, shrunk
+
+NIGHTS = range(300)
+
+
+def test_nothing_is_lost_in_some_hundred_nights_and_every_fault_came_about() -> None:
+    hit: Counter[str] = Counter()
+    for seed in NIGHTS:
+        hit += check(draw(seed)).hit
+    assert {*WORKER_FAULTS, *DRIVER_FAULTS, "stopped"} <= hit.keys()
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(30, id="what-was-rescued-had-the-other-programs-line"),
+        pytest.param(1004, id="a-repeated-report-was-judged-by-what-came-later"),
+        pytest.param(384, id="of-interrupted-trials-only-the-first-was-judged"),
+        pytest.param(2158, id="what-was-rescued-was-not-synced"),
+        pytest.param(3735, id="a-power-loss-after-a-rescue-left-a-history-with-a-hole"),
+    ],
+)
+def test_nights_that_found_a_fault_of_ours(seed: int) -> None:
+    check(draw(seed))
+
+
+def test_a_night_is_a_function_of_its_integer() -> None:
+    first, again = (check(draw(17)) for _ in range(2))
+    assert draw(17) == draw(17)
+    assert first.disk.files["ledger.jsonl"].seen == again.disk.files["ledger.jsonl"].seen
+
+
+def test_nights_are_as_the_issue_has_them() -> None:
+    plans = [draw(seed) for seed in range(2000)]
+    assert min(plan.trials for plan in plans) == 8
+    assert {plan.workers for plan in plans} == {1, 3, 4, 5}
+    assert min(len(plan.faults) for plan in plans) >= 1
+    learning = sum(plan.sampler != "random" for plan in plans) / len(plans)
+    assert 0.04 < learning < 0.09, "one in 16, give or take five standard errors"
+
+
+def test_a_ledger_that_another_program_destroyed_is_refused() -> None:
+    night = check(Plan(seed=1, faults=(Fault("second", 60, 2), Fault("killed", 61))))
+    assert night.refused
+
+
+def test_a_failure_is_shrunk_to_what_makes_it() -> None:
+    def fails(plan: Plan) -> bool:
+        return any(fault.kind == "power" for fault in plan.faults)
+
+    plan = Plan(
+        seed=5, sampler="tpe", scheduler="median", requests=((3, "pause"),),
+        faults=(Fault("dies", 3), Fault("power", 20), Fault("full", 30)),
+    )  # fmt: skip
+    assert shrunk(plan, fails) == Plan(seed=5, workers=1, faults=(Fault("power", 20),))
+
+
+def test_a_broken_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were a report not written before it is acted on, a power loss would show it."""
+    from tests.simulation.disk import Disk
+
+    monkeypatch.setattr(Disk, "sync", lambda disk, file: disk.operate())  # noqa: ARG005
+    assert any(failure(draw(seed)) for seed in range(60))

@@ -1,0 +1,106 @@
+"""What a simulated night is made of beside its disk: trials on workers, their states, what they report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distrecvae.runs.trial import TrialTask
+from distrecvae.search.core.chain import Mark
+from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.core.rules import make_rule
+from tests.search.simulated import METRIC, PASSES_PER_CYCLE, toy_curve
+from tests.simulation.disk import Disk
+from tests.simulation.plan import Plan
+
+MAX_PASSES, MIN_PASSES = 48, 4
+"""Rungs at 4, 12 and 36 passes with a reduction factor of 3."""
+
+
+class LostError(AssertionError):
+    """A promise was broken."""
+
+
+@dataclass
+class Run:
+    """A trial on a worker, or on its way to one.
+
+    Attributes:
+        task: what the worker was given.
+        cycle: cycles completed.
+        deaths: of its processes at one place.
+        order: of the event that it waits for; an event of another order is of a worker that is gone.
+        leaving: its node is about to go.
+    """
+
+    task: TrialTask
+    cycle: int = 0
+    deaths: int = 0
+    order: int = -1
+    leaving: bool = False
+
+
+class States:
+    """The states of trials on the simulated disk: what a trial can go on from. Stands for `TrialStates`."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def put(self, task: TrialTask, cycle: int) -> None:
+        """Keep a state, durable when this returns."""
+        content = {"cycle": cycle, "config": task.config, "seed": task.seed, "ledger": task.ledger}
+        self._disk.replace(state_name(task.number), json.dumps(content).encode())
+
+    def latest(self, number: int) -> dict[str, Any] | None:
+        """Return what is kept of a trial; None where there is nothing, or it is damaged."""
+        try:
+            content: dict[str, Any] = json.loads(self._disk.read(state_name(number)))
+        except (FileNotFoundError, ValueError):
+            return None
+        return content
+
+    def marks(self) -> Iterator[Mark]:
+        """Yield how long the ledger was when the states were written, at least."""
+        for name in self._disk.files:
+            if (
+                name.startswith("state-")
+                and (kept := self.latest(int(name.removeprefix("state-")))) is not None
+            ):
+                yield Mark.from_dict(kept["ledger"])
+
+    def forget(self, number: int) -> None:
+        """Remove a trial's state."""
+        if state_name(number) in self._disk.files:
+            self._disk.remove(state_name(number))
+
+    def clean(self, number: int) -> None:
+        """Nothing: what is written beside a file has no name here."""
+
+
+def state_name(number: int) -> str:
+    return f"state-{number}"
+
+
+def rule_of(plan: Plan) -> Any:
+    """Return the stopping rule of a night."""
+    return make_rule(plan.scheduler, MIN_PASSES, MAX_PASSES, plan.reduction_factor)
+
+
+def report_of(plan: Plan, config: Mapping[str, Any], cycle: int) -> dict[str, Any]:
+    """Return what a trial reports after a cycle: a function of its configuration, as in the product."""
+    passes = PASSES_PER_CYCLE * cycle
+    value = toy_curve(dict(config), passes)
+    if plan.diverges and cycle == 3 and config["width"] % plan.diverges == 0:
+        value = math.nan
+    return {"passes": passes, "cycle": cycle, METRIC: value, "train_s": 1.0 + config["width"] / 100}
+
+
+def course_of(records: Mapping[int, TrialRecord]) -> list[tuple[Any, ...]]:
+    """Return all that a search decided, comparable."""
+    return [
+        (r.number, r.config, r.status, r.reason, r.score, [m["passes"] for m in r.reports], r.best)
+        for r in records.values()
+    ]
