@@ -1,7 +1,8 @@
 """distrecvae: distributed hyperparameter search for RecVAE and the models it was published against.
 
-In Python: `prepare` a table, `search` it, `compare` models, `train`, `blend` and `evaluate`, `load` and recommend. Each
-is imported when it is first asked for, so that `import distrecvae` costs nothing. docs/python.md has examples.
+In Python: `prepare` a table, `search` it, `compare` models, `train`, `blend` and `evaluate`, `load` and recommend,
+write a paper's `tables`. Each is imported when it is first asked for, so that `import distrecvae` costs nothing.
+docs/python.md has examples.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from distrecvae.api.going_on import train_on
     from distrecvae.api.living import clean, reproduce, searches, steer, top, why
     from distrecvae.api.preparing import prepare
+    from distrecvae.api.published import published
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
     from distrecvae.api.searching import search
+    from distrecvae.api.tables import tables
     from distrecvae.api.training import train
     from distrecvae.data.prepared import Data
     from distrecvae.saved.model import LoadedModel
@@ -36,10 +39,12 @@ __all__ = [
     "evaluate",
     "load",
     "prepare",
+    "published",
     "reproduce",
     "search",
     "searches",
     "steer",
+    "tables",
     "top",
     "train",
     "train_on",
@@ -88,6 +93,10 @@ if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
             from distrecvae.api import living as module
         elif name == "evaluate":
             from distrecvae.api import evaluating as module
+        elif name == "published":
+            from distrecvae.api import published as module
+        elif name == "tables":
+            from distrecvae.api import tables as module
         elif name == "train":
             from distrecvae.api import training as module
         else:

@@ -67,6 +67,23 @@ def interval(mean: float, error: float, n_users: int, confidence: float = CONFID
     return mean - reach, mean + reach
 
 
+def effect_size(mean: float, error: float, n_users: int) -> float:
+    """Return Cohen's d of paired values, d_z: the mean gain in units of a user's gain's deviation (with n - 1).
+
+    0.2 is called small, 0.8 large (Cohen, "Statistical Power Analysis", 1988, sections 2.2 and 2.3.5). It does not grow
+    with the number of users, as t does. Not a number where nothing can be said: of fewer than two users, or where all
+    gain the same.
+
+    Args:
+        mean: of the users' gains.
+        error: its standard error.
+        n_users: how many they are.
+    """
+    if n_users < 2 or not error > 0.0:
+        return 0.0 if n_users >= 2 and mean == 0.0 else math.nan
+    return mean / (error * math.sqrt(n_users))
+
+
 def users_to_tell(mean: float, error: float, n_users: int, confidence: float = CONFIDENCE) -> float:
     """Return how many users would show a gain of this size, with a chance of `POWER`; infinite for no gain at all.
 

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from distrecvae.paired import Gain, interval, paired_gain, users_in_words, users_to_tell, what_users_tell
+from distrecvae.paired import (
+    Gain,
+    effect_size,
+    interval,
+    paired_gain,
+    users_in_words,
+    users_to_tell,
+    what_users_tell,
+)
 
 
 def test_mean_error_and_p_are_the_textbooks() -> None:
@@ -131,3 +139,14 @@ def test_no_number_of_users_shows_a_gain_of_nothing() -> None:
 )  # fmt: skip
 def test_numbers_of_users_are_rounded_up_to_two_digits(number: float, said: str) -> None:
     assert users_in_words(number) == said
+
+
+def test_an_effect_is_the_mean_gain_in_deviations_and_does_not_grow_with_users() -> None:
+    gains = np.random.default_rng(4).normal(0.3, 1.0, size=4000)
+    for n_users in (100, 4000):
+        part = gains[:n_users]
+        size = effect_size(float(part.mean()), float(stats.sem(part)), n_users)
+        assert size == pytest.approx(part.mean() / part.std(ddof=1))
+    assert effect_size(0.0, 0.0, 5) == 0.0
+    assert math.isnan(effect_size(0.5, 0.0, 5)), "all gain the same: no deviation to measure by"
+    assert math.isnan(effect_size(0.5, 0.1, 1))

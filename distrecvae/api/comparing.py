@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -28,6 +28,7 @@ def _compare(given: dict[str, Any]) -> Comparison:
     out, name = require_folder(place_in(given, "out"), "compare"), given.pop("name", None)
     config_file, resume = given.pop("config", None), given.pop("resume", False)
     verbose, blend = given.pop("verbose", False), given.pop("blend", True)
+    seeds, scores = given.pop("seeds", None), scores_in(given.pop("scores", ()))
     settings = settings_in(given)
     if data is not None:
         settings["data"] = data.name if data.folder is None else data.folder
@@ -54,6 +55,8 @@ def _compare(given: dict[str, Any]) -> Comparison:
         in_python=True,
         data=data,
         blend=blend,
+        seeds=seeds,
+        scores=scores,
     )
     searches = {
         each.name: _search_of(folder / each.name, config.metric)
@@ -61,6 +64,19 @@ def _compare(given: dict[str, Any]) -> Comparison:
         if (folder / each.name / BEST_FOLDER).exists()
     }
     return Comparison(folder, done.complete, done.text, searches, done.without_score)
+
+
+def scores_in(given: Mapping[str, Any] | Sequence[str]) -> tuple[str, ...]:
+    """Return NAME=PATH each, of a mapping of names to a path or several, or of such texts."""
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Mapping):
+        return tuple(map(str, given))
+    return tuple(
+        f"{name}={path}"
+        for name, paths in given.items()
+        for path in ([paths] if isinstance(paths, str | PathLike) else paths)
+    )
 
 
 def _search_of(folder: Path, metric: str) -> SearchResult:
@@ -98,6 +114,8 @@ def compare(
     name: str | None = None,
     resume: bool = False,
     blend: bool = True,
+    seeds: int | None = None,
+    scores: Mapping[str, str | PathLike[str] | Sequence[str | PathLike[str]]] | Sequence[str] | None = None,
     verbose: bool = False,
 ) -> Comparison:
     """Tune several models under one budget and say which is best.
@@ -134,6 +152,9 @@ def compare(
         name: of the comparison under runs/; None for compare-DATA, numbered.
         resume: go on with the comparison in the results folder; it may have more models than it was begun with.
         blend: make one model of the searches' best ones in the end, in blend/; `load` takes its folder.
+        seeds: train each chosen configuration anew with so many seeds from `seed` on, and compare their means.
+        scores: systems that were trained elsewhere: by name the Parquet or CSV file of user_id, item_id, score, or a
+            folder of LensKit's lists; several files are several seeds. "NAME=PATH" each will do, too.
         verbose: show what Ray says, too.
 
     Raises:

@@ -158,7 +158,7 @@ class Comparison:
         Raises:
             ResultsError: no search is over yet.
         """
-        from distrecvae.search.comparison.files import CSV_FILE
+        from distrecvae.search.comparison.views import CSV_FILE
 
         path = self.folder / CSV_FILE
         if not path.exists():

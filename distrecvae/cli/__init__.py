@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import keyword
 import signal
 import sys
 import threading
@@ -27,6 +26,8 @@ COMMANDS = {
     "prepare": "read a user-item file, split it by users, write a dataset folder",
     "search": "tune a model on a dataset, on this machine or a Ray cluster",
     "compare": "tune several models under one budget and say which is best",
+    "tables": "make a comparison's tables anew, LaTeX included, or several's as one",
+    "published": "run a paper's models as published, print ours beside theirs",
     "report": "write a search's report, one page with its figures",
     "list": "list the searches below a folder",
     "top": "show how a search stands that runs elsewhere",
@@ -44,6 +45,9 @@ COMMANDS = {
     "completion": "print the script that completes these commands in a shell",
 }
 
+_PLACES = {"tables": "paper.tables", "published": "paper.published", "continue": "continue_"}
+"""Where commands lie that are in a folder of their own, or whose name no module can have."""
+
 
 class LazyGroup(click.Group):
     """A group whose commands are imported on use, so that `--help` and `prepare` start without PyTorch and Ray."""
@@ -56,9 +60,7 @@ class LazyGroup(click.Group):
         """Import and return one command, or None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        # A module cannot be called `continue`.
-        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
-        command = importlib.import_module(f"distrecvae.cli.{module}").command
+        command = importlib.import_module(f"distrecvae.cli.{_PLACES.get(cmd_name, cmd_name)}").command
         assert isinstance(command, click.Command)  # noqa: S101  (ours to get right)
         return command
 

@@ -29,6 +29,10 @@ from distrecvae.signals import INTERRUPTED
 @click.option("--resume", is_flag=True, help="Go on with the comparison in the results folder.")
 @click.option("--blend/--no-blend", default=True, show_default=True,
               help="Make one model of the searches' best ones in the end, in blend/.")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), metavar="N",
+              help="Train each chosen configuration anew with N seeds, and compare their means.")  # fmt: skip
+@click.option("--scores", multiple=True, metavar="NAME=PATH",
+              help="A system trained elsewhere: a table of user_id, item_id, score; LensKit's lists.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print each search's plan and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
 def command(
@@ -38,6 +42,8 @@ def command(
     name: str | None,
     resume: bool,
     blend: bool,
+    seeds: int | None,
+    scores: tuple[str, ...],
     dry_run: bool,
     verbose: bool,
     **options: Any,
@@ -49,7 +55,9 @@ def command(
     users and scored on test users once; the best one is tested against every other on the same users,
     corrected for the number of comparisons. In the end their best models are blended into one, which is
     usually better than each (`distrecvae blend`). More models can be added later: the same command with
-    longer --models and --resume.
+    longer --models and --resume. With --seeds the table has their means, and the error over seeds beside
+    that over users. With --scores, systems of others stand in it, under the same test: what they leave
+    out is counted and said. `distrecvae tables` makes the tables anew, LaTeX included, from the folder alone.
 
     \b
     Examples:
@@ -60,6 +68,8 @@ def command(
       distrecvae compare --data data/ml-1m \\
           --models recvae-published,recvae-mlp,recvae-joint
       distrecvae compare --data data/ml-1m --trials 24 --resume
+      distrecvae compare --data data/mine --models ease,recvae --seeds 5 \\
+          --scores lenskit-iknn=runs/iknn
     """
     given = {key: value for key, value in options.items() if value is not None}
     config = asked_comparison(given, config_file=config_file)
@@ -84,6 +94,8 @@ def command(
         verbose=verbose,
         command=resume_command(command_line(), folder),
         blend=blend,
+        seeds=seeds,
+        scores=scores,
     )
     click.echo(f"\n{done.text}")
     if not done.complete:

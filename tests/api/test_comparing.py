@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import distrecvae
-from distrecvae.api.comparing import compare
+from distrecvae.api.comparing import compare, scores_in
 from distrecvae.api.results import Comparison
 from distrecvae.data.prepared import prepare_data
 from distrecvae.errors import ConfigError, ResultsError
@@ -58,6 +58,17 @@ def test_what_is_wrong_is_refused_before_anything_is_written() -> None:
     with pytest.raises(ResultsError, match="no runs/compare-synthetic to resume"):
         compare(DATA, resume=True)
     assert list(Path().iterdir()) == []
+
+
+def test_systems_of_others_are_named_by_a_mapping_or_as_typed() -> None:
+    mapping = {"knn": "a.parquet", "bpr": [Path("b.csv"), "c.csv"]}
+    assert scores_in(mapping) == ("knn=a.parquet", "bpr=b.csv", "bpr=c.csv")
+    assert scores_in(["knn=a.parquet"]) == ("knn=a.parquet",)
+    assert scores_in("knn=a.parquet") == ("knn=a.parquet",)
+    with pytest.raises(ConfigError, match=r"'a\.parquet' is not NAME=PATH"):
+        compare(DATA, models=["ease"], scores=["a.parquet"])
+    with pytest.raises(ConfigError, match=r"^seeds 1: one seed tells nothing"):
+        compare(DATA, models=["ease"], seeds=1)
 
 
 def test_there_is_no_table_before_a_search_is_over() -> None:

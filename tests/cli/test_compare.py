@@ -167,6 +167,14 @@ def test_a_blend_is_made_unless_it_is_not_wanted(heard: Heard) -> None:
     assert heard.named["blend"] is False
 
 
+def test_seeds_and_systems_of_others_are_handed_on_as_typed(heard: Heard) -> None:
+    assert run("--models", "ease") == 0
+    assert (heard.named["seeds"], heard.named["scores"]) == (None, ())
+    assert run("--models", "ease", "--seeds", "3", "--scores", "a=b.csv", "--scores", "a=c.csv") == 0
+    assert (heard.named["seeds"], heard.named["scores"]) == (3, ("a=b.csv", "a=c.csv"))
+    assert run("--models", "ease", "--seeds", "0") == 2
+
+
 @pytest.mark.parametrize(
     ("ends", "status"),
     [

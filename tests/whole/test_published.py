@@ -11,6 +11,7 @@ import click
 import pytest
 
 from distrecvae.cli import cli
+from distrecvae.papers.numbers import PAPERS
 from distrecvae.runs.configuration import read_config
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.training.registry import config_class, models
@@ -41,7 +42,9 @@ def test_a_command_is_taken_and_its_settings_fit_the_model(line: str) -> None:
         return
     assert Path(options["data"]) in prepared
     assert options["out"]
-    if name == "train":
+    if name == "published":
+        assert options["paper"] in PAPERS
+    elif name == "train":
         read_config(options["model"], options["config_source"], options["words"])
     else:
         assert name == "search"

@@ -27,7 +27,7 @@ from tests.whole.test_search import wait_for
 
 FUNCTIONS = (
     "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "steer", "why",
-    "reproduce", "clean", "train_on",
+    "reproduce", "clean", "train_on", "tables", "published",
 )  # fmt: skip
 TYPES = ("BlendResult", "Comparison", "Data", "SearchResult", "TrainResult")
 
@@ -142,7 +142,8 @@ IN_WORDS = {  # defaults that a help text describes: None in Python
     "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
     "as many as the trial had", "where it was", "as it was", "runs/NAME", "MODEL-DATA, numbered",
     "compare-DATA, numbered", "RUN/blend of one search, runs/blend-DATA", "cuda if there is a GPU",
-    "~/.cache/distrecvae/results/NAME-...",
+    "~/.cache/distrecvae/results/NAME-...", "DIR, where there is one", "as compared", "all",
+    "all of them", "those of the data set that it is", "runs/published-PAPER-DATA, numbered", "as published",
 }  # fmt: skip
 
 
@@ -207,6 +208,8 @@ def function_of(command: str) -> Callable[..., Any]:
         "why",
         "reproduce",
         "clean",
+        "tables",
+        "published",
     ],
 )
 def test_every_option_is_an_argument_with_the_same_default_and_the_reverse(command: str) -> None:

@@ -13,7 +13,7 @@ from distrecvae.data.dataset import Split
 from distrecvae.data.io import data_facts
 from distrecvae.errors import ConfigError, DistrecvaeError
 from distrecvae.layout import BLEND_FOLDER
-from distrecvae.search.comparison.table import Row
+from distrecvae.search.comparison.row import Row, valid_mean
 from distrecvae.search.folder.members import Place, candidates_in
 from distrecvae.training.device import usable_device
 
@@ -48,7 +48,7 @@ def blend_searches(
     """
     if len(rows) < 2:
         return ""
-    best = sorted(rows, key=lambda row: -row.valid.mean(metric))[:MOST_CANDIDATES]
+    best = sorted(rows, key=lambda row: -valid_mean(row, metric))[:MOST_CANDIDATES]
 
     def told(_done: int, _all: int) -> None:
         check()

@@ -23,7 +23,11 @@ from distrecvae.layout import DATA_FOLDER, SEARCH_FILE, SUMMARY_FILE
 from distrecvae.runs.configuration import available_configs, read_config
 from distrecvae.search.comparison import files
 from distrecvae.search.comparison.blending import blend_searches, require_room_for_a_blend
-from distrecvae.search.comparison.table import Row, read_row, table_text
+from distrecvae.search.comparison.outsiders import named_scores, outside_rows
+from distrecvae.search.comparison.row import Row, read_row
+from distrecvae.search.comparison.seeds import Repeats, require_growing, seed_numbers, with_seeds
+from distrecvae.search.comparison.table import table_text
+from distrecvae.search.comparison.views import MARKDOWN_FILE
 from distrecvae.search.core.config import ALL, SearchConfig
 from distrecvae.search.launch import (
     load_space,
@@ -150,6 +154,8 @@ def compare(
     in_python: bool = False,
     data: Data | None = None,
     blend: bool = True,
+    seeds: int | None = None,
+    scores: Sequence[str] = (),
 ) -> Comparison:
     """Run the searches of a comparison, or go on with the one in `folder`, and write its table.
 
@@ -163,6 +169,9 @@ def compare(
         in_python: Python called, and its process is not ended, whatever hangs.
         data: the data set, where the caller has it; one that lies nowhere is written into `folder`.
         blend: make one model of the searches' best ones in the end, in `blend/`.
+        seeds: train each chosen configuration anew with so many seeds, and compare their means; None for the searches'
+            own models, or for as many as the comparison in `folder` was begun with.
+        scores: systems that were trained elsewhere, NAME=PATH each; none for those that it was begun with.
 
     Raises:
         DistrecvaeError: the input, a space, the machine or the folder is not fit; no search was started then.
@@ -172,24 +181,32 @@ def compare(
     if blend:
         require_room_for_a_blend([entrant.name for entrant in listed])
     described = files.read_description(folder) if resume else None
+    seed_numbers(config, seeds)
+    if described is not None:
+        seeds, scores = require_growing(described.seeds, seeds, folder), tuple(scores) or described.scores
+    theirs = named_scores(scores, [entrant.name for entrant in listed])
     with ExitStack() as held:
         held.enter_context(own("comparison", folder, resume=described is not None))
         split = load_split(config, folder) if data is None else data.split
         require_scored(split, config.data or "the data", "valid")
         if described is not None:
             files.check_same(described, _shared_settings(config), split, folder)
+        outsiders = outside_rows(theirs, split, config.scored)
         stop = Interruption(ends_process=not in_python)
         held.callback(stop.over)
         cluster = held.enter_context(ray_session(config.address, verbose=verbose))
         session = Session(cluster, split, stop)
-        _plans(listed, session)
+        plans = _plans(listed, session)
+        repeats = Repeats(seed_numbers(config, seeds), _data_of(config, folder))
         if described is None:
             described = files.describe(_shared_settings(config), split, command, ())
         if data is not None:
             store(data, folder)
-        described = replace(described, entrants=tuple(entrant.name for entrant in listed))
+        described = replace(
+            described, entrants=tuple(each.name for each in listed), seeds=seeds, scores=tuple(scores)
+        )
         files.write_description(folder, described)
-        rows: list[Row] = []
+        rows = list(outsiders)
         without_score: list[str] = []
         for number, entrant in enumerate(listed, 1):
             console.print(
@@ -212,13 +229,26 @@ def compare(
             if not outcome.has_score:
                 without_score.append(entrant.name)
                 continue
-            rows.append(read_row(entrant.name, place, split, config.scored))
+            row = read_row(entrant.name, place, split, config.scored)
+            if repeats.numbers:
+                stop.last_words, stop.goes_on = _nothing, command
+                repeated = with_seeds(row, place, plans[entrant.name], session, repeats)
+                if repeated is None:
+                    text = f"Interrupted in the seeds of {entrant.name}; nothing is lost. Go on:\n  {command}"
+                    return Comparison(text, complete=False, without_score=(), lost=stop.lost)
+                row = repeated
+            rows.append(row)
             files.write_tables(folder, rows, split, config)
         text = _ending(rows, without_score, folder, config, split)
         if blend:
             try:
                 said = blend_searches(
-                    rows, folder, split, data=_data_of(config, folder), metric=config.metric, check=stop.check
+                    [row for row in rows if row.trials],
+                    folder,
+                    split,
+                    data=_data_of(config, folder),
+                    metric=config.metric,
+                    check=stop.check,
                 )
             except StopSearch:
                 text = f"Interrupted while the searches' models were blended; nothing is lost. Go on:\n  {command}"
@@ -242,6 +272,10 @@ def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
     return plans
 
 
+def _nothing() -> None:
+    """Say no last words: what a search had to say it has said."""
+
+
 def _data_of(config: SearchConfig, folder: Path) -> str:
     return config.data or str(folder / DATA_FOLDER)
 
@@ -256,7 +290,8 @@ def _ending(
     parts = [table_text(rows, config.metric, split.test.n_users)] if rows else []
     parts += [f"{name}: no trial has a score; see {folder / name}/summary.txt" for name in without_score]
     next_steps = [
-        f"{'table':<20}{folder / files.MARKDOWN_FILE} (also .csv, .png)",
+        f"{'table':<20}{folder / MARKDOWN_FILE} (also .csv, .tex, .png)",
+        f"{'make it anew':<20}distrecvae tables {folder}",
         f"{'each search':<20}{folder}/NAME, its model in NAME/best",
         f"{'compare the trials':<20}tensorboard --logdir {folder}",
     ]

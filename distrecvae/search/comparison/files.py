@@ -8,23 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
 from distrecvae import __version__
 from distrecvae.data.dataset import Split
 from distrecvae.errors import ResultsError
-from distrecvae.files import replacing, write_json, write_text
+from distrecvae.files import write_json
 from distrecvae.layout import COMPARISON_FILE
-from distrecvae.search.comparison.plot import save_plot
-from distrecvae.search.comparison.table import Row, table_csv, table_markdown
+from distrecvae.search.comparison.kept import table_of, write_table
+from distrecvae.search.comparison.row import Row
+from distrecvae.search.comparison.views import write_views
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.typed import MisfitError, read_typed
 from distrecvae.words import duration, first_line
-
-CSV_FILE = "comparison.csv"
-MARKDOWN_FILE = "comparison.md"
-PLOT_FILE = "comparison.png"
-PER_USER_FILE = "test_per_user.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +33,8 @@ class Description:
         settings: those that its searches have in common, as in `SearchConfig`.
         fingerprint: the data set's.
         entrants: names of its searches.
+        seeds: with how many seeds each chosen configuration is trained; None for the search's own model alone.
+        scores: systems that were trained elsewhere, and where their scores lie, NAME=PATH each.
     """
 
     status: Literal["running", "finished"]
@@ -48,6 +44,8 @@ class Description:
     settings: dict[str, Any]
     fingerprint: str
     entrants: tuple[str, ...]
+    seeds: int | None = None
+    scores: tuple[str, ...] = ()
 
 
 def describe(settings: Mapping[str, Any], split: Split, command: str, entrants: Sequence[str]) -> Description:
@@ -106,19 +104,17 @@ def check_same(described: Description, settings: Mapping[str, Any], split: Split
 
 
 def write_tables(folder: Path, rows: Sequence[Row], split: Split, config: SearchConfig) -> None:
-    """Write the table as CSV and Markdown, the picture, and every test user's metrics under every model."""
+    """Write what the table is made from, and all its views."""
     data = Path(config.data).name if config.data else "synthetic data"
     budget = f"{config.trials} trials" if config.time_budget_s is None else duration(config.time_budget_s)
     passes = "its space's" if config.max_passes is None else config.max_passes
-    title = f"{data}: each model tuned with {budget} of at most {passes} passes"
-    write_text(folder / CSV_FILE, table_csv(rows, config.metric))
-    write_text(
-        folder / MARKDOWN_FILE, f"# {title}\n\n{table_markdown(rows, config.metric, split.test.n_users)}"
+    table = table_of(
+        rows,
+        title=f"{data}: each model tuned with {budget} of at most {passes} passes",
+        data=data,
+        fingerprint=split.fingerprint,
+        metric=config.metric,
+        n_test_users=split.test.n_users,
     )
-    with replacing(folder / PLOT_FILE) as path:
-        save_plot(path, rows, config.metric, title)
-    users = pd.concat(
-        pd.DataFrame({"model": row.name, "user": row.test.users, **row.test.per_user}) for row in rows
-    )
-    with replacing(folder / PER_USER_FILE) as path:
-        users.to_parquet(path, index=False)
+    write_table(folder, table)
+    write_views(folder, table)

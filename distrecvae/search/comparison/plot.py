@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distrecvae.metrics import title_of
+from distrecvae.search.comparison.row import Row, valid_mean
 from distrecvae.search.comparison.significance import LEVEL
-from distrecvae.search.comparison.table import Row, ranked
+from distrecvae.search.comparison.table import ranked
 
 
 def save_plot(path: Path, rows: Sequence[Row], metric: str, title: str) -> None:
@@ -33,7 +34,7 @@ def save_plot(path: Path, rows: Sequence[Row], metric: str, title: str) -> None:
                 fontsize=8,
             )
         axes.plot(
-            row.valid.mean(metric), place, "o", markerfacecolor="none", markeredgecolor=colour, markersize=8
+            valid_mean(row, metric), place, "o", markerfacecolor="none", markeredgecolor=colour, markersize=8
         )
     axes.set_yticks(range(len(order)), [row.name for row, _ in order])
     axes.set_ylim(len(order) - 0.4, -0.8)  # best first, with room for the first one's number

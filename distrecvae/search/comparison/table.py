@@ -7,80 +7,47 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from distrecvae.data.dataset import Split
-from distrecvae.evaluation import Evaluation, Scoring, evaluate
-from distrecvae.layout import BEST_FOLDER
-from distrecvae.metrics import METRICS, title_of
-from distrecvae.paired import interval, users_in_words, users_to_tell
-from distrecvae.saved.model import load_model
+from distrecvae.evaluation import Evaluation
+from distrecvae.metrics import title_of
+from distrecvae.paired import effect_size, interval, users_in_words, users_to_tell
+from distrecvae.search.comparison.row import Row, valid_mean
 from distrecvae.search.comparison.significance import LEVEL, Difference, differences
-from distrecvae.search.folder.search_json import read_description
-from distrecvae.search.folder.tables import read_trials
-from distrecvae.training.device import usable_device
-from distrecvae.training.registry import config_to_dict
 from distrecvae.words import duration, short, with_error
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a model's search found.
-
-    Attributes:
-        name: of the row.
-        model: registry name.
-        config: the chosen configuration, JSON-able.
-        valid: its scores on the validation users, by which it was chosen.
-        test: its scores on the test users.
-        trials: configurations tried.
-        search_s: seconds of the search, from its start to its end.
-        train_s: seconds of the chosen trial, its validation included.
-        n_parameters: numbers in the chosen model.
-    """
-
-    name: str
-    model: str
-    config: dict[str, Any]
-    valid: Evaluation
-    test: Evaluation
-    trials: int
-    search_s: float
-    train_s: float
-    n_parameters: int
-
-
-def read_row(name: str, folder: Path, split: Split, metrics: Sequence[str] = METRICS) -> Row:
-    """Return the row of a finished search: its model, loaded from `best/`, scores the users again."""
-    loaded = load_model(folder / BEST_FOLDER, usable_device(None))
-    trials = read_trials(folder)
-    scoring = Scoring.of(metrics, split.train)
-    chosen = trials["trial"] == loaded.metrics["trial"]
-    return Row(
-        name=name,
-        model=loaded.model,
-        config=config_to_dict(loaded.config),
-        valid=evaluate(loaded.recommender, split.valid, scoring),
-        test=evaluate(loaded.recommender, split.test, scoring),
-        trials=len(trials),
-        search_s=read_description(folder).elapsed_s,
-        train_s=float(trials.loc[chosen, "duration_s"].iloc[0]),
-        n_parameters=loaded.n_parameters,
-    )
 
 
 def ranked(rows: Sequence[Row], metric: str) -> list[tuple[Row, Difference | None]]:
     """Return the rows by their validation score, best first, each with what the first gains over it on test users.
 
     Which model is called the best is decided on validation users, so that its test score is one that nobody picked.
+    Systems without a validation score stand last, among themselves by their test scores, whatever these are.
     """
-    ordered = sorted(rows, key=lambda row: -row.valid.mean(metric))
+    ordered = sorted(rows, key=lambda row: _place(row, metric))
+    gains = gains_over_all(ordered, metric)
+    return [(row, gains.get(row.name)) for row in ordered]
+
+
+def _place(row: Row, metric: str) -> tuple[bool, float]:
+    known = row.valid is not None
+    return not known, -(valid_mean(row, metric) if known else row.test.mean(metric))
+
+
+def gains_over_all(ordered: Sequence[Row], metric: str) -> dict[str, Difference]:
+    """Return what the first row gains over each other one on test users, by name, Holm-corrected for their number."""
     best, others = ordered[0], ordered[1:]
-    gains = differences(best.test.per_user[metric], {row.name: row.test.per_user[metric] for row in others})
-    return [(best, None), *((row, gains[row.name]) for row in others)]
+    return differences(best.test.per_user[metric], {row.name: row.test.per_user[metric] for row in others})
+
+
+def seeds_in(rows: Sequence[Row]) -> bool:
+    """Tell whether any row is of several seeds."""
+    return any(row.seeds is not None for row in rows)
+
+
+def over_seeds(row: Row, metric: str) -> float:
+    """Return the standard error over seeds; not a number where there are none, or a single one."""
+    return math.nan if row.seeds is None else row.seeds.standard_error(metric)
 
 
 def _behind(gain: Difference | None, digits: int) -> str:
@@ -95,14 +62,27 @@ def _p(gain: Difference | None) -> str:
     return "< 0.001" if gain.adjusted < 0.001 else f"{gain.adjusted:.3f}"
 
 
-def legend(metric: str, n_users: int) -> str:
-    """Return how the table is read."""
-    return (
+def legend(metric: str, n_users: int, rows: Sequence[Row] = ()) -> str:
+    """Return how the table is read; `rows` say whether there are seeds, and systems that were trained elsewhere."""
+    text = (
         f"Rows by validation {title_of(metric)}, on which each configuration was chosen. Test users: {n_users:,},"
         " scored once for each chosen model; ± is the standard error of a mean. Behind the best: the mean difference of"
         f" test {title_of(metric)} over the same users and its standard error; p of a paired t-test, Holm-corrected for"
         f" the number of rows; * below {LEVEL:g}. Search: time by the clock; best trial: training and validation."
     )
+    if seeds_in(rows):
+        counts = sorted({row.seeds.count for row in rows if row.seeds is not None})
+        text += (
+            f" Each chosen configuration was trained with {' or '.join(map(str, counts))} seeds: a user's value is the"
+            " mean over them, and so are the scores; ± seeds is the standard error over seeds, of training's randomness"
+            " alone, ± that over users."
+        )
+    if any(row.valid is None for row in rows):
+        text += (
+            " Systems without a validation score stand last and cannot be called the best; a negative difference says"
+            " that one is better than the best of the others."
+        )
+    return text
 
 
 def left_open(rows: Sequence[Row], metric: str) -> str:
@@ -133,20 +113,21 @@ def table_text(rows: Sequence[Row], metric: str, n_users: int) -> str:
     """Return the table for a terminal of 100 columns: errors of the selection metric only."""
     others = [name for name in rows[0].test.names if name != metric]
     lines = [
-        ["", "valid", f"test {title_of(metric)}", *(title_of(name) for name in others), "behind the best", "trials",
-         "search", "parameters"]
+        ["", "valid", f"test {title_of(metric)}", *(["± seeds"] if seeds_in(rows) else []),
+         *(title_of(name) for name in others), "behind the best", "trials", "search", "parameters"]
     ]  # fmt: skip
     for row, gain in ranked(rows, metric):
         lines.append(
             [
                 row.name,
-                f"{row.valid.mean(metric):.4f}",
+                with_error(valid_mean(row, metric), None),
                 with_error(row.test.mean(metric), row.test.standard_error(metric), digits=3),
+                *([_error(over_seeds(row, metric))] if seeds_in(rows) else []),
                 *(with_error(row.test.mean(name), None) for name in others),
                 _behind(gain, 3),
-                str(row.trials),
-                duration(row.search_s),
-                f"{row.n_parameters:,}",
+                _said(row.trials, str),
+                _said(row.search_s, duration),
+                _said(row.n_parameters, "{:,}".format),
             ]
         )
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
@@ -157,7 +138,8 @@ def table_text(rows: Sequence[Row], metric: str, n_users: int) -> str:
         )
         for line in lines
     ]
-    parts = [textwrap.wrap(part, 100) for part in (legend(metric, n_users), left_open(rows, metric)) if part]
+    said = (legend(metric, n_users, rows), left_open(rows, metric), *notes_of(rows))
+    parts = [textwrap.wrap(part, 100) for part in said if part]
     return "\n".join([*text, *(line for part in parts for line in ("", *part))])
 
 
@@ -165,7 +147,8 @@ def table_markdown(rows: Sequence[Row], metric: str, n_users: int) -> str:
     """Return the table as Markdown, how it is read below it, the chosen configurations last."""
     scored = rows[0].test.names
     head = [
-        "model", f"valid {title_of(metric)}", *(f"test {title_of(name)}" for name in scored), "behind the best", "p",
+        "model", f"valid {title_of(metric)}", *(f"test {title_of(name)}" for name in scored),
+        *(["± seeds"] if seeds_in(rows) else []), "behind the best", "95 % interval", "d", "p",
         "trials", "search", "best trial", "parameters",
     ]  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
@@ -173,52 +156,115 @@ def table_markdown(rows: Sequence[Row], metric: str, n_users: int) -> str:
     for row, gain in order:
         cells = [
             row.name if gain is not None else f"**{row.name}**",
-            f"{row.valid.mean(metric):.4f}",
+            with_error(valid_mean(row, metric), None),
             *(with_error(row.test.mean(name), row.test.standard_error(name)) for name in scored),
+            *([_error(over_seeds(row, metric))] if seeds_in(rows) else []),
             _behind(gain, 4).replace("*", "\\*"),
+            *_effect(gain, row.test.n_evaluated),
             _p(gain),
-            str(row.trials),
-            duration(row.search_s),
-            duration(row.train_s),
-            f"{row.n_parameters:,}",
+            _said(row.trials, str),
+            _said(row.search_s, duration),
+            _said(row.train_s, duration),
+            _said(row.n_parameters, "{:,}".format),
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", legend(metric, n_users).replace("*", "\\*"), ""]
-    if open_ends := left_open(rows, metric):
-        lines += [open_ends, ""]
+    effects = (
+        "95 % interval: of that difference, by Student's t, for each row by itself. d: the difference in units of its"
+        " deviation among users (Cohen's d of paired values)."
+    )
+    lines += ["", f"{legend(metric, n_users, rows)} {effects}".replace("*", "\\*"), ""]
+    for said in (left_open(rows, metric), *notes_of(rows)):
+        lines += [said, ""] if said else []
     lines += ["| model | chosen configuration |", "| --- | --- |"]
     lines += [f"| {row.name} | `{_settings(row.config)}` |" for row, _ in order]
     return "\n".join(lines) + "\n"
 
 
 def table_csv(rows: Sequence[Row], metric: str) -> str:
-    """Return the table as CSV, numbers in full."""
-    out = io.StringIO()
+    """Return the table as CSV, numbers in full; what is not known is empty."""
+    scored = rows[0].test.names
     names = [
-        "name", "model", *(f"{group}_{scored}{part}" for group in ("valid", "test") for scored in rows[0].test.names
+        "name", "model", *(f"{group}_{name}{part}" for group in ("valid", "test") for name in scored
                            for part in ("", "_standard_error")),
         "n_test_users", f"behind_{metric}", f"behind_{metric}_standard_error", "p_value", "p_value_holm",
         "trials", "search_s", "best_trial_s", "n_parameters", "config",
+        "n_seeds", *(f"seeds_test_{name}_standard_error" for name in scored),
     ]  # fmt: skip
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
+    lines: list[list[Any]] = [names]
     for row, gain in ranked(rows, metric):
         scores = [
-            "" if math.isnan(value) else value
+            value
             for evaluation in (row.valid, row.test)
-            for name in row.test.names
-            for value in (evaluation.mean(name), evaluation.standard_error(name))
+            for name in scored
+            for value in _mean_and_error(evaluation, name)
         ]
+        known = gain is not None and not math.isnan(gain.mean)
         tested = (
-            ["", "", "", ""]
-            if gain is None or math.isnan(gain.mean)
-            else [gain.mean, gain.standard_error, gain.p_value, gain.adjusted]
+            [gain.mean, gain.standard_error, gain.p_value, gain.adjusted] if known and gain else [None] * 4
         )
-        writer.writerow(
+        lines.append(
             [row.name, row.model, *scores, row.test.n_evaluated, *tested, row.trials, row.search_s, row.train_s,
-             row.n_parameters, json.dumps(row.config)]
+             row.n_parameters, json.dumps(row.config), None if row.seeds is None else row.seeds.count,
+             *(over_seeds(row, name) for name in scored)]
         )  # fmt: skip
+    return as_csv(lines)
+
+
+def _mean_and_error(evaluation: Evaluation | None, name: str) -> tuple[float | None, float | None]:
+    return (None, None) if evaluation is None else (evaluation.mean(name), evaluation.standard_error(name))
+
+
+def paired_csv(rows: Sequence[Row], metric: str) -> str:
+    """Return every paired test as CSV: a line a row and metric of users, each against the best row by `metric`.
+
+    A difference is positive where the best row is better. Holm's correction is for the rows, each metric by itself.
+    """
+    lines: list[list[Any]] = [
+        ["name", "best", "metric", "n_test_users", "difference", "standard_error", "low_95", "high_95",
+         "effect_size", "p_value", "p_value_holm"]
+    ]  # fmt: skip
+    ordered = [row for row, _ in ranked(rows, metric)]
+    for name in ordered[0].test.per_user:
+        for other, gain in gains_over_all(ordered, name).items():
+            n_users = ordered[0].test.n_evaluated
+            reach = interval(gain.mean, gain.standard_error, n_users)
+            size = effect_size(gain.mean, gain.standard_error, n_users)
+            lines.append([other, ordered[0].name, name, n_users, gain.mean, gain.standard_error, *reach, size,
+                          gain.p_value, gain.adjusted])  # fmt: skip
+    return as_csv(lines)
+
+
+def as_csv(lines: Sequence[Sequence[Any]]) -> str:
+    """Return lines as CSV; what is None, not a number or without end is empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows(
+        ["" if isinstance(value, float) and not math.isfinite(value) else value for value in line]
+        for line in lines
+    )
     return out.getvalue()
+
+
+def notes_of(rows: Sequence[Row]) -> list[str]:
+    """Return what was not scored of systems that were trained elsewhere, a line a row that has something to say."""
+    return [f"{row.name}: {'; '.join(row.notes)}." for row in rows if row.notes]
+
+
+def _said(value: Any, say: Callable[[Any], str]) -> str:
+    return "-" if value is None else say(value)
+
+
+def _error(error: float) -> str:
+    return "-" if math.isnan(error) else f"± {error:.4f}"
+
+
+def _effect(gain: Difference | None, n_users: int) -> tuple[str, str]:
+    """Return the interval of a difference and its effect size, for people."""
+    if gain is None or math.isnan(gain.mean):
+        return "-", "-"
+    low, high = interval(gain.mean, gain.standard_error, n_users)
+    size = effect_size(gain.mean, gain.standard_error, n_users)
+    return f"{low:+.4f} .. {high:+.4f}", "-" if math.isnan(size) else f"{size:.2f}"
 
 
 def _settings(config: dict[str, Any]) -> str:

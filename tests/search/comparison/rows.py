@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from distrecvae.evaluation import Evaluation
 from distrecvae.metrics import METRICS
-from distrecvae.search.comparison.table import Row
+from distrecvae.search.comparison.row import Row
 
 
 def scored(values: npt.NDArray[np.float64]) -> Evaluation:

@@ -19,7 +19,7 @@ from distrecvae.models.ease import EASEConfig, solve_ease
 from distrecvae.saved.model import load_model, save_model
 from distrecvae.search.comparison import blending
 from distrecvae.search.comparison.blending import blend_searches, require_room_for_a_blend
-from distrecvae.search.comparison.table import Row
+from distrecvae.search.comparison.row import Row, valid_mean
 from tests import ROOT
 
 KEPT = ROOT / "tests" / "kept"
@@ -78,7 +78,7 @@ def test_only_the_best_on_validation_users_are_candidates(
 ) -> None:
     monkeypatch.setattr(blending, "MOST_CANDIDATES", 1)
     blended(rows, tmp_path, split)
-    best = max(rows, key=lambda each: each.valid.mean("ndcg_100")).name
+    best = max(rows, key=lambda each: valid_mean(each, "ndcg_100")).name
     (only,) = read_facts(tmp_path / "blend").candidates
     assert only.name.split()[0] == best
 

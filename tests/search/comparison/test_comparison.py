@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 
 from distrecvae.blending.facts import read_facts
 from distrecvae.data.io import load_dataset
-from distrecvae.errors import ConfigError, SpaceError
+from distrecvae.data.prepared import prepare_data
+from distrecvae.errors import ConfigError, DataError, SpaceError
 from distrecvae.evaluation import evaluate
 from distrecvae.metrics import METRICS
 from distrecvae.saved.model import load_model
+from distrecvae.search.comparison import comparison
 from distrecvae.search.comparison.comparison import entrants
+from distrecvae.search.comparison.files import Description, write_description
 from distrecvae.search.core.config import SearchConfig
 from tests import HANGS_AFTER_S
 from tests.results import n_reports
@@ -140,3 +144,40 @@ def test_a_named_configuration_is_one_trial_of_it() -> None:
     assert (entrant.name, entrant.config.model, entrant.config.trials) == ("recvae-mlp", "recvae", 1)
     assert entrant.space.default_config()["architecture"] == "mlp"
     assert entrant.space.default_config()["latent_dim"] == 200
+
+
+def test_seeds_and_systems_of_others_are_checked_before_anything_runs(tmp_path: Path) -> None:
+    listed = entrants(["ease"], SearchConfig(data="data"))
+    with pytest.raises(ConfigError, match="--seeds 1: one seed tells nothing"):
+        comparison.compare(listed, tmp_path / "new", resume=False, command="", seeds=1)
+    with pytest.raises(ConfigError, match="a search of this comparison has that name"):
+        comparison.compare(listed, tmp_path / "new", resume=False, command="", scores=["ease=a.csv"])
+    assert not (tmp_path / "new").exists()
+    begun = Description(
+        status="running", distrecvae="0", command="", started="", settings={}, fingerprint="", entrants=("ease",),
+        seeds=3, scores=("knn=a.csv",),
+    )  # fmt: skip
+    write_description(tmp_path, begun)
+    with pytest.raises(ConfigError, match="begun with 3 seeds, --seeds is 2; they may only grow"):
+        comparison.compare(listed, tmp_path, resume=True, command="", seeds=2)
+    clash = entrants(["popularity"], SearchConfig(data="data"))
+    write_description(tmp_path, replace(begun, scores=("popularity=a.csv",)))
+    with pytest.raises(ConfigError, match="a search of this comparison has that name"):
+        comparison.compare(clash, tmp_path, resume=True, command="")
+
+
+def test_a_system_that_cannot_be_compared_is_refused_before_ray_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(comparison, "ray_session", never)
+    data = prepare_data(None, users=100, items=60)
+    (tmp_path / "theirs.csv").write_text("user_id,item_id,score\n1,2,3\n")
+    listed = entrants(["ease"], SearchConfig(data=str(tmp_path / "data")))
+    with pytest.raises(DataError, match=r"theirs\.csv has scores of"):
+        comparison.compare(
+            listed, tmp_path / "out", resume=False, command="", data=data,
+            scores=[f"knn={tmp_path / 'theirs.csv'}"],
+        )  # fmt: skip

@@ -138,7 +138,8 @@ class TestTables:
         for _ in range(2):  # each search that ends writes them anew
             files.write_tables(tmp_path, self.rows, split, SearchConfig(data="/some/where/ml-1m", trials=7))
         assert {path.name for path in tmp_path.iterdir()} == {
-            "comparison.csv", "comparison.md", "comparison.png", "test_per_user.parquet",
+            "comparison.csv", "comparison_tests.csv", "comparison.md", "comparison.tex", "comparison.png",
+            "rows.json", "test_per_user.parquet", "valid_per_user.parquet",
         }  # fmt: skip
         assert (tmp_path / "comparison.csv").read_text() == table_csv(self.rows, "ndcg_100")
         assert (tmp_path / "comparison.md").read_text() == (

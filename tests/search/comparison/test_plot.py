@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from distrecvae.search.comparison.plot import save_plot
-from distrecvae.search.comparison.table import Row
+from distrecvae.search.comparison.row import Row
 from tests.search.comparison.rows import row
 
 BEST, BEHIND, UNDECIDED = "#1f5fa8", "#7a7a7a", "#5b93cf"

@@ -6,34 +6,26 @@ import csv
 import io
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-import torch
 from scipy import stats
 
-from distrecvae.data.synthetic import synthetic_split
-from distrecvae.evaluation import Evaluation, evaluate
-from distrecvae.layout import BEST_FOLDER
+from distrecvae.evaluation import Evaluation
 from distrecvae.metrics import METRICS
-from distrecvae.models.popularity import Popularity, PopularityConfig
-from distrecvae.saved.model import save_model
+from distrecvae.search.comparison.row import ELSEWHERE, Row, seeds_of
 from distrecvae.search.comparison.table import (
-    Row,
     left_open,
     legend,
+    paired_csv,
     ranked,
-    read_row,
     table_csv,
     table_markdown,
     table_text,
 )
-from distrecvae.search.folder.search_json import write_description
 from tests.search.comparison.rows import row, scored
-from tests.search.folder.test_search_json import DESCRIPTION
 
 Values = npt.NDArray[np.float64]
 
@@ -178,14 +170,14 @@ class TestMarkdown:
         table = table_markdown(rows, "ndcg_100", 50)
         head, best, other = (cells(table, place) for place in (0, 2, 3))
         assert head == [
-            "model", "valid NDCG@100", "test NDCG@100", "test Recall@20", "test Recall@50", "behind the best", "p",
-            "trials", "search", "best trial", "parameters",
+            "model", "valid NDCG@100", "test NDCG@100", "test Recall@20", "test Recall@50", "behind the best",
+            "95 % interval", "d", "p", "trials", "search", "best trial", "parameters",
         ]  # fmt: skip
         assert (best[0], other[0]) == ("**best**", "other")
-        assert (best[5], best[6]) == ("-", "-")
-        assert best[7:] == ["3", "1 min 01 s", "2 s", "1,234"]
+        assert best[5:9] == ["-", "-", "-", "-"]
+        assert best[9:] == ["3", "1 min 01 s", "2 s", "1,234"]
         assert other[5].endswith("\\*"), "or Markdown would take two of them for emphasis"
-        assert other[6] == "< 0.001"
+        assert other[8] == "< 0.001"
 
     @pytest.mark.parametrize(("shift", "marked"), [(0.0, False), (0.18, True), (0.5, True)])
     def test_only_a_real_difference_is_marked(self, shift: float, marked: bool) -> None:
@@ -195,7 +187,11 @@ class TestMarkdown:
         assert (p_value < 0.05) is marked
         written = cells(table_markdown(rows, "ndcg_100", 50), 3)
         assert ("*" in written[5]) is marked
-        assert written[6] == ("< 0.001" if p_value < 0.001 else f"{p_value:.3f}")
+        difference = best - other
+        low, high = stats.t.interval(0.95, 49, difference.mean(), stats.sem(difference))
+        assert written[6] == f"{low:+.4f} .. {high:+.4f}"
+        assert written[7] == f"{difference.mean() / difference.std(ddof=1):.2f}"
+        assert written[8] == ("< 0.001" if p_value < 0.001 else f"{p_value:.3f}")
         assert ("*" in table_text(rows, "ndcg_100", 50).splitlines()[2]) is marked
 
     def test_scores_have_their_standard_errors(self) -> None:
@@ -256,30 +252,83 @@ def test_where_no_test_user_can_be_scored_no_number_is_made_up() -> None:
         assert (read["test_ndcg_100"], read["behind_ndcg_100"], read["p_value"]) == ("", "", "")
 
 
-def test_a_row_is_read_from_a_finished_search(tmp_path: Path) -> None:
-    """The chosen model scores the users again: what a search wrote down about them is not what is compared."""
-    split = synthetic_split(n_users=150, n_items=60, seed=3)
-    counts = torch.from_numpy(split.train.item_counts()).float()
-    save_model(
-        tmp_path / BEST_FOLDER,
-        model="popularity",
-        config=PopularityConfig(),
-        state={"counts": counts},
-        item_ids=split.item_ids,
-        metrics={"trial": 2},
+def with_seeds(name: str, valid: float, *runs: Values) -> Row:
+    test = [scored(each) for each in runs]
+    return replace(
+        row(name, valid, np.mean(runs, axis=0)),
+        seeds=seeds_of(range(len(runs)), [scored(np.full(5, valid))] * len(runs), test),
     )
-    pd.DataFrame({"trial": [0, 1, 2], "duration_s": [10.0, 20.0, 30.5]}).to_parquet(
-        tmp_path / "trials.parquet"
+
+
+def test_with_seeds_their_error_stands_beside_that_over_users() -> None:
+    runs = [noise(50, 0), noise(50, 1), noise(50, 2)]
+    rows = [with_seeds("best", 0.4, *runs), row("once", 0.3, noise(50, 3))]
+    error = np.std([each.mean() for each in runs], ddof=1) / 3**0.5
+    markdown = table_markdown(rows, "ndcg_100", 50)
+    assert cells(markdown, 0)[5] == "± seeds"
+    assert (cells(markdown, 2)[5], cells(markdown, 3)[5]) == (f"± {error:.4f}", "-")
+    text = table_text(rows, "ndcg_100", 50)
+    assert f"± {error:.4f}" in text
+    assert max(len(line) for line in text.splitlines()) <= 110
+    assert "was trained with 3 seeds" in " ".join(text.split())
+    (best, once) = csv.DictReader(io.StringIO(table_csv(rows, "ndcg_100")))
+    assert (best["n_seeds"], once["n_seeds"]) == ("3", "")
+    assert float(best["seeds_test_recall_20_standard_error"]) == pytest.approx(error)
+    assert once["seeds_test_recall_20_standard_error"] == ""
+
+
+def test_a_system_without_validation_scores_stands_last_however_good_it_is() -> None:
+    theirs = Row(
+        "theirs",
+        ELSEWHERE,
+        {},
+        None,
+        scored(noise(50, 0) + 0.5),
+        None,
+        None,
+        None,
+        None,
+        notes=("no list for 2",),
     )
-    write_description(tmp_path, replace(DESCRIPTION, status="finished", elapsed_s=75.0))
-    found = read_row("mine", tmp_path, split)
-    assert isinstance(found, Row)
-    assert (found.name, found.model, found.config) == ("mine", "popularity", {})
-    assert (found.trials, found.search_s, found.train_s, found.n_parameters) == (3, 75.0, 30.5, len(counts))
-    for evaluation, users in ((found.valid, split.valid), (found.test, split.test)):
-        expected = evaluate(Popularity(counts), users)
-        assert evaluation.users.tolist() == expected.users.tolist()
-        for metric in METRICS:
-            assert evaluation.per_user[metric].tolist() == expected.per_user[metric].tolist()
-    assert found.valid.n_evaluated > 0
-    assert found.valid.means() != found.test.means()
+    rows = [theirs, row("weak", 0.1, noise(50, 1)), row("ours", 0.4, noise(50, 2))]
+    order = ranked(rows, "ndcg_100")
+    assert [each.name for each, _ in order] == ["ours", "weak", "theirs"]
+    gain = order[-1][1]
+    assert gain is not None
+    assert gain.mean < 0
+    assert gain.significant
+    for text in (table_text(rows, "ndcg_100", 50), table_markdown(rows, "ndcg_100", 50)):
+        said = " ".join(text.split())
+        assert "cannot be called the best" in said
+        assert "theirs: no list for 2." in said
+    line = cells(table_markdown(rows, "ndcg_100", 50), 4)
+    assert (line[0], line[1], line[-1]) == ("theirs", "n/a", "-")
+    (*_, read) = csv.DictReader(io.StringIO(table_csv(rows, "ndcg_100")))
+    assert (read["valid_ndcg_100"], read["trials"], read["search_s"]) == ("", "", "")
+
+
+def test_every_metrics_tests_are_written_in_full() -> None:
+    def scores(ndcg: Values, recall: Values) -> Evaluation:
+        return Evaluation({"ndcg_100": ndcg, "recall_20": recall}, np.arange(40), 0, {"gini_20": 0.5})
+
+    mine = [scores(noise(40, n), noise(40, n + 5)) for n in range(3)]
+    rows = [replace(row(name, 0.5 - n, noise(5, 0)), test=mine[n]) for n, name in enumerate("abc")]
+    rows = [replace(each, valid=scored(np.full(5, 0.5 - n))) for n, each in enumerate(rows)]
+    found = pd.read_csv(io.StringIO(paired_csv(rows, "ndcg_100")))
+    assert list(zip(found["metric"], found["name"], strict=True)) == [
+        ("ndcg_100", "b"), ("ndcg_100", "c"), ("recall_20", "b"), ("recall_20", "c"),
+    ]  # fmt: skip
+    for line in found.to_dict("records"):
+        difference = (
+            mine[0].per_user[line["metric"]] - mine["abc".index(line["name"])].per_user[line["metric"]]
+        )
+        assert line["difference"] == pytest.approx(difference.mean())
+        assert line["p_value"] == pytest.approx(stats.ttest_1samp(difference, 0).pvalue)
+        interval = stats.t.interval(0.95, 39, difference.mean(), stats.sem(difference))
+        assert (line["low_95"], line["high_95"]) == pytest.approx(interval)
+        assert line["effect_size"] == pytest.approx(difference.mean() / difference.std(ddof=1))
+    for _, part in found.groupby("metric"):
+        lowest, highest = sorted(part["p_value"])
+        assert sorted(part["p_value_holm"]) == pytest.approx(
+            sorted([min(1, 2 * lowest), max(highest, min(1, 2 * lowest))])
+        )

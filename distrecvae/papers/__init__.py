@@ -1,0 +1,1 @@
+"""Published numbers, the data sets and the settings that they belong to."""
