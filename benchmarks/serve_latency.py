@@ -16,6 +16,7 @@ import csv
 import gc
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def measure(
 
         cpu, wall, _ = timed(whole)
         score_cpu, _, scored = timed(scores)
-        rank_cpu, _, _ = timed(lambda scored=scored, some=some: rank(scored, some, top))
+        rank_cpu, _, _ = timed(partial(rank, scored, some, top))
         if request >= 0:
             row = {"cpu": cpu, "wall": wall, "score_cpu": score_cpu, "rank_cpu": rank_cpu}
             for name, value in row.items():

@@ -49,9 +49,10 @@ class Ids:
         guarded: bool = False,
         with_source: bool = False,
     ) -> None:
-        made = isinstance(item_ids, pa.Array)
         self._users = in_arrow(user_ids, guarded=guarded)
-        self._items = item_ids if made else in_arrow(item_ids, guarded=guarded)
+        self._items: pa.Array = (
+            in_arrow(item_ids, guarded=guarded) if isinstance(item_ids, np.ndarray) else item_ids
+        )
         self.schema = pa.schema(
             {
                 "user_id": self._users.type,

@@ -98,8 +98,8 @@ def dots(rows: SparseRows, left: torch.Tensor, right: torch.Tensor) -> torch.Ten
     """
     if type(left) is not torch.Tensor or left.device.type != "cpu":
         size = max(1, group_bytes(left.device.type) // max(1, 2 * left.shape[1] * left.itemsize))
-        pairs = zip(rows.row_of.split(size), rows.items.split(size), strict=True)
-        return torch.cat([(left[some] * right[items.long()]).sum(dim=1) for some, items in pairs])
+        parts = zip(torch.split(rows.row_of, size), torch.split(rows.items, size), strict=True)
+        return torch.cat([(left[some] * right[items.long()]).sum(dim=1) for some, items in parts])
     index = torch.int32 if rows.items.numel() <= INT32_PLACES else torch.int64
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
@@ -110,7 +110,8 @@ def dots(rows: SparseRows, left: torch.Tensor, right: torch.Tensor) -> torch.Ten
             (rows.n_rows, rows.n_items),
             check_invariants=False,
         )
-        return torch.sparse.sampled_addmm(places, left, right.T, beta=0.0).values()
+        found: torch.Tensor = torch.sparse.sampled_addmm(places, left, right.T, beta=0.0).values()
+    return found
 
 
 def block_bytes(longest: int) -> int:

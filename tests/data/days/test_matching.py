@@ -42,7 +42,7 @@ def groups(train: list[int], valid: list[int], test: list[int]) -> Groups:
 
 def test_ids_that_are_asked_for_again_and_again_are_gone_through_once() -> None:
     # A service asks at each request: 4 of 9 ms of one were a dictionary of all items.
-    class Counted(np.ndarray):  # type: ignore[type-arg]
+    class Counted(np.ndarray):
         times = 0
 
         def tolist(self) -> Any:
