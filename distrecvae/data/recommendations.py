@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ FEW_ROWS = 1 << 16
 """Rows that one thread turns into a DataFrame."""
 
 Frame = pd.DataFrame
+ArrowIds: TypeAlias = pa.Array
 
 
 class Ids:
@@ -44,7 +45,7 @@ class Ids:
     def __init__(
         self,
         user_ids: npt.NDArray[Any],
-        item_ids: npt.NDArray[Any] | pa.Array,
+        item_ids: npt.NDArray[Any] | ArrowIds,
         *,
         guarded: bool = False,
         with_source: bool = False,
@@ -180,7 +181,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a text begins with that a spreadsheet runs: `=cmd|...`."""
 
 
-def in_arrow(ids: npt.NDArray[Any], *, guarded: bool = False) -> pa.Array:
+def in_arrow(ids: npt.NDArray[Any], *, guarded: bool = False) -> ArrowIds:
     """Return ids, int64 or text, as an Arrow array; `guarded` as in `Ids`."""
     if ids.dtype.kind in "iu":
         return pa.array(ids, type=pa.int64())

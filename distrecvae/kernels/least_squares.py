@@ -8,7 +8,7 @@ problem (Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Dat
 
 Y^T W Y is the weighted Gram matrix of all of Y, made once, corrected by a row's own interactions. What WMF and PMF
 are is a choice of weights. Here rows are solved exactly: users that are scored, and the oracle of trainings, which
-take the steps of `distrecvae.kernels.conjugate_gradients`.
+take the steps of `distrecvae.kernels.solvers.conjugate_gradients`.
 """
 
 from __future__ import annotations

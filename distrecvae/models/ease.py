@@ -16,8 +16,8 @@ import torch
 from distrecvae.checks import require_number
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
-from distrecvae.kernels.inverse import invert_
 from distrecvae.kernels.item_weights import BLOCK_ITEMS, gram_bytes, lent_gram
+from distrecvae.kernels.solvers.inverse import invert_
 from distrecvae.kernels.sparse_weights import load_weights
 
 load_ease = load_weights  # sparse where a blend keeps the greatest weights alone

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from distrecvae.checks import require_whole
 from distrecvae.data.days.matching import KnownIds, positions_among
 from distrecvae.data.histories import Histories
-from distrecvae.data.recommendations import Ids
+from distrecvae.data.recommendations import ArrowIds, Ids
 from distrecvae.errors import ConfigError, DataError, nearest
 from distrecvae.evaluation import Recommender
 from distrecvae.recommendation import Best, Likening, best_items
@@ -47,7 +46,7 @@ def popularity_for(fallback: str | None, popularity: Recommender | None) -> Reco
 
 def ids_of(
     histories: Histories,
-    item_ids: npt.NDArray[Any] | pa.Array,
+    item_ids: npt.NDArray[Any] | ArrowIds,
     fallback: str | None,
     *,
     guarded: bool = False,

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 
 from distrecvae import __version__
@@ -20,7 +19,7 @@ from distrecvae.data.histories import Histories, HistoriesLike, as_table, over_i
 from distrecvae.data.io import load_ids, n_rows_of, save_ids
 from distrecvae.data.item_counts import load_counts
 from distrecvae.data.offering import offered
-from distrecvae.data.recommendations import Frame, as_frame, in_arrow, likeness_frame
+from distrecvae.data.recommendations import ArrowIds, Frame, as_frame, in_arrow, likeness_frame
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import CheckpointError, ConfigError, DistrecvaeError
 from distrecvae.evaluation import Recommender
@@ -72,7 +71,7 @@ class LoadedModel:
         return KnownIds(self.item_ids)
 
     @cached_property
-    def _items_in_arrow(self) -> pa.Array:
+    def _items_in_arrow(self) -> ArrowIds:
         return in_arrow(self.item_ids)
 
     @property

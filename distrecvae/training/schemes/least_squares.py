@@ -16,7 +16,6 @@ from distrecvae import rng
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError
 from distrecvae.evaluation import Recommender
-from distrecvae.kernels.conjugate_gradients import STEPS, block_bytes, improve_rows
 from distrecvae.kernels.item_axes import take_items
 from distrecvae.kernels.least_squares import (
     Factors,
@@ -26,6 +25,7 @@ from distrecvae.kernels.least_squares import (
     load_factors,
     user_side,
 )
+from distrecvae.kernels.solvers.conjugate_gradients import STEPS, block_bytes, improve_rows
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.precisions import Precision
 from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes

@@ -10,8 +10,8 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError, DivergedError
-from distrecvae.kernels import conjugate_gradients
 from distrecvae.kernels.least_squares import Weights
+from distrecvae.kernels.solvers import conjugate_gradients
 from distrecvae.models.wmf import WMFConfig, weigh_wmf
 from distrecvae.training import registry
 from distrecvae.training.schemes.least_squares import START_DEVIATION, LeastSquaresTrainer, least_squares
@@ -174,6 +174,6 @@ def test_memory_counts_what_a_long_row_takes_beyond_a_block(monkeypatch: pytest.
     assert on_disk == 4 * 16 * (2 * 1000 + 2), "both sides' factors, and the best model's"
     # Both fit in a block; then only the transposed interactions, of four bytes each, are more.
     assert registry.memory_bytes("wmf", config, many)[0] - in_few == 4 * 990
-    monkeypatch.setattr("distrecvae.kernels.conjugate_gradients.BLOCK_PLACES", 1)
+    monkeypatch.setattr("distrecvae.kernels.solvers.conjugate_gradients.BLOCK_PLACES", 1)
     in_training = [registry.memory_bytes("wmf", config, train)[0] for train in (few, many)]
     assert in_training[1] - in_training[0] == (4 + conjugate_gradients.PLACE_BYTES) * 990

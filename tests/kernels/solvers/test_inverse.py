@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from distrecvae.kernels import inverse
-from distrecvae.kernels.inverse import invert_
+from distrecvae.kernels.solvers import inverse
+from distrecvae.kernels.solvers.inverse import invert_
 
 
 def positive_definite(n: int) -> torch.Tensor:

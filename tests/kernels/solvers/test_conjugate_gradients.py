@@ -8,9 +8,9 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
-from distrecvae.kernels import conjugate_gradients
-from distrecvae.kernels.conjugate_gradients import block_bytes, dots, improve_rows
 from distrecvae.kernels.least_squares import Side, Weights, item_side, solve_rows, user_side
+from distrecvae.kernels.solvers import conjugate_gradients
+from distrecvae.kernels.solvers.conjugate_gradients import block_bytes, dots, improve_rows
 from distrecvae.kernels.sparse import SparseRows
 from tests.kernels.factorization import ridge_rows
 from tests.kernels.random_users import dense, random_users
