@@ -76,8 +76,8 @@ def solve_ease(
     """
     # Counts of users are whole in float32; the copy in float64 is ours to change.
     gram = lent_gram(train, common).to(device).to(torch.float64)
-<<<<<<< HEAD
-    gram.diagonal().add_(config.regularization)
+    own = _own_weights(config, gram.diagonal())
+    gram.diagonal().add_(own)
     singular = DivergedError(
         f"X^T X + {config.regularization} I is singular in float64; raise regularization"
     )
@@ -86,28 +86,13 @@ def solve_ease(
         del gram  # one matrix of this size less while the next is made
         if int(failed):
             raise singular
-        return {"weight": _weights_by_blocks(factor)}
+        return {"weight": _weights_by_blocks(factor, own, config.xi)}
     if not invert_(gram, progress):
         raise singular
-    gram.div_(-gram.diagonal().clone())  # divides column j by -P_jj
-    return {"weight": gram.fill_diagonal_(0.0).to(torch.float32)}
-=======
-    own = _own_weights(config, gram.diagonal())
-    gram.diagonal().add_(own)
-    factor, failed = torch.linalg.cholesky_ex(gram)
-    del gram  # one matrix of this size less while the next is made
-    if int(failed):
-        raise DivergedError(f"X^T X + {config.regularization} I is singular in float64; raise regularization")
-    if factor.is_cuda:
-        return {"weight": _weights_by_blocks(factor, own, config.xi)}
-    inverse = torch.cholesky_inverse(factor)
-    del factor
-    diagonal = inverse.diagonal().clone()
-    inverse.div_(_divisors(diagonal, own, config.xi))
-    inverse.diagonal().copy_(_own_score(diagonal, own, config.xi))
-    # Rows must lie whole in memory, for scores are sums of rows; LAPACK writes columns.
-    return {"weight": inverse.to(torch.float32, memory_format=torch.contiguous_format)}
->>>>>>> origin/main
+    diagonal = gram.diagonal().clone()
+    gram.div_(_divisors(diagonal, own, config.xi))
+    gram.diagonal().copy_(_own_score(diagonal, own, config.xi))
+    return {"weight": gram.to(torch.float32)}
 
 
 def _own_weights(config: EASEConfig, counts: torch.Tensor) -> torch.Tensor:

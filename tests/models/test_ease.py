@@ -9,12 +9,8 @@ import pytest
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
-<<<<<<< HEAD
 from distrecvae.errors import ConfigError, DivergedError
-=======
-from distrecvae.errors import ConfigError
 from distrecvae.models import ease
->>>>>>> origin/main
 from distrecvae.models.ease import EASEConfig, solve_ease
 from tests.kernels.random_users import dense, random_users
 
