@@ -16,10 +16,10 @@ import torch
 from distrecvae import __version__
 from distrecvae.data.days.matching import KnownIds
 from distrecvae.data.histories import Histories, HistoriesLike, as_table, over_items
-from distrecvae.data.io import load_ids, n_rows_of, save_ids
 from distrecvae.data.item_counts import load_counts
 from distrecvae.data.offering import offered
 from distrecvae.data.recommendations import ArrowIds, Frame, as_frame, in_arrow, likeness_frame
+from distrecvae.data.stored.tables import load_ids, n_rows_of, save_ids
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import CheckpointError, ConfigError, DistrecvaeError
 from distrecvae.evaluation import Recommender

@@ -19,7 +19,7 @@ from distrecvae.search.core.records import Status
 from distrecvae.search.folder.marks import require_whole_ledger
 from distrecvae.search.folder.search_json import FINISHED, read_description
 from distrecvae.search.on_ray import session, tuning
-from distrecvae.search.report.page import write_report
+from distrecvae.search.report.writing import write_report
 from tests import ROOT
 from tests.whole.test_bad_input import without_ray
 from tests.whole.test_extend import run_here
