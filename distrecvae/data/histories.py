@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from distrecvae.data.days.matching import positions_among
+from distrecvae.data.days.matching import KnownIds, positions_among
 from distrecvae.data.ids import clean_ids, factorize
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.sources.columns import ColumnNames, find_columns
@@ -102,7 +102,7 @@ class Histories:
 
 
 def over_items(
-    table: InteractionTable, item_ids: npt.NDArray[Any], *, min_rating: float | None = None
+    table: InteractionTable, item_ids: npt.NDArray[Any] | KnownIds, *, min_rating: float | None = None
 ) -> Histories:
     """Return the histories in `table` over the items `item_ids`; a repeated row counts once.
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distrecvae.data.days.matching import positions_among
+from distrecvae.data.days.matching import KnownIds, positions_among
 from distrecvae.errors import ConfigError, DataError
 from distrecvae.regular import read_regular
 from distrecvae.words import counted, first_line
 
 
 def offered(
-    item_ids: npt.NDArray[Any], allow: Iterable[Any] | None, deny: Iterable[Any] | None
+    item_ids: npt.NDArray[Any] | KnownIds, allow: Iterable[Any] | None, deny: Iterable[Any] | None
 ) -> npt.NDArray[np.int64] | None:
     """Return the positions of what may be recommended, rising: int64; None for all of a model's items.
 
@@ -39,9 +39,10 @@ def offered(
             at = positions_among(_listed(ids, "allow" if kept else "deny"), item_ids)
             left[at[at >= 0]] = kept
     if not left.any():
+        some = (item_ids.ids if isinstance(item_ids, KnownIds) else item_ids)[:3].tolist()
         raise ConfigError(
             f"none of the model's {counted(len(item_ids), 'item', 'items')} may be recommended (its ids are like"
-            f" {', '.join(map(repr, item_ids[:3].tolist()))}); look at --allow and --deny"
+            f" {', '.join(map(repr, some))}); look at --allow and --deny"
         )
     return np.flatnonzero(left)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,11 @@ ROW_GROUP_ROWS = 1 << 20
 
 ENDINGS = (".parquet", ".pq", ".csv")
 
+FEW_ROWS = 1 << 16
+"""Rows that one thread turns into a DataFrame."""
+
 Frame = pd.DataFrame
+ArrowIds: TypeAlias = pa.Array
 
 
 class Ids:
@@ -33,7 +37,7 @@ class Ids:
 
     Args:
         user_ids: int64 or text.
-        item_ids: likewise.
+        item_ids: likewise, or what `in_arrow` made of them.
         guarded: a text that a spreadsheet would take for a formula gets an apostrophe before it.
         with_source: a last column, `source`, says where a row comes from.
     """
@@ -41,12 +45,15 @@ class Ids:
     def __init__(
         self,
         user_ids: npt.NDArray[Any],
-        item_ids: npt.NDArray[Any],
+        item_ids: npt.NDArray[Any] | ArrowIds,
         *,
         guarded: bool = False,
         with_source: bool = False,
     ) -> None:
-        self._users, self._items = _id_array(user_ids, guarded), _id_array(item_ids, guarded)
+        self._users = in_arrow(user_ids, guarded=guarded)
+        self._items: pa.Array = (
+            in_arrow(item_ids, guarded=guarded) if isinstance(item_ids, np.ndarray) else item_ids
+        )
         self.schema = pa.schema(
             {
                 "user_id": self._users.type,
@@ -87,7 +94,9 @@ class Ids:
 
 def as_frame(tables: list[pa.Table], ids: Ids) -> Frame:
     """Return tables of `Ids` as one DataFrame."""
-    frame: Frame = pa.concat_tables([ids.schema.empty_table(), *tables]).to_pandas()
+    whole = pa.concat_tables([ids.schema.empty_table(), *tables])
+    # Waking other threads takes longer than a request's rows do, where all cores have work.
+    frame: Frame = whole.to_pandas(use_threads=whole.num_rows > FEW_ROWS)
     return frame
 
 
@@ -172,7 +181,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a text begins with that a spreadsheet runs: `=cmd|...`."""
 
 
-def _id_array(ids: npt.NDArray[Any], guarded: bool) -> pa.Array:
+def in_arrow(ids: npt.NDArray[Any], *, guarded: bool = False) -> ArrowIds:
+    """Return ids, int64 or text, as an Arrow array; `guarded` as in `Ids`."""
     if ids.dtype.kind in "iu":
         return pa.array(ids, type=pa.int64())
     texts = [str(id_) for id_ in ids]

@@ -7,7 +7,8 @@ problem (Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Dat
     min over x   sum_i w_i (r_i - x . y_i)^2 + lambda ||x||^2     ->     (Y^T W Y + lambda I) x = Y^T W r
 
 Y^T W Y is the weighted Gram matrix of all of Y, made once, corrected by a row's own interactions. What WMF and PMF
-are is a choice of weights.
+are is a choice of weights. Here rows are solved exactly: users that are scored, and the oracle of trainings, which
+take the steps of `distrecvae.kernels.solvers.conjugate_gradients`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ anyhow are then not held back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from distrecvae.checks import require_fraction, require_number
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
 from distrecvae.kernels.item_weights import BLOCK_ITEMS, gram_bytes, lent_gram
+from distrecvae.kernels.solvers.inverse import invert_
 from distrecvae.kernels.sparse_weights import load_weights
 
 load_ease = load_weights  # sparse where a blend keeps the greatest weights alone
@@ -59,6 +60,7 @@ def solve_ease(
     train: InteractionMatrix,
     device: torch.device | str = "cpu",
     common: Mapping[str, npt.NDArray[Any]] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Return the parameters: ``weight``, B, float32, (n_items, n_items); solved in float64.
 
@@ -67,6 +69,7 @@ def solve_ease(
         train: the training users.
         device: where to solve.
         common: the Gram matrix, where it is lent (`gram_arrays`); None computes it.
+        progress: on the CPU called now and then, from this thread, with the share of the inversion that is done.
 
     Raises:
         DivergedError: the Gram matrix cannot be inverted with so little regularization.
@@ -75,19 +78,21 @@ def solve_ease(
     gram = lent_gram(train, common).to(device).to(torch.float64)
     own = _own_weights(config, gram.diagonal())
     gram.diagonal().add_(own)
-    factor, failed = torch.linalg.cholesky_ex(gram)
-    del gram  # one matrix of this size less while the next is made
-    if int(failed):
-        raise DivergedError(f"X^T X + {config.regularization} I is singular in float64; raise regularization")
-    if factor.is_cuda:
+    singular = DivergedError(
+        f"X^T X + {config.regularization} I is singular in float64; raise regularization"
+    )
+    if gram.is_cuda:
+        factor, failed = torch.linalg.cholesky_ex(gram)
+        del gram  # one matrix of this size less while the next is made
+        if int(failed):
+            raise singular
         return {"weight": _weights_by_blocks(factor, own, config.xi)}
-    inverse = torch.cholesky_inverse(factor)
-    del factor
-    diagonal = inverse.diagonal().clone()
-    inverse.div_(_divisors(diagonal, own, config.xi))
-    inverse.diagonal().copy_(_own_score(diagonal, own, config.xi))
-    # Rows must lie whole in memory, for scores are sums of rows; LAPACK writes columns.
-    return {"weight": inverse.to(torch.float32, memory_format=torch.contiguous_format)}
+    if not invert_(gram, progress):
+        raise singular
+    diagonal = gram.diagonal().clone()
+    gram.div_(_divisors(diagonal, own, config.xi))
+    gram.diagonal().copy_(_own_score(diagonal, own, config.xi))
+    return {"weight": gram.to(torch.float32)}
 
 
 def _own_weights(config: EASEConfig, counts: torch.Tensor) -> torch.Tensor:
@@ -133,7 +138,8 @@ def ease_bytes(
 ) -> tuple[int, int]:
     """Return what solving takes at its peak, and the weights: bytes; of a Gram matrix that is `lent` nothing."""
     size = train.n_items**2
-    # Two matrices in float64; that in float32 is gone before the second one is made. On a GPU, then, one of them, the
-    # result, and some columns thrice.
+    # One matrix in float64, one in float32 (what it is made of, or the result), and some columns thrice. On a GPU the
+    # factor is a second one in float64, when that in float32 is gone.
     by_blocks = 12 * size + 3 * 8 * train.n_items * min(BLOCK_ITEMS, train.n_items)
-    return max(0 if lent else gram_bytes(train, 4), 2 * 8 * size, by_blocks), 4 * size
+    on_gpu = 0 if lent else 2 * 8 * size  # lent is what lies in the host's memory
+    return max(0 if lent else gram_bytes(train, 4), on_gpu, by_blocks), 4 * size

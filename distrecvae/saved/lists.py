@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distrecvae.data.days.matching import positions_among
+from distrecvae.checks import require_whole
+from distrecvae.data.days.matching import KnownIds, positions_among
 from distrecvae.data.histories import Histories
-from distrecvae.data.recommendations import Ids
+from distrecvae.data.recommendations import ArrowIds, Ids
 from distrecvae.errors import ConfigError, DataError, nearest
 from distrecvae.evaluation import Recommender
 from distrecvae.recommendation import Best, Likening, best_items
@@ -44,7 +45,11 @@ def popularity_for(fallback: str | None, popularity: Recommender | None) -> Reco
 
 
 def ids_of(
-    histories: Histories, item_ids: npt.NDArray[Any], fallback: str | None, *, guarded: bool = False
+    histories: Histories,
+    item_ids: npt.NDArray[Any] | ArrowIds,
+    fallback: str | None,
+    *,
+    guarded: bool = False,
 ) -> Ids:
     """Return the ids of users and items in their lists, those who get a fallback last; `guarded` as in `Ids`."""
     last = fallback is not None and histories.n_left_out > 0
@@ -83,7 +88,7 @@ def lists(
 
 
 def most_alike(
-    model: Likening, item_ids: npt.NDArray[Any], item: Any, top: int
+    model: Likening, item_ids: KnownIds, item: Any, top: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Return the positions of the items most like one, itself left out, and how alike they are, best first.
 
@@ -98,12 +103,21 @@ def most_alike(
     """
     own = int(positions_among(np.array([str(item)], dtype=object), item_ids)[0])
     if own < 0:
-        close = nearest(str(item), [str(each) for each in item_ids[:100_000].tolist()])
+        close = nearest(str(item), [str(each) for each in item_ids.ids[:100_000].tolist()])
         raise DataError(f"the model does not know the item {item!r}{close or '; give an id of its item_ids'}")
     likeness = model.likeness(own).cpu().numpy()
     order = np.argsort(-likeness, kind="stable")
     best = order[order != own][:top]
     return best, likeness[best]
+
+
+def require_top(top: int) -> None:
+    """Refuse to recommend nothing.
+
+    Raises:
+        ConfigError: `top` is no whole number from 1 on.
+    """
+    require_whole("top", top, at_least=1)
 
 
 class _Once:

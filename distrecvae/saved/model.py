@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import numpy.typing as npt
 import torch
 
 from distrecvae import __version__
-from distrecvae.checks import require_whole
+from distrecvae.data.days.matching import KnownIds
 from distrecvae.data.histories import Histories, HistoriesLike, as_table, over_items
 from distrecvae.data.item_counts import load_counts
 from distrecvae.data.offering import offered
-from distrecvae.data.recommendations import Frame, as_frame, likeness_frame
+from distrecvae.data.recommendations import ArrowIds, Frame, as_frame, in_arrow, likeness_frame
 from distrecvae.data.stored.tables import load_ids, n_rows_of, save_ids
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import CheckpointError, ConfigError, DistrecvaeError
@@ -28,7 +29,7 @@ from distrecvae.models.popularity import Popularity
 from distrecvae.recommendation import Likening
 from distrecvae.saved.card import CARD_FILE, model_card, versions
 from distrecvae.saved.kinds import parts_of, read_settings, recommender_of, shown_settings
-from distrecvae.saved.lists import NOTES, ids_of, lists, most_alike, popularity_for
+from distrecvae.saved.lists import NOTES, ids_of, lists, most_alike, popularity_for, require_top
 from distrecvae.saved.tensors import load_state, read_json, save_state
 from distrecvae.storage.fetched import on_this_machine
 from distrecvae.training.registry import config_to_dict
@@ -63,6 +64,15 @@ class LoadedModel:
     data: dict[str, Any] = field(default_factory=dict)
     n_parameters: int = 0
     popularity: Recommender | None = None
+
+    @cached_property
+    def known_items(self) -> KnownIds:
+        """Its items' ids, to look others up among: made once for all requests."""
+        return KnownIds(self.item_ids)
+
+    @cached_property
+    def _items_in_arrow(self) -> ArrowIds:
+        return in_arrow(self.item_ids)
 
     @property
     def min_rating(self) -> float | None:
@@ -105,7 +115,7 @@ class LoadedModel:
         require_top(top)
         popularity = popularity_for(fallback, self.popularity)
         found = histories_for(self, as_table(histories), min_rating)
-        ids, among = ids_of(found, self.item_ids, fallback), offered(self.item_ids, allow, deny)
+        ids, among = ids_of(found, self._items_in_arrow, fallback), offered(self.known_items, allow, deny)
         NOTES.warn(found.notes(include_seen=include_seen, fallback=fallback), stacklevel=2)
         batches = lists(
             self.recommender, found, top=top, include_seen=include_seen, among=among, popularity=popularity
@@ -127,10 +137,8 @@ class LoadedModel:
         """
         require_top(top)
         if not isinstance(self.recommender, Likening):
-            raise ConfigError(
-                f"{self.model} does not tell which items are alike; take another model for that"
-            )
-        best, likeness = most_alike(self.recommender, self.item_ids, item, top)
+            raise ConfigError(f"{self.model} does not tell which items are alike; take another for that")
+        best, likeness = most_alike(self.recommender, self.known_items, item, top)
         return likeness_frame(self.item_ids[best], likeness)
 
 
@@ -288,13 +296,4 @@ def histories_for(loaded: LoadedModel, table: InteractionTable, min_rating: floa
     """
     if min_rating is None and table.ratings is not None:
         min_rating = loaded.min_rating
-    return over_items(table, loaded.item_ids, min_rating=min_rating)
-
-
-def require_top(top: int) -> None:
-    """Refuse to recommend nothing.
-
-    Raises:
-        ConfigError: `top` is no whole number from 1 on.
-    """
-    require_whole("top", top, at_least=1)
+    return over_items(table, loaded.known_items, min_rating=min_rating)

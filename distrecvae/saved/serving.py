@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from distrecvae.data.histories import Histories
 from distrecvae.data.recommendations import writing
-from distrecvae.saved.lists import ids_of, lists, popularity_for
-from distrecvae.saved.model import LoadedModel, require_top
+from distrecvae.saved.lists import ids_of, lists, popularity_for, require_top
+from distrecvae.saved.model import LoadedModel
 
 
 def write_recommendations(

@@ -62,7 +62,9 @@ _MODELS: dict[str, Entry] = {
     "autorec": gradient(autorec.AutoRecConfig, autorec.AutoRec),
     "cdae": gradient(cdae.CDAEConfig, cdae.CDAE),
     "nbvae": gradient(nbvae.NBVAEConfig, nbvae.NBVAE),
-    "ease": closed_form(ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes, common=_GRAM),
+    "ease": closed_form(
+        ease.EASEConfig, ease.solve_ease, ease.load_ease, ease.ease_bytes, common=_GRAM, tells=True
+    ),
     "slim": closed_form(
         slim.SLIMConfig, slim.solve_slim, slim.load_slim, slim.slim_bytes, common=_GRAM, tells=True
     ),

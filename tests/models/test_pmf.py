@@ -11,6 +11,7 @@ import torch
 from distrecvae.errors import ConfigError
 from distrecvae.models.pmf import PMFConfig, weigh_pmf
 from distrecvae.training import registry
+from distrecvae.training.schemes.least_squares import LeastSquaresTrainer
 from tests.kernels.factorization import loss, ridge_rows, sweeps
 from tests.kernels.random_users import dense, random_users
 
@@ -35,7 +36,9 @@ def test_a_zero_counts_by_its_chance_to_be_drawn() -> None:
 
 
 def test_sweeps_give_what_plain_least_squares_gives() -> None:
-    trainer = registry.make_trainer("pmf", CONFIG, TRAIN, seed=3, dtype=torch.float64)
+    trainer = LeastSquaresTrainer(
+        TRAIN, 4, CONFIG.regularization, weigh_pmf(CONFIG), seed=3, dtype=torch.float64, steps=8
+    )
     start = trainer.model_state()["items"].numpy()
     losses = [trainer.step()["loss"] for _ in range(3)]
     users, items = sweeps(X, weights(X), start, CONFIG.regularization, 3)

@@ -12,6 +12,7 @@ import torch
 
 import distrecvae
 from distrecvae.cli import main
+from distrecvae.data.days.matching import KnownIds
 from distrecvae.errors import ConfigError, DataError
 from distrecvae.models.ease import EASEConfig
 from distrecvae.models.popularity import PopularityConfig
@@ -139,7 +140,7 @@ def test_on_a_checkerboard_items_alike_are_of_one_colour(name: str) -> None:
     # NBVAE, whose counts come from two layers, tells colours apart later than the others.
     while trainer.passes < (400 if name == "nbvae" else 60) and not trainer.solved:
         trainer.step()
-    found, likeness = most_alike(trainer.model, np.arange(24), 4, 5)  # type: ignore[arg-type]
+    found, likeness = most_alike(trainer.model, KnownIds(np.arange(24)), 4, 5)  # type: ignore[arg-type]
     assert (found % 2 == 0).all(), "items of even users are even"
     assert 4 not in found
     assert (np.diff(likeness) <= 0).all()

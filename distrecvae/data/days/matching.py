@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,45 @@ TRAIN, VALID, TEST = range(3)
 _NEW = -1
 
 
-def positions_among(ids: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+class KnownIds:
+    """Ids that others are looked for among, again and again: what that takes is made once, when it is first needed.
+
+    Args:
+        ids: int64, or an object array of str.
+
+    Attributes:
+        ids: the same.
+    """
+
+    def __init__(self, ids: npt.NDArray[Any]) -> None:
+        self.ids = ids
+
+    def __len__(self) -> int:
+        """Number of ids."""
+        return len(self.ids)
+
+    def positions(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return where `ids` are among these; see `positions_among`."""
+        both = ids.dtype.kind == self.ids.dtype.kind
+        sought = ids.tolist() if both else [str(id_) for id_ in ids]
+        at = self._as_they_are if both else self._as_written
+        return np.fromiter((at.get(id_, -1) for id_ in sought), dtype=np.int64, count=len(sought))
+
+    @cached_property
+    def _as_they_are(self) -> dict[Any, int]:
+        return {id_: position for position, id_ in enumerate(self.ids.tolist())}
+
+    @cached_property
+    def _as_written(self) -> dict[Any, int]:
+        return {str(id_): position for position, id_ in enumerate(self.ids.tolist())}
+
+
+def positions_among(ids: npt.NDArray[Any], known: npt.NDArray[Any] | KnownIds) -> npt.NDArray[np.int64]:
     """Return where `ids` are among the ids `known`: int64, (n_ids,); -1 for those that are not.
 
     Both are int64 or object arrays of str; ids of different types are the same where they are written the same.
     """
-    both = ids.dtype.kind == known.dtype.kind
-    sought, written = (part.tolist() if both else [str(id_) for id_ in part] for part in (ids, known))
-    at = {id_: position for position, id_ in enumerate(written)}
-    return np.fromiter((at.get(id_, -1) for id_ in sought), dtype=np.int64, count=len(sought))
+    return (known if isinstance(known, KnownIds) else KnownIds(known)).positions(ids)
 
 
 @dataclass(frozen=True)

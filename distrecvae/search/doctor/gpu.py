@@ -27,7 +27,6 @@ from distrecvae.search.doctor.watching import (
     median_s,
     outside_bytes,
     recording_failures,
-    unrecorded,
     waits,
 )
 from distrecvae.training import registry
@@ -153,7 +152,7 @@ def of_states(
             "graphs", f"{len(made)} kinds of steps are recorded", figures={"graphs": float(len(made))}
         )
     yield _same("the same again", wanted, trained(config, train, precision, cycles).state_dict())
-    with unrecorded():
+    with graphs.not_recorded():
         yield _same("not recorded", wanted, trained(config, train, precision, cycles).state_dict())
     half = trained(config, train, precision, cycles // 2).state_dict()
     resumed = _trainer(config, train, precision)

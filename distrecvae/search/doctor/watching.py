@@ -56,17 +56,6 @@ def waits() -> Iterator[list[str]]:
 
 
 @contextmanager
-def unrecorded() -> Iterator[None]:
-    """Let steps inside be taken as they are, none recorded."""
-    before = graphs.WARM_UP
-    graphs.WARM_UP = 10**12
-    try:
-        yield
-    finally:
-        graphs.WARM_UP = before
-
-
-@contextmanager
 def graphs_made() -> Iterator[list[object]]:
     """Note each CUDA graph that is made inside; PyTorch keeps no count of them."""
     made: list[object] = []

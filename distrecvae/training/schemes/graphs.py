@@ -7,9 +7,11 @@ hundreds. Batches of other shapes (a pass's last one) run as they are. Where rec
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -17,10 +19,15 @@ import torch
 WARM_UP = 3
 """Steps of a kind before it is recorded: libraries choose their algorithms and make their workspaces meanwhile."""
 
+SWITCH = "DISTRECVAE_GRAPHS"
+"""The environment variable that switches recording off, by "0"; see `not_recorded`."""
+
 _log = logging.getLogger(__name__)
 _failed: list[str] = []
 """Why recording failed in this process. PyTorch's allocator then takes a capture for unfinished for ever, and frees no
 cached memory while one goes on: each further try would leave more of it behind."""
+
+_as_they_are = ContextVar("_as_they_are", default=False)
 
 Given = TypeVar("Given", bound=NamedTuple)
 
@@ -28,6 +35,23 @@ Given = TypeVar("Given", bound=NamedTuple)
 class _Recorded(NamedTuple):
     graph: torch.cuda.CUDAGraph
     given: Any
+
+
+@contextmanager
+def not_recorded() -> Iterator[None]:
+    """Let steps inside be taken as they are, none recorded or replayed: to compare the two, and to look into a step.
+
+    The environment variable `DISTRECVAE_GRAPHS=0` does the same for a whole process.
+    """
+    token = _as_they_are.set(True)
+    try:
+        yield
+    finally:
+        _as_they_are.reset(token)
+
+
+def _recording() -> bool:
+    return not (_as_they_are.get() or _failed or os.environ.get(SWITCH) == "0")
 
 
 class Recorder(Generic[Given]):
@@ -69,7 +93,7 @@ class Recorder(Generic[Given]):
             kind: of the step; each is recorded for itself.
             fixed: whether `given` is of the shapes that steps are recorded for.
         """
-        if self._stream is None or not fixed or _failed:
+        if self._stream is None or not fixed or not _recording():
             self._step(given, kind)
             return
         self._steps[kind] += 1

@@ -1,4 +1,8 @@
-"""Alternating least squares: users' factors given the items', then items' given the users', a cycle a sweep."""
+"""Alternating least squares: users' factors given the items', then items' given the users', a cycle a sweep.
+
+Factors are not solved exactly but improved from where they stood, by a few steps of conjugate gradients, which is
+several times as fast; sweeps arrive at the same minimum, and about as soon.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,9 @@ from distrecvae.kernels.least_squares import (
     group_bytes,
     item_side,
     load_factors,
-    row_elements,
-    solve_rows,
     user_side,
 )
+from distrecvae.kernels.solvers.conjugate_gradients import STEPS, block_bytes, improve_rows
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.precisions import Precision
 from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
@@ -36,7 +39,8 @@ START_DEVIATION = 0.1
 class LeastSquaresTrainer:
     """Trains a factorization, a sweep at a time; see `distrecvae.training.trainer.Trainer` for the promises.
 
-    A sweep begins with the users, so that the items' factors are all that is carried from one to the next.
+    A sweep begins with the users. Their factors are 0 at first, and carried from one sweep to the next as the items'
+    are; the model is the items' alone.
 
     Args:
         train: the training users.
@@ -46,6 +50,7 @@ class LeastSquaresTrainer:
         seed: root of the items' initial factors.
         device: where to train.
         dtype: of factors and arithmetic.
+        steps: of conjugate gradients, a row and sweep.
 
     Raises:
         DataError: there is no training user or no item.
@@ -64,12 +69,13 @@ class LeastSquaresTrainer:
         seed: int,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        steps: int = STEPS,
     ) -> None:
         if not train.n_users or not train.n_items:
             raise DataError(
                 f"training data is {train.n_users} users x {train.n_items} items; both must be positive"
             )
-        self._regularization = regularization
+        self._regularization, self._steps = regularization, steps
         self._users = user_side(SparseRows.from_matrix(train, device), weigh)
         self._items = item_side(self._users, SparseRows.from_matrix(_transposed(train), device))
         self._one_each = self._users.one * train.n_interactions
@@ -77,6 +83,7 @@ class LeastSquaresTrainer:
             scale=START_DEVIATION / np.sqrt(latent_dim), size=(train.n_items, latent_dim)
         )
         self._model = Factors(torch.from_numpy(start).to(device, dtype), weigh, regularization)
+        self._factors = torch.zeros((train.n_users, latent_dim), dtype=dtype, device=device)
         self._cycle = 0
 
     @property
@@ -103,28 +110,34 @@ class LeastSquaresTrainer:
         Raises:
             DivergedError: a least-squares problem cannot be solved.
         """
-        # Not under `fast_float32`: oneDNN keeps something of every shape, and groups have hundreds. That was measured
-        # at 200 MB for a tenth less time.
-        users = solve_rows(self._users, self._model.items, self._regularization).factors
-        items = solve_rows(self._items, users, self._regularization)
-        self._model.items.copy_(items.factors)
+        # Not under `fast_float32`: its products are of few columns, where oneDNN gains nothing.
+        model, regularization = self._model, self._regularization
+        users = improve_rows(
+            self._users, model.items, self._factors, regularization, steps=self._steps
+        ).factors
+        items = improve_rows(self._items, users, model.items, regularization, steps=self._steps)
+        self._factors = users
+        model.items.copy_(items.factors)
         self._cycle += 1
-        ridge = self._regularization * users.double().square().sum()
+        ridge = regularization * users.double().square().sum()
         loss = self._one_each - items.explained + ridge
         return {"loss": float(loss) / self._users.rows.n_rows}
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the items' factors and the counter."""
-        return self.model_state() | {"cycle": torch.tensor(self._cycle)}
+        """Return both sides' factors and the counter."""
+        kept = snapshot({"items": self._model.items, "users": self._factors})
+        return kept | {"cycle": torch.tensor(self._cycle)}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over a state made by `state_dict`; nothing is changed where it does not fit."""
-        for name, value in {"items": self._model.items, "cycle": torch.tensor(0)}.items():
+        carried = {"items": self._model.items, "users": self._factors, "cycle": torch.tensor(0)}
+        for name, value in carried.items():
             given = state.get(name)
             if given is None or given.shape != value.shape or given.dtype != value.dtype:
                 found = "missing" if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
                 raise CheckpointError(f"{name} is {found}; it is the state of another run: start anew")
         self._model.items.copy_(state["items"])
+        self._factors.copy_(state["users"])
         self._cycle = int(state["cycle"])
 
     def begin_from(self, earlier: Earlier) -> None:
@@ -195,14 +208,11 @@ def _memory(latent_dim: int, train: InteractionMatrix, device: torch.device) -> 
     items = FLOAT_BYTES * train.n_items * latent_dim
     users = FLOAT_BYTES * train.n_users * latent_dim
     longest = max((int(counts.max(initial=0)) for counts in (train.counts(), train.item_counts())), default=0)
-    # Gathered factors and matrices; weighted factors; triangles: three times what a group counts at most.
-    # One very long row may exceed a group's limit.
-    group = 3 * max(group_bytes(device.type), FLOAT_BYTES * row_elements(longest, latent_dim))
     transposed = train.indices.nbytes + 8 * (train.n_items + 1)
-    # Both sides while one is solved, padded copies and the weighted one of the given side.
-    working = 2 * items + 2 * users + 2 * max(items, users) + group + transposed
+    # Both sides, and while one is improved its new factors, right sides, residuals, directions and what comes of them.
+    working = items + users + 8 * max(items, users) + block_bytes(longest) + transposed
     if device.type == "cuda":
-        working += train.indices.nbytes + train.indptr.nbytes
+        working += train.indices.nbytes + train.indptr.nbytes + group_bytes(device.type)
     else:
-        working += 2 * items  # the best model's copy and the one that is being saved
-    return working + score_bytes(train.n_users, train.n_items, device), 2 * items
+        working += 2 * items + users  # the best model's copy, and the state that is being saved
+    return working + score_bytes(train.n_users, train.n_items, device), 2 * items + users

@@ -13,7 +13,6 @@ from distrecvae.search.doctor.watching import (
     median_s,
     outside_bytes,
     recording_failures,
-    unrecorded,
     waits,
 )
 from distrecvae.training.schemes import graphs
@@ -40,13 +39,6 @@ def test_graphs_are_noted_while_asked_for(soft_device: SoftDevice) -> None:
     assert torch.cuda.CUDAGraph is real
     torch.cuda.CUDAGraph()
     assert len(made) == 1
-
-
-def test_nothing_is_recorded_where_that_is_asked_for() -> None:
-    before = graphs.WARM_UP
-    with unrecorded():
-        assert graphs.WARM_UP > 10**9
-    assert before == graphs.WARM_UP
 
 
 def test_failures_to_record_are_noted() -> None:

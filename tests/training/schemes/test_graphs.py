@@ -10,7 +10,7 @@ import torch
 
 from distrecvae.training.schemes import graphs
 from distrecvae.training.schemes.alternating import AlternatingTrainer
-from distrecvae.training.schemes.graphs import WARM_UP, Recorder
+from distrecvae.training.schemes.graphs import SWITCH, WARM_UP, Recorder, not_recorded
 from tests.soft_cuda import SoftDevice
 from tests.training.schemes.test_alternating import SMALL, random_train
 
@@ -75,6 +75,25 @@ class TestOnAGPU:
         taken(recorder, [float(n) for n in range(WARM_UP + 4)])
         assert len(step.runs) == WARM_UP + 1, "recording calls the step once, and takes none"
         assert step.total() == 9 * sum(range(WARM_UP + 4))
+
+    def test_nothing_is_recorded_or_replayed_where_that_is_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        step = Sums()
+        recorder = Recorder[Given](step, CUDA)
+        with not_recorded():
+            taken(recorder, [1.0] * (WARM_UP + 3))
+        assert len(step.runs) == WARM_UP + 3
+        monkeypatch.setenv(SWITCH, "0")
+        taken(recorder, [1.0] * (WARM_UP + 3))
+        assert len(step.runs) == 2 * (WARM_UP + 3)
+        monkeypatch.delenv(SWITCH)
+        taken(recorder, [1.0] * (WARM_UP + 3))
+        assert len(step.runs) == 3 * WARM_UP + 7, "recorded now: warmed up, and run once more to be recorded"
+        with not_recorded():
+            taken(recorder, [1.0])
+        assert len(step.runs) == 3 * WARM_UP + 8, "what was recorded is not replayed either"
+        assert step.total() == 9 * (3 * WARM_UP + 10)
 
     def test_each_kind_of_step_is_recorded_for_itself(self) -> None:
         step = Sums()

@@ -10,8 +10,8 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError, DivergedError
-from distrecvae.kernels import least_squares as kernel
 from distrecvae.kernels.least_squares import Weights
+from distrecvae.kernels.solvers import conjugate_gradients
 from distrecvae.models.wmf import WMFConfig, weigh_wmf
 from distrecvae.training import registry
 from distrecvae.training.schemes.least_squares import START_DEVIATION, LeastSquaresTrainer, least_squares
@@ -29,13 +29,20 @@ def new_trainer(dtype: torch.dtype = torch.float64, *, seed: int = 3) -> Trainer
     return registry.make_trainer("wmf", CONFIG, TRAIN, seed=seed, dtype=dtype)
 
 
-@pytest.mark.parametrize("group", [1, 2000, 10**9], ids=["a row", "some rows", "all rows"])
+def new_trainer_of(steps: int, dtype: torch.dtype) -> LeastSquaresTrainer:
+    return LeastSquaresTrainer(
+        TRAIN, CONFIG.latent_dim, CONFIG.regularization, weigh_wmf(CONFIG), seed=3, dtype=dtype, steps=steps
+    )
+
+
+@pytest.mark.parametrize("places", [1, 200, 10**9], ids=["a row", "some rows", "all rows"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 2e-4)])
 def test_sweeps_give_what_plain_least_squares_gives(
-    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, tolerance: float, group: int
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, tolerance: float, places: int
 ) -> None:
-    monkeypatch.setattr(kernel, "GROUP_BYTES", group)
-    trainer = new_trainer(dtype)
+    monkeypatch.setattr(conjugate_gradients, "BLOCK_PLACES", places)
+    # As many steps as there are factors solve a row; a few more are for rounding.
+    trainer = new_trainer_of(8, dtype)
     start = trainer.model_state()["items"].double().numpy()
     for _ in range(3):
         reported = trainer.step()
@@ -43,6 +50,12 @@ def test_sweeps_give_what_plain_least_squares_gives(
     np.testing.assert_allclose(trainer.model_state()["items"].numpy(), items, atol=tolerance)
     expected = loss(X, C, users, items, CONFIG.regularization) / len(X)
     assert reported["loss"] == pytest.approx(expected, rel=max(tolerance, 1e-9))
+
+
+def test_the_few_steps_of_a_sweep_arrive_where_exact_sweeps_do() -> None:
+    exact, quick = new_trainer_of(8, torch.float64), new_trainer()
+    losses = [[trainer.step()["loss"] for _ in range(200)][-1] for trainer in (exact, quick)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_the_loss_never_rises() -> None:
@@ -70,11 +83,12 @@ def test_a_sweep_is_one_cycle_and_one_pass() -> None:
     assert (trainer.cycle, trainer.passes, trainer.solved) == (2, 2, False)
 
 
-def test_items_factors_are_all_that_is_carried_on() -> None:
+def test_both_sides_factors_are_all_that_is_carried_on() -> None:
     whole, restored = new_trainer(), new_trainer(seed=9)
     whole.step()
     state = whole.state_dict()
-    assert state.keys() == {"items", "cycle"}
+    assert state.keys() == {"items", "users", "cycle"}
+    assert whole.model_state().keys() == {"items"}
     restored.load_state_dict(state)
     assert restored.step() == whole.step()
     assert torch.equal(restored.model_state()["items"], whole.model_state()["items"])
@@ -93,6 +107,7 @@ def test_states_are_copies() -> None:
     ("change", "message"),
     [
         ({"items": None}, "items is missing"),
+        ({"users": None}, "users is missing"),
         ({"cycle": None}, "cycle is missing"),
         ({"items": torch.zeros(25, 4).double()}, r"items is torch.float64 of shape \(25, 4\)"),
         ({"items": torch.zeros(25, 5)}, r"items is torch.float32 of shape \(25, 5\)"),
@@ -152,13 +167,13 @@ def test_an_entry_takes_its_numbers_from_the_configuration() -> None:
         entry.load(CONFIG, 24, trainer.model_state())
 
 
-def test_memory_counts_what_a_long_row_takes_beyond_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_counts_what_a_long_row_takes_beyond_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     few, many = (InteractionMatrix.from_pairs([0] * n, range(n), n_users=2, n_items=1000) for n in (10, 1000))
     config = WMFConfig(latent_dim=16)
     in_few, on_disk = registry.memory_bytes("wmf", config, few)
-    assert on_disk == 2 * 4 * 1000 * 16, "the trainer's factors and the best model's"
-    # Both fit in a group; then only the transposed interactions, of four bytes each, are more.
+    assert on_disk == 4 * 16 * (2 * 1000 + 2), "both sides' factors, and the best model's"
+    # Both fit in a block; then only the transposed interactions, of four bytes each, are more.
     assert registry.memory_bytes("wmf", config, many)[0] - in_few == 4 * 990
-    monkeypatch.setattr("distrecvae.kernels.least_squares.GROUP_BYTES", 1)
+    monkeypatch.setattr("distrecvae.kernels.solvers.conjugate_gradients.BLOCK_PLACES", 1)
     in_training = [registry.memory_bytes("wmf", config, train)[0] for train in (few, many)]
-    assert in_training[1] - in_training[0] == 4 * 990 + 3 * 4 * 990 * 16
+    assert in_training[1] - in_training[0] == (4 + conjugate_gradients.PLACE_BYTES) * 990

@@ -1,0 +1,1 @@
+"""Solvers of large linear problems: in steps from where one stands, and block by block."""
