@@ -16,7 +16,17 @@ from typing import Any, ParamSpec, TypeVar
 from distrecvae.errors import DistrecvaeError, nearest
 
 FLAGS = frozenset(
-    {"resume", "resume-or-start", "refit", "elastic", "synthetic", "header", "guard-formulas", "blend"}
+    {
+        "resume",
+        "resume-or-start",
+        "refit",
+        "elastic",
+        "synthetic",
+        "header",
+        "guard-formulas",
+        "blend",
+        "each-fold",
+    }
 )
 """Options that are given without a value."""
 

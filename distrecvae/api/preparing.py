@@ -136,7 +136,7 @@ def prepare(
         test_from: with global-time: validate on what came before, test on what came from then on.
         leave: with leave-last: each user's last so many items are for the test, as many before them for validation.
         folds: make so many data sets, in each of which other users are tested; the first is returned, and `.folds` has
-            them all, for `train(..., folds=True)`.
+            them all, for `train(..., each_fold=True)`.
         seed: of the split; with `synthetic` of the data, 0 where it is not given.
         user_column: column of user ids.
         item_column: column of item ids.

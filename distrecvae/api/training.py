@@ -59,7 +59,7 @@ def _train(given: dict[str, Any]) -> TrainResult:
     }
     if warm is not None:
         runs["warm_weights"] = warm
-    every_s, folds = given.pop("checkpoint_every", 30.0), given.pop("folds", False)
+    every_s, folds = given.pop("checkpoint_every", 30.0), given.pop("each_fold", False)
     order = Order(
         given=runs,
         configuration=read if configured else None,
@@ -70,7 +70,7 @@ def _train(given: dict[str, Any]) -> TrainResult:
     )
     if folds:
         found = train_folds_in(
-            folder, order, goes_on=python_call("train", out=folder, folds=True, resume=True), data=data
+            folder, order, goes_on=python_call("train", out=folder, each_fold=True, resume=True), data=data
         )
         first = fold_places(folder, found.n_folds)[0]
         return TrainResult(folder, found.complete, found.ended, (), first, folds=found.n_folds)
@@ -110,7 +110,7 @@ def train(
     metrics: str = ",".join(RunSettings.metrics),
     seed: int = RunSettings.seed,
     seeds: int | None = None,
-    folds: bool = False,
+    each_fold: bool = False,
     address: str | None = None,
     refit: bool = False,
     warm_weights: TrainResult | SearchResult | str | PathLike[str] | None = None,
@@ -136,7 +136,7 @@ def train(
         metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".
         seed: root of all randomness.
         seeds: train with so many seeds from `seed` on, side by side on Ray.
-        folds: train on each fold of the data, which `prepare(folds=...)` made, one after the other; the scores are
+        each_fold: train on each fold of the data, which `prepare(folds=...)` made, one after the other; the scores are
             means over folds.
         address: Ray cluster that `seeds` join.
         refit: train on the validation users, too, for as many passes as were best where `config` was chosen.

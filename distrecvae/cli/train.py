@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     help="Train with N seeds from --seed on, side by side on Ray; report their mean and standard error.",
 )
 @click.option(
-    "--folds",
+    "--each-fold",
     is_flag=True,
     help="Train on each fold of --data, a folder that `prepare --folds` wrote; report the mean and its standard error.",
 )
@@ -119,7 +119,7 @@ def command(
     metrics: str | None,
     seed: int | None,
     seeds: int | None,
-    folds: bool,
+    each_fold: bool,
     address: str | None,
     refit: bool,
     warm_weights: str | None,
@@ -141,7 +141,7 @@ def command(
       distrecvae train --data data/mine --out runs/joint --config recvae-joint
       distrecvae train --data data/mine --out runs/five --seeds 5 \\
           --config runs/search/best/config.json
-      distrecvae train --data data/folds --out runs/folds --folds \\
+      distrecvae train --data data/folds --out runs/folds --each-fold \\
           --config runs/search/best/config.json
       distrecvae train --data data/mine --out runs/ship --refit \\
           --config runs/search/best/config.json
@@ -180,10 +180,10 @@ def command(
         checkpoint_every_s=checkpoint_every_s,
         resume=resume,
     )
-    if folds:
+    if each_fold:
         from distrecvae.api.train.folds import train_folds_in
 
-        found = train_folds_in(folder, order, goes_on=f"distrecvae train --out {folder} --folds --resume")
+        found = train_folds_in(folder, order, goes_on=f"distrecvae train --out {folder} --each-fold --resume")
         if found.complete:
             print_folds(folder, found.summary)
         return 0 if found.complete else INTERRUPTED

@@ -92,6 +92,12 @@ def score_elsewhere(scores: Scores, split: Split, scoring: Scoring, name: str) -
     for group, users in (("test", split.test), ("valid", split.valid)):
         at = positions_among(scores.user_ids, ids[group])
         in_groups |= at >= 0
+        if group == "valid" and split.overlapping:
+            notes.append(
+                "validation users are test users, too, and it has one list of each: it is not chosen by, and cannot be"
+                " called the best"
+            )
+            continue
         n_scorable = users.n_scored
         n_there = int(np.count_nonzero(_scorable(users)[at[at >= 0]]))
         if n_there < FEWEST * n_scorable or not n_there:

@@ -171,3 +171,13 @@ def test_a_user_with_nothing_to_find_is_left_out(split: Split, whole: pd.DataFra
     wanted = evaluate(Fixed(split.n_items), other.test, scoring(other))
     assert (found.test.users == wanted.users).all()
     np.testing.assert_allclose(found.test.per_user["ndcg_100"], wanted.per_user["ndcg_100"], rtol=1e-12)
+
+
+def test_where_users_are_in_both_groups_it_is_not_chosen_by(
+    split: Split, whole: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Its one list a user folds in for the test what validation asks for, or was made without what the test shows."""
+    found = score_elsewhere(read(whole, tmp_path), replace(split, overlapping=True), scoring(split), "theirs")
+    assert found.valid is None
+    assert any("validation users are test users, too" in note for note in found.notes)
+    assert found.test.n_evaluated == split.test.n_scored

@@ -108,18 +108,21 @@ def test_moments_never_go_back_the_day_after(tmp_path: Path) -> None:
         dr.prepare(rows, like=yesterday, valid_from="2015-10-01")
 
 
-@pytest.mark.ray
-def test_searches_compare_and_blend_on_splits_of_time(tmp_path: Path) -> None:
-    rows = ratings()
-    data = dr.prepare(rows, split="leave-last", leave=2, out=tmp_path / "data")
-    compared = dr.compare(data, models=["ease", "popularity"], trials=2, out=tmp_path / "both", blend=False)
-    assert list(compared.table["name"]) == ["ease", "popularity"]
-    moments = dr.prepare(rows, split="global-time")
-    found = dr.search(moments, model="ease", trials=2, out=tmp_path / "found")
-    assert found.complete
-    assert (tmp_path / "found" / "data" / "dataset.json").exists()
-    blended = dr.blend(compared, data, out=tmp_path / "blend")
+def test_models_blend_on_a_split_by_time(tmp_path: Path) -> None:
+    data = dr.prepare(ratings(), split="leave-last", leave=2, out=tmp_path / "data")
+    runs = [dr.train(data, model=model, out=tmp_path / model, threads=1) for model in ("ease", "popularity")]
+    blended = dr.blend(runs, data, out=tmp_path / "blend", threads=1)
     assert dr.evaluate(blended, data).n_evaluated == data.split.test.n_scored
+
+
+@pytest.mark.ray
+def test_models_are_searched_and_compared_on_a_split_by_time(tmp_path: Path) -> None:
+    data = dr.prepare(ratings(), split="global-time")
+    compared = dr.compare(data, models=["ease", "popularity"], trials=1, out=tmp_path / "both", blend=False)
+    assert sorted(compared.table["name"]) == ["ease", "popularity"]
+    written = read_data(tmp_path / "both" / "data")
+    assert written.fingerprint == data.fingerprint
+    assert written.split.overlapping
 
 
 def test_a_split_that_is_brought_goes_the_whole_way(tmp_path: Path) -> None:

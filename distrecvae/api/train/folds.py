@@ -56,12 +56,12 @@ def train_folds_in(out: Path, order: Order, *, goes_on: str, data: Data | None =
     }
     for option in (option for option, value in others.items() if value is not None):
         raise ConfigError(
-            f"--folds with --{option}: each fold is trained on once, afresh; leave one of them out"
+            f"--each-fold with --{option}: each fold is trained on once, afresh; leave one of them out"
         )
     n_folds = read_n_folds(out)
     if order.resume:
         if n_folds is None:
-            raise ResultsError(f"{out} holds no runs on folds; leave --folds out, or --resume")
+            raise ResultsError(f"{out} holds no runs on folds; leave --each-fold out, or --resume")
         if data is not None or "data" in order.given:
             order = replace(
                 order, given={name: value for name, value in order.given.items() if name != "data"}
@@ -94,7 +94,7 @@ def _begin(out: Path, order: Order, data: Data | None) -> int:
     folds = data.folds
     if not folds:
         raise ConfigError(
-            f"--folds: {data.folder or 'the data'} has no folds; make some with `distrecvae prepare --folds K`"
+            f"--each-fold: {data.folder or 'the data'} has no folds; make some with `distrecvae prepare --folds K`"
         )
     device = usable_device(order.device)
     places = fold_places(out, len(folds))

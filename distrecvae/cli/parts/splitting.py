@@ -103,7 +103,7 @@ _OPTIONS = (
         type=click.IntRange(2),
         metavar="K",
         help="Write K data sets, OUT/fold-1 and so on: each user but the validation users is tested in one. "
-        "`train --folds` takes them all.",
+        "`train --each-fold` takes them all.",
     ),
     click.option(
         "--seed",

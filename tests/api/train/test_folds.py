@@ -30,7 +30,7 @@ def status(*words: str) -> int:
 
 
 def test_a_call_and_the_command_give_the_same_means(capsys: pytest.CaptureFixture[str]) -> None:
-    called = distrecvae.train(DATA, model="ease", folds=True, threads=1)
+    called = distrecvae.train(DATA, model="ease", each_fold=True, threads=1)
     assert called.complete
     assert called.folds == 3
     summary = json.loads((called.folder / "metrics.json").read_text())
@@ -45,7 +45,9 @@ def test_a_call_and_the_command_give_the_same_means(capsys: pytest.CaptureFixtur
     DATA.save("folds")
     capsys.readouterr()
     assert (
-        status("train", "--data", "folds", "--folds", "--model", "ease", "--out", "typed", "--threads", "1")
+        status(
+            "train", "--data", "folds", "--each-fold", "--model", "ease", "--out", "typed", "--threads", "1"
+        )
         == 0
     )
     out = capsys.readouterr().out
@@ -55,19 +57,19 @@ def test_a_call_and_the_command_give_the_same_means(capsys: pytest.CaptureFixtur
 
 
 def test_one_that_is_interrupted_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = distrecvae.train(DATA, model="ease", folds=True, out="whole", threads=1)
+    whole = distrecvae.train(DATA, model="ease", each_fold=True, out="whole", threads=1)
 
     def interrupted(place: Path, order: Order, **told: object) -> Trained:
         done = train_in(place, order, **told)  # type: ignore[arg-type]
         return Trained(False, done.settings, ended="stopped") if place.name == "fold-2" else done
 
     monkeypatch.setattr(train_folds, "train_in", interrupted)
-    stopped = distrecvae.train(DATA, model="ease", folds=True, out="cut", threads=1)
+    stopped = distrecvae.train(DATA, model="ease", each_fold=True, out="cut", threads=1)
     assert not stopped.complete
     with pytest.raises(ResultsError, match="no scores yet"):
         _ = stopped.scores
     monkeypatch.setattr(train_folds, "train_in", train_in)
-    again = distrecvae.train(out="cut", folds=True, resume=True, threads=1)
+    again = distrecvae.train(out="cut", each_fold=True, resume=True, threads=1)
     assert again.complete
     assert again.scores == whole.scores
 
@@ -77,13 +79,13 @@ def test_what_cannot_be_is_refused() -> None:
     for arguments, error, message in (
         ({"data": one}, ConfigError, "has no folds; make some with"),
         ({}, ConfigError, "data is missing; give a folder of folds"),
-        ({"data": DATA, "seeds": 3}, ConfigError, "folds with seeds: each fold is trained on once"),
-        ({"data": DATA, "refit": True, "max_passes": 3}, ConfigError, "folds with refit=True"),
+        ({"data": DATA, "seeds": 3}, ConfigError, "each_fold=True with seeds: each fold is trained on once"),
+        ({"data": DATA, "refit": True, "max_passes": 3}, ConfigError, "each_fold=True with refit=True"),
     ):
         with pytest.raises(error, match=message):
-            distrecvae.train(model="ease", folds=True, out="no", **arguments)
+            distrecvae.train(model="ease", each_fold=True, out="no", **arguments)
     distrecvae.train(one, model="ease", out="plain", threads=1)
     with pytest.raises(ResultsError, match="holds no runs on folds"):
         train_folds_in(Path("plain"), Order(given={}, resume=True), goes_on="")
     with pytest.raises(ResultsError, match="is not empty"):
-        distrecvae.train(DATA, model="ease", folds=True, out="plain")
+        distrecvae.train(DATA, model="ease", each_fold=True, out="plain")
