@@ -210,9 +210,8 @@ def compare(
         rows = list(outsiders)
         without_score: list[str] = []
         for number, entrant in enumerate(listed, 1):
-            console.print(
-                f"[{number}/{len(listed)}] {entrant.name}", style="bold", highlight=False, markup=False
-            )
+            heading = f"[{number}/{len(listed)}] {entrant.name}"
+            console.print(heading, style="bold", highlight=False, markup=False)
             place = folder / entrant.name
             outcome = search(
                 entrant.config,
@@ -257,8 +256,8 @@ def compare(
             text = f"{text}\n\n{said}" if said else text
         write_text(folder / SUMMARY_FILE, text + "\n")
         files.write_description(folder, replace(described, status="finished"))
-        text = "\n\n".join(filter(None, [text, written_report(folder)]))
-    return Comparison(text, complete=True, without_score=tuple(without_score))
+    said = "\n\n".join(filter(None, [text, written_report(folder)]))
+    return Comparison(said, complete=True, without_score=tuple(without_score))
 
 
 def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
