@@ -48,6 +48,7 @@ class Shape(NamedTuple):
         n_interactions: about how many.
         least: of a user's interactions.
         options: of `prepare`, beside the source.
+        cycle: of `train`, so that it ends after one: RecVAE's own cycle, or a shorter one where that takes too long.
     """
 
     n_users: int
@@ -55,13 +56,18 @@ class Shape(NamedTuple):
     n_interactions: int
     least: int
     options: tuple[str, ...]
+    cycle: tuple[str, ...]
 
 
 SHAPES = {
-    "netflix": Shape(463_435, 17_769, 57_000_000, 5, ("--min-user-interactions", "5", "--held-out-users", "40000")),
+    "netflix": Shape(
+        463_435, 17_769, 57_000_000, 5, ("--min-user-interactions", "5", "--held-out-users", "40000"),
+        ("--max-passes", "4"),
+    ),
     "msd": Shape(
         571_355, 41_140, 34_000_000, 20,
         ("--min-user-interactions", "20", "--min-item-interactions", "200", "--held-out-users", "50000"),
+        ("--set", "encoder_passes=1", "--max-passes", "2"),
     ),
 }  # fmt: skip
 
@@ -142,19 +148,34 @@ def measured(command: list[str], folder: Path, within_s: float) -> dict[str, obj
 
 
 def commands_of(name: str, shape: Shape, threads: int, precision: str) -> dict[str, list[str]]:
-    """Return each step's command line, in order; the work folder is where they run."""
+    """Return each step's command line, in order; the work folder is where they run.
+
+    RecVAE's steps bear plain names; those of a popularity model, which trains at once, show what the rest takes.
+    """
     program = [sys.executable, "-m", "distrecvae"]
-    model = ["--model", f"{name}-run"]
+
+    def after_training(run: str) -> dict[str, list[str]]:
+        scored = ["--model", run, "--data", name, "--threads", str(threads)]
+        return {
+            "evaluate": [*program, "evaluate", *scored],
+            "recommend": [*program, "recommend", "--model", run, "--histories", f"{name}-histories.parquet",
+                          "--top", "20", "--out", f"{run}-top.parquet"],
+        }  # fmt: skip
+
+    popularity = {
+        "train": [*program, "train", "--data", name, "--model", "popularity", "--threads", str(threads), "--out",
+                  f"{name}-popularity"],
+        **after_training(f"{name}-popularity"),
+    }  # fmt: skip
     return {
         "prepare": [*program, "prepare", f"{name}.parquet", *shape.options, "--out", name],
         "plan": [*program, "search", "--data", name, "--model", "recvae", "--trials", "4", "--max-passes", "40",
                  "--dry-run"],
         "plan-ease": [*program, "search", "--data", name, "--model", "ease", "--trials", "2", "--dry-run"],
-        "train": [*program, "train", "--data", name, "--model", "recvae", "--max-passes", "4", "--precision", precision,
+        "train": [*program, "train", "--data", name, "--model", "recvae", *shape.cycle, "--precision", precision,
                   "--threads", str(threads), "--checkpoint-every", "600", "--out", f"{name}-run"],
-        "evaluate": [*program, "evaluate", *model, "--data", name, "--threads", str(threads)],
-        "recommend": [*program, "recommend", *model, "--histories", f"{name}-histories.parquet", "--top", "20",
-                      "--out", f"{name}-top.parquet"],
+        **after_training(f"{name}-run"),
+        **{f"popularity-{step}": command for step, command in popularity.items()},
     }  # fmt: skip
 
 
@@ -187,7 +208,9 @@ def run(options: argparse.Namespace) -> None:
     before: dict[str, Callable[[], None]] = {
         "prepare": lambda: shutil.rmtree(work / options.shape, ignore_errors=True),
         "train": lambda: shutil.rmtree(work / f"{options.shape}-run", ignore_errors=True),
+        "popularity-train": lambda: shutil.rmtree(work / f"{options.shape}-popularity", ignore_errors=True),
         "recommend": lambda: write_histories(work, options.shape),
+        "popularity-recommend": lambda: write_histories(work, options.shape),
     }
     for step, command in commands_of(options.shape, shape, options.threads, options.precision).items():
         if step in done or step not in options.steps:
@@ -214,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    steps = ["prepare", "plan", "plan-ease", "train", "evaluate", "recommend"]
+    steps = list(commands_of("netflix", SHAPES["netflix"], 1, "auto"))
     parser.add_argument("shape", choices=list(SHAPES))
     parser.add_argument("--steps", nargs="+", choices=steps, default=steps)
     parser.add_argument("--threads", type=int, default=2)
