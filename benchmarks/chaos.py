@@ -1,16 +1,23 @@
 """Does a search lose anything when workers, drivers, nodes, storage and all of Ray fail at random moments? Takes long.
 
-Run as root: full disks are small file systems of their own, mounted and unmounted here.
+Run as root: full disks are small file systems of their own, mounted and unmounted here, nodes' networks are namespaces.
 
 PYTHONPATH=. python benchmarks/chaos.py --out benchmarks/results/2026-11-25-chaos
+
+Each search that ends is recorded in OUT/faults.csv and OUT/chaos.log. The same command goes on with those that have no
+record there; `--minutes` begins none after that time, so that it can be run in pieces, and `--searches` picks some, so
+that it can be run twice at once. What is lost is recorded, too, and stays; `--searches` runs it again beside that.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import os
 import random
 import shutil
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -26,9 +34,10 @@ import psutil
 from distrecvae.storage.store import Store
 from distrecvae.storage.working_copy import settle
 from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
+from tests.faults.network import Networked, why_not
 from tests.results import n_reports
 from tests.s3 import s3_server
-from tests.sites import make_site, ray_folder
+from tests.sites import Site, make_site, ray_folder
 
 TRIALS = ("--trials", "24")
 LOCAL = {
@@ -58,9 +67,25 @@ LOCAL = {
 MIRRORED = {"store-gone": 3, "store-fails": 3, "head-gone": 4, "driver": 2, "ctrl-c": 1}
 """Of searches whose results are mirrored in an object store, moto's on this machine."""
 CLUSTER = {"node": 6, "drain": 5, "worker": 2, "driver": 2, "garbled": 2}
+NETWORK = {"cut": 5, "half-cut": 4, "blip": 4, "delay": 5}
+"""Of searches on nodes that have a network each; `tests/faults/network.py` says what each is."""
+
 A_STORM = 6
 WARNING_S = 8.0
 """How long a drained node lives, if no trial leaves it before; clouds give 30 or 120 s."""
+
+WHERE = {"local": LOCAL, "cluster": CLUSTER, "mirrored": MIRRORED, "network": NETWORK}
+HEAD = (
+    "search",
+    "where",
+    "kind",
+    "after_reports",
+    "delay_s",
+    "injected",
+    "next_report_s",
+    "lost",
+    "shared_bytes",
+)
 
 # Ray's in-process cluster must be started by the main thread of a process that does nothing else. The head runs no
 # trials: of a node that dies, the trial is the loss.
@@ -74,9 +99,10 @@ print(cluster.address, flush=True)
 for line in sys.stdin:
     for raylet in map(int, line.split()[1:]):
         node = next(n for n in cluster.worker_nodes if n.all_processes["raylet"][0].process.pid == raylet)
-        subprocess.run(["ray", "drain-node", "--address", cluster.address, "--node-id", node.node_id,
-                        "--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot",
-                        "--deadline-remaining-seconds", "30"], stdout=subprocess.DEVNULL, check=True)
+        command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", cluster.address]
+        command += ["--node-id", node.node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
+        command += ["--reason-message", "spot", "--deadline-remaining-seconds", "30"]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     cluster.add_node(num_cpus=1)
     print("added", flush=True)
 cluster.shutdown()
@@ -153,96 +179,143 @@ def _replace(storm: Storm, nodes: subprocess.Popen[str], fault: Fault, raylets: 
                 raylet.kill()
 
 
+def deals(options: argparse.Namespace, reports: int) -> list[tuple[str, list[Fault]]]:
+    """Return where each search runs, and what it meets."""
+    draw = random.Random(options.seed)  # noqa: S311
+    dealt: list[tuple[str, list[Fault]]] = []
+    for where, kinds in WHERE.items():
+        chosen = {
+            k: options.each or n for k, n in kinds.items() if options.kinds is None or k in options.kinds
+        }
+        dealt += [(where, faults) for faults in storms(chosen, reports, draw)]
+    return dealt
+
+
+def searched(
+    site: Site, number: int, where: str, faults: list[Fault], undisturbed: Path
+) -> tuple[Storm, str]:
+    """Run one search through its faults; return it, and what was lost, in words."""
+    storm = Storm(site, f"small/{number:02d}", TRIALS)
+    try:
+        if where == "mirrored":
+            with s3_server() as storm.s3:
+                storm.run(faults)
+                # What is compared is what the mirror alone has.
+                shutil.rmtree(storm.folder)
+                settle(storm.folder, Store(storm.uri), lambda _: None)
+        elif where == "local":
+            storm.run(faults)
+        elif where == "network":
+            with Networked(site.environment(), os.getpid() % 200).up() as network:
+                storm.options = (*TRIALS, "--address", network.address)
+                storm.run(faults, around=partial(network.inject, storm))
+        else:
+            with cluster(site.folder, site.environment()) as (address, nodes):
+                storm.options = (*TRIALS, "--address", address)
+                storm.run(faults, around=partial(replace_node, storm, nodes))
+        assert_nothing_lost(storm.folder, undisturbed)
+        assert_no_orphans()
+    except AssertionError as error:
+        return storm, " ".join(str(error).split())[:2000] or "assertion"
+    return storm, ""
+
+
+def rows_of(number: int, where: str, faults: list[Fault], storm: Storm, lost: str) -> Iterator[list[object]]:
+    """Yield a search's lines of faults.csv."""
+    for position, fault in enumerate(faults):
+        hit = fault in storm.injected
+        took = round(storm.recovered_s[position], 1) if position < len(storm.recovered_s) else ""
+        about = [number, where, fault.kind, fault.after_reports, fault.delay_s]
+        yield [*about, int(hit), took, int(bool(lost) and hit), storm.shared_bytes]
+
+
+def recorded(path: Path) -> list[dict[str, str]]:
+    """Return what faults.csv has; it is begun where there is none."""
+    if not path.exists():
+        path.write_text(",".join(HEAD) + "\n", encoding="utf-8")
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="*", metavar="KIND", help="kinds of faults; all without it")
     parser.add_argument(
         "--each", type=int, metavar="N", help="faults of each kind; as many as befit it without it"
     )
-    parser.add_argument(
-        "--searches", type=int, nargs="*", help="numbers of the searches to run; all without it"
-    )
+    parser.add_argument("--searches", type=int, nargs="*", help="numbers of the searches to run, once more")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no search is begun after that")
     options = parser.parse_args()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # what is mounted is unmounted, what runs is ended
     options.out.mkdir(parents=True, exist_ok=True)
-    draw = random.Random(options.seed)  # noqa: S311
+    table, begun = options.out / "faults.csv", time.monotonic()
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        with (options.out / "chaos.log").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
+
     place = Path(tempfile.mkdtemp(prefix="chaos"))
-    site = make_site(place)
-    undisturbed = Storm(site, "undisturbed", TRIALS)
-    undisturbed.run([])
-    reports = n_reports(undisturbed.folder)
-    print(f"{reports} reports without faults", flush=True)
-    shared_before = {path.name for path in Path("/dev/shm").iterdir()}  # noqa: S108
-    rows: list[list[object]] = []
-    small = place / "small"
-    chosen = [
-        {k: options.each or n for k, n in kinds.items() if options.kinds is None or k in options.kinds}
-        for kinds in (LOCAL, CLUSTER, MIRRORED)
-    ]
-    deals = [("local", f) for f in storms(chosen[0], reports, draw)]
-    deals += [("cluster", f) for f in storms(chosen[1], reports, draw)]
-    deals += [("mirrored", f) for f in storms(chosen[2], reports, draw)]
-    with small_disk(small), s3_server() if chosen[2] else nullcontext() as s3:
-        for number, (where, faults) in enumerate(deals):
-            if options.searches is not None and number not in options.searches:
-                continue
-            lost, started = "", time.monotonic()
-            storm = Storm(site, f"small/{number:02d}", TRIALS)
-            try:
-                if where == "mirrored":
-                    storm.s3 = s3
-                    storm.run(faults)
-                    # What is compared is what the mirror alone has.
-                    shutil.rmtree(storm.folder)
-                    settle(storm.folder, Store(storm.uri), lambda _: None)
-                elif where == "local":
-                    storm.run(faults)
-                else:
-                    with cluster(place, site.environment()) as (address, nodes):
-                        storm.options = (*TRIALS, "--address", address)
-                        storm.run(faults, around=partial(replace_node, storm, nodes))
-                assert_nothing_lost(storm.folder, undisturbed.folder)
-                assert_no_orphans()
-            except AssertionError as error:
-                lost = " ".join(str(error).split())[:2000] or "assertion"
-            for position, fault in enumerate(faults):
-                hit = fault in storm.injected
-                took = storm.recovered_s[position] if position < len(storm.recovered_s) else None
-                row = [number, where, fault.kind, fault.after_reports, fault.delay_s, int(hit)]
-                rows.append(
-                    [
-                        *row,
-                        "" if took is None else round(took, 1),
-                        int(bool(lost) and hit),
-                        storm.shared_bytes,
-                    ]
-                )
-            kinds = " ".join(fault.kind for fault in faults)
-            print(f"{number} {where} {kinds}: {lost or 'nothing lost'}", flush=True)
-            print(f"   {time.monotonic() - started:.0f} s, shared {storm.shared_bytes >> 10} KiB", flush=True)
-            if lost:
-                shutil.copy(storm.output, options.out / f"lost-{number}.out")
-            shutil.rmtree(storm.folder, ignore_errors=True)
-    part = "" if options.searches is None else "-" + "-".join(map(str, options.searches))
-    with (options.out / f"faults{part}.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        head = ["search", "where", "kind", "after_reports", "delay_s", "injected", "next_report_s", "lost"]
-        writer.writerow([*head, "shared_bytes"])
-        writer.writerows(rows)
-    injected: Counter[str] = Counter()
-    lost_by_kind: Counter[str] = Counter()
+    try:
+        site = make_site(place)
+        undisturbed = Storm(site, "undisturbed", TRIALS)
+        undisturbed.run([])
+        reports = n_reports(undisturbed.folder)
+        say(f"{' '.join(sys.argv)}: {reports} reports without faults, load {os.getloadavg()[0]:.0f}")
+        shared_before = {path.name for path in Path("/dev/shm").iterdir()}  # noqa: S108
+        done = {int(row["search"]) for row in recorded(table)} if options.searches is None else set()
+        with small_disk(place / "small"):
+            for number, (where, faults) in enumerate(deals(options, reports)):
+                left_out = options.searches is not None and number not in options.searches
+                if left_out or number in done or time.monotonic() - begun > options.minutes * 60:
+                    continue
+                if where == "network" and why_not():
+                    say(f"{number} network: skipped, {why_not()}")
+                    continue
+                started = time.monotonic()
+                storm, lost = searched(site, number, where, faults, undisturbed.folder)
+                with table.open("a", newline="", encoding="utf-8") as file:
+                    rows = list(rows_of(number, where, faults, storm, lost))
+                    csv.writer(file, lineterminator="\n").writerows(rows)
+                kinds = " ".join(fault.kind for fault in faults)
+                load = f"load {os.getloadavg()[0]:.0f}"
+                say(f"{number} {where} {kinds}: {lost or 'nothing lost'}")
+                say(f"   {time.monotonic() - started:.0f} s, {load}, shared {storm.shared_bytes >> 10} KiB")
+                if lost:
+                    shutil.copy(storm.output, options.out / f"lost-{number}-{int(time.time())}.out")
+                shutil.rmtree(storm.folder, ignore_errors=True)
+        left = {path.name for path in Path("/dev/shm").iterdir()} - shared_before  # noqa: S108
+        say(f"left in /dev/shm: {sorted(left) or 'nothing'}")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(ray_folder(), ignore_errors=True)
+    told(recorded(table))
+
+
+def told(rows: list[dict[str, str]]) -> None:
+    """Print the record's table."""
+    injected: Counter[tuple[str, str]] = Counter()
+    lost: Counter[tuple[str, str]] = Counter()
+    took: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        injected[f"{row[2]} ({row[1]})"] += int(bool(row[5]))
-        lost_by_kind[f"{row[2]} ({row[1]})"] += int(bool(row[7]))
-    print("| fault | injected | lost |\n| --- | --- | --- |")
+        kind = row["kind"], row["where"]
+        injected[kind] += int(row["injected"])
+        lost[kind] += int(row["lost"])
+        if row["injected"] == "1" and row["next_report_s"]:
+            took.setdefault(kind, []).append(float(row["next_report_s"]))
+    print(
+        "| fault | where | injected | lost | next report after, median s |\n| --- | --- | --- | --- | --- |"
+    )
     for kind in injected:
-        print(f"| {kind} | {injected[kind]} | {lost_by_kind[kind]} |")
-    print(f"| all | {injected.total()} | {lost_by_kind.total()} |")
-    left = {path.name for path in Path("/dev/shm").iterdir()} - shared_before  # noqa: S108
-    print(f"left in /dev/shm: {sorted(left) or 'nothing'}")
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.rmtree(ray_folder(), ignore_errors=True)
+        middle = f"{statistics.median(took[kind]):.1f}" if kind in took else ""
+        print(f"| {kind[0]} | {kind[1]} | {injected[kind]} | {lost[kind]} | {middle} |")
+    print(f"| all | | {injected.total()} | {lost.total()} | |")
 
 
 if __name__ == "__main__":

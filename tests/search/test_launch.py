@@ -745,3 +745,5 @@ def over(here: Path) -> None:
     dataset = replace(described.dataset, fingerprint=SPLIT.fingerprint)
     write_description(here / "out", replace(described, dataset=dataset))
     (here / "out/summary.txt").write_text("what was found\n", encoding="utf-8")
+    (here / "out/best").mkdir()
+    (here / "out/best/config.json").touch()

@@ -112,3 +112,18 @@ def test_a_storage_is_told_of_an_extension_and_of_a_search_that_was_over(here: P
         trials = storage.get_all_trials(storage.get_study_id_from_name("mine"))
         assert [trial.user_attrs["trial"] for trial in trials] == [0, 1, 2]
     database.engine.dispose()
+
+
+@pytest.mark.parametrize("torn", ["best/config.json", "best/model.safetensors", "best/metrics.json"])
+def test_a_model_of_which_half_had_been_mirrored_is_published_again(here: Path, torn: str) -> None:
+    # The head went while the last files were put: fetched, the search is finished and has no model. --resume took that
+    # for over, and the model was never there again.
+    uri = (here / "mirror").as_uri()
+    options = ("--trials", "2", "--out", uri, "--working-copy", "copy")
+    assert begin(*options) == 0
+    published = {path.name: path.read_bytes() for path in Path("copy/best").iterdir()}
+    shutil.rmtree("copy")
+    (here / "mirror" / torn).unlink()
+    assert begin(*options, "--resume") == 0
+    for folder in ("copy/best", "mirror/best"):
+        assert {path.name: path.read_bytes() for path in Path(folder).iterdir()} == published

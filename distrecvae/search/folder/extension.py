@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.errors import ResultsError
-from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
+from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, LEDGER_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.config import SearchConfig
@@ -41,8 +41,13 @@ def begun_search(folder: Path, given: Mapping[str, Any]) -> tuple[SearchConfig, 
 
 
 def nothing_left(described: Description, config: SearchConfig, folder: Path) -> bool:
-    """Tell whether a search that goes on is over already: it has a model, and all of its trials or no time for more."""
-    if described.status != FINISHED or Mailbox(folder).names or config.trials != described.settings.trials:
+    """Tell whether a search that goes on is over already: it has a model, and all of its trials or no time for more.
+
+    Of a folder that was fetched from a mirror the model may be missing: half of it was there, and was left out.
+    """
+    if described.status != FINISHED or not (folder / BEST_FOLDER / CONFIG_FILE).exists():
+        return False
+    if Mailbox(folder).names or config.trials != described.settings.trials:
         return False
     if spent(config, described.elapsed_s):
         return True

@@ -21,7 +21,13 @@ ELAPSED_S = 75.0  # what `make_search` writes
 
 def make(folder: Path, **settings: Any) -> Path:
     make_search(folder, space=SPACE, **{"trials": 2, "max_passes": 8, "scheduler": "none", **settings})
+    has_model(folder)
     return folder
+
+
+def has_model(folder: Path) -> None:
+    (folder / "best").mkdir()
+    (folder / "best/config.json").touch()
 
 
 def change(folder: Path, **settings: Any) -> None:
@@ -101,6 +107,13 @@ def test_nothing_is_left_of_a_finished_search_with_all_of_its_trials(tmp_path: P
     assert not left_nothing(tmp_path, trials=3)
 
 
+def test_a_finished_search_whose_model_is_gone_has_that_left(tmp_path: Path) -> None:
+    # A mirror's of which half was put is left out where it is fetched.
+    make(tmp_path, time_budget_s=1.0)
+    (tmp_path / "best/config.json").unlink()
+    assert not left_nothing(tmp_path)
+
+
 @pytest.mark.parametrize("status", ["running", "interrupted"])
 def test_a_search_without_a_model_is_never_over(tmp_path: Path, status: str) -> None:
     make(tmp_path, status=status, time_budget_s=1.0)
@@ -110,6 +123,7 @@ def test_a_search_without_a_model_is_never_over(tmp_path: Path, status: str) -> 
 def test_trials_that_the_time_budget_cut_off_are_run_once_there_is_time(tmp_path: Path) -> None:
     # `trials=5`, of which the first two had begun when the time was over.
     make_search(tmp_path, space=SPACE, trials=5, max_passes=8, time_budget_s=ELAPSED_S, stop_after=3)
+    has_model(tmp_path)
     assert left_nothing(tmp_path)
     assert not left_nothing(tmp_path, time_budget_s=ELAPSED_S + 1)
     assert not left_nothing(tmp_path, time_budget_s=None)
@@ -118,6 +132,7 @@ def test_trials_that_the_time_budget_cut_off_are_run_once_there_is_time(tmp_path
 def test_what_its_tables_say_does_not_count(tmp_path: Path) -> None:
     # They are views: the ledger says how many trials there were.
     make_search(tmp_path, space=SPACE, trials=5, max_passes=8, stop_after=3)
+    has_model(tmp_path)
     for name in ("trials.parquet", "trials.csv", "history.parquet"):
         (tmp_path / name).unlink()
     assert not left_nothing(tmp_path)
