@@ -207,7 +207,8 @@ class TrainResult:
         complete: the training is over; one that was interrupted has its last checkpoint.
         summary: how it ended, for people.
         seeds: of a training with several seeds; empty for one run.
-        chosen: the folder of the run whose model is `model`: the run, or the best seed's.
+        chosen: the folder of the run whose model is `model`: the run, the best seed's, or the first fold's.
+        folds: of a training on folds how many; 0 for others.
     """
 
     folder: Path
@@ -215,17 +216,19 @@ class TrainResult:
     summary: str
     seeds: tuple[int, ...]
     chosen: Path
+    folds: int = 0
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
-        """By group of users ("valid", "test"), each metric's mean, over seeds where there are several.
+        """By group of users ("valid", "test"), each metric's mean, over seeds or folds where there are several.
 
         Raises:
             ResultsError: the training is not over.
         """
         if not self.complete:
             raise ResultsError(f"{self.folder} has no scores yet; go on with resume=True")
-        return _means((self.folder if self.seeds else self.folder / BEST_FOLDER) / METRICS_FILE)
+        many = bool(self.seeds or self.folds)
+        return _means((self.folder if many else self.folder / BEST_FOLDER) / METRICS_FILE)
 
     @property
     def history(self) -> pd.DataFrame:

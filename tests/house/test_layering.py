@@ -13,7 +13,7 @@ from tests import ROOT
 from tests.house import MODULES, PACKAGE, place_of
 
 FLOORS = (
-    ("errors", "rng", "words", "layout", "signals", "precisions", "pacing", "regular"),
+    ("activity", "errors", "rng", "words", "layout", "signals", "precisions", "pacing", "regular"),
     ("checks", "dotted", "files", "packaged", "job", "typed"),
     ("metrics", "storage"),
     ("data",),

@@ -432,11 +432,10 @@ def test_trials_that_all_ended_before_are_published_without_running_one(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Killed between the last trial's end and the publishing.
-    monkeypatch.setattr(course, "KEPT_TRIALS", 1)
     with monkeypatch.context() as patch:
         patch.setattr(course, "publish_best", none_run)
         with pytest.raises(AssertionError):
-            begun.carry_out()
+            begun.carry_out(keep_checkpoints=1)
     assert status() == "interrupted"
     states = [trial_folder(Path("out"), number) / STATE_FILE for number in range(3)]
     kept = [state.exists() for state in states]
@@ -446,7 +445,7 @@ def test_trials_that_all_ended_before_are_published_without_running_one(
         state.touch()
     monkeypatch.setattr(tuning, "run_trials", none_run)
     monkeypatch.setattr(session, "lend", none_run)
-    outcome = begun.carry_out()
+    outcome = begun.carry_out(keep_checkpoints=1)
     assert (outcome.complete, outcome.has_score, status()) == (True, True, "finished")
     assert begun.log.begun == [0, 1, 2]
     assert [state.exists() for state in states] == kept

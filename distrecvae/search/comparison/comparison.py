@@ -30,11 +30,11 @@ from distrecvae.search.comparison.table import table_text
 from distrecvae.search.comparison.views import MARKDOWN_FILE
 from distrecvae.search.core.config import ALL, SearchConfig
 from distrecvae.search.course import written_report
+from distrecvae.search.folder.holding import own
 from distrecvae.search.launch import (
     load_space,
     load_split,
     one_trial_without_parameters,
-    own,
     plain_console,
     plan_search,
     search,
@@ -231,7 +231,7 @@ def compare(
                 continue
             row = read_row(entrant.name, place, split, config.scored)
             if repeats.numbers:
-                stop.last_words, stop.goes_on = _nothing, command
+                stop.last_words, stop.goes_on = lambda: None, command
                 repeated = with_seeds(row, place, plans[entrant.name], session, repeats)
                 if repeated is None:
                     text = f"Interrupted in the seeds of {entrant.name}; nothing is lost. Go on:\n  {command}"
@@ -271,10 +271,6 @@ def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
         except DistrecvaeError as error:
             raise type(error)(f"{entrant.name}: {error}") from None
     return plans
-
-
-def _nothing() -> None:
-    """Say no last words: what a search had to say it has said."""
 
 
 def _data_of(config: SearchConfig, folder: Path) -> str:
