@@ -210,9 +210,8 @@ def compare(
         rows = list(outsiders)
         without_score: list[str] = []
         for number, entrant in enumerate(listed, 1):
-            console.print(
-                f"[{number}/{len(listed)}] {entrant.name}", style="bold", highlight=False, markup=False
-            )
+            heading = f"[{number}/{len(listed)}] {entrant.name}"
+            console.print(heading, style="bold", highlight=False, markup=False)
             place = folder / entrant.name
             outcome = search(
                 entrant.config,
@@ -257,9 +256,8 @@ def compare(
             text = f"{text}\n\n{said}" if said else text
         write_text(folder / SUMMARY_FILE, text + "\n")
         files.write_description(folder, replace(described, status="finished"))
-        if trouble := written_report(folder):
-            text += f"\n\n{trouble}"
-    return Comparison(text, complete=True, without_score=tuple(without_score))
+    said = "\n\n".join(filter(None, [text, written_report(folder)]))
+    return Comparison(said, complete=True, without_score=tuple(without_score))
 
 
 def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
@@ -280,19 +278,19 @@ def _data_of(config: SearchConfig, folder: Path) -> str:
 
 
 def _shared_settings(config: SearchConfig) -> dict[str, Any]:
-    return {name: value for name, value in config.fixed_part().items() if name not in ("model", "space")}
+    return {name: each for name, each in config.fixed_part().items() if name not in ("model", "space")}
 
 
 def _ending(
-    rows: Sequence[Row], without_score: Sequence[str], folder: Path, config: SearchConfig, split: Split
+    rows: Sequence[Row], without: Sequence[str], folder: Path, config: SearchConfig, split: Split
 ) -> str:
     parts = [table_text(rows, config.metric, split.test.n_users)] if rows else []
-    parts += [f"{name}: no trial has a score; see {folder / name}/summary.txt" for name in without_score]
-    next_steps = [
+    parts += [f"{name}: no trial has a score; see {folder / name}/summary.txt" for name in without]
+    steps = (
         f"{'the report':<20}{folder / REPORT_FILE} (open it in a browser)",
         f"{'table':<20}{folder / MARKDOWN_FILE} (also .csv, .tex, .png)",
         f"{'make it anew':<20}distrecvae tables {folder}",
         f"{'each search':<20}{folder}/NAME, its model in NAME/best",
         f"{'compare the trials':<20}tensorboard --logdir {folder}",
-    ]
-    return "\n\n".join([*parts, "\n".join(next_steps)])
+    )
+    return "\n\n".join([*parts, "\n".join(steps)])
