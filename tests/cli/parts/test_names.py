@@ -92,8 +92,8 @@ def test_what_cannot_be_a_file_is_not_completed_as_one(complete: Complete) -> No
 
 
 def test_of_a_list_the_last_name_is_completed_behind_the_others() -> None:
-    assert completed(complete_entrants, "recvae,ea") == ["recvae,ease"]
-    assert completed(complete_entrants, "./mine.yaml,recvae,ea") == ["./mine.yaml,recvae,ease"]
+    assert completed(complete_entrants, "recvae,wm") == ["recvae,wmf"]
+    assert completed(complete_entrants, "./mine.yaml,recvae,wm") == ["./mine.yaml,recvae,wmf"]
 
 
 def test_a_list_takes_models_spaces_and_configurations_each_once() -> None:
@@ -105,7 +105,7 @@ def test_a_list_takes_models_spaces_and_configurations_each_once() -> None:
 
 
 def test_what_is_listed_is_not_offered_again() -> None:
-    assert completed(complete_entrants, "ease,ea") == []
-    assert completed(complete_entrants, "ease,wmf,ea") == []
+    assert completed(complete_entrants, "wmf,wm") == []
+    assert completed(complete_entrants, "wmf,ease,wm") == []
     # The last word may be whole already: a shell then ends it with a space.
     assert completed(complete_entrants, "wmf,ease") == ["wmf,ease"]
