@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 
 from distrecvae.data.sources import read_table
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import split_users
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.evaluation import evaluate
 from distrecvae.metrics import METRICS
 from distrecvae.training.registry import config_class, config_from_dict, make_trainer

@@ -21,7 +21,8 @@ import torch
 from textbook import Textbook
 
 from distrecvae.data.sources import read_table
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import split_users
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.evaluation import Recommender, evaluate
 from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.precisions import PRECISIONS

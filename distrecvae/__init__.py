@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from distrecvae.api.living import clean, reproduce, searches, steer, top, why
     from distrecvae.api.preparing import prepare
     from distrecvae.api.published import published
+    from distrecvae.api.reporting import report
     from distrecvae.api.results import Comparison, SearchResult, TrainResult
     from distrecvae.api.searching import search
     from distrecvae.api.tables import tables
@@ -40,6 +41,7 @@ __all__ = [
     "load",
     "prepare",
     "published",
+    "report",
     "reproduce",
     "search",
     "searches",
@@ -93,6 +95,8 @@ if not TYPE_CHECKING:  # which would find any name here, the mistyped ones, too
             from distrecvae.api import living as module
         elif name == "evaluate":
             from distrecvae.api import evaluating as module
+        elif name == "report":
+            from distrecvae.api import reporting as module
         elif name == "published":
             from distrecvae.api import published as module
         elif name == "tables":

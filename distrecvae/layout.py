@@ -31,6 +31,9 @@ DATA_FOLDER = "data"
 REQUESTS_FOLDER = "requests"
 """Where a running search is asked for something, and answers."""
 
+LIVE_FILE = "live.json"
+"""What workers are at and what is to go, while a search runs."""
+
 REPORT_FILE, SUMMARY_FILE = "report.html", "summary.txt"
 
 

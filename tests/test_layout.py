@@ -29,6 +29,7 @@ def test_the_names_are_those_that_are_on_disks_already() -> None:
         "LEDGER_FILE": "ledger.jsonl",
         "JOURNAL_FILE": "study.journal",
         "REQUESTS_FOLDER": "requests",
+        "LIVE_FILE": "live.json",
         "TRACEBACK_FILE": "error.txt",
     }
 

@@ -14,7 +14,8 @@ from optuna.samplers import RandomSampler
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.sources import read_table
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import split_users
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.rng import derive_seed, stream
 from distrecvae.search.core.study import quiet

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distrecvae.api.folders import results_place
+from distrecvae.api.settings_file import read_settings
 from distrecvae.dotted import trust
 from distrecvae.errors import ConfigError
 from distrecvae.layout import SEARCH_FILE
 from distrecvae.metrics import trust_in
-from distrecvae.search.core.config import DEMO, SearchConfig, read_settings
+from distrecvae.search.core.config import DEMO, SearchConfig
 
 if TYPE_CHECKING:
     from distrecvae.search.space.space import SearchSpace
@@ -32,6 +33,7 @@ class Asked(NamedTuple):
         resume: it goes on with what lies there.
         space: what is searched, where the folder says so; None where the settings do.
         uri: where the folder is mirrored; None for nowhere.
+        grow_to: as many trials were asked for just now, of a search that may have been steered to fewer; None: nobody.
     """
 
     config: SearchConfig
@@ -39,6 +41,7 @@ class Asked(NamedTuple):
     resume: bool
     space: SearchSpace | None
     uri: str | None = None
+    grow_to: int | None = None
 
 
 def asked_search(
@@ -82,7 +85,8 @@ def asked_search(
 
         place = results_place(extend, None, "", resume=True, working_copy=working_copy, tell=tell)
         config, space = begun_search(place.folder, given)
-        return Asked(config, place.folder, True, space, place.uri)
+        grow_to = None if given.get("trials") is None else config.trials
+        return Asked(config, place.folder, True, space, place.uri, grow_to)
     _trust_named(given)
     from_file = read_settings(config_file) if config_file else {}
     demo = {} if "data" in given or from_file.get("data") else DEMO_SETTINGS

@@ -25,6 +25,7 @@ from distrecvae.data.prepared import Data
 from distrecvae.data.summary import facts
 from distrecvae.errors import ConfigError
 from distrecvae.layout import BEST_FOLDER, BLEND_FOLDER, METRICS_FILE, SEARCH_FILE, SUMMARY_FILE
+from distrecvae.runs.refit import with_validation_users
 from distrecvae.saved.model import LoadedModel, load_model
 from distrecvae.saved.tensors import read_json
 from distrecvae.search.folder.members import BEST_TRIALS, Place, candidates_in
@@ -92,6 +93,7 @@ def blend_in(
     device: str | None,
     threads: int | None,
     stage: Stage,
+    refit: bool = False,
 ) -> BlendResult:
     """Blend what lies in results folders; typed or called.
 
@@ -104,6 +106,7 @@ def blend_in(
         device: where models score; None for a GPU where there is one.
         threads: CPU threads; None for all cores.
         stage: told of what is being done.
+        refit: train the members again, on validation users, too, once they are chosen.
 
     Raises:
         DistrecvaeError: a folder, the data or the wish is not fit; nothing was written then.
@@ -130,6 +133,8 @@ def blend_in(
         wish=wish,
         stage=stage,
         replace=own,
+        refit_on=with_validation_users(data.split) if refit else None,
+        device=place.device,
     )
     return BlendResult(folder, made)
 
@@ -156,6 +161,7 @@ def _blend(given: dict[str, Any]) -> BlendResult:
         device=given.get("device"),
         threads=given.get("threads"),
         stage=lambda _what: lambda _done, _all: None,
+        refit=given.get("refit", False),
     )
 
 
@@ -187,6 +193,7 @@ def blend(
     best_trials: int = BEST_TRIALS,
     max_bytes: int | None = None,
     max_latency: float | None = None,
+    refit: bool = False,
     device: str | None = None,
     threads: int | None = None,
 ) -> BlendResult:
@@ -207,12 +214,14 @@ def blend(
         best_trials: trials of each search that are candidates.
         max_bytes: what the members' weights may take together; item-item weights may be thinned for it.
         max_latency: milliseconds that scoring one user may take, measured here.
+        refit: once they are chosen, train the members again on training and validation users together, as many passes
+            as before; test users are scored by these.
         device: where models score; None for a GPU where there is one.
         threads: CPU threads; None for all cores.
 
     Raises:
         CheckpointError: a run holds no model.
-        ConfigError: an argument breaks its rule, or no blend keeps within the limits.
+        ConfigError: an argument breaks its rule, no blend keeps within the limits, or how to refit a run is not known.
         DataError: a model was trained on other data.
         ResultsError: `out` is not empty.
     """

@@ -102,6 +102,7 @@ def compare(
     gpus_per_trial: float | None = SearchConfig.gpus_per_trial,
     time_budget: float | None = SearchConfig.time_budget_s,
     checkpoint_every: float = SearchConfig.checkpoint_every_s,
+    keep_checkpoints: int | str = SearchConfig.keep_checkpoints,
     address: str | None = SearchConfig.address,
     elastic: bool = SearchConfig.elastic,
     log_to: str | None = SearchConfig.log_to,
@@ -140,6 +141,7 @@ def compare(
         gpus_per_trial: GPUs a trial; fractions share one; None for 1 where there are GPUs.
         time_budget: seconds, each model, after which running trials are stopped.
         checkpoint_every: seconds between a running trial's checkpoints, at least.
+        keep_checkpoints: of how many of a search's best trials they are kept, beside the first one's; or "all".
         address: Ray cluster to join; None to use this process's Ray, or to start one here.
         elastic: nodes may join the cluster while the comparison runs.
         log_to: tell an experiment tracker, too: "mlflow" or "wandb".

@@ -14,7 +14,13 @@ from distrecvae.errors import ConfigError
 
 
 def let_train_on(
-    results: Path, trial: int, max_passes: int, *, tell: Callable[[str], None], command: str | None
+    results: Path,
+    trial: int,
+    max_passes: int,
+    *,
+    tell: Callable[[str], None],
+    command: str | None,
+    data: str | None = None,
 ) -> str:
     """Ask the search that runs in `results` to let a trial train on, or go on with it here; return how that ended.
 
@@ -24,11 +30,13 @@ def let_train_on(
         max_passes: data passes that it gets in all.
         tell: is told, in a line, what will be done.
         command: what was typed; None where Python called.
+        data: where its data set lies; None looks where it was.
 
     Raises:
         ConfigError: the trial cannot go on, and why.
         ResultsError: there is no search, or it is damaged.
     """
+    from distrecvae.errors import DistrecvaeError
     from distrecvae.files import held
     from distrecvae.search.core.requests import Request
     from distrecvae.search.folder.mailbox import Mailbox
@@ -39,12 +47,17 @@ def let_train_on(
     if held(results):
         return steer(results, request)
     tell(before_going_on(results, request))
-    asked, mailbox = asked_search({}, extend=results), Mailbox(results)
+    given = {} if data is None else {"data": data}
+    asked, mailbox = asked_search(given, extend=results), Mailbox(results)
     name = mailbox.send(request)
     with quiet_imports():
         from distrecvae.search import launch
 
-    outcome = launch.search(asked.config, results, resume=True, command=command, space=asked.space)
+    try:
+        outcome = launch.search(asked.config, results, resume=True, command=command, space=asked.space)
+    except DistrecvaeError:
+        mailbox.withdraw(name)  # whoever goes on with the search later has not asked for it
+        raise
     answer = mailbox.wait(name, 0.0)
     if answer is not None and not answer.done:
         raise ConfigError(f"{request.text()}: {answer.text}")
@@ -52,13 +65,21 @@ def let_train_on(
 
 
 def _train_on(given: dict[str, Any]) -> str:
+    data = str(given["data"]) if "data" in given else None
     return let_train_on(
-        Path(given["results"]), given["trial"], given["max_passes"], tell=lambda _: None, command=None
+        Path(given["results"]),
+        given["trial"],
+        given["max_passes"],
+        tell=lambda _: None,
+        command=None,
+        data=data,
     )
 
 
 @carried_out_by(_train_on)
-def train_on(results: str | PathLike[str], *, trial: int, max_passes: int) -> str:
+def train_on(
+    results: str | PathLike[str], *, trial: int, max_passes: int, data: str | PathLike[str] | None = None
+) -> str:
     """Let a trial of a search train on, from its checkpoint, under the search's record; return how that ended.
 
     A search that runs takes it up and answers; one that does not goes on for it, in this process.
@@ -67,9 +88,10 @@ def train_on(results: str | PathLike[str], *, trial: int, max_passes: int) -> st
         results: the search's folder.
         trial: the trial's number; it was finished or stopped.
         max_passes: data passes that it gets in all, at most.
+        data: where its data set lies; None looks where it was.
 
     Raises:
         ConfigError: it cannot go on, and why.
-        ResultsError: there is no search, or it is damaged.
+        ResultsError: there is no search, it is damaged, or its data set is not found.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from distrecvae.api.folders import RUNS
 from distrecvae.api.given import carried_out_by
+from distrecvae.layout import SEARCH_FILE
+from distrecvae.storage.uri import as_place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +49,7 @@ def searches(folder: str | PathLike[str] | None = None) -> pd.DataFrame:
 def _top(given: dict[str, Any]) -> Standing:
     from distrecvae.search.living.top import standing
 
-    return standing(Path(given["results"]))
+    return standing(as_place(given["results"]))
 
 
 @carried_out_by(_top)
@@ -55,10 +57,11 @@ def top(results: str | PathLike[str]) -> Standing:
     """Return how a search stands now, running here, elsewhere or not at all: read from its folder, shown as a table.
 
     Args:
-        results: the search's folder.
+        results: the search's folder, or the URI, as text, where it is mirrored.
 
     Raises:
         ResultsError: there is no search, or a file is damaged.
+        StorageError: the URI cannot be read.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call
 
@@ -118,7 +121,7 @@ def reproduce(
     raise NotImplementedError  # never run: `carried_out_by` takes the call
 
 
-def request_from(results: Path, action: str, words: Sequence[object]) -> Request:
+def request_from(results: Path | str, action: str, words: Sequence[object]) -> Request:
     """Return what is asked by an action and its words; the word of `add` may be a configuration's file.
 
     Raises:
@@ -130,8 +133,11 @@ def request_from(results: Path, action: str, words: Sequence[object]) -> Request
     if action == "add" and len(texts) == 1 and "=" not in texts[0]:
         from distrecvae.runs.configuration import read_config
         from distrecvae.search.folder.search_json import read_description
+        from distrecvae.storage.fetched import on_this_machine
 
-        model = read_description(results, remedy="give the results folder of a search").settings.model
+        with on_this_machine(results, lambda name: name == SEARCH_FILE) as folder:
+            described = read_description(folder, remedy="give the results folder of a search")
+        model = described.settings.model
         _, config = read_config(model, texts[0], ())
         return Request(action="add", settings={name: _plain(value) for name, value in config.items()})
     return request_of(action, texts)
@@ -144,7 +150,7 @@ def _plain(value: Any) -> Any:
 def _steer(given: dict[str, Any]) -> str:
     from distrecvae.search.living.steer import steer
 
-    results = Path(given["results"])
+    results = as_place(given["results"])
     return steer(results, request_from(results, given["action"], given.get("words", ())))
 
 
@@ -155,7 +161,7 @@ def steer(results: str | PathLike[str], action: str, *words: object) -> str:
     ``steer("runs/mine", "stop", 17, 18)``, ``steer("runs/mine", "narrow", "gamma=0.003:0.006")``.
 
     Args:
-        results: the search's folder.
+        results: the search's folder, or the URI, as text, where it is mirrored.
         action: stop, add, narrow, widen, fix, trials, concurrent, pause, go or end.
         words: what the action takes: numbers of trials, ``name=value``, ``name=low:high``, a number, a file.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from distrecvae.data.download import download as fetch
 from distrecvae.data.prepared import Data, prepare_data, read_data
 from distrecvae.data.pro_sg import write_pro_sg
 from distrecvae.data.sources.columns import ColumnNames
-from distrecvae.data.split import SplitOptions
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.synthetic import N_ITEMS, N_USERS
 from distrecvae.errors import ConfigError, DataError, ResultsError
 
@@ -67,6 +68,7 @@ def _prepare(given: dict[str, Any]) -> Data:
         source = fetch(name, Path(to) if to else default_folder())
         given.setdefault("preset", name)
     columns = ColumnNames(**{c.removesuffix("_column"): str(given.pop(c)) for c in _COLUMNS if c in given})
+    given |= {name: str(given[name]) for name in ("valid_from", "test_from") if name in given}
     if isinstance(given.get("missing"), str):
         given["missing"] = (given["missing"],)
     source = source if source is None or isinstance(source, pd.DataFrame) else Path(source)
@@ -88,6 +90,12 @@ def prepare(
     min_item_interactions: int = SplitOptions.min_item_interactions,
     held_out_users: int | float = SplitOptions.held_out_users,
     held_out_fraction: float = SplitOptions.held_out_fraction,
+    split: str = SplitOptions.split,
+    held_out_by: str = SplitOptions.held_out_by,
+    valid_from: str | float | datetime = SplitOptions.valid_from,
+    test_from: str | float | datetime = SplitOptions.test_from,
+    leave: int = SplitOptions.leave,
+    folds: int | None = SplitOptions.folds,
     seed: int = SplitOptions.seed,
     user_column: str | int | None = None,
     item_column: str | int | None = None,
@@ -106,7 +114,7 @@ def prepare(
     items: int = N_ITEMS,
     export_pro_sg: str | PathLike[str] | None = None,
 ) -> Data:
-    """Split a table of user-item interactions by users; nothing is written unless `out` says where.
+    """Split a table of user-item interactions, by users or by time; nothing is written unless `out` says where.
 
     Args:
         source: a pandas DataFrame, or a file or folder as `distrecvae prepare` takes it; a folder that is split already
@@ -120,11 +128,20 @@ def prepare(
         min_item_interactions: drop items with fewer, before users are dropped.
         held_out_users: validation users, and as many test users: a count (600), or a fraction of all (0.1).
         held_out_fraction: share of a held-out user's items that must be predicted.
+        split: what is divided: "users" into groups, by "global-time" the interactions at two moments, by "leave-last"
+            each user's last items from the others.
+        held_out_by: which items of a held-out user must be predicted: "random" ones, or by "time" the latest.
+        valid_from: with global-time: train on what came before; a date, a number as the times are, or a share of the
+            interactions ("80%": their last fifth begins there).
+        test_from: with global-time: validate on what came before, test on what came from then on.
+        leave: with leave-last: each user's last so many items are for the test, as many before them for validation.
+        folds: make so many data sets, in each of which other users are tested; the first is returned, and `.folds` has
+            them all, for `train(..., folds=True)`.
         seed: of the split; with `synthetic` of the data, 0 where it is not given.
         user_column: column of user ids.
         item_column: column of item ids.
         rating_column: column of ratings or counts; "none": there is none.
-        timestamp_column: column of times; noted, this protocol does not use it.
+        timestamp_column: column of times, read where the split goes by them.
         header: whether a text's first line names its columns; None to tell by that line. Without one columns are told
             by position, 1 for the first.
         missing: texts that stand for an id that is not there, such as "NA", or "" for an empty one: rows with one are

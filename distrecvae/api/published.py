@@ -15,8 +15,8 @@ import pandas as pd
 from distrecvae.api.folders import require_folder, results_folder
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
-from distrecvae.api.train_folder import Order, train_in
-from distrecvae.api.train_settings import refuse_used
+from distrecvae.api.train.folder import Order, train_in
+from distrecvae.api.train.settings import refuse_used
 from distrecvae.data.prepared import Data
 from distrecvae.errors import DivergedError, ResourceError
 from distrecvae.files import exclusive, write_text

@@ -104,9 +104,9 @@ class SearchResult:
 
     def report(self) -> Path:
         """Write `report.html`, one page with the search's figures, and return where it lies."""
-        from distrecvae.search.report.page import write_report
+        from distrecvae.search.report.writing import write_report
 
-        return Path(write_report(self.folder))
+        return write_report(self.folder)
 
     def __str__(self) -> str:
         return self.summary
@@ -167,6 +167,12 @@ class Comparison:
             )
         return pd.read_csv(path)
 
+    def report(self) -> Path:
+        """Write `report.html`, one page with all its searches, and return where it lies."""
+        from distrecvae.search.report.writing import write_report
+
+        return write_report(self.folder)
+
     def __str__(self) -> str:
         return self.summary
 
@@ -201,7 +207,8 @@ class TrainResult:
         complete: the training is over; one that was interrupted has its last checkpoint.
         summary: how it ended, for people.
         seeds: of a training with several seeds; empty for one run.
-        chosen: the folder of the run whose model is `model`: the run, or the best seed's.
+        chosen: the folder of the run whose model is `model`: the run, the best seed's, or the first fold's.
+        folds: of a training on folds how many; 0 for others.
     """
 
     folder: Path
@@ -209,17 +216,19 @@ class TrainResult:
     summary: str
     seeds: tuple[int, ...]
     chosen: Path
+    folds: int = 0
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
-        """By group of users ("valid", "test"), each metric's mean, over seeds where there are several.
+        """By group of users ("valid", "test"), each metric's mean, over seeds or folds where there are several.
 
         Raises:
             ResultsError: the training is not over.
         """
         if not self.complete:
             raise ResultsError(f"{self.folder} has no scores yet; go on with resume=True")
-        return _means((self.folder if self.seeds else self.folder / BEST_FOLDER) / METRICS_FILE)
+        many = bool(self.seeds or self.folds)
+        return _means((self.folder if many else self.folder / BEST_FOLDER) / METRICS_FILE)
 
     @property
     def history(self) -> pd.DataFrame:

@@ -89,6 +89,7 @@ def _search(given: dict[str, Any]) -> SearchResult:
         space=asked.space if isinstance(space, str | PathLike | None) else _space(space, config.model),
         data=data,
         mirror=mirror,
+        grow_to=asked.grow_to,
     )
     left = f"\n\n{mirror.left}" if mirror is not None and mirror.left else ""
     return SearchResult(asked.folder, outcome.complete, f"{outcome.summary}{left}", config.metric)
@@ -130,6 +131,7 @@ def search(
     gpus_per_trial: float | None = SearchConfig.gpus_per_trial,
     time_budget: float | None = SearchConfig.time_budget_s,
     checkpoint_every: float = SearchConfig.checkpoint_every_s,
+    keep_checkpoints: int | str = SearchConfig.keep_checkpoints,
     address: str | None = SearchConfig.address,
     elastic: bool = SearchConfig.elastic,
     log_to: str | None = SearchConfig.log_to,
@@ -172,6 +174,7 @@ def search(
         gpus_per_trial: GPUs a trial; fractions share one; None for 1 where there are GPUs.
         time_budget: seconds after which running trials are stopped.
         checkpoint_every: seconds between a running trial's checkpoints, at least.
+        keep_checkpoints: of how many of the best trials checkpoints are kept, beside the first one's; or "all".
         address: Ray cluster to join; None to use this process's Ray, or to start one here.
         elastic: nodes may join the cluster while the search runs.
         log_to: tell an experiment tracker, too: "mlflow" or "wandb".

@@ -13,12 +13,14 @@ from distrecvae.api.given import carried_out_by
 from distrecvae.api.preparing import as_data
 from distrecvae.api.results import SearchResult, TrainResult
 from distrecvae.api.searching import place_in
-from distrecvae.api.train_folder import Order, train_in
+from distrecvae.api.train.folder import Order, train_in
+from distrecvae.api.train.folds import train_folds_in
 from distrecvae.dotted import trust
 from distrecvae.errors import ConfigError
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
 from distrecvae.precisions import AUTO
 from distrecvae.runs.configuration import read_config
+from distrecvae.runs.folds import fold_places
 from distrecvae.runs.seeds import seed_folder, summarize
 from distrecvae.runs.training_run import RunSettings
 from distrecvae.runs.warm import earlier_config
@@ -57,7 +59,7 @@ def _train(given: dict[str, Any]) -> TrainResult:
     }
     if warm is not None:
         runs["warm_weights"] = warm
-    every_s = given.pop("checkpoint_every", 30.0)
+    every_s, folds = given.pop("checkpoint_every", 30.0), given.pop("folds", False)
     order = Order(
         given=runs,
         configuration=read if configured else None,
@@ -66,6 +68,12 @@ def _train(given: dict[str, Any]) -> TrainResult:
         resume=resume,
         **given,
     )
+    if folds:
+        found = train_folds_in(
+            folder, order, goes_on=python_call("train", out=folder, folds=True, resume=True), data=data
+        )
+        first = fold_places(folder, found.n_folds)[0]
+        return TrainResult(folder, found.complete, found.ended, (), first, folds=found.n_folds)
     trained = train_in(folder, order, goes_on=python_call("train", out=folder, resume=True), data=data)
     chosen = folder
     if trained.seeds and trained.complete:
@@ -102,6 +110,7 @@ def train(
     metrics: str = ",".join(RunSettings.metrics),
     seed: int = RunSettings.seed,
     seeds: int | None = None,
+    folds: bool = False,
     address: str | None = None,
     refit: bool = False,
     warm_weights: TrainResult | SearchResult | str | PathLike[str] | None = None,
@@ -127,6 +136,8 @@ def train(
         metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".
         seed: root of all randomness.
         seeds: train with so many seeds from `seed` on, side by side on Ray.
+        folds: train on each fold of the data, which `prepare(folds=...)` made, one after the other; the scores are
+            means over folds.
         address: Ray cluster that `seeds` join.
         refit: train on the validation users, too, for as many passes as were best where `config` was chosen.
         warm_weights: begin with the weights of the model in this results folder, and with Adam's moments where it kept

@@ -10,8 +10,24 @@ from typing import Any
 import torch
 
 from distrecvae.evaluation import Recommender
+from distrecvae.precisions import Precision
 from distrecvae.saved.blend import total_bytes
 from distrecvae.training.registry import config_from_dict, load_recommender
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """How a model was trained from nothing: what it takes to train it again, on more users.
+
+    Attributes:
+        passes: data passes after which it was taken.
+        seed: root of its training's randomness.
+        precision: of the matrix products.
+    """
+
+    passes: int
+    seed: int = 0
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +42,7 @@ class Candidate:
         state: its parameters, on the CPU.
         recommender: the model itself.
         thin_of: the candidate's name whose greatest weights alone these are; None of a whole model.
+        trained: how; None where that is not known.
     """
 
     name: str
@@ -35,6 +52,7 @@ class Candidate:
     state: Mapping[str, torch.Tensor]
     recommender: Recommender
     thin_of: str | None = None
+    trained: Trained | None = None
 
     @property
     def whole(self) -> str:
@@ -55,15 +73,16 @@ def candidate(
     state: Mapping[str, torch.Tensor],
     n_items: int,
     device: torch.device | str = "cpu",
+    trained: Trained | None = None,
 ) -> Candidate:
-    """Return a candidate of the parameters `state`.
+    """Return a candidate of the parameters `state`; `trained` says how it came by them, where that is known.
 
     Raises:
         CheckpointError: they do not fit the configuration or the number of items.
         ConfigError: the configuration breaks a rule.
     """
     recommender = load_recommender(model, config_from_dict(model, config), n_items, state, device)
-    return Candidate(name, source, model, config, state, recommender)
+    return Candidate(name, source, model, config, state, recommender, trained=trained)
 
 
 def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:

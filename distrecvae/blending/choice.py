@@ -88,6 +88,8 @@ class Choice:
         single: the candidate that validation users choose alone.
         fold_weights: of each fold, the weight of each candidate.
         thin_losses: what each member's thinness loses of the metric on validation users; None where it is whole.
+        refit_users: users that the members and `single` were trained again on, the validation users among them; None
+            where they were not. Scores on validation users and costs are of the members before.
     """
 
     wish: Wish
@@ -104,6 +106,7 @@ class Choice:
     single: Candidate
     fold_weights: tuple[tuple[float, ...], ...]
     thin_losses: tuple[float | None, ...]
+    refit_users: int | None = None
 
     @property
     def blend(self) -> Blend:

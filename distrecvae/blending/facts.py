@@ -90,6 +90,8 @@ class BlendFacts:
         gain_valid: over the best single candidate on validation users, both cross-fitted.
         gain_test: over `single` on test users.
         fold_weights: what was chosen without each fold, a weight a candidate.
+        refit_users: users that the members and `single` were trained again on before test users were scored, validation
+            users among them; None where they were not. Validation scores are of the members before.
         format: of the file.
     """
 
@@ -109,6 +111,7 @@ class BlendFacts:
     gain_valid: GainFacts | None
     gain_test: GainFacts
     fold_weights: tuple[tuple[float, ...], ...]
+    refit_users: int | None = None
     format: Literal[1] = FORMAT
 
 
@@ -168,6 +171,7 @@ def facts_of(outcome: Outcome, fingerprint: str) -> BlendFacts:
         gain_valid=None if gain_valid is None else _gain(gain_valid),
         gain_test=_gain(outcome.gain_over_single()),
         fold_weights=choice.fold_weights,
+        refit_users=choice.refit_users,
     )
 
 
@@ -180,6 +184,7 @@ def metrics_of(outcome: Outcome) -> Mapping[str, Any]:
         "cross_fitted": choice.cross_fitted is not None,
         "in_sample": choice.in_sample.summary(),
         "test": outcome.test.summary(),
+        **({} if choice.refit_users is None else {"refit": True, "train_users": choice.refit_users}),
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
@@ -46,6 +47,7 @@ def write_blend(
     outcome: Outcome,
     *,
     item_ids: npt.NDArray[Any],
+    item_counts: npt.NDArray[np.int64] | None = None,
     data: Mapping[str, Any],
     replace: bool = False,
 ) -> BlendFacts:
@@ -55,6 +57,7 @@ def write_blend(
         folder: where.
         outcome: the blend, with its scores.
         item_ids: ids by item position.
+        item_counts: users that the members were trained on who have each item, int64; None where that is not known.
         data: what it was chosen on, as `distrecvae.data.summary.facts` tells it.
         replace: an older blend there is replaced.
 
@@ -81,6 +84,7 @@ def write_blend(
             item_ids=item_ids,
             metrics=metrics_of(outcome),
             data=data,
+            item_counts=item_counts,
         )
         write_json(temporary / BLEND_FILE, asdict(facts))
         write_text(temporary / SUMMARY_FILE, blend_text(facts) + "\n")

@@ -35,6 +35,15 @@ def thin_weights(weight: torch.Tensor, share: float) -> dict[str, torch.Tensor]:
     return stored_weights(rows.int(), columns.int(), weight[rows, columns], weight.shape[0])
 
 
+def thin_as(
+    state: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]
+) -> Mapping[str, torch.Tensor]:
+    """Return the parameters of a model as thin as `other`, another training's of the same model; whole as that one."""
+    if not can_be_thin(state) or can_be_thin(other):
+        return state
+    return thin_weights(state["weight"], other["values"].numel() / state["weight"].numel())
+
+
 def can_be_thin(state: Mapping[str, torch.Tensor]) -> bool:
     """Return whether a model is one dense matrix between items, and nothing else."""
     weight = state.get("weight")
@@ -51,7 +60,9 @@ def thin_variants(whole: Candidate, shares: Sequence[float] = SHARES) -> list[Ca
     for share in shares:
         state = thin_weights(weight, share)
         name = f"{whole.name}, {100 * share:g} % of its weights"
-        thin = candidate(name, whole.source, whole.model, whole.config, state, weight.shape[0], device)
+        thin = candidate(
+            name, whole.source, whole.model, whole.config, state, weight.shape[0], device, whole.trained
+        )
         if thin.size_bytes < whole.size_bytes:
             found.append(replace(thin, thin_of=whole.whole))
     return found

@@ -88,6 +88,12 @@ def _verdict(facts: BlendFacts) -> list[str]:
         said.append(
             "There are too few validation users to cross-fit: their score is of those that chose the weights."
         )
+    if facts.refit_users is not None:
+        said.append(
+            f"Then the members and {facts.single} were trained again on all {facts.refit_users:,} training and"
+            " validation users, as long as before; validation scores are of the members before, test scores of"
+            " those that were written."
+        )
     said += [gain_sentence(facts), cost_sentence(facts)]
     said += [
         f"{member.name} keeps its greatest weights alone ({member.size_bytes / 2**20:,.1f} MiB), which loses"

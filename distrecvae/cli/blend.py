@@ -37,11 +37,13 @@ _MAX_MEMBERS, _BEST_TRIALS = 5, 5
               help="What all weights may take together; item-item weights are thinned for it.")  # fmt: skip
 @click.option("--max-latency", type=click.FloatRange(0, min_open=True), metavar="MS",
               help="Milliseconds that scoring one user may take, measured here.")  # fmt: skip
+@click.option("--refit", is_flag=True,
+              help="Once chosen, train the members again on training and validation users together.")  # fmt: skip
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
 def command(
     runs: tuple[Path, ...], data: str, out: Path | None, metric: str, rule: str, max_members: int, best_trials: int,
-    max_bytes: int | None, max_latency: float | None, device: str | None, threads: int | None,
+    max_bytes: int | None, max_latency: float | None, refit: bool, device: str | None, threads: int | None,
 ) -> None:  # fmt: skip
     """Make one model of several finished ones, usually better than each.
 
@@ -51,7 +53,8 @@ def command(
     with weights. Members and weights are chosen on validation users, from the best model on by adding
     what helps most; the choice is made again without each fifth of them, so that the validation score
     is honest. Test users are scored once, for the blend and for each member, and each gain has its
-    standard error.
+    standard error. With --refit the members are trained again before that, on the validation users,
+    too: more data, nothing chosen by it.
 
     The blend is a model: `evaluate`, `recommend` and `export` take its folder.
 
@@ -62,6 +65,7 @@ def command(
           --out runs/mine-blend
       distrecvae blend runs/compare-mine --data data/mine --max-latency 2 \\
           --max-bytes 30000000
+      distrecvae blend runs/compare-mine --data data/mine --refit --out runs/ship
     """
     from distrecvae.api.blending import blend_in
     from distrecvae.blending.choice import Wish
@@ -72,7 +76,7 @@ def command(
     with _progress() as stage:
         made = blend_in(
             runs, read_data(data), out=out, wish=wish, best_trials=best_trials, device=device, threads=threads,
-            stage=stage,
+            stage=stage, refit=refit,
         )  # fmt: skip
     say(made.summary)
     best = shlex.quote(str(made.folder / "best"))

@@ -14,7 +14,8 @@ from distrecvae.cli.parts.output import say
 @click.option("--trial", type=click.IntRange(0), required=True, metavar="N", help="Which trial.")
 @click.option("--max-passes", type=click.IntRange(1), required=True, metavar="N",
               help="Data passes that it gets in all, at most.")  # fmt: skip
-def command(results: Path, trial: int, max_passes: int) -> None:
+@click.option("--data", metavar="DIR", help="Where its data set lies.  [default: where it was]")
+def command(results: Path, trial: int, max_passes: int, data: str | None) -> None:
     """Let trial N of the search in RESULTS train on, from its checkpoint, under the search's record.
 
     The trial may have been finished or stopped; no rung stops it now. A search that runs takes it up
@@ -29,4 +30,4 @@ def command(results: Path, trial: int, max_passes: int) -> None:
     from distrecvae.api.going_on import let_train_on
     from distrecvae.search.commands import command_line
 
-    say(let_train_on(results, trial, max_passes, tell=say, command=command_line()))
+    say(let_train_on(results, trial, max_passes, tell=say, command=command_line(), data=data))

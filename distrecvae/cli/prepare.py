@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,38 +18,22 @@ from distrecvae.api.folders import require_folder
 from distrecvae.cli.parts.output import say
 from distrecvae.cli.parts.places import PLACE
 from distrecvae.cli.parts.reading import reading_options
+from distrecvae.cli.parts.splitting import splitting_options
 from distrecvae.data.dataset import Split
 from distrecvae.data.days.like import read_like
 from distrecvae.data.download import DOWNLOADS, default_folder, download
 from distrecvae.data.explaining import asked, explain
-from distrecvae.data.io import is_dataset, save_dataset
+from distrecvae.data.io import is_dataset
 from distrecvae.data.prepared import prepare_data
-from distrecvae.data.presets import PRESETS
 from distrecvae.data.pro_sg import write_pro_sg
 from distrecvae.data.sources.columns import ColumnNames
-from distrecvae.data.split import SplitOptions
+from distrecvae.data.splitting.folds import fold_folders
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.words import printable
-
-_DEFAULTS = {field.name: field.default for field in fields(SplitOptions)}
-
-
-def _held_out(_context: click.Context, _option: click.Parameter, text: str | None) -> int | float | None:
-    """Return an int for a count of users (600) and a float for a fraction of them (0.1, 10%)."""
-    if text is None:
-        return None
-    text = text.strip()
-    try:
-        if text.endswith("%"):
-            return float(text[:-1]) / 100
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{text!r} is neither a count such as 600 nor a fraction such as 0.1 or 10%"
-        ) from error
 
 
 @click.command("prepare")
@@ -62,51 +46,12 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
     help="An earlier dataset folder: what is not given is as it was there, and its users keep their groups, so that "
     "yesterday's model can be scored on today's test users. Without SOURCE its source is read again.",
 )
-@click.option(
-    "--preset", type=click.Choice(list(PRESETS)), help="A published protocol; other options go over it."
-)
-@click.option(
-    "--min-rating",
-    type=float,
-    metavar="R",
-    help="Keep rows with rating > R, strictly (3.5 keeps 4 and above, as published).  [default: "
-    "keep every row]",
-)
-@click.option(
-    "--min-user-interactions",
-    type=click.IntRange(0),
-    metavar="N",
-    help=f"Drop users with fewer.  [default: {_DEFAULTS['min_user_interactions']}]",
-)
-@click.option(
-    "--min-item-interactions",
-    type=click.IntRange(0),
-    metavar="N",
-    help=f"Drop items with fewer, before users are dropped.  [default: {_DEFAULTS['min_item_interactions']}]",
-)
-@click.option(
-    "--held-out-users",
-    callback=_held_out,
-    metavar="N|F",
-    help="Validation users, and as many test users: a count, or a fraction of all.  "
-    f"[default: {_DEFAULTS['held_out_users']}]",
-)
-@click.option(
-    "--held-out-fraction",
-    type=float,
-    metavar="F",
-    help="Share of a held-out user's items that must be predicted.  "
-    f"[default: {_DEFAULTS['held_out_fraction']}]",
-)
-@click.option(
-    "--seed",
-    type=int,
-    metavar="N",
-    help=f"Seed of the split; with --synthetic of the data.  [default: {_DEFAULTS['seed']}; synthetic 0]",
-)
+@splitting_options
 @reading_options
 @click.option(
-    "--timestamp-column", metavar="NAME", help="Column of times; noted, this protocol does not use it."
+    "--timestamp-column",
+    metavar="NAME",
+    help="Column of times, read where the split goes by them.  [default: found by name]",
 )
 @click.option(
     "--download", "name", type=click.Choice(list(DOWNLOADS)), help="Fetch MovieLens; implies its preset."
@@ -141,11 +86,12 @@ def command(
     rating_column: str | None, timestamp_column: str | None, header: bool | None, missing: tuple[str, ...],
     encoding: str | None, max_rows: int | None, explained: tuple[str, ...], **split: Any,
 ) -> None:  # fmt: skip
-    """Split a table of user-item interactions by users and write a dataset folder.
+    """Split a table of user-item interactions, by users or by time, and write a dataset folder.
 
     SOURCE is a CSV, TSV or Parquet file with a user and an item column, a MovieLens .dat, Netflix Prize or
-    Million Song file, a RecBole .inter, a zip or gzip of one, or a folder already split by Liang et al.'s
-    code. Users are divided into train, validation and test (the strong-generalization protocol); see
+    Million Song file, a RecBole .inter, a zip or gzip of one, or a folder that is split already: train, valid
+    and test files, as RecBole, LensKit and RecPack have them, too, or Liang et al.'s. Users are divided into
+    train, validation and test (the strong-generalization protocol), unless --split says otherwise; see
     docs/protocol.md.
 
     \b
@@ -159,6 +105,10 @@ def command(
       distrecvae prepare ml-20m.zip --preset ml-20m --out data/ml-20m
       distrecvae prepare --download ml-1m --out data/ml-1m
       distrecvae prepare today.csv --like data/yesterday --out data/today
+      distrecvae prepare clicks.csv --split leave-last --out data/last
+      distrecvae prepare clicks.csv --out data/time --split global-time \\
+          --valid-from 2024-01-01 --test-from 2024-04-01
+      distrecvae prepare clicks.csv --folds 5 --out data/folds
       distrecvae prepare clicks.csv --explain user=1234 --explain item=B07
       distrecvae prepare data/mine --export-pro-sg pro_sg
       distrecvae prepare --synthetic --users 5000 --items 2000 --out data/demo
@@ -227,7 +177,7 @@ def command(
     result, protocol = data.split, data.protocol
     if out is not None:
         with stage("writing", str(out)):
-            save_dataset(result, out, protocol)
+            data.save(out)
     if export is not None:
         with stage("writing", str(export)):
             write_pro_sg(result, export)
@@ -273,4 +223,5 @@ def _summary(split: Split, protocol: Mapping[str, Any], out: Path | None, export
         say(f"exported   {export} (layout of Liang et al.)")
     if out is not None:
         say(f"written    {out} (fingerprint {split.fingerprint[:12]})")
-        say(f"\nnext: python -m distrecvae.search --data {shlex.quote(str(out))}")
+        data = fold_folders(out)[:1] or [out]
+        say(f"\nnext: python -m distrecvae.search --data {shlex.quote(str(data[0]))}")

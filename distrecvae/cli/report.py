@@ -1,4 +1,4 @@
-"""`distrecvae report`: a search's folder to one page."""
+"""`distrecvae report`: searches to one page."""
 
 from __future__ import annotations
 
@@ -10,17 +10,29 @@ from distrecvae.cli.parts.places import PLACE
 
 
 @click.command("report", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.argument("results", type=PLACE)
-def command(results: Path | str) -> None:
-    """Write RESULTS/report.html: what a search found, in figures, on one page.
+@click.argument("results", type=PLACE, nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the page is written.  [default: report.html in RESULTS; of several, in the folder around them]",
+)
+def command(results: tuple[Path | str, ...], out: Path | None) -> None:
+    """Write report.html: what a search found, in figures, on one page.
 
-    RESULTS is a search's folder, or its URI; the search may be finished, interrupted or running. The page
-    is one file of about 5 MB that needs no network, reads on a phone and prints.
+    RESULTS is a search's folder, or its URI; the search may be finished, interrupted or running. Of
+    several, or of a comparison's folder, one page has them beside each other and each one below. A
+    trial that is clicked on shows its curve, its configuration and why it is what it is.
+
+    The page is one file of about 5 MB that needs no network, reads on a phone and in the dark, and
+    prints. A search that runs writes it now and then, and the page reads itself again until the search is
+    over.
 
     \b
-    Example:
+    Examples:
       distrecvae report runs/recvae-mine
+      distrecvae report runs/recvae-mine runs/recvae-wider --out both.html
     """
-    from distrecvae.search.report.page import write_report, write_report_at
+    from distrecvae.search.report.writing import write_reports
 
-    click.echo(write_report_at(results) if isinstance(results, str) else write_report(results))
+    click.echo(write_reports(results, out))

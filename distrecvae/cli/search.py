@@ -72,7 +72,7 @@ def command(
     if like_search is not None and not dry_run:
         raise click.UsageError("--like-search says what a plan takes its times from; give --dry-run with it")
     given = {key: value for key, value in options.items() if value is not None}
-    config, folder, resume, space, uri = asked_search(
+    config, folder, resume, space, uri, grow_to = asked_search(
         given,
         config_file=config_file,
         out=out,
@@ -115,6 +115,7 @@ def command(
         command=command_line(),
         space=space,
         mirror=mirror,
+        grow_to=grow_to,
     )
     click.echo(f"\n{outcome.summary}")
     if mirror is not None and mirror.left:

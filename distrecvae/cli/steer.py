@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE
 
 
 @click.command(
@@ -15,11 +16,11 @@ from distrecvae.cli.parts.output import say
         "help_option_names": ["-h", "--help"], "max_content_width": 100, "ignore_unknown_options": True,
     },
 )  # fmt: skip
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=PLACE)
 @click.argument("action")
 @click.argument("words", nargs=-1)
-def command(results: Path, action: str, words: tuple[str, ...]) -> None:
-    """Ask something of the search that runs in RESULTS, and print its answer.
+def command(results: Path | str, action: str, words: tuple[str, ...]) -> None:
+    """Ask something of the search that runs in RESULTS, a folder or a URI, and print its answer.
 
     \b
     What can be asked:

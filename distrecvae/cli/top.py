@@ -12,23 +12,24 @@ from pathlib import Path
 
 import click
 
+from distrecvae.cli.parts.places import PLACE
 from distrecvae.errors import ResultsError
 
 ENDING = (b"q", b"Q", b"\x04")
 
 
 @click.command("top", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=PLACE)
 @click.option("--once", is_flag=True, help="Print it once and stop, as it does where there is no terminal.")
 @click.option(
     "--every", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Seconds between two looks."
 )
-def command(results: Path, once: bool, every: float) -> None:
+def command(results: Path | str, once: bool, every: float) -> None:
     """Show how the search in RESULTS stands: who runs, who leads, who ended last.
 
-    It is read from the folder and nothing is written, so the search may run on another machine that
-    shares it, or in another terminal. The table is drawn anew every two seconds; q or Ctrl-C ends
-    it, and so does the end of the search.
+    It is read from the folder, or the URI where the search is mirrored, and nothing is written, so the
+    search may run on another machine, or in another terminal. The table is drawn anew every two
+    seconds (give a longer --every at a URI); q or Ctrl-C ends it, and so does the end of the search.
 
     \b
     Examples:
@@ -50,7 +51,7 @@ def command(results: Path, once: bool, every: float) -> None:
             try:
                 shown = standing(results)
             except ResultsError:
-                if not results.exists():
+                if isinstance(results, str) or not results.exists():
                     raise
                 continue  # a file is being replaced; what is damaged for good, the next command says
             live.update(shown.screen(), refresh=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from distrecvae.cli.parts.names import complete_config, complete_metric, complete_model
-from distrecvae.cli.parts.output import print_scores, print_seeds
+from distrecvae.cli.parts.output import print_folds, print_scores, print_seeds
 from distrecvae.cli.parts.places import PLACE
 from distrecvae.dotted import trust
 from distrecvae.layout import BEST_FOLDER
@@ -64,6 +64,11 @@ if TYPE_CHECKING:
     help="Train with N seeds from --seed on, side by side on Ray; report their mean and standard error.",
 )
 @click.option(
+    "--folds",
+    is_flag=True,
+    help="Train on each fold of --data, a folder that `prepare --folds` wrote; report the mean and its standard error.",
+)
+@click.option(
     "--address",
     metavar="HOST:PORT",
     help="Ray cluster that --seeds joins, or 'auto'; without it Ray starts here.",
@@ -114,6 +119,7 @@ def command(
     metrics: str | None,
     seed: int | None,
     seeds: int | None,
+    folds: bool,
     address: str | None,
     refit: bool,
     warm_weights: str | None,
@@ -135,6 +141,8 @@ def command(
       distrecvae train --data data/mine --out runs/joint --config recvae-joint
       distrecvae train --data data/mine --out runs/five --seeds 5 \\
           --config runs/search/best/config.json
+      distrecvae train --data data/folds --out runs/folds --folds \\
+          --config runs/search/best/config.json
       distrecvae train --data data/mine --out runs/ship --refit \\
           --config runs/search/best/config.json
       distrecvae train --data data/today --out runs/today \\
@@ -146,7 +154,7 @@ def command(
     trust(model or "")
 
     from distrecvae.api.folders import require_folder
-    from distrecvae.api.train_folder import Order, train_in
+    from distrecvae.api.train.folder import Order, train_in
     from distrecvae.runs.configuration import read_config
     from distrecvae.runs.seeds import summarize
     from distrecvae.runs.warm import earlier_config
@@ -172,6 +180,13 @@ def command(
         checkpoint_every_s=checkpoint_every_s,
         resume=resume,
     )
+    if folds:
+        from distrecvae.api.train.folds import train_folds_in
+
+        found = train_folds_in(folder, order, goes_on=f"distrecvae train --out {folder} --folds --resume")
+        if found.complete:
+            print_folds(folder, found.summary)
+        return 0 if found.complete else INTERRUPTED
     trained = train_in(folder, order, goes_on=f"distrecvae train --out {folder} --resume")
     if not trained.complete:
         return INTERRUPTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,7 @@ class HeldOutUsers:
 
 @dataclass(frozen=True)
 class Split:
-    """A dataset split by users into train, valid and test (Liang et al., WWW 2018).
+    """A dataset split into train, valid and test: by users (Liang et al., WWW 2018), or otherwise.
 
     Attributes:
         train: interactions of the training users.
@@ -60,6 +61,8 @@ class Split:
         test: held-out users for the final score.
         user_ids: ids of all users in the order train, valid, test.
         item_ids: ids by item position.
+        overlapping: whether a user may be in more than one group, as where time divides what there is. Nothing that is
+            to be predicted of a user is then in what was trained on or folded in of the same user; `n_leaks` counts.
 
     Raises:
         DataError: the parts disagree about the number of users or items.
@@ -70,6 +73,7 @@ class Split:
     test: HeldOutUsers
     user_ids: npt.NDArray[np.generic]
     item_ids: npt.NDArray[np.generic]
+    overlapping: bool = False
 
     def __post_init__(self) -> None:
         n_users = self.train.n_users + self.valid.n_users + self.test.n_users
@@ -108,6 +112,23 @@ class Split:
         for ids in (self.user_ids, self.item_ids):
             digest.update("\0".join(map(str, ids.tolist())).encode() + b"\1")
         return digest.hexdigest()
+
+
+def n_leaks(split: Split) -> int:
+    """Return how many interactions that are to be predicted are known otherwise: the same user's are trained on, folded
+    in, or what a validation user and the same test user are to be scored by."""
+    ids = np.unique(np.asarray([str(each) for each in split.user_ids.tolist()]), return_inverse=True)[1]
+    starts = np.cumsum([0, split.train.n_users, split.valid.n_users, split.test.n_users])
+    train, valid, test = (ids[start:stop] for start, stop in pairwise(starts.tolist()))
+
+    def cells(matrix: InteractionMatrix, users: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        return np.repeat(users.astype(np.int64) * split.n_items, matrix.counts()) + matrix.indices
+
+    trained, validated = cells(split.train, train), cells(split.valid.held_out, valid)
+    tested = cells(split.test.held_out, test)
+    known_to_valid = np.union1d(trained, cells(split.valid.fold_in, valid))
+    known_to_test = np.union1d(np.union1d(trained, cells(split.test.fold_in, test)), validated)
+    return int(np.isin(validated, known_to_valid).sum() + np.isin(tested, known_to_test).sum())
 
 
 def require_scored(split: Split, what: str, *groups: str) -> None:

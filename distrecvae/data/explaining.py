@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.split import SplitOptions
+from distrecvae.data.splitting.options import GLOBAL_TIME, SplitOptions
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, DataError, nearest
 from distrecvae.words import counted
@@ -68,6 +68,9 @@ def explain(table: InteractionTable, options: SplitOptions, split: Split, kind: 
     kept = own[passes[own]]
     others = np.unique(other[kept])
     dropped(kept.size - others.size, f"that repeat {'an item' if kind == 'user' else 'a user'}")
+    if options.split == GLOBAL_TIME:  # what is enough is told by what came before a moment
+        places = _places_of_user(split, id_, None) if kind == "user" else _place_of_item(split, id_)
+        return [*lines, *places]
     enough_items, enough_users = _enough(table, options, passes)
     if kind == "user":
         dropped(
@@ -81,7 +84,7 @@ def explain(table: InteractionTable, options: SplitOptions, split: Split, kind: 
                 f" {max(options.min_user_interactions, 1)} (--min-user-interactions)"
             )
             return lines
-        return [*lines, *_place_of_user(split, id_, others.size)]
+        return [*lines, *_places_of_user(split, id_, others.size)]
     if not enough_items[written.index(id_)] or not others.size:
         lines.append(
             f"  left out   {counted(others.size, 'user is', 'users are')} left, and an item needs"
@@ -107,19 +110,31 @@ def _enough(
     return enough_items, np.bincount(users, minlength=n_users) >= max(options.min_user_interactions, 1)
 
 
-def _place_of_user(split: Split, id_: str, n_items: int) -> list[str]:
-    position = [str(each) for each in split.user_ids.tolist()].index(id_)
+def _places_of_user(split: Split, id_: str, n_items: int | None) -> list[str]:
+    """Return what a user is in each group, a line each.
+
+    Args:
+        split: the split.
+        id_: the user's.
+        n_items: items that the user has; None where it does not follow who lost some.
+    """
+    positions = [at for at, each in enumerate(split.user_ids.tolist()) if str(each) == id_]
+    if not positions:
+        return ["  left out   too few items before the first moment, or before the second and nothing since"]
+    return [line for position in positions for line in _place_of_user(split, position, n_items)]
+
+
+def _place_of_user(split: Split, position: int, n_items: int | None) -> list[str]:
     if position < split.train.n_users:
-        return [
-            f"  training   user {position} of the training users, with {counted(n_items, 'item', 'items')}"
-        ]
+        own = split.train.row(position).size
+        return [f"  training   user {position} of the training users, with {counted(own, 'item', 'items')}"]
     position -= split.train.n_users
     group, users, name = "validation", split.valid, "validation"
     if position >= users.n_users:
         position, group, users, name = position - users.n_users, "test", split.test, "test      "
     shown, hidden = users.fold_in.row(position).size, users.held_out.row(position).size
     lines = []
-    if unseen := n_items - shown - hidden:
+    if n_items is not None and not split.overlapping and (unseen := n_items - shown - hidden):
         lines.append(f"  dropped    {counted(unseen, 'row', 'rows')} of items that no training user has")
     scored = "" if shown and hidden else "; not scored, for one of both is empty"
     return [

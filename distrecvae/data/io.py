@@ -12,34 +12,31 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from distrecvae import __version__
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.ids import MAX_IDS
-from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.remote import fetch
+from distrecvae.data.splitting.folds import fold_folders
+from distrecvae.data.stored.tables import id_array, load_ids, read_matrix, save_ids, write_matrix, write_table
 from distrecvae.data.summary import facts
 from distrecvae.errors import DataError
-from distrecvae.files import new_folder, replacing, write_json
-from distrecvae.regular import read_regular, require_regular
+from distrecvae.files import new_folder, write_json
+from distrecvae.regular import read_regular
 from distrecvae.storage.uri import is_uri
 from distrecvae.words import first_line
 
-FORMAT = 1
+FORMAT, OVERLAPPING_FORMAT = 1, 2
+"""Of folders whose users are in one group each, and of others, which earlier versions must not take for the first."""
+
 PROTOCOL = "dataset.json"
 GROUPS = ("train", "valid", "test")
 MATRICES = ("train", "valid_fold_in", "valid_held_out", "test_fold_in", "test_held_out")
 FILES = (PROTOCOL, *(f"{name}.parquet" for name in (*MATRICES, "users", "items")))
-
-COUNTS = "interactions"
-
-IdKind = Literal["user_id", "item_id"]
 
 
 def save_dataset(split: Split, folder: Path | str, protocol: Mapping[str, Any]) -> None:
@@ -65,7 +62,7 @@ def save_dataset(split: Split, folder: Path | str, protocol: Mapping[str, Any]) 
         split.test.held_out,
     )
     document = {
-        "format": FORMAT,
+        "format": OVERLAPPING_FORMAT if split.overlapping else FORMAT,
         "distrecvae": __version__,
         "fingerprint": split.fingerprint,
         "n_users": sizes,
@@ -78,12 +75,12 @@ def save_dataset(split: Split, folder: Path | str, protocol: Mapping[str, Any]) 
     try:
         with new_folder(folder) as temporary:
             for name, matrix in zip(MATRICES, matrices, strict=True):
-                _write_matrix(matrix, temporary / f"{name}.parquet")
+                write_matrix(matrix, temporary / f"{name}.parquet")
             group = pa.DictionaryArray.from_arrays(
                 pa.array(np.repeat(np.arange(3, dtype=np.int8), list(sizes.values()))), pa.array(GROUPS)
             )
-            _write_table(
-                pa.table({"user_id": _id_array(split.user_ids), "group": group}), temporary / "users.parquet"
+            write_table(
+                pa.table({"user_id": id_array(split.user_ids), "group": group}), temporary / "users.parquet"
             )
             save_ids(temporary / "items.parquet", split.item_ids, kind="item_id")
             write_json(temporary / PROTOCOL, document)
@@ -121,13 +118,24 @@ def load_dataset(folder: Path | str) -> Split:
     if min(n_items, *sizes.values()) < 0 or max(n_items, *sizes.values()) > MAX_IDS:
         raise DataError(f"{folder / PROTOCOL} has impossible sizes; run `distrecvae prepare` again")
     train, valid_in, valid_out, test_in, test_out = (
-        _read_matrix(folder / f"{name}.parquet", n_users, n_items, n_rows[name])
+        read_matrix(folder / f"{name}.parquet", n_users, n_items, n_rows[name])
         for name, n_users in rows.items()
     )
-    user_ids = load_ids(folder / "users.parquet", kind="user_id", n_ids=sum(sizes.values()))
+    overlapping = protocol["format"] == OVERLAPPING_FORMAT
+    user_ids = load_ids(
+        folder / "users.parquet",
+        kind="user_id",
+        n_ids=sum(sizes.values()),
+        groups=list(sizes.values()) if overlapping else None,
+    )
     item_ids = load_ids(folder / "items.parquet", kind="item_id", n_ids=n_items)
     split = Split(
-        train, HeldOutUsers(valid_in, valid_out), HeldOutUsers(test_in, test_out), user_ids, item_ids
+        train,
+        HeldOutUsers(valid_in, valid_out),
+        HeldOutUsers(test_in, test_out),
+        user_ids,
+        item_ids,
+        overlapping,
     )
     if split.fingerprint != expected:
         raise DataError(
@@ -147,6 +155,10 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
     try:
         document = json.loads(read_regular(path))
     except FileNotFoundError as error:
+        if folds := fold_folders(Path(folder)):
+            raise DataError(
+                f"{folder} holds {len(folds)} folds; give one of them, such as {folds[0]}"
+            ) from error
         known = "no such folder" if not Path(folder).exists() else f"no {PROTOCOL} in it"
         raise DataError(
             f"{folder} is not a prepared dataset ({known}); make one with `distrecvae prepare`"
@@ -155,10 +167,10 @@ def read_protocol(folder: Path | str) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise DataError(f"{path} cannot be read ({reason}); run `distrecvae prepare` again") from error
     version = document.get("format") if isinstance(document, dict) else None
-    if version != FORMAT:
+    if version not in (FORMAT, OVERLAPPING_FORMAT):
         raise DataError(
-            f"{folder} has dataset format {version!r} and this is distrecvae {__version__}, which reads format "
-            f"{FORMAT}; run `distrecvae prepare` again"
+            f"{folder} has dataset format {version!r} and this is distrecvae {__version__}, which reads formats "
+            f"{FORMAT} and {OVERLAPPING_FORMAT}; run `distrecvae prepare` again"
         )
     return dict(document)
 
@@ -174,116 +186,6 @@ def data_facts(folder: Path | str, split: Split) -> dict[str, Any]:
         return facts(split, {})
 
 
-def save_ids(
-    path: Path | str,
-    ids: npt.NDArray[Any],
-    *,
-    kind: IdKind = "item_id",
-    counts: npt.NDArray[np.int64] | None = None,
-) -> None:
-    """Write ids in their order as Parquet, atomically; integers stay integers.
-
-    The columns are `kind` and, where they are given, `interactions`: `counts`, (n_ids,).
-    """
-    columns = {kind: _id_array(ids)} | ({} if counts is None else {COUNTS: pa.array(counts, type=pa.int64())})
-    with replacing(Path(path)) as temporary:
-        _write_table(pa.table(columns), temporary)
-
-
-def load_ids(path: Path | str, *, kind: IdKind = "item_id", n_ids: int | None = None) -> npt.NDArray[Any]:
-    """Return the ids that `save_ids` wrote: int64, or an object array of str.
-
-    Args:
-        path: the file.
-        kind: its column.
-        n_ids: how many there must be; that is looked at before they are read.
-
-    Raises:
-        DataError: the file is missing, damaged, has no column `kind` or another number of ids, or they are neither
-            whole numbers nor text, or one is there twice.
-    """
-    column = _read_columns(Path(path), [kind], n_ids)[0]
-    if column.null_count:
-        raise DataError(f"{path} has {column.null_count} empty ids; run `distrecvae prepare` again")
-    whole = pa.types.is_integer(column.type)
-    if not (whole or pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise DataError(
-            f"{path} has ids of type {column.type}, not whole numbers or text; run `distrecvae prepare` again"
-        )
-    n_distinct = len(column.unique())
-    if n_distinct < len(column):
-        raise DataError(
-            f"{path} has {len(column) - n_distinct} ids that are there before; run `distrecvae prepare` again"
-        )
-    if whole:
-        return np.asarray(column.to_numpy(), dtype=np.int64)
-    return np.array(column.to_pylist(), dtype=object)
-
-
-def n_rows_of(path: Path | str) -> int:
-    """Return how many rows a Parquet file declares, without reading them.
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
-    path = Path(path)
-    try:
-        require_regular(path)
-        return int(pq.read_metadata(path).num_rows)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; run `distrecvae prepare` again") from error
-    except (pa.ArrowException, OSError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise DataError(f"{path} is damaged ({reason}); run `distrecvae prepare` again") from error
-
-
 def is_dataset(path: Path | str) -> bool:
     """Return whether `path` is a folder with a `dataset.json`, of any version."""
     return (Path(path) / PROTOCOL).is_file()
-
-
-def _id_array(ids: npt.NDArray[Any]) -> pa.Array:
-    return (
-        pa.array(ids, type=pa.int64()) if ids.dtype.kind in "iu" else pa.array(ids.tolist(), type=pa.string())
-    )
-
-
-def _write_table(table: pa.Table, path: Path) -> None:
-    # lz4 costs next to nothing to read back and the dictionary encoding has already done the work.
-    pq.write_table(table, path, compression="lz4")
-
-
-def _write_matrix(matrix: InteractionMatrix, path: Path) -> None:
-    users = np.repeat(np.arange(matrix.n_users, dtype=np.int32), matrix.counts())
-    _write_table(pa.table({"user": users, "item": matrix.indices}), path)
-
-
-def _read_matrix(path: Path, n_users: int, n_items: int, n_rows: int) -> InteractionMatrix:
-    user_column, item_column = _read_columns(path, ["user", "item"], n_rows)
-    if user_column.type != pa.int32() or item_column.type != pa.int32():
-        raise DataError(
-            f"{path} has columns of {user_column.type} and {item_column.type}; both must be int32: prepare again"
-        )
-    if user_column.null_count or item_column.null_count:
-        raise DataError(f"{path} has empty cells; run `distrecvae prepare` again")
-    users, items = np.asarray(user_column.to_numpy()), np.asarray(item_column.to_numpy())
-    if users.size and (users[0] < 0 or users[-1] >= n_users or np.any(users[1:] < users[:-1])):
-        raise DataError(
-            f"{path} has users out of order or outside 0..{n_users - 1}; run `distrecvae prepare` again"
-        )
-    indptr = np.zeros(n_users + 1, dtype=np.int64)
-    np.cumsum(np.bincount(users, minlength=n_users), out=indptr[1:])
-    return InteractionMatrix.checked(indptr, items, n_items)
-
-
-def _read_columns(path: Path, names: list[str], n_rows: int | None) -> list[pa.ChunkedArray]:
-    found = n_rows_of(path)
-    if n_rows is not None and found != n_rows:
-        raise DataError(
-            f"{path} has {found:,} rows, and {n_rows:,} are said to be there; run `distrecvae prepare` again"
-        )
-    try:
-        table = pq.read_table(path, columns=names)
-        return [table.column(name) for name in names]
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({first_line(error)}); run `distrecvae prepare` again") from error

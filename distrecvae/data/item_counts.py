@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distrecvae.data.io import COUNTS, n_rows_of
+from distrecvae.data.stored.tables import COUNTS, n_rows_of
 from distrecvae.errors import DataError
 from distrecvae.words import first_line
 

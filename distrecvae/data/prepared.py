@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -22,11 +22,15 @@ from distrecvae.data.sources import read_table
 from distrecvae.data.sources.columns import ColumnNames, Told
 from distrecvae.data.sources.frames import read_frame
 from distrecvae.data.sources.sizes import require_room
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import split_table
+from distrecvae.data.splitting.brought import brought_files, read_brought, without_effect
+from distrecvae.data.splitting.folds import fold_folders, fold_name
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.summary import describe
 from distrecvae.data.synthetic import N_ITEMS, N_USERS, synthetic_table
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError
+from distrecvae.files import new_folder
 from distrecvae.storage.uri import is_uri
 
 Watcher = Callable[[InteractionTable, SplitOptions, Split], None]
@@ -49,12 +53,14 @@ class Data:
         protocol: what `dataset.json` says: source, options, counts.
         folder: where the data set lies, a path or a URI; None where it is in memory only.
         name: what results are called by.
+        folds: the data sets of all folds, of which this is the first; empty where there are none.
     """
 
     split: Split
     protocol: Mapping[str, Any]
     folder: str | None = None
     name: str = "data"
+    folds: tuple[Data, ...] = field(default=(), repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -69,7 +75,7 @@ class Data:
         """
         split = self.split
         sizes = [split.train.n_users, split.valid.n_users, split.test.n_users]
-        groups = Groups(split.user_ids, group_codes(sizes))
+        groups = None if split.overlapping else Groups(split.user_ids, group_codes(sizes))
         return like_of(self.folder or self.name, self.protocol, self.fingerprint, groups)
 
     def save(self, folder: Path | str) -> Data:
@@ -79,8 +85,21 @@ class Data:
             ResultsError: `folder` exists and is not empty.
             DataError: the file system refuses; nothing is left behind.
         """
+        if self.folds:
+            return self._save_folds(Path(folder))
         save_dataset(self.split, folder, self.protocol)
         return Data(self.split, self.protocol, str(folder), Path(folder).resolve().name)
+
+    def _save_folds(self, folder: Path) -> Data:
+        with new_folder(folder) as temporary:
+            for number, each in enumerate(self.folds, 1):
+                save_dataset(each.split, temporary / fold_name(number), each.protocol)
+        name = folder.resolve().name
+        folds = tuple(
+            replace(each, folder=str(folder / fold_name(number)), name=f"{name}-{fold_name(number)}")
+            for number, each in enumerate(self.folds, 1)
+        )
+        return replace(folds[0], folds=folds)
 
     def __str__(self) -> str:
         return "\n".join(describe(self.split, self.protocol))
@@ -96,11 +115,14 @@ class Data:
 
 
 def read_data(folder: Path | str) -> Data:
-    """Return the data set in a folder, or at a URI.
+    """Return the data set in a folder, or at a URI; of a folder of folds the first, which knows the others.
 
     Raises:
         DataError: there is none, or it is damaged.
     """
+    if not is_uri(folder) and not is_dataset(folder) and (folders := fold_folders(Path(folder))):
+        folds = tuple(map(read_data, folders))
+        return replace(folds[0], folds=folds)
     split = load_dataset(folder)
     protocol = {} if is_uri(folder) else read_protocol(folder)
     return Data(split, protocol, str(folder), Path(folder).resolve().name)
@@ -153,36 +175,31 @@ def prepare_data(
         columns=columns or ColumnNames(), source_format=source_format, member=member, header=header,
         missing=tuple(missing), encoding=encoding, max_rows=max_rows,
     )  # fmt: skip
+    others = {"preset": preset, "seed": seed, "like": like, "explain": watcher}
     if isinstance(source, pd.DataFrame):
         of_files = {"format": source_format, "member": member, "header": header, "encoding": encoding}
         for option, value in of_files.items():
             if value is not None:
                 raise ConfigError(f"--{option} {value}: a DataFrame is no file; leave it out")
     elif source is not None and (is_dataset(source) or pro_sg_folder(Path(source))):
-        given = [
-            name
-            for name, value in (
-                split
-                | {"preset": preset, "seed": seed, "like": like, "explain": watcher}
-                | {
-                    name: value
-                    for name, value in reading.recorded().items()
-                    if name not in ("format", "member")
-                }
-            ).items()
-            if value is not None
-        ]
-        if given:
-            raise ConfigError(
-                f"{source} is already split; --{given[0].replace('_', '-')} has no effect on it: leave it out"
-            )
+        of_reading = {n: v for n, v in reading.recorded().items() if n not in ("format", "member")}
+        _refuse_given(source, split | others | of_reading)
         return _already_split(Path(source), stage)
+    elif source is not None and (files := brought_files(Path(source), member)):
+        if (vain := without_effect(files, split | others)) is not None:
+            _refuse_given(source, {vain: True})
+        with stage("reading", str(source)):
+            brought, protocol = read_brought(Path(source), files, reading, split | {"seed": seed})
+            require_scored(brought, str(source), "valid")
+        return Data(brought, protocol, name=Path(source).resolve().name)
     own = split | {"seed": None if source is None else seed}
     plan = _Plan(reading, preset, split_options(preset, **own), None, {})
     if like is not None:
         anew = own | {"preset": preset} | reading.recorded()
         reading = reading.over(like.reading, of_a_file=isinstance(source, Path | str))
         plan = _Plan(reading, preset or like.preset, like.options_under(preset, own), like, anew)
+    plan.options.require_effect(own)
+    times = plan.options.by_time
     if source is None:
         sizes = {
             "n_users": N_USERS if users is None else users,
@@ -192,13 +209,22 @@ def prepare_data(
         return _split(made, "synthetic data", plan, stage, watcher)
     if isinstance(source, pd.DataFrame):
         require_room(len(source), "the DataFrame", reading.max_rows)
-        told = Told(columns=reading.columns, missing=reading.missing)
+        told = Told(columns=reading.columns, missing=reading.missing, times=times)
         return _split(partial(read_frame, source, told), "the DataFrame", plan, stage, watcher)
     read = partial(
         read_table, source, reading.columns, source_format=reading.source_format, member=reading.member,
         header=reading.header, missing=reading.missing, encoding=reading.encoding, max_rows=reading.max_rows,
+        times=times,
     )  # fmt: skip
     return _split(read, str(source), plan, stage, watcher)
+
+
+def _refuse_given(source: Path | str, given: Mapping[str, Any]) -> None:
+    """Refuse options of a split for what is split already."""
+    for name in (name for name, value in given.items() if value is not None):
+        raise ConfigError(
+            f"{source} is already split; --{name.replace('_', '-')} has no effect on it: leave it out"
+        )
 
 
 class _Plan(NamedTuple):
@@ -233,18 +259,33 @@ def _split(
 ) -> Data:
     with stage("reading", what):
         table = read()
-    with stage("splitting", f"{table.n_rows:,} rows"):
-        split, counts = split_users(table, plan.options, None if plan.like is None else plan.like.groups)
-        if watcher is not None:
-            watcher(table, plan.options, split)
+    folds = [
+        _split_once(table, what, plan._replace(options=replace(plan.options, fold=number)), stage, watcher)
+        for number in range(1, (plan.options.folds or 1) + 1)
+    ]
+    return folds[0] if plan.options.folds is None else replace(folds[0], folds=tuple(folds))
+
+
+def _split_once(
+    table: InteractionTable, what: str, plan: _Plan, stage: Stage, watcher: Watcher | None
+) -> Data:
+    options, number = plan.options, f" (fold {plan.options.fold})" if plan.options.folds else ""
+    with stage("splitting", f"{table.n_rows:,} rows{number}"):
+        split, counts, moments = split_table(table, options, None if plan.like is None else plan.like.groups)
+        if plan.like is not None:
+            plan.like.require_later(moments)
+        if watcher is not None and options.fold == 1:
+            watcher(table, options, split)
         require_scored(split, what, "valid")
     protocol: dict[str, Any] = {
         "source": dict(table.source),
         "preset": plan.preset,
-        "options": asdict(plan.options),
+        "options": options.recorded(),
         "reading": plan.reading.recorded(),
-        "counts": asdict(counts),
+        "counts": counts.recorded(),
     }
+    if moments:
+        protocol["moments"] = moments
     if plan.like is not None:
         protocol["like"] = plan.like.record(plan.given)
     path = table.source.get("path")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrecvae.data.split import SplitOptions
+from distrecvae.data.splitting.options import SplitOptions
 
 # Liang et al. (WWW 2018), section 4.1, taken over by RecVAE (WSDM 2020): thresholds are exclusive, rating >
 # 3.5. ml-1m and ml-latest-small are in neither paper: the same threshold and filters, a tenth of the users in

@@ -102,8 +102,13 @@ def write_pro_sg(split: Split, folder: Path) -> None:
 
     Raises:
         ResultsError: `folder` exists and is not empty.
-        DataError: an id holds a line break, or the file system refuses.
+        DataError: a user is in more than one group, an id holds a line break, or the file system refuses.
     """
+    if split.overlapping:
+        raise DataError(
+            "users of this split are in more than one group, which Liang et al.'s layout cannot express; leave"
+            " --export-pro-sg out"
+        )
     valid_start = split.train.n_users
     test_start = valid_start + split.valid.n_users
     matrices = (

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from distrecvae.data.dataset import Split
+from distrecvae.data.splitting.words import split_notes
 
 
 def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
@@ -36,13 +39,10 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
         "interaction",
         " of held-out users with items unseen in training",
     )
-    n_users = split.train.n_users + split.valid.n_users + split.test.n_users
+    n_users, kept = _sizes(split)
     like = protocol.get("like")
     if isinstance(like, Mapping):
-        lines += _taken_over(like, counts.get("users_known", 0), n_users)
-    kept = split.train.n_interactions + sum(
-        part.n_interactions for group in (split.valid, split.test) for part in (group.fold_in, group.held_out)
-    )
+        lines += _taken_over(like, None if split.overlapping else counts.get("users_known", 0), n_users)
     density = 100 * kept / (n_users * split.n_items)
     lines.append(
         f"kept       {kept:,} interactions of {n_users:,} users x {split.n_items:,} items ({density:.2g} % of all "
@@ -50,7 +50,9 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
     )
     lines.append(
         f"users      {split.train.n_users:,} train, {split.valid.n_users:,} validation, {split.test.n_users:,} test"
+        + (" (a user may be in more than one group)" if split.overlapping else "")
     )
+    lines += split_notes(protocol)
     for name in ("valid", "test"):
         silent = counts.get(f"{name}_users_with_nothing_to_score")
         if silent:
@@ -67,13 +69,43 @@ def describe(split: Split, protocol: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _taken_over(like: Mapping[str, Any], n_known: int, n_users: int) -> list[str]:
+def _sizes(split: Split) -> tuple[int, int]:
+    """Return how many users there are, and how many interactions, each once."""
+    if not split.overlapping:
+        n_users = split.train.n_users + split.valid.n_users + split.test.n_users
+        return n_users, split.train.n_interactions + sum(
+            part.n_interactions
+            for group in (split.valid, split.test)
+            for part in (group.fold_in, group.held_out)
+        )
+    ids, codes = np.unique(np.array([str(each) for each in split.user_ids.tolist()]), return_inverse=True)
+    starts = np.cumsum([0, split.train.n_users, split.valid.n_users])
+    cells = [
+        np.repeat(codes[start : start + matrix.n_users].astype(np.int64) * split.n_items, matrix.counts())
+        + matrix.indices
+        for start, matrix in (
+            (starts[0], split.train),
+            (starts[1], split.valid.fold_in),
+            (starts[1], split.valid.held_out),
+            (starts[2], split.test.fold_in),
+            (starts[2], split.test.held_out),
+        )
+    ]
+    return ids.size, np.unique(np.concatenate(cells)).size
+
+
+def _taken_over(like: Mapping[str, Any], n_known: int | None, n_users: int) -> list[str]:
     """Return what was taken over from an earlier data set, a line each, as `Like.record` has it."""
     taken = " ".join(_option(name, value) for name, value in like.get("taken", {}).items())
     given = " ".join(f"--{name.replace('_', '-')}" for name in like.get("given", ()))
-    return [
+    lines = [
         f"like       {like.get('name')}: {taken or 'all by default'}"
-        + (f"; given anew: {given}" if given else ""),
+        + (f"; given anew: {given}" if given else "")
+    ]
+    if n_known is None:
+        return lines
+    return [
+        *lines,
         f"like       {_counted(n_known, 'user')} of it in the groups that they had there, {n_users - n_known:,} new",
     ]
 
@@ -116,19 +148,23 @@ def facts(split: Split, protocol: Mapping[str, Any]) -> dict[str, Any]:
         # The name of "." is empty; what it stands for is not.
         source = Path(str(source["path"])).resolve().name if "path" in source else source.get("format")
     earlier = (protocol.get("like") or {}).get("fingerprints", ())
-    return {
-        "fingerprint": split.fingerprint,
-        "source": source,
-        "preset": protocol.get("preset"),
-        "options": protocol.get("options"),
-        "n_users": {
-            "train": split.train.n_users,
-            "valid": split.valid.n_users,
-            "test": split.test.n_users,
-        },
-        "n_items": split.n_items,
-        "n_interactions": split.train.n_interactions,
-    } | ({"like": list(earlier)} if earlier else {})
+    return (
+        {
+            "fingerprint": split.fingerprint,
+            "source": source,
+            "preset": protocol.get("preset"),
+            "options": protocol.get("options"),
+            "n_users": {
+                "train": split.train.n_users,
+                "valid": split.valid.n_users,
+                "test": split.test.n_users,
+            },
+            "n_items": split.n_items,
+            "n_interactions": split.train.n_interactions,
+        }
+        | ({"like": list(earlier)} if earlier else {})
+        | ({"overlapping": True} if split.overlapping else {})
+    )
 
 
 def _counted(n: int, noun: str) -> str:

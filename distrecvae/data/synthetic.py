@@ -8,9 +8,11 @@ margin.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from distrecvae.data.dataset import Split
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import split_users
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError
 from distrecvae.rng import stream
@@ -19,12 +21,14 @@ N_USERS, N_ITEMS, SEED = 3000, 1000, 0
 
 _ITEMS_PER_CLUSTER = 25
 _MEAN_INTERACTIONS = 40  # fewer where there are few items, so that there is something left to rank
+_FIRST_SECOND, _SECONDS = 1_420_070_400, 3 * 365 * 86_400  # the three years from 2015 on
+_SECONDS_BETWEEN = 20 * 86_400.0
 _CHUNK_CELLS = 4_000_000  # users are drawn a block at a time, so that memory stays flat
 
 
 def synthetic_table(*, n_users: int = N_USERS, n_items: int = N_ITEMS, seed: int = SEED) -> InteractionTable:
     """Return a deterministic table of `n_users` users' interactions with `n_items` items, rows in random
-    order per user.
+    order per user, which is also the order of their times.
 
     User u takes n_u items without replacement with weight pop_i * (theta_u . phi_i): pop_i ~ rank^-0.8, phi_i
     mostly on the item's own cluster, theta_u Dirichlet over all clusters with a small concentration. Drawing
@@ -60,7 +64,18 @@ def synthetic_table(*, n_users: int = N_USERS, n_items: int = N_ITEMS, seed: int
         users.append(np.repeat(np.arange(start, start + taken.size, dtype=np.int32), taken))
     source = {"format": "synthetic", "users": n_users, "items": n_items, "seed": seed}
     user_ids, item_ids = (np.arange(n, dtype=np.int64) for n in (n_users, n_items))
-    return InteractionTable(np.concatenate(users), np.concatenate(items), None, user_ids, item_ids, source)
+    rows = np.concatenate(users)
+    times = _times(rows, stream(seed, "synthetic", n_users, n_items, "times"))
+    return InteractionTable(rows, np.concatenate(items), None, user_ids, item_ids, source, times=times)
+
+
+def _times(users: npt.NDArray[np.int32], random: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return whole seconds since 1970, (n_rows,): each user begins some day of three years and goes on row by row."""
+    begun = random.integers(_FIRST_SECOND, _FIRST_SECOND + _SECONDS, size=int(users[-1]) + 1)
+    since = np.cumsum(np.ceil(random.exponential(_SECONDS_BETWEEN, size=users.size)))
+    first = np.searchsorted(users, np.arange(int(users[-1]) + 1))
+    times: npt.NDArray[np.float64] = (begun - since[first])[users] + since
+    return times
 
 
 def synthetic_split(

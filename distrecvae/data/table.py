@@ -29,6 +29,8 @@ class InteractionTable:
         item_ids: likewise.
         source: what was read, JSON-able, for the protocol.
         place: tells where the row of a position stands in the source, for messages: "line 12".
+        times: float64, (n_rows,), when: numbers as the source has them, dates as seconds since 1970. NaN where a row
+            has none. None where the source has none, or where they were not asked for.
     """
 
     users: Int32Array
@@ -38,10 +40,12 @@ class InteractionTable:
     item_ids: npt.NDArray[Any]
     source: Mapping[str, Any] = field(default_factory=dict)
     place: Callable[[int], str] = _row
+    times: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n_rows = self.users.shape
-        if self.items.shape != n_rows or (self.ratings is not None and self.ratings.shape != n_rows):
+        others = [each for each in (self.items, self.ratings, self.times) if each is not None]
+        if any(each.shape != n_rows for each in others):
             raise DataError(
                 f"columns have {n_rows} users and {self.items.shape} items; they must be equally long"
             )

@@ -43,7 +43,9 @@ class ItemWeights:
 
     def likeness(self, item: int) -> torch.Tensor:
         """Return what having `item` adds to each item's score, its own 0: float32, (n_items,)."""
-        return self.weight[item].float()
+        likeness = self.weight[item].float().clone()
+        likeness[item] = 0.0  # RDLAE lets an item count for itself
+        return likeness
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Return the same from rows with a place for every item, as a graph of tensors: (n_rows, n_items)."""

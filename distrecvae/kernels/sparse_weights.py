@@ -56,6 +56,7 @@ class SparseItemWeights:
         own = slice(int(self.offsets[item]), int(self.offsets[item + 1]))
         likeness = self.values.new_zeros(self.n_items)
         likeness[self.items[own].long()] = self.values[own]
+        likeness[item] = 0.0
         return likeness
 
     def dense_scores(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,16 @@
-"""EASE: linear weights between items with a zero diagonal, in closed form.
+"""EASE, EDLAE and RDLAE: linear weights between items, held from predicting an item by itself, in closed form.
 
 Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019: min over B of ||X - X B||^2 + lambda ||B||^2
 with diag(B) = 0 is, with P = (X^T X + lambda I)^-1, solved by B_ij = -P_ij / P_jj off the diagonal.
+
+Steck, "Autoencoders that don't overfit towards the Identity", NeurIPS 2020 (EDLAE): hiding a share p of each user's
+items while all of them are to be predicted is, in expectation, a weight of its own for each item,
+Lambda_jj = lambda + p / (1 - p) (X^T X)_jj, in the place of lambda.
+
+Moon, Kim, Lee, "It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for Recommendation", SIGIR 2023
+(RDLAE): with diag(B) <= xi in the place of diag(B) = 0, B = I - P diag(c), c_j = max(Lambda_jj, (1 - xi) / P_jj). At
+xi = 0 the second is never the smaller one, and that is EDLAE's solution; items whose own weight would stay below xi
+anyhow are then not held back.
 """
 
 from __future__ import annotations
@@ -13,7 +22,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from distrecvae.checks import require_number
+from distrecvae.checks import require_fraction, require_number
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import DivergedError
 from distrecvae.kernels.item_weights import BLOCK_ITEMS, gram_bytes, lent_gram
@@ -28,15 +37,21 @@ class EASEConfig:
 
     Attributes:
         regularization: lambda, the weight of ||B||^2: users that an item's own count is raised by.
+        dropout: p, the share of a user's items hidden from the model while it learns to predict all (EDLAE).
+        xi: the most that an item may add to its own score (RDLAE); 0 for a zero diagonal.
 
     Raises:
         ConfigError: a value breaks its rule.
     """
 
     regularization: float = 500.0
+    dropout: float = 0.0
+    xi: float = 0.0
 
     def __post_init__(self) -> None:
         require_number("regularization", self.regularization, above=0)
+        for name in ("dropout", "xi"):
+            require_fraction(name, getattr(self, name))
 
 
 def solve_ease(
@@ -48,7 +63,7 @@ def solve_ease(
     """Return the parameters: ``weight``, B, float32, (n_items, n_items); solved in float64.
 
     Args:
-        config: the regularization.
+        config: the regularization, dropout and xi.
         train: the training users.
         device: where to solve.
         common: the Gram matrix, where it is lent (`gram_arrays`); None computes it.
@@ -58,22 +73,41 @@ def solve_ease(
     """
     # Counts of users are whole in float32; the copy in float64 is ours to change.
     gram = lent_gram(train, common).to(device).to(torch.float64)
-    gram.diagonal().add_(config.regularization)
+    own = _own_weights(config, gram.diagonal())
+    gram.diagonal().add_(own)
     factor, failed = torch.linalg.cholesky_ex(gram)
     del gram  # one matrix of this size less while the next is made
     if int(failed):
         raise DivergedError(f"X^T X + {config.regularization} I is singular in float64; raise regularization")
     if factor.is_cuda:
-        return {"weight": _weights_by_blocks(factor)}
+        return {"weight": _weights_by_blocks(factor, own, config.xi)}
     inverse = torch.cholesky_inverse(factor)
     del factor
-    inverse.div_(-inverse.diagonal().clone())  # divides column j by -P_jj
-    inverse.fill_diagonal_(0.0)
+    diagonal = inverse.diagonal().clone()
+    inverse.div_(_divisors(diagonal, own, config.xi))
+    inverse.diagonal().copy_(_own_score(diagonal, own, config.xi))
     # Rows must lie whole in memory, for scores are sums of rows; LAPACK writes columns.
     return {"weight": inverse.to(torch.float32, memory_format=torch.contiguous_format)}
 
 
-def _weights_by_blocks(factor: torch.Tensor) -> torch.Tensor:
+def _own_weights(config: EASEConfig, counts: torch.Tensor) -> torch.Tensor:
+    """Return Lambda's diagonal, (n_items,), given how many users have each item."""
+    return config.dropout / (1 - config.dropout) * counts + config.regularization
+
+
+def _divisors(diagonal: torch.Tensor, own: torch.Tensor, xi: float) -> torch.Tensor:
+    """Return what the columns of P are divided by, -1 / c: (n_columns,), given P's diagonal and Lambda's there."""
+    if xi == 0:
+        return -diagonal
+    return -torch.minimum(diagonal / (1 - xi), 1 / own)
+
+
+def _own_score(diagonal: torch.Tensor, own: torch.Tensor, xi: float) -> torch.Tensor:
+    """Return B's diagonal, min(xi, 1 - Lambda_jj P_jj): (n_columns,)."""
+    return (1 - own * diagonal).clamp(min=0.0, max=xi)
+
+
+def _weights_by_blocks(factor: torch.Tensor, own: torch.Tensor, xi: float) -> torch.Tensor:
     """Return B, float32, given the lower Cholesky factor of the regularized Gram matrix, some columns at a time.
 
     A GPU inverts by solving for the identity, which would take three matrices in float64.
@@ -85,8 +119,11 @@ def _weights_by_blocks(factor: torch.Tensor) -> torch.Tensor:
         columns = factor.new_zeros(n_items, stop - start)
         columns.diagonal(-start).fill_(1.0)
         columns = torch.cholesky_solve(columns, factor)
-        weight[:, start:stop] = columns.div_(-columns.diagonal(-start).clone())
-    return weight.fill_diagonal_(0.0)
+        diagonal, here = columns.diagonal(-start).clone(), own[start:stop]
+        columns.div_(_divisors(diagonal, here, xi))
+        columns.diagonal(-start).copy_(_own_score(diagonal, here, xi))
+        weight[:, start:stop] = columns
+    return weight
 
 
 def ease_bytes(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from distrecvae.errors import CheckpointError
+from distrecvae.precisions import Precision
 from distrecvae.runs.resumable import best_report, read_best
 from distrecvae.saved.tensors import read_metadata
 
@@ -22,12 +23,18 @@ class Kept:
         model: name in the registry.
         config: its settings, JSON-able.
         cycle: after how many cycles it was taken.
+        passes: after how many data passes.
+        seed: root of its training's randomness.
+        precision: of the matrix products.
         state: its parameters, on the CPU.
     """
 
     model: str
     config: Mapping[str, Any]
     cycle: int
+    passes: int
+    seed: int
+    precision: Precision
     state: Mapping[str, torch.Tensor]
 
 
@@ -46,4 +53,12 @@ def kept_model(path: Path, metric: str) -> Kept:
     state = read_best(path, identity=identity, metric=metric, cycle=best["cycle"])
     if not state:
         raise CheckpointError(f"{path} holds no model beside its training; train it again")
-    return Kept(identity["model"], identity["config"], best["cycle"], state)
+    return Kept(
+        model=identity["model"],
+        config=identity["config"],
+        cycle=best["cycle"],
+        passes=best["passes"],
+        seed=identity.get("seed", 0),
+        precision=identity.get("precision", "float32"),
+        state=state,
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from distrecvae.data.dataset import Split
+from distrecvae.data.days.matching import positions_among
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, ConfigError
 from distrecvae.layout import METRICS_FILE
@@ -33,7 +34,10 @@ def chosen_passes(folder: Path) -> int:
 
 
 def with_validation_users(split: Split) -> InteractionMatrix:
-    """Return the training users' rows and, below them, the validation users': what both parts of a row hold."""
+    """Return the training users' rows and, below them, the validation users': what both parts of a row hold.
+
+    A validation user who is a training user, too, has one row: theirs, with what was held out in it.
+    """
     shown, hidden = split.valid.fold_in, split.valid.held_out
     users = [np.repeat(np.arange(part.n_users), part.counts()) for part in (shown, hidden)]
     whole = InteractionMatrix.from_pairs(
@@ -42,10 +46,27 @@ def with_validation_users(split: Split) -> InteractionMatrix:
         n_users=shown.n_users,
         n_items=split.n_items,
     )
+    if split.overlapping:
+        return _merged(split, whole)
     return InteractionMatrix(
         np.concatenate([split.train.indptr, split.train.indptr[-1] + whole.indptr[1:]]),
         np.concatenate([split.train.indices, whole.indices]),
         split.n_items,
+    )
+
+
+def _merged(split: Split, whole: InteractionMatrix) -> InteractionMatrix:
+    """Return the training users' rows with those of `whole`, the validation users, in or below them."""
+    n_train = split.train.n_users
+    at = positions_among(split.user_ids[n_train : n_train + whole.n_users], split.user_ids[:n_train])
+    new = at < 0
+    at[new] = n_train + np.arange(np.count_nonzero(new))
+    trained = np.repeat(np.arange(n_train), split.train.counts())
+    return InteractionMatrix.from_pairs(
+        np.concatenate([trained, np.repeat(at, whole.counts())]),
+        np.concatenate([split.train.indices, whole.indices]),
+        n_users=n_train + int(np.count_nonzero(new)),
+        n_items=split.n_items,
     )
 
 

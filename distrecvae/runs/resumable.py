@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from distrecvae.activity import SAVING, at
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import CheckpointError
 from distrecvae.evaluation import PUBLISHED, Scoring
@@ -140,9 +141,10 @@ class ResumableTraining:
 
     def save(self) -> None:
         """Put the state into its place."""
-        tensors = {_TRAINER + name: value for name, value in self.trainer.state_dict().items()}
-        tensors |= {_BEST + name: value for name, value in self._best_state.items()}
-        self._place.save(tensors, {**self._about, "identity": self._identity, "history": self.history})
+        with at(SAVING):
+            tensors = {_TRAINER + name: value for name, value in self.trainer.state_dict().items()}
+            tensors |= {_BEST + name: value for name, value in self._best_state.items()}
+            self._place.save(tensors, {**self._about, "identity": self._identity, "history": self.history})
         self._n_saved = len(self.history)
 
 

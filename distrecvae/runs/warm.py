@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from distrecvae.data.days.matching import positions_among
-from distrecvae.data.io import load_ids
+from distrecvae.data.stored.tables import load_ids
 from distrecvae.errors import CheckpointError, ConfigError, DataError
 from distrecvae.layout import CONFIG_FILE, METRICS_FILE, STATE_FILE
 from distrecvae.runs.resumable import ResumableTraining, read_trainer

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from distrecvae import __version__
+from distrecvae.data.splitting.words import in_words
 from distrecvae.metrics import title_of
 from distrecvae.words import printable, with_error
 
@@ -58,7 +59,7 @@ def model_card(
         "## Use",
         _USE,
         "## Quality",
-        _quality(metrics),
+        _quality(metrics, overlapping=bool(data.get("overlapping"))),
         "## Data",
         _data(data, n_items),
         "## Settings",
@@ -88,7 +89,7 @@ _FILES = """`config.json` (settings, data), `model.safetensors` (weights), `item
 position), `metrics.json` (scores). All are plain data: loading them runs no code of theirs."""
 
 
-def _quality(metrics: Mapping[str, Any]) -> str:
+def _quality(metrics: Mapping[str, Any], *, overlapping: bool) -> str:
     groups = [group for group in _GROUPS if metrics.get(group)]
     if not groups:
         return "No scores were kept."
@@ -100,9 +101,10 @@ def _quality(metrics: Mapping[str, Any]) -> str:
         rows.append((title, *(_counted(metrics[group].get(key)) for group in groups)))
     selected = str(metrics.get("selected_by", "")).removeprefix("valid/")
     chosen = f" The model was chosen by {title_of(selected)} on validation users." if selected else ""
+    unseen = "What was to be found was not" if overlapping else "None of these users was"
     words = (
-        "Means over users and their standard errors. None of these users was trained on; each was shown some of its"
-        f" items, and the others were to be found.{chosen} Test users were looked at once, after that."
+        f"Means over users and their standard errors. {unseen} trained on; each was shown some of its items, and the"
+        f" others were to be found.{chosen} Test users were looked at once, after that."
     )
     return f"{_table(('', *(_GROUPS[group] for group in groups)), rows)}\n\n{words}"
 
@@ -120,11 +122,7 @@ def _data(data: Mapping[str, Any], n_items: int) -> str:
     ]
     rows += [("items", _counted(n_items)), ("training interactions", _counted(data.get("n_interactions")))]
     rows += [(f"`{name}`", _value(value)) for name, value in (data.get("options") or {}).items()]
-    words = (
-        "Strong generalization (Liang et al., WWW 2018): users are divided into train, validation and test; only items"
-        " of training users are kept."
-    )
-    return f"{_table(('', ''), rows)}\n\n{words}"
+    return f"{_table(('', ''), rows)}\n\n{in_words(data.get('options'))}"
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

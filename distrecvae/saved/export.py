@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.io import save_ids
+from distrecvae.data.stored.tables import save_ids
 from distrecvae.errors import ConfigError, ResourceError, ResultsError
 from distrecvae.saved.blend import Blend, why_no_graph
 from distrecvae.saved.card import versions

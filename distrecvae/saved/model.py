@@ -15,10 +15,10 @@ import torch
 from distrecvae import __version__
 from distrecvae.checks import require_whole
 from distrecvae.data.histories import Histories, HistoriesLike, as_table, over_items
-from distrecvae.data.io import load_ids, n_rows_of, save_ids
 from distrecvae.data.item_counts import load_counts
 from distrecvae.data.offering import offered
 from distrecvae.data.recommendations import Frame, as_frame, likeness_frame
+from distrecvae.data.stored.tables import load_ids, n_rows_of, save_ids
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import CheckpointError, ConfigError, DistrecvaeError
 from distrecvae.evaluation import Recommender

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,11 +14,12 @@ from distrecvae.layout import LEDGER_FILE, SUMMARY_FILE
 from distrecvae.pacing import Seldom
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import KEPT_TRIALS, Status
+from distrecvae.search.core.records import Status
 from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best import Scored, publish_best
 from distrecvae.search.folder.environment import changes, environment_of
 from distrecvae.search.folder.keeper import Keeper
+from distrecvae.search.folder.live import remove_live
 from distrecvae.search.folder.mailbox import Answer, Mailbox
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import FINISHED, INTERRUPTED, RUNNING
@@ -29,6 +31,7 @@ from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.resources import piece_bytes
 from distrecvae.search.summary import search_summary
 from distrecvae.search.watchers import notify
+from distrecvae.search.watchers.outlook import Outlook, show_elsewhere
 from distrecvae.search.watchers.progress import Progress
 from distrecvae.search.watchers.tensorboard import EventFiles
 from distrecvae.search.watchers.trackers import make_loggers
@@ -37,6 +40,8 @@ from distrecvae.words import first_line
 
 HEAR_EVERY_S = 0.2
 """How often requests are looked for."""
+LIVE_EVERY_S = 3.0
+"""How often it is written what workers are at, for `top`."""
 LOOK_EVERY_S = 10.0
 """How often the ledger on disk is held to the one that is written."""
 
@@ -80,49 +85,51 @@ class _Course:
         remove_leftovers(folder)
         tuning.clear_away(folder)
         self._search, self._session, self._console = search, session, console
-        now = environment_of(plan)
-        self._ledger = Ledger(
-            folder, search.metric, {"fingerprint": session.split.fingerprint, "environment": now}
-        )
-        self._tables = Tables(folder, self._ledger, space, search.metric)
-        self._keeper = Keeper(TrialStates(folder), self._ledger, n_best=KEPT_TRIALS)
+        now, elapsed_s, at_once = environment_of(plan), search.described.elapsed_s, plan.slots.concurrent
+        about = {"fingerprint": session.split.fingerprint, "environment": now}
+        self._ledger = ledger = Ledger(folder, search.metric, about)
+        self._tables = Tables(folder, ledger, space, search.metric)
+        self._keeper = Keeper(TrialStates(folder), ledger, n_best=config.n_kept)
         self._events = EventFiles(folder, space, config.metric, config.scored)
+        self._outlook = Outlook(ledger, config, plan.rule, trial_passes=plan.trial_passes, at_once=at_once)
         self._progress = Progress(
-            console,
-            self._ledger,
-            config,
-            concurrent=plan.slots.concurrent,
-            elapsed_s=search.described.elapsed_s,
+            console, ledger, config, outlook=self._outlook, space=space, elapsed_s=elapsed_s
         )
         self._loggers = make_loggers(
             config,
             folder=folder,
             space=space,
-            ledger=self._ledger,
+            ledger=ledger,
             started=search.described.started,
             tell=self._say,
         )
-        self._notifier = notify.make_notifier(config, folder=folder, ledger=self._ledger, tell=self._say)
+        self._notifier = notify.make_notifier(config, folder=folder, ledger=ledger, tell=self._say)
         warm = warm_start_of(config, space, search.described)
+        own = (self._outlook, self._progress, self._events, self._tables, self._keeper)
         notified = () if self._notifier is None else (self._notifier,)
         self._conductor = Conductor(
-            ledger=self._ledger,
+            ledger=ledger,
             space=space,
             config=config,
             rule=plan.rule,
             folder=folder.resolve(),
-            concurrent=plan.slots.concurrent,
+            concurrent=at_once,
             device=plan.slots.device,
             precision=plan.precision,
-            watchers=(self._progress, self._events, self._tables, self._keeper, *self._loggers, *notified),
-            elapsed_s=search.described.elapsed_s,
+            watchers=(*own, *self._loggers, *notified),
+            elapsed_s=elapsed_s,
             warm_starts=warm.points(space) if warm is not None else (),
             config_class=registry.config_class(config.model),
         )
+        if self._conductor.steering.changed:
+            self._events.widened(self._conductor.steering.space)
         self._mailbox = Mailbox(folder)
         self._mailbox.clear_answers()
         self._hear = Seldom(self._take_up, HEAR_EVERY_S)
         self._in_place = Seldom(self._ledger.require_in_place, LOOK_EVERY_S)
+        self._show_elsewhere = Seldom(
+            partial(show_elsewhere, folder, self._conductor, self._outlook), LIVE_EVERY_S
+        )
         self._say_what_begins(now, "" if warm is None else warm.text())
         session.stop.last_words, session.stop.goes_on = self._last_words, search.goes_on
 
@@ -193,7 +200,7 @@ class _Course:
         self._notify(
             notify.END if complete else notify.INTERRUPTED, " ".join(text.partition("\n\n")[0].split())
         )
-        if trouble := _report(folder):
+        if trouble := written_report(folder):
             text += f"\n\n{trouble}"
         return Outcome(text, complete, scored is not None, lost=not complete and self._session.stop.lost)
 
@@ -211,7 +218,9 @@ class _Course:
         self._session.stop.check()
         self._in_place()
         self._hear()
+        self._outlook.follow(self._conductor)
         self._progress.refresh()
+        self._show_elsewhere()
         if self._tables.due:
             self._write_state(RUNNING)
 
@@ -222,7 +231,8 @@ class _Course:
                 self._mailbox.answer(name, Answer(done=False, text=asked))
                 continue
             done, text = self._conductor.steer(name, asked)
-            self._progress.n_trials = self._conductor.steering.trials
+            if done and asked.action == "widen":
+                self._events.widened(self._conductor.steering.space, self._ledger.records.get(0))
             self._mailbox.answer(name, Answer(done=done, text=text))
             self._progress.warn(f"{asked.text()}: {text}")
 
@@ -231,6 +241,9 @@ class _Course:
         self._search.write(
             status, self._conductor.elapsed_s, self._ledger.mark, self._conductor.steering.trials
         )
+
+        if status != RUNNING:
+            remove_live(self._search.folder)
 
     def _say_what_begins(self, now: dict[str, str], taken_over: str) -> None:
         """Say the plan, what is taken over, and what has changed since the search was begun."""
@@ -275,9 +288,9 @@ class _Course:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _report(folder: Path) -> str:
+def written_report(folder: Path) -> str:
     """Write the report; return what went wrong, in a line, where something did: it is never worth a search."""
-    from distrecvae.search.report.page import write_report  # plotly takes half a second to import
+    from distrecvae.search.report.writing import write_report  # plotly takes half a second to import
 
     try:
         write_report(folder)

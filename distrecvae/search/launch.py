@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,8 @@ from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.prepared import Data
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import ResultsError
 from distrecvae.evaluation import require_scorable
-from distrecvae.files import claimed, exclusive
-from distrecvae.layout import DATA_FOLDER, SUMMARY_FILE
+from distrecvae.layout import DATA_FOLDER, SEARCH_FILE, SUMMARY_FILE
 from distrecvae.metrics import on_validation, require_metrics
 from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
@@ -28,7 +26,8 @@ from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.estimating import priced, timed, timing_like
 from distrecvae.search.folder.data_place import absolute, place_of_data
 from distrecvae.search.folder.description import check_same, describe
-from distrecvae.search.folder.extension import as_steered, nothing_left
+from distrecvae.search.folder.extension import as_steered, ask_to_grow, nothing_left
+from distrecvae.search.folder.holding import own
 from distrecvae.search.folder.marks import require_whole_ledger
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import Description, read_description, write_description
@@ -42,6 +41,7 @@ from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
 from distrecvae.storage.mirror import LAST_S, Mirror
+from distrecvae.storage.post import Post
 from distrecvae.storage.uri import is_uri
 from distrecvae.training import registry
 
@@ -69,6 +69,7 @@ def search(
     space: SearchSpace | None = None,
     data: Data | None = None,
     mirror: Mirror | None = None,
+    grow_to: int | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one in `folder`.
 
@@ -84,6 +85,7 @@ def search(
         space: what is searched, where the caller has it; None loads what `config` says.
         data: the data set, where the caller has it; one that lies nowhere is written into `folder`.
         mirror: of `folder`, not begun; after the search it says whether it has all of it.
+        grow_to: it is to have so many trials, whatever it was steered to before; None for as many as that.
 
     Raises:
         DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
@@ -103,6 +105,7 @@ def search(
         if mirror is not None:
             mirror.catch_up = resume_command(command, mirror.uri)
             console.print(held.enter_context(mirror).text(), highlight=False, markup=False, soft_wrap=True)
+            held.enter_context(Post(folder, mirror.uri))
         if described is not None:
             config = replace(config, data=_found(config.data, described, folder))
         there = data.split if data is not None else session.split if session is not None else None
@@ -112,7 +115,7 @@ def search(
         warm = warm_start_of(config, space, described)
         if described is not None:
             require_whole_ledger(folder, described)
-            config = as_steered(config, space, folder)
+            config = as_steered(config, space, folder, grow_to)
             check_same(described, config, space, split, folder)
             if nothing_left(described, config, folder):
                 _copy_study(config, space, folder, described, console)
@@ -139,6 +142,8 @@ def search(
         else:
             # The folder may have been moved, and the data set with it, or alone.
             described = replace(described, data=absolute(config.data or str(folder / DATA_FOLDER)))
+            if grow_to is not None:
+                ask_to_grow(config, space, folder)
         if config.data is None:
             data = Data(split, {"source": DEMO, "seed": config.seed})
         if data is not None:
@@ -179,6 +184,8 @@ def dry_run(
         ResultsError: `like` is no search, of another model, or none of its trials was timed.
     """
     timing = None if like is None else timing_like(like, config.model)
+    if (folder / SEARCH_FILE).exists():
+        config = replace(config, data=_found(config.data, read_description(folder), folder))
     config = priced(config)
     space = load_space(config) if space is None else space
     config = settled(config, space)
@@ -236,35 +243,6 @@ def settled(config: SearchConfig, space: SearchSpace) -> SearchConfig:
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:
     """Return the settings with one trial where nothing is searched."""
     return config if space.parameters else replace(config, trials=1)
-
-
-@contextmanager
-def own(what: str, folder: Path, *, resume: bool) -> Iterator[None]:
-    """Hold a results folder before anything slow is done: for a new run it has to be empty, and is gone if none comes.
-
-    Raises:
-        ResultsError: something else lies there, or another process holds it.
-    """
-    if resume:
-        with exclusive(folder):
-            yield
-        return
-    _require_empty(what, folder)
-    with claimed(folder):
-        _require_empty(what, folder)  # another process may have come and gone since
-        yield
-
-
-def _require_empty(what: str, folder: Path) -> None:
-    if in_use(folder):
-        raise ResultsError(
-            f"{folder} is not empty; pass --resume to go on with the {what} in it, or choose another --out"
-        )
-
-
-def in_use(folder: Path) -> bool:
-    """Tell whether something lies in the folder; hidden files are what a killed start leaves."""
-    return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def load_split(config: SearchConfig, folder: Path) -> Split:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from distrecvae.errors import ResultsError, StorageError
 from distrecvae.files import exclusive, replacing, write_text
-from distrecvae.layout import BEST_FOLDER, DATA_FOLDER, LEDGER_FILE
+from distrecvae.layout import BEST_FOLDER, DATA_FOLDER, LEDGER_FILE, REQUESTS_FOLDER
 from distrecvae.storage.manifest import MANIFEST_FILE, Manifest, is_name, manifest_at, read_manifest
 from distrecvae.storage.store import Entry, Store, file_entry
 from distrecvae.words import counted, duration, mib
@@ -62,15 +62,17 @@ def look(store: Store) -> Remote:
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file is none of the results: a lock, a temporary file, what Ray keeps."""
-    return any(part.startswith(".") for part in name.split("/"))
+    """Tell whether a file is none of the results: a lock, a temporary file, what Ray keeps, a request (`post.py`)."""
+    parts = name.split("/")
+    return parts[0] == REQUESTS_FOLDER or any(part.startswith(".") for part in parts)
 
 
 def files_of(folder: Path) -> dict[str, Path]:
     """Return the results' files in a folder by name; symbolic links, sockets and the like are none."""
     found = {}
     for place, folders, names in os.walk(folder):  # Path.walk is of Python 3.12
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        above = Path(place).relative_to(folder).as_posix()
+        folders[:] = [name for name in folders if not is_hidden(name if above == "." else f"{above}/{name}")]
         for name in names:
             path = Path(place, name)
             if not name.startswith(".") and path.is_file() and not path.is_symlink():

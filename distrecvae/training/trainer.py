@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
+from distrecvae.activity import EVALUATING, TRAINING, at
 from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.errors import DivergedError
 from distrecvae.evaluation import PUBLISHED, Evaluation, Recommender, Scoring, evaluate, require_scorable
@@ -139,9 +140,11 @@ def fit(trainer: Trainer, valid: HeldOutUsers | None, scoring: Scoring = PUBLISH
         require_scorable(valid, "validation")
     while True:
         started = time.perf_counter()
-        losses = trainer.step()
+        with at(TRAINING):
+            losses = trainer.step()
         trained = time.perf_counter()
-        scores = None if valid is None else evaluate(trainer.model, valid, scoring)
+        with at(EVALUATING):
+            scores = None if valid is None else evaluate(trainer.model, valid, scoring)
         evaluated = time.perf_counter()
         report = Report(trainer.cycle, trainer.passes, losses, scores, trained - started, evaluated - trained)
         for name, value in report.metrics().items():

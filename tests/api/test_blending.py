@@ -60,6 +60,32 @@ def test_a_call_blends_what_the_command_blends() -> None:
     assert called._repr_html_().startswith("<pre>Blend of")
 
 
+def test_a_refit_is_a_blend_that_validation_users_say_nothing_of_any_more() -> None:
+    runs = trained()
+    DATA.save("data")
+    called = distrecvae.blend(runs, DATA, rule="standardized", threads=1, refit=True)
+    with pytest.raises(SystemExit) as ended:
+        main(["blend", *(str(run.folder) for run in runs), "--data", "data", "--out", "typed",
+              "--rule", "standardized", "--threads", "1", "--refit"])  # fmt: skip
+    assert ended.value.code == 0
+    users = DATA.split.train.n_users + DATA.split.valid.n_users
+    assert (
+        json.loads(Path("typed/blend.json").read_text())["refit_users"] == called.facts.refit_users == users
+    )
+    assert distrecvae.evaluate(called, DATA).means() == called.scores["test"]
+    with pytest.raises(DataError, match="was trained on the validation users, too"):
+        distrecvae.evaluate(called, DATA, group="valid")
+    with pytest.raises(DataError, match="was trained on the validation users, too"):
+        distrecvae.blend([called, *runs], DATA)
+
+
+def test_a_blends_members_cannot_be_refitted_and_that_is_said_first() -> None:
+    made = distrecvae.blend(trained(), DATA, rule="standardized", threads=1)
+    with pytest.raises(ConfigError, match=r"^refit=True: .* does not say how .* was trained from nothing"):
+        distrecvae.blend(made, DATA, refit=True, out="again")
+    assert not Path("again").exists()
+
+
 def test_a_search_alone_gets_its_blend_into_its_folder_and_again() -> None:
     shutil.copytree(KEPT / "search-2", "mine")
     for _ in range(2):  # a search that went on is blended again, in the same place

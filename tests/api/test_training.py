@@ -11,7 +11,7 @@ import pytest
 import distrecvae
 from distrecvae.api import training
 from distrecvae.api.results import TrainResult
-from distrecvae.api.train_folder import Trained
+from distrecvae.api.train.folder import Trained
 from distrecvae.cli import main
 from distrecvae.data.prepared import prepare_data
 from distrecvae.errors import ConfigError, ResultsError

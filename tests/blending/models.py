@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from distrecvae.blending.candidate import Candidate, candidate
+from distrecvae.blending.candidate import Candidate, Trained, candidate
 from distrecvae.data.dataset import Split
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.training import registry
@@ -33,5 +33,6 @@ def trained(name: str) -> Candidate:
     for _ in range(cycles):
         trainer.step()
     return candidate(
-        name, f"runs/{name}", model, registry.config_to_dict(config), trainer.model_state(), split().n_items
-    )
+        name, f"runs/{name}", model, registry.config_to_dict(config), trainer.model_state(), split().n_items,
+        trained=Trained(passes=trainer.passes, seed=1),
+    )  # fmt: skip

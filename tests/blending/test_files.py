@@ -21,9 +21,21 @@ from tests.blending.test_outcome import METRIC, scored
 def written(folder: Path, *, replace: bool = False) -> Path:
     data = facts(split(), {})
     write_blend(
-        folder, scored("ease", "recvae", "popularity"), item_ids=split().item_ids, data=data, replace=replace
-    )
+        folder, scored("ease", "recvae", "popularity"), item_ids=split().item_ids,
+        item_counts=split().train.item_counts(), data=data, replace=replace,
+    )  # fmt: skip
     return folder
+
+
+def test_a_blend_knows_what_to_fall_back_on(tmp_path: Path) -> None:
+    # Blends were written without counts of items, so `recommend --fallback popularity` refused each of them.
+    loaded = load_model(written(tmp_path / "blend"))
+    counts = split().train.item_counts()
+    with pytest.warns(UserWarning, match="1 user given popularity"):
+        frame = loaded.recommend({"ann": []}, top=3, fallback="popularity")
+    assert set(frame["source"]) == {"popularity"}
+    most = np.argsort(-counts, kind="stable")[:3]
+    assert [str(item) for item in frame["item_id"]] == [str(item) for item in split().item_ids[most]]
 
 
 def test_the_folder_has_it_all(tmp_path: Path) -> None:

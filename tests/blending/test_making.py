@@ -14,6 +14,9 @@ from distrecvae.blending.mixtures import part_of
 from distrecvae.data.dataset import Split
 from distrecvae.data.summary import facts
 from distrecvae.errors import DataError, ResultsError
+from distrecvae.evaluation import evaluate
+from distrecvae.runs.refit import with_validation_users
+from distrecvae.saved.model import load_model
 from tests.blending.models import split, trained
 
 
@@ -22,6 +25,27 @@ def make(folder: Path, data: Split, names: tuple[str, ...] = ("ease", "popularit
         folder, [trained(name) for name in names], data, data=facts(data, {}), name="the data",
         wish=Wish(rule="standardized"), stage=lambda _what: lambda _done, _all: None,
     )  # fmt: skip
+
+
+def test_a_refit_is_of_all_but_test_users_and_says_so(tmp_path: Path) -> None:
+    users = with_validation_users(split())
+    for folder, given in (("a", None), ("b", users)):
+        make_blend(
+            tmp_path / folder, [trained("ease"), trained("popularity")], split(), data=facts(split(), {}),
+            name="the data", wish=Wish(rule="standardized"), stage=lambda _what: lambda _done, _all: None,
+            refit_on=given,
+        )  # fmt: skip
+    before, after = (read_facts(tmp_path / name) for name in ("a", "b"))
+    assert (before.refit_users, after.refit_users) == (None, users.n_users)
+    assert (after.valid, after.in_sample) == (before.valid, before.in_sample)
+    assert [each.weight for each in after.members] == [each.weight for each in before.members]
+    assert after.test != before.test
+    loaded = load_model(tmp_path / "b")
+    assert (loaded.metrics["refit"], loaded.metrics["train_users"]) == (True, users.n_users)
+    assert evaluate(loaded.recommender, split().test).mean("ndcg_100") == after.test
+    assert "refit" not in load_model(tmp_path / "a").metrics
+    said = " ".join((tmp_path / "b" / "summary.txt").read_text().split())
+    assert f"trained again on all {users.n_users:,} training and validation users" in said
 
 
 def reduced(valid: slice, test: slice) -> Split:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from distrecvae.blending.thinning import SHARES, can_be_thin, thin_variants, thin_weights
+from distrecvae.blending.thinning import SHARES, can_be_thin, thin_as, thin_variants, thin_weights
 from distrecvae.kernels.sparse_weights import load_weights
 from tests.blending.models import split, trained
 
@@ -56,3 +56,19 @@ def test_only_one_dense_matrix_between_items_can_be_thin() -> None:
     assert not can_be_thin({"counts": torch.zeros(3)})
     assert thin_variants(trained("popularity")) == []
     assert thin_variants(thin_variants(trained("ease"))[0]) == []
+
+
+def test_another_trainings_weights_get_as_thin() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(30, 30, generator=generator) for _ in range(2))
+    thin = thin_weights(one, 0.1)
+    found = thin_as({"weight": other}, thin)
+    assert set(found) == set(thin)
+    for name, value in thin_weights(other, 0.1).items():
+        assert torch.equal(found[name], value)
+
+
+def test_whole_weights_and_other_models_stay_as_they_are() -> None:
+    whole, counts = {"weight": torch.ones(4, 4)}, {"counts": torch.ones(4)}
+    assert thin_as(whole, whole) is whole
+    assert thin_as(counts, counts) is counts

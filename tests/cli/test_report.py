@@ -47,4 +47,12 @@ def test_a_folder_that_holds_no_search_is_refused_and_left_alone(
 def test_the_folder_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 2
     assert "RESULTS" in capsys.readouterr().err
-    assert [parameter.name for parameter in report.command.params] == ["results"]
+    assert [parameter.name for parameter in report.command.params] == ["results", "out"]
+
+
+def test_several_searches_go_to_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        make_search(tmp_path / name, space=SearchSpace.load("recvae-demo"), trials=2, max_passes=8)
+    assert run(str(tmp_path / "one"), str(tmp_path / "two"), "--out", str(tmp_path / "both.html")) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'both.html'}\n"
+    assert "2 searches: one, two" in (tmp_path / "both.html").read_text(encoding="utf-8")

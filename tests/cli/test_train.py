@@ -222,7 +222,7 @@ def test_help_says_the_settings_defaults() -> None:
 
 
 def process(*arguments: object, first: str = "pass") -> subprocess.Popen[str]:
-    code = f"from distrecvae.api import train_loop; from distrecvae.cli import main; {first}; main()"
+    code = f"from distrecvae.api.train import loop as train_loop; from distrecvae.cli import main; {first}; main()"
     return subprocess.Popen(
         [sys.executable, "-u", "-c", code, *map(str, arguments)],
         cwd=ROOT,
@@ -283,7 +283,7 @@ def test_a_second_signal_says_how_to_go_on_too(
     def interrupted(*_: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("distrecvae.api.train_folder.train_to_end", interrupted)
+    monkeypatch.setattr("distrecvae.api.train.folder.train_to_end", interrupted)
     code, _, err = run("train", "--data", data, "--out", tmp_path / "out", *SMALL)
     assert code == 130
     assert f"to go on after the last checkpoint:\n  distrecvae train --out {tmp_path / 'out'} --resume" in err

@@ -10,7 +10,8 @@ import pytest
 
 from distrecvae.data.explaining import Kind, asked, explain
 from distrecvae.data.sources.frames import read_frame
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import split_users
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.synthetic import synthetic_table
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, DataError

@@ -7,16 +7,17 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distrecvae.data import io
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.io import load_dataset, load_ids, read_protocol, save_dataset, save_ids
+from distrecvae.data.io import load_dataset, read_protocol, save_dataset
+from distrecvae.data.stored.tables import load_ids, save_ids
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DataError, ResultsError
 
@@ -92,7 +93,7 @@ def edit(**changes: object) -> Callable[[Path], None]:
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "another version": (edit(format=99), "format 99.*reads format 1"),
+    "another version": (edit(format=99), "format 99.*reads formats 1 and 2"),
     "no version": (edit(format=None), "format None"),
     "wrong fingerprint": (edit(fingerprint="0" * 32), "fingerprint .* says 000000000000"),
     "no shape": (edit(n_items="many"), "run `distrecvae prepare` again"),
@@ -157,15 +158,15 @@ def test_a_full_disk_leaves_nothing(
 ) -> None:
     """Wherever the disk fills up, no folder appears and nothing of it is left beside."""
     calls = []
-    write = io._write_table
+    write = pq.write_table
 
-    def full(table: pa.Table, path: Path) -> None:
+    def full(table: pa.Table, path: Path, **options: Any) -> None:
         calls.append(path)
         if len(calls) == at:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(table, path)
+        write(table, path, **options)
 
-    monkeypatch.setattr(io, "_write_table", full)
+    monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(DataError, match="No space left on device"):
         save_dataset(split, tmp_path / "data", {})
     assert list(tmp_path.iterdir()) == []

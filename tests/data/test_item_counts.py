@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distrecvae.data.io import load_ids, save_ids
 from distrecvae.data.item_counts import load_counts
+from distrecvae.data.stored.tables import load_ids, save_ids
 from distrecvae.errors import DataError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distrecvae.data.presets import PRESETS, split_options
-from distrecvae.data.split import SplitOptions
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.errors import ConfigError
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.pro_sg import FILES, pro_sg_folder, read_pro_sg, write_pro_sg
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import split_users
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DataError, ResultsError
 from tests.data.test_split import GOLDEN, assert_is_golden, golden_input, table_of

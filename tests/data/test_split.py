@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from distrecvae.data.dataset import Split
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.sources import read_table
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import split_users
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import ConfigError, DataError
 

@@ -12,7 +12,8 @@ import pytest
 
 from distrecvae.data.dataset import HeldOutUsers, Split
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.split import SplitOptions, split_users
+from distrecvae.data.split import split_users
+from distrecvae.data.splitting.options import SplitOptions
 from distrecvae.data.summary import describe, facts, reading_notes
 from distrecvae.data.table import InteractionTable
 

@@ -13,7 +13,7 @@ from tests import ROOT
 from tests.house import MODULES, PACKAGE, place_of
 
 FLOORS = (
-    ("errors", "rng", "words", "layout", "signals", "precisions", "pacing", "regular"),
+    ("activity", "errors", "rng", "words", "layout", "signals", "precisions", "pacing", "regular"),
     ("checks", "dotted", "files", "packaged", "job", "typed"),
     ("metrics", "storage"),
     ("data",),
@@ -32,7 +32,8 @@ FLOORS = (
     ("search/planning", "search/commands"),
     ("search/on_ray", "search/folder"),
     ("search/watchers", "search/summary"),
-    ("search/report", "search/doctor", "search/living"),
+    ("search/doctor", "search/living"),
+    ("search/report",),
     ("search/course", "search/estimating"),
     ("search/launch",),
     ("search/comparison",),

@@ -33,6 +33,15 @@ def test_scores_are_sums_of_weights_and_nothing_for_a_user_without_items() -> No
     assert not scores[-1].any()
 
 
+def test_an_item_is_not_like_itself_and_the_weights_stay() -> None:
+    # RDLAE's weights have a diagonal; `similar` promises none.
+    weight = WEIGHT.clone()
+    likeness = ItemWeights(weight).likeness(3)
+    assert likeness[3] == 0
+    assert torch.equal(torch.cat([likeness[:3], likeness[4:]]), torch.cat([WEIGHT[3, :3], WEIGHT[3, 4:]]))
+    assert torch.equal(weight, WEIGHT)
+
+
 def test_rows_with_a_place_for_every_item_score_the_same() -> None:
     users = random_users(n_users=9, n_items=20, seed=1)
     model = ItemWeights(WEIGHT)

@@ -83,3 +83,12 @@ def test_another_models_weights_are_refused(name: str, value: torch.Tensor) -> N
     state["items"][0] = N_ITEMS
     with pytest.raises(CheckpointError, match="weights of 40 x 40 items"):
         load_weights(None, N_ITEMS, state)
+
+
+def test_an_item_is_not_like_itself() -> None:
+    weight = weights(0.1)
+    weight[3, 3], weight[3, 7] = 2.0, 1.0
+    likeness = load_weights(None, N_ITEMS, stored(weight)).likeness(3)
+    expected = weight[3].clone()
+    expected[3] = 0.0
+    assert torch.equal(likeness, expected)

@@ -14,7 +14,7 @@ import torch
 
 from distrecvae.cli.export import _FORMATS
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.data.io import load_ids
+from distrecvae.data.stored.tables import load_ids
 from distrecvae.errors import ConfigError, ResourceError, ResultsError
 from distrecvae.kernels.sparse_weights import SparseItemWeights, load_weights, stored_weights
 from distrecvae.models.recvae import RecVAE

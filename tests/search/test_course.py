@@ -110,7 +110,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begun:
     def report(folder: Path) -> None:
         begun.reported.append(f"{status()}, {(folder / 'summary.txt').exists()}")
 
-    monkeypatch.setattr("distrecvae.search.report.page.write_report", report)
+    monkeypatch.setattr("distrecvae.search.report.writing.write_report", report)
     monkeypatch.setattr(course, "make_loggers", lambda *_, **__: [_logger(begun.log)])
     return begun
 
@@ -201,7 +201,7 @@ def test_a_report_that_fails_costs_no_search(begun: Begun, monkeypatch: pytest.M
     def fail(folder: Path) -> None:
         raise RuntimeError("no room\nfor figures")
 
-    monkeypatch.setattr("distrecvae.search.report.page.write_report", fail)
+    monkeypatch.setattr("distrecvae.search.report.writing.write_report", fail)
     outcome = begun.carry_out()
     assert (outcome.complete, outcome.has_score, status()) == (True, True, "finished")
     line = "The report was not written (RuntimeError: no room); try: distrecvae report out"
@@ -432,11 +432,10 @@ def test_trials_that_all_ended_before_are_published_without_running_one(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Killed between the last trial's end and the publishing.
-    monkeypatch.setattr(course, "KEPT_TRIALS", 1)
     with monkeypatch.context() as patch:
         patch.setattr(course, "publish_best", none_run)
         with pytest.raises(AssertionError):
-            begun.carry_out()
+            begun.carry_out(keep_checkpoints=1)
     assert status() == "interrupted"
     states = [trial_folder(Path("out"), number) / STATE_FILE for number in range(3)]
     kept = [state.exists() for state in states]
@@ -446,7 +445,7 @@ def test_trials_that_all_ended_before_are_published_without_running_one(
         state.touch()
     monkeypatch.setattr(tuning, "run_trials", none_run)
     monkeypatch.setattr(session, "lend", none_run)
-    outcome = begun.carry_out()
+    outcome = begun.carry_out(keep_checkpoints=1)
     assert (outcome.complete, outcome.has_score, status()) == (True, True, "finished")
     assert begun.log.begun == [0, 1, 2]
     assert [state.exists() for state in states] == kept

@@ -28,7 +28,7 @@ from distrecvae.errors import (
     ResultsError,
     SpaceError,
 )
-from distrecvae.files import claimed, exclusive
+from distrecvae.files import exclusive
 from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.course import Outcome
@@ -37,11 +37,9 @@ from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import read_description, write_description
 from distrecvae.search.launch import (
     dry_run,
-    in_use,
     load_space,
     load_split,
     one_trial_without_parameters,
-    own,
     plan_search,
     search,
     settled,
@@ -104,62 +102,6 @@ def test_where_nothing_is_searched_one_trial_is_enough() -> None:
     config = SearchConfig(model="popularity", trials=24, seed=5)
     assert one_trial_without_parameters(config, SearchSpace.load("popularity")) == replace(config, trials=1)
     assert one_trial_without_parameters(config, SPACE) is config
-
-
-def test_a_new_runs_folder_is_held_before_anything_slow_is_done(tmp_path: Path) -> None:
-    # Otherwise two commands would read their data for minutes, and the slower one find the other's results.
-    folder = tmp_path / "runs" / "mine"
-    with own("search", folder, resume=False):
-        with pytest.raises(ResultsError, match="in use"), own("search", folder, resume=False):
-            pytest.fail("it is held")
-        (folder / "search.json").touch()
-    refused = "not empty; pass --resume to go on with the search"
-    with pytest.raises(ResultsError, match=refused), own("search", folder, resume=False):
-        pytest.fail("there is a search")
-    with own("search", folder, resume=True):
-        pass
-
-
-def test_a_run_that_came_and_went_meanwhile_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "mine"
-
-    @contextmanager
-    def late(path: Path) -> Iterator[None]:
-        make_search(path, space=SearchSpace.load("recvae-demo"), trials=2, max_passes=12)
-        with claimed(path):
-            yield
-
-    monkeypatch.setattr(launch, "claimed", late)
-    with pytest.raises(ResultsError, match="not empty"), own("search", folder, resume=False):
-        pytest.fail("there is a search")
-    assert read_description(folder).settings.trials == 2, "it is whole"
-
-
-def test_a_folder_of_others_gets_no_file_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").touch()
-    with pytest.raises(ResultsError, match="not empty"), own("search", tmp_path, resume=False):
-        pytest.fail("it is somebody's")
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    for folder in (tmp_path / "empty", tmp_path / "a" / "b"):
-        with pytest.raises(ConfigError), own("search", folder, resume=False):
-            raise ConfigError("no such space")
-    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
-    assert list((tmp_path / "empty").iterdir()) == []
-
-
-def test_a_folder_is_in_use_once_something_can_be_seen_in_it(tmp_path: Path) -> None:
-    assert not in_use(tmp_path / "absent")
-    assert not in_use(tmp_path)
-    # A start that was killed leaves its lock, and what it was writing.
-    (tmp_path / ".lock").touch()
-    (tmp_path / ".search.json.x.part").touch()
-    assert not in_use(tmp_path)
-    (tmp_path / "notes").mkdir()
-    assert in_use(tmp_path)
 
 
 def test_the_data_that_is_named_is_read_whatever_lies_in_the_folder(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from distrecvae.layout import LEDGER_FILE
 from distrecvae.metrics import METRICS
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.rules import Never
 from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.launch import load_space, plan_search, search
 from distrecvae.search.on_ray.callbacks import ConductorScheduler
@@ -34,6 +35,7 @@ from distrecvae.search.on_ray.trainable import SHARE
 from distrecvae.search.on_ray.workers import Workers
 from distrecvae.search.planning.plan import Plan
 from distrecvae.search.planning.resources import Cluster
+from distrecvae.search.watchers.outlook import Outlook
 from distrecvae.search.watchers.progress import PLAIN_EVERY_S, Progress
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
@@ -191,7 +193,8 @@ def test_the_share_of_a_long_step_is_shown_and_not_written_down(tmp_path: Path) 
     assert scheduler.on_trial_result(None, trial, {SHARE: 0.42, "time_total_s": 1.0}) == "CONTINUE"
     assert (tmp_path / LEDGER_FILE).read_bytes() == written
     shown = StringIO()
-    progress = Progress(Console(file=shown), conductor.ledger, config, concurrent=1)
+    outlook = Outlook(conductor.ledger, config, Never(), trial_passes=8, at_once=1)
+    progress = Progress(Console(file=shown), conductor.ledger, config, outlook=outlook)
     monotonic = time.monotonic() + 2 * PLAIN_EVERY_S
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: monotonic)

@@ -18,6 +18,7 @@ from distrecvae.data.synthetic import synthetic_split
 from distrecvae.runs.trial import run_trial
 from distrecvae.saved.places import StateFile
 from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.requests import Request
 from distrecvae.search.core.states import TrialStates
 from distrecvae.search.on_ray import session, tuning
 from tests.results import scores
@@ -100,6 +101,34 @@ def test_a_search_that_ran_out_of_time_gets_more(here: Path, capsys: pytest.Capt
     assert "4 of 4 trials" in capsys.readouterr().out
     assert search("--extend", "short", "--trials", "5") == 0, "the longer time was written down"
     assert "5 of 5 trials" in capsys.readouterr().out
+
+
+def test_a_search_that_was_ended_by_hand_grows_to_what_it_was_begun_with(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `--extend --trials 6` after `steer end` did nothing where 6 had been typed at the beginning, too.
+    def ended_after_two(conductor: Conductor, *about: Any, **named: Any) -> None:
+        heard = conductor.heard
+
+        def heard_then_ended(number: int, metrics: Any) -> bool:
+            over = heard(number, metrics)
+            if number == 1:
+                conductor.steer("by hand", Request(action="end"))
+            return over or number == 1
+
+        monkeypatch.setattr(conductor, "heard", heard_then_ended)
+        run_here(conductor, *about, **named)
+
+    with monkeypatch.context() as first:
+        first.setattr(tuning, "run_trials", ended_after_two)
+        assert begin("--trials", "6", "--out", "ended") == 0
+    assert "2 of 2 trials" in capsys.readouterr().out
+    assert search("--extend", "ended") == 0
+    assert "2 of 2 trials" in capsys.readouterr().out, "it is over, unless somebody asks for more"
+    assert search("--extend", "ended", "--trials", "6") == 0
+    assert "6 of 6 trials" in capsys.readouterr().out
+    lines = [json.loads(line) for line in Path("ended/ledger.jsonl").read_text("utf-8").splitlines()]
+    assert [line["what"]["action"] for line in lines if line["kind"] == "steered"] == ["end", "trials"]
 
 
 def test_a_storage_is_told_of_an_extension_and_of_a_search_that_was_over(here: Path) -> None:

@@ -16,10 +16,11 @@ import distrecvae
 from distrecvae.cli import main
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status
+from distrecvae.search.folder.mailbox import Mailbox
 from distrecvae.search.folder.marks import require_whole_ledger
 from distrecvae.search.folder.search_json import FINISHED, read_description
 from distrecvae.search.on_ray import session, tuning
-from distrecvae.search.report.page import write_report
+from distrecvae.search.report.writing import write_report
 from tests import ROOT
 from tests.whole.test_bad_input import without_ray
 from tests.whole.test_extend import run_here
@@ -97,3 +98,21 @@ def test_a_shorter_ledger_is_refused(kept: Path, capsys: pytest.CaptureFixture[s
     assert "ledger.jsonl" in capsys.readouterr().err
     assert (kept / "best" / "metrics.json").read_bytes() == best
     assert json.loads(best)["trial"] == BEST
+
+
+def test_a_moved_folder_names_the_way_to_its_data_and_keeps_no_request_that_was_refused(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # `continue` said "give --data" and had no such option; what it had asked for stayed, for whoever went on later.
+    shutil.move("data", "elsewhere")
+    for words in (["continue", "mine", "--trial", "5", "--max-passes", "24"],
+                  ["search", "--extend", "mine", "--trials", "9", "--dry-run"]):  # fmt: skip
+        with pytest.raises(SystemExit) as refused:
+            main(words)
+        assert refused.value.code == 2
+        assert "and no data set of that fingerprint" in capsys.readouterr().err
+    assert Mailbox(kept).names == []
+    with pytest.raises(SystemExit) as ended:
+        main(["continue", "mine", "--trial", "5", "--max-passes", "24", "--data", "elsewhere"])
+    assert ended.value.code == 0, capsys.readouterr()
+    assert read_records(kept, "valid/ndcg_100")[5].max_passes == 24

@@ -51,6 +51,11 @@ def command(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def workers_say(doing: str, folder: Path) -> bool:
+    """Tell whether some worker is at that, as seen from elsewhere."""
+    return any(record.doing == doing for record in distrecvae.top(folder).records.values())
+
+
 def stands_still(folder: Path, process: Any) -> None:
     """Wait until no trial reports any more: all workers were given back."""
     seen = -1
@@ -83,12 +88,14 @@ def test_an_evening(site: Site) -> None:
         # 2. How it stands, from elsewhere.
         shown = command(site, "top", "evening", "--once")
         assert "1 of 30 trials ended, 2 running" in shown.stdout
+        wait_for(lambda: workers_say("training", folder), process)
         assert "running" in command(site, "list", ".").stdout
         with pytest.raises(ResultsError, match="is in use"):
             distrecvae.clean(folder, yes=True)
         # 3. The night: workers are given back with all that they have, and the driver is killed at the next request.
         distrecvae.steer(folder, "pause")
         stands_still(folder, process)
+        assert distrecvae.top(folder).headline().startswith("recvae on data: paused")
         before = {n: record.passes for n, record in records(folder).items()}
         Mailbox(folder).send(Request(action="go"))
         process.send_signal(signal.SIGKILL)
@@ -113,6 +120,7 @@ def test_an_evening(site: Site) -> None:
         "narrow", "add", "stop", "fix", "pause", "go", "concurrent", "end"
     ]  # fmt: skip
     assert (site.folder / "told").read_text(encoding="utf-8").splitlines()[-1] == "end"
+    assert distrecvae.top(folder).to_go() == ""
     # 5. Why, and again.
     assert distrecvae.why(folder, trial=2).origin.kind == ADDED
     assert found[2].config["latent_dim"] == 16

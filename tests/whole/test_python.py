@@ -27,7 +27,7 @@ from tests.whole.test_search import wait_for
 
 FUNCTIONS = (
     "prepare", "search", "compare", "blend", "train", "evaluate", "load", "searches", "top", "steer", "why",
-    "reproduce", "clean", "train_on", "tables", "published",
+    "reproduce", "clean", "train_on", "tables", "published", "report",
 )  # fmt: skip
 TYPES = ("BlendResult", "Comparison", "Data", "SearchResult", "TrainResult")
 
@@ -141,6 +141,7 @@ IN_WORDS = {  # defaults that a help text describes: None in Python
     "keep every row", "found by name", "told by that line", "its byte order mark's, or UTF-8",
     "what the memory has room for", "told by name and content", "the known one", "~/.cache/distrecvae", "all cores",
     "as many as the trial had", "where it was", "as it was", "runs/NAME", "MODEL-DATA, numbered",
+    "report.html in RESULTS",
     "compare-DATA, numbered", "RUN/blend of one search, runs/blend-DATA", "cuda if there is a GPU",
     "~/.cache/distrecvae/results/NAME-...", "DIR, where there is one", "as compared", "all",
     "all of them", "those of the data set that it is", "runs/published-PAPER-DATA, numbered", "as published",
@@ -208,6 +209,7 @@ def function_of(command: str) -> Callable[..., Any]:
         "why",
         "reproduce",
         "clean",
+        "report",
         "tables",
         "published",
     ],

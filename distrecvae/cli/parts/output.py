@@ -49,6 +49,28 @@ def print_seeds(out: Path, summary: Mapping[str, Any]) -> None:
     click.echo(f"\nscores   {out / METRICS_FILE}\nmodel    {chosen} (the best seed on validation users)")
 
 
+def print_folds(out: Path, summary: Mapping[str, Any]) -> None:
+    """Print a row a fold and the means over folds with their standard errors, by group, and over all test users."""
+    names = list(summary["valid"]["mean"])
+
+    def row(title: str, cells: Sequence[str]) -> None:
+        click.echo(f"{title:<12}" + "".join(cell.rjust(18) for cell in cells))
+
+    for group in ("valid", "test"):
+        scores = summary[group]
+        row(group, [title_of(name) for name in names])
+        for fold in range(summary["folds"]):
+            row(f"  fold {fold + 1}", [with_error(scores["per_fold"][name][fold], None) for name in names])
+        row("  mean", [with_error(scores["mean"][name], scores["standard_error"][name]) for name in names])
+    over = summary["test"]["over_users"]
+    row("  users", [with_error(over["mean"].get(name), over["standard_error"].get(name)) for name in names])
+    click.echo(
+        "± is the standard error over folds; of the last row, over all"
+        f" {over['n_evaluated']:,} test users, each in one fold."
+    )
+    click.echo(f"\nscores   {out / METRICS_FILE}")
+
+
 def print_scores(scores: Mapping[str, Evaluation]) -> None:
     """Print a line a group of users: each metric's mean and standard error, users scored and left out."""
     for group, scored in scores.items():

@@ -15,6 +15,12 @@ from distrecvae.search.core.rules import RULES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+
+def _n_or_all(text: str) -> int | str:
+    """Return a whole number, or what was typed where it is none: the setting's own rule looks at that."""
+    return int(text) if text.isdecimal() else text
+
+
 # Option, setting, type. Help and defaults are SearchConfig's.
 _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--data", "data", click.Path()),
@@ -36,6 +42,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--gpus-per-trial", "gpus_per_trial", float),
     ("--time-budget", "time_budget_s", float),
     ("--checkpoint-every", "checkpoint_every_s", float),
+    ("--keep-checkpoints", "keep_checkpoints", click.types.FuncParamType(_n_or_all)),
     ("--address", "address", str),
     ("--elastic", "elastic", bool),
     ("--log-to", "log_to", click.Choice(list(TRACKERS))),

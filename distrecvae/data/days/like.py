@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from distrecvae.data.days.matching import Groups
-from distrecvae.data.io import GROUPS, PROTOCOL, load_ids, read_protocol
+from distrecvae.data.io import GROUPS, OVERLAPPING_FORMAT, PROTOCOL, read_protocol
 from distrecvae.data.presets import split_options
 from distrecvae.data.remote import fetch
 from distrecvae.data.sources.columns import ColumnNames
-from distrecvae.data.split import SplitOptions
+from distrecvae.data.splitting.options import BROUGHT, SplitOptions
+from distrecvae.data.stored.tables import load_ids
 from distrecvae.errors import ConfigError, DataError
 from distrecvae.storage.uri import is_uri
 
@@ -46,7 +47,7 @@ class Reading:
 
     def recorded(self) -> dict[str, Any]:
         """Return what was told, JSON-able, by the names of options."""
-        columns = {f"{field.name}_column": getattr(self.columns, field.name) for field in fields(ColumnNames)}
+        columns = {f"{each.name}_column": getattr(self.columns, each.name) for each in fields(ColumnNames)}
         others = {
             field.name: getattr(self, field.name) for field in fields(Reading) if field.name != "columns"
         }
@@ -89,7 +90,8 @@ class Like:
         options: of its split.
         reading: how its source was read, as told.
         fingerprints: its own, then those of the data sets that it was made like.
-        groups: its users.
+        groups: its users; None where they are in more than one group.
+        moments: those that it was split at.
     """
 
     name: str
@@ -98,12 +100,39 @@ class Like:
     options: SplitOptions
     reading: Mapping[str, Any]
     fingerprints: tuple[str, ...]
-    groups: Groups
+    groups: Groups | None
+    moments: Mapping[str, Any] = field(default_factory=dict)
+
+    def require_later(self, moments: Mapping[str, Any]) -> None:
+        """Refuse moments before those at which it was split.
+
+        Raises:
+            ConfigError: its models were trained on what would be predicted.
+        """
+        before, now = self.moments.get("valid_from"), moments.get("valid_from")
+        if before is not None and now is not None and now < before:
+            raise ConfigError(
+                f"--like {self.name} trains on what came before {self.moments.get('valid_from_written')}, and"
+                f" --valid-from {moments.get('valid_from_written')} is earlier: its models know what would be"
+                " predicted; choose a later moment"
+            )
 
     def options_under(self, preset: str | None, given: Mapping[str, Any]) -> SplitOptions:
         """Return the options with those of a preset over them, if one is named, and what is given over both."""
         named = split_options(preset) if preset is not None else self.options
-        return replace(named, **{name: value for name, value in given.items() if value is not None})
+        chosen = replace(named, **{name: value for name, value in given.items() if value is not None})
+        if self.options.folds is not None or chosen.folds is not None:
+            raise ConfigError(
+                f"--like {self.name} with --folds: folds are drawn anew each time, and nobody keeps one; leave one out"
+            )
+        for name in ("split", "leave"):
+            before, now = getattr(self.options, name), getattr(chosen, name)
+            if before != now:
+                raise ConfigError(
+                    f"--like {self.name} was split with --{name} {before}, and --{name} {now} would test by what its"
+                    f" models were trained on; leave --{name} out"
+                )
+        return chosen
 
     def again(self) -> dict[str, Any]:
         """Return the source that it was made from, as arguments of `prepare_data`: a path, or what synthetic data is.
@@ -152,6 +181,8 @@ def read_like(folder: Path | str) -> Like:
         fingerprint = str(protocol["fingerprint"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{Path(folder) / PROTOCOL} lacks {error}; run `distrecvae prepare` again") from error
+    if protocol["format"] == OVERLAPPING_FORMAT:
+        return like_of(str(folder), protocol, fingerprint, None)
     user_ids = load_ids(Path(folder) / USERS_FILE, kind="user_id", n_ids=sum(sizes))
     return like_of(str(folder), protocol, fingerprint, Groups(user_ids, group_codes(sizes)))
 
@@ -161,21 +192,25 @@ def group_codes(sizes: list[int]) -> np.ndarray[Any, np.dtype[np.int8]]:
     return np.repeat(np.arange(3, dtype=np.int8), sizes)
 
 
-def like_of(name: str, protocol: Mapping[str, Any], fingerprint: str, groups: Groups) -> Like:
+def like_of(name: str, protocol: Mapping[str, Any], fingerprint: str, groups: Groups | None) -> Like:
     """Return a data set, whose protocol is `protocol`, as one to make the next like.
 
     Raises:
         ConfigError: it was split already when it was read, so that there is nothing to take over.
         DataError: the protocol's options are not those of a split.
     """
-    if not isinstance(protocol.get("options"), Mapping):
+    options = protocol.get("options")
+    if not isinstance(options, Mapping) or options.get("split") == BROUGHT:
         raise ConfigError(
             f"--like {name}: it was read as split already, and has no options to take over; give them instead"
         )
     try:
-        options = SplitOptions(**protocol["options"])
+        options = SplitOptions(**options)
         earlier = [str(each) for each in (protocol.get("like") or {}).get("fingerprints", ())]
         source, reading = dict(protocol.get("source") or {}), dict(protocol.get("reading") or {})
     except (TypeError, ValueError, AttributeError) as error:
         raise DataError(f"--like {name}: its {PROTOCOL} is damaged ({error}); prepare it again") from error
-    return Like(name, source, protocol.get("preset"), options, reading, (fingerprint, *earlier), groups)
+    return Like(
+        name, source, protocol.get("preset"), options, reading, (fingerprint, *earlier), groups,
+        dict(protocol.get("moments") or {}),
+    )  # fmt: skip

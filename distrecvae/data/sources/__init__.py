@@ -43,6 +43,7 @@ def read_table(
     missing: Sequence[str] = (),
     encoding: str | None = None,
     max_rows: int | None = None,
+    times: bool = False,
 ) -> InteractionTable:
     """Read any source of interactions, packed or not.
 
@@ -55,13 +56,16 @@ def read_table(
         missing: texts that stand for an id that is not there; rows with one are left out and counted.
         encoding: of a text; None for what it says itself, or UTF-8.
         max_rows: rows above which the source is refused.
+        times: whether times are read, where there are any.
 
     Raises:
         DataError: missing, ambiguous, empty, damaged, or not of its format; the message says which and where.
         ConfigError: what was told has no meaning for this source.
     """
     path, columns = Path(path), columns or ColumnNames()
-    told = Told(columns=columns, header=header, missing=tuple(missing), encoding=encoding, max_rows=max_rows)
+    told = Told(
+        columns=columns, header=header, missing=tuple(missing), encoding=encoding, max_rows=max_rows, times=times
+    )  # fmt: skip
     if path.is_dir() and member is None and not source_format and _all_parquet(path):
         return read_parquet(path, told)
     parts = parts_of(path, member)

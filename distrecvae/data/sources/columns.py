@@ -66,6 +66,7 @@ class Told:
         missing: texts that stand for an id that is not there; rows with one are left out and counted.
         encoding: of a text; None for what it says itself, or UTF-8.
         max_rows: rows above which a source is refused before it fills the memory.
+        times: whether times are read, where there are any.
     """
 
     columns: ColumnNames = field(default_factory=ColumnNames)
@@ -73,6 +74,12 @@ class Told:
     missing: tuple[str, ...] = ()
     encoding: str | None = None
     max_rows: int | None = None
+    times: bool = False
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The columns that are read, where they are there."""
+        return ("user", "item", "rating", "timestamp") if self.times else ("user", "item", "rating")
 
 
 @dataclass(frozen=True, kw_only=True)

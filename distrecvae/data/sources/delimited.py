@@ -76,7 +76,7 @@ def read_delimited(part: Part, told: Told, *, typed_header: bool = False) -> Int
     layout = Layout(
         delimiter=text.delimiter.encode(),
         n_columns=len(text.first),
-        positions={role: at for role, at in columns.positions.items() if role != "timestamp"},
+        positions={role: at for role, at in columns.positions.items() if role in told.roles},
         names=columns.names,
         first_line=text.first_line,
         quoted_header=text.quoted_header,
@@ -98,7 +98,7 @@ def read_headerless(
     layout = Layout(
         delimiter=delimiter.encode(),
         n_columns=len(roles),
-        positions={role: position for position, role in enumerate(roles) if role != "timestamp"},
+        positions={role: position for position, role in enumerate(roles) if role in told.roles},
         names={role: role for role in roles},
         first_line=text.first_line,
     )
@@ -163,11 +163,11 @@ def _try(
 
     Without `spans` a line end always ends a record, and lines are cut among cores.
     """
-    wanted = [role for role in ("user", "item", "rating") if role in layout.positions]
+    wanted = list(layout.positions)
     columns = [f"column {i}" for i in range(layout.n_columns)]
     for role in wanted:
         columns[layout.positions[role]] = role
-    types = {"user": ID, "item": ID, "rating": pa.float64()}
+    types = {"user": ID, "item": ID, "rating": pa.float64(), "timestamp": pa.string()}
     delimiter = text.delimiter
     with text.open() as file:
         seen = Watched(file, delimiter, what=str(text.part), max_rows=told.max_rows)

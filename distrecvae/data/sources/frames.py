@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -29,7 +29,7 @@ def read_frame(frame: pd.DataFrame, told: Told | None = None) -> InteractionTabl
     told = told or Told()
     found = find_columns(names, told.columns)
     source = {"format": "pandas", **found.facts()}
-    return frame_table(frame, found, "the DataFrame", source, missing=told.missing)
+    return frame_table(frame, found, "the DataFrame", source, missing=told.missing, roles=told.roles)
 
 
 def frame_table(
@@ -39,6 +39,7 @@ def frame_table(
     source: Mapping[str, object] | None = None,
     *,
     missing: tuple[str, ...] | None = None,
+    roles: Sequence[str] = Told().roles,
 ) -> InteractionTable:
     """Return the interactions in a DataFrame whose columns are known.
 
@@ -48,12 +49,16 @@ def frame_table(
         what: the frame, in messages.
         source: what is written down of it.
         missing: texts that stand for an id that is not there; None where nobody can tell them.
+        roles: the columns that are read, where they are there.
 
     Raises:
         DataError: as `read_frame`.
     """
-    roles = [role for role in ("user", "item", "rating") if role in found.positions]
-    columns = {role: _column(frame.iloc[:, found.positions[role]], role, found, what) for role in roles}
+    columns = {
+        role: _column(frame.iloc[:, found.positions[role]], role, found, what)
+        for role in roles
+        if role in found.positions
+    }
     return to_table(pa.table(columns), source or {}, what, names=found.names, place=_place, missing=missing)
 
 
@@ -71,6 +76,11 @@ def _column(series: pd.Series[Any], role: str, found: Columns, what: str) -> pa.
             raise DataError(
                 f"{what} has ratings that are no numbers (column {name!r}: {first_line(error)}); correct them, or"
                 " leave ratings out by --rating-column none"
+            ) from None
+        if role == "timestamp":
+            raise DataError(
+                f"{what} has times of several kinds (column {name!r}: {first_line(error)}); make them one,"
+                f" pandas.to_datetime(frame[{name!r}])"
             ) from None
         raise DataError(
             f"{what} has {role} ids that are not all whole numbers or all text (column {name!r}: {first_line(error)});"

@@ -32,7 +32,7 @@ def read_json_lines(part: Part, told: Told) -> InteractionTable:
         for number, record in _objects(part):
             if columns is None:
                 columns = find_columns(list(record), told.columns)
-                roles = [role for role in ("user", "item", "rating") if role in columns.names]
+                roles = [role for role in told.roles if role in columns.names]
                 values = {role: [] for role in roles}
             lines.append(number)
             if told.max_rows is not None and len(lines) > told.max_rows:
@@ -77,6 +77,8 @@ def _objects(part: Part) -> Iterator[tuple[int, dict[str, Any]]]:
 def _value(value: Any, role: str, number: int, part: Part) -> Any:
     if value is None:
         return None
+    if role == "timestamp":
+        return str(value)
     if role == "rating":
         try:
             return float(value)
@@ -94,4 +96,5 @@ def _value(value: Any, role: str, number: int, part: Part) -> Any:
 def _column(values: list[Any], role: str) -> pa.Array:
     if role == "rating":
         return pa.array([np.nan if value is None else value for value in values], pa.float64())
-    return pa.array(values, pa.string()).dictionary_encode()
+    texts = pa.array(values, pa.string())
+    return texts if role == "timestamp" else texts.dictionary_encode()

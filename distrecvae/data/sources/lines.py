@@ -53,7 +53,7 @@ class Layout:
     Attributes:
         delimiter: what stands between fields.
         n_columns: fields that each record has.
-        positions: the field of each role (user, item, rating).
+        positions: the field of each role (user, item, rating, timestamp) that is read.
         names: the columns of these roles, as messages call them.
         first_line: number of the first line after the header; 1 without one.
         quoted_header: a name in the header is quoted.
@@ -182,7 +182,7 @@ def first_fault(layout: Layout, open_lines: OpenLines, *, quoted: bool, nothing:
                         f" {layout.names[role]!r}); ratings must be numbers, with a point and without thousands"
                         " separators: correct it, or leave ratings out by --rating-column none"
                     )
-            elif role in ("user", "item") and not is_utf8(field):
+            elif not is_utf8(field):
                 raise LineError(
                     f"is not UTF-8 text in line {record.line}; convert it first, or say what it is by --encoding"
                 )

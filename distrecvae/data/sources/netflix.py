@@ -26,7 +26,7 @@ _LINE = re.compile(rb"\d+:|-?\d*,[^,]*,[^,]*")
 
 
 def read_netflix(parts: Sequence[Part], told: Told | None = None) -> InteractionTable:
-    """Read the parts in the given order as one table of user, movie, rating; dates are not read.
+    """Read the parts in the given order as one table of user, movie, rating, and date where times are asked for.
 
     A movie's line is widened to three fields on the way in (`12:` reads as `12,-1e30,`), so that Arrow parses
     the whole as one table of numbers; each row's movie is then the last such line's.
@@ -47,8 +47,8 @@ def read_netflix(parts: Sequence[Part], told: Told | None = None) -> Interaction
             read_options=pacsv.ReadOptions(column_names=["first", "rating", "date"], block_size=8 << 20),
             parse_options=pacsv.ParseOptions(quote_char=False),
             convert_options=pacsv.ConvertOptions(
-                include_columns=["first", "rating"],
-                column_types={"first": pa.int32(), "rating": pa.float32()},
+                include_columns=["first", "rating", *(["date"] if told.times else [])],
+                column_types={"first": pa.int32(), "rating": pa.float32(), "date": pa.string()},
             ),
         )
     except pa.ArrowInvalid as error:
@@ -67,15 +67,16 @@ def read_netflix(parts: Sequence[Part], told: Told | None = None) -> Interaction
     heads = np.flatnonzero(is_movie)
     rows = np.flatnonzero(~is_movie)
     n_rows = np.diff(np.append(heads, is_movie.size)) - 1
-    table = pa.table(
-        {
-            "user": first.take(pa.array(rows)),
-            "item": np.repeat(first.take(pa.array(heads)).to_numpy(), n_rows),
-            "rating": ratings[rows],
-        }
-    )
+    columns = {
+        "user": first.take(pa.array(rows)),
+        "item": np.repeat(first.take(pa.array(heads)).to_numpy(), n_rows),
+        "rating": ratings[rows],
+    }
+    if told.times:
+        columns["timestamp"] = table.column("date").take(pa.array(rows))
+    table = pa.table(columns)
     source = {"path": str(place if len(parts) > 1 else parts[0]), "format": "netflix", "parts": len(parts)}
-    names = {"user": "user", "item": "movie", "rating": "rating"}
+    names = {"user": "user", "item": "movie", "rating": "rating", "timestamp": "date"}
     return to_table(
         table, source, where, names=names, place=lambda row: _place(parts, row), missing=told.missing
     )

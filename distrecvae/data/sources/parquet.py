@@ -35,7 +35,7 @@ def read_parquet(source: Part | Path, told: Told) -> InteractionTable:
         require_room(sum(fragment.metadata.num_rows for fragment in dataset.fragments), source, told.max_rows)
         columns = find_columns(schema.names, told.columns)
         names = columns.names
-        wanted_roles = [role for role in ("user", "item", "rating") if role in names]
+        wanted_roles = [role for role in told.roles if role in names]
         table = _read(dataset, [names[role] for role in wanted_roles])
     except (pa.ArrowException, OSError) as error:
         first = first_line(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from distrecvae.data.ids import LOOKS_MISSING, clean_ids, factorize
 from distrecvae.data.sources.columns import Columns
+from distrecvae.data.sources.times import clean_times
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
 from distrecvae.words import counted
@@ -37,10 +39,10 @@ def to_table(
     missing: tuple[str, ...] | None = (),
     columns: Columns | None = None,
 ) -> InteractionTable:
-    """Return the InteractionTable of an Arrow table with columns user, item and perhaps rating.
+    """Return the InteractionTable of an Arrow table with columns user, item, and perhaps rating and timestamp.
 
     Args:
-        table: ids of any type that can be one; ratings as numbers.
+        table: ids of any type that can be one; ratings as numbers; times as `clean_times` takes them.
         source: what is written down of it.
         what: the source, in messages.
         names: the columns' names by role.
@@ -50,7 +52,8 @@ def to_table(
         columns: of a text with a header: the rows must not be another header.
 
     Raises:
-        DataError: no rows, an empty id, an id that is none, a rating that is not finite, more ids than fit.
+        DataError: no rows, an empty id, an id that is none, a rating that is not finite, a time that is none, more ids
+            than fit.
     """
     if not table.num_rows:
         raise DataError(f"{what} has no rows; it must hold interactions")
@@ -83,30 +86,26 @@ def to_table(
                 f"{what} has a rating that is not finite in {place(int(infinite[0]))} (column {names['rating']!r});"
                 " correct it, or leave ratings out by --rating-column none"
             )
+    times = None
+    if "timestamp" in table.column_names:
+        times = clean_times(table.column("timestamp"), f"{what}: column {names['timestamp']!r}", place)
     del table
     source = dict(source)
     if kept is not None:
         ids = {role: column.take(pa.array(kept)) for role, column in ids.items()}
         ratings = None if ratings is None else ratings[kept]
+        times = None if times is None else times[kept]
         source["rows_without_id"] = n_rows - kept.size
     (users, user_ids), (items, item_ids) = (factorize(ids.pop(role), role) for role in ("user", "item"))
 
     def original_place(row: int) -> str:
         return place(row if kept is None else int(kept[row]))
 
-    read = InteractionTable(users, items, ratings, user_ids, item_ids, source, original_place)
+    read = InteractionTable(users, items, ratings, user_ids, item_ids, source, original_place, times)
     if columns is not None:
         _require_no_other_header(read, what, columns)
     notes = [note for role in ("user", "item") if (note := _looks_missing(read, role)) is not None]
-    return InteractionTable(
-        users,
-        items,
-        ratings,
-        user_ids,
-        item_ids,
-        source | ({"notes": notes} if notes else {}),
-        original_place,
-    )
+    return replace(read, source=source | ({"notes": notes} if notes else {}))
 
 
 def _any_of(column: pa.ChunkedArray, texts: tuple[str, ...]) -> Mask:

@@ -19,7 +19,7 @@ from distrecvae.data.prepared import Data
 from distrecvae.dotted import is_dotted, trust
 from distrecvae.errors import ConfigError, DistrecvaeError, nearest
 from distrecvae.files import write_text
-from distrecvae.layout import DATA_FOLDER, SEARCH_FILE, SUMMARY_FILE
+from distrecvae.layout import DATA_FOLDER, REPORT_FILE, SEARCH_FILE, SUMMARY_FILE
 from distrecvae.runs.configuration import available_configs, read_config
 from distrecvae.search.comparison import files
 from distrecvae.search.comparison.blending import blend_searches, require_room_for_a_blend
@@ -29,11 +29,12 @@ from distrecvae.search.comparison.seeds import Repeats, require_growing, seed_nu
 from distrecvae.search.comparison.table import table_text
 from distrecvae.search.comparison.views import MARKDOWN_FILE
 from distrecvae.search.core.config import ALL, SearchConfig
+from distrecvae.search.course import written_report
+from distrecvae.search.folder.holding import own
 from distrecvae.search.launch import (
     load_space,
     load_split,
     one_trial_without_parameters,
-    own,
     plain_console,
     plan_search,
     search,
@@ -231,7 +232,7 @@ def compare(
                 continue
             row = read_row(entrant.name, place, split, config.scored)
             if repeats.numbers:
-                stop.last_words, stop.goes_on = _nothing, command
+                stop.last_words, stop.goes_on = lambda: None, command
                 repeated = with_seeds(row, place, plans[entrant.name], session, repeats)
                 if repeated is None:
                     text = f"Interrupted in the seeds of {entrant.name}; nothing is lost. Go on:\n  {command}"
@@ -256,6 +257,8 @@ def compare(
             text = f"{text}\n\n{said}" if said else text
         write_text(folder / SUMMARY_FILE, text + "\n")
         files.write_description(folder, replace(described, status="finished"))
+        if trouble := written_report(folder):
+            text += f"\n\n{trouble}"
     return Comparison(text, complete=True, without_score=tuple(without_score))
 
 
@@ -272,10 +275,6 @@ def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
     return plans
 
 
-def _nothing() -> None:
-    """Say no last words: what a search had to say it has said."""
-
-
 def _data_of(config: SearchConfig, folder: Path) -> str:
     return config.data or str(folder / DATA_FOLDER)
 
@@ -290,6 +289,7 @@ def _ending(
     parts = [table_text(rows, config.metric, split.test.n_users)] if rows else []
     parts += [f"{name}: no trial has a score; see {folder / name}/summary.txt" for name in without_score]
     next_steps = [
+        f"{'the report':<20}{folder / REPORT_FILE} (open it in a browser)",
         f"{'table':<20}{folder / MARKDOWN_FILE} (also .csv, .tex, .png)",
         f"{'make it anew':<20}distrecvae tables {folder}",
         f"{'each search':<20}{folder}/NAME, its model in NAME/best",

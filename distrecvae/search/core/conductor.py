@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from distrecvae.activity import WAITING
 from distrecvae.errors import ConfigError, SpaceError
 from distrecvae.files import write_text
 from distrecvae.layout import TRACEBACK_FILE, trial_folder
@@ -139,6 +140,7 @@ class Conductor:
                 by.sampler, steering.space.suggest, by.starting_values, by.redraws, steering.express()
             )
             steering.asked()
+        record.doing = WAITING
         for watcher in self._watchers:
             watcher.started(record)
         return self.task(record)
@@ -266,6 +268,7 @@ class Conductor:
         if record.status is not Status.RUNNING:
             return
         self.ledger.end(record.number, status, reason)
+        record.doing = ""
         for watcher in self._watchers:
             watcher.ended(record)
 

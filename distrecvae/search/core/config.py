@@ -8,19 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import yaml
-
 from distrecvae.checks import is_number, is_whole
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.metrics import METRICS, listed, selecting
 from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
+from distrecvae.search.core.records import KEPT_TRIALS
 from distrecvae.search.core.rules import RULES
-from distrecvae.typed import MisfitError, yaml_value
-from distrecvae.words import first_line
 
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
 ALL = "all"
-"""What stands for every model in a comparison."""
+"""What stands for every model in a comparison, and for the checkpoints of every trial."""
 TRACKERS = ("mlflow", "wandb")
 """Experiment trackers, by the name that their package is imported by."""
 JOURNAL = "journal:"
@@ -47,6 +44,7 @@ CHANGEABLE = frozenset(
         "address",
         "elastic",
         "checkpoint_every_s",
+        "keep_checkpoints",
         "log_to",
         "storage",
         "notify",
@@ -126,6 +124,10 @@ class SearchConfig:
     )
     seed: int = _help("root of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
+    keep_checkpoints: int | str = _help(
+        "of how many of the best trials checkpoints are kept, beside the first one's: a number, or all",
+        KEPT_TRIALS,
+    )
 
     def __post_init__(self) -> None:
         for name in ("trials", "cpus_per_trial"):
@@ -147,11 +149,7 @@ class SearchConfig:
             raise ConfigError(
                 f"min_passes={self.min_passes} is above max_passes={self.most_passes}; the first rung must lie in it"
             )
-        choices = {
-            "sampler": SAMPLERS,
-            "scheduler": RULES,
-            "precision": PRECISION_CHOICES,
-        }
+        choices = {"sampler": SAMPLERS, "scheduler": RULES, "precision": PRECISION_CHOICES}
         for name, allowed in choices.items():
             value = getattr(self, name)
             if value not in allowed:
@@ -159,6 +157,8 @@ class SearchConfig:
                     f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}"
                 )
         self._name_metrics()
+        if self.keep_checkpoints != ALL:
+            _require_whole("keep_checkpoints", self.keep_checkpoints, at_least=1, other=f", or {ALL}")
         if self.log_to is not None and self.log_to not in TRACKERS:
             raise ConfigError(
                 f"log_to={self.log_to!r} is not one of {', '.join(TRACKERS)}{nearest(str(self.log_to), TRACKERS)}"
@@ -183,7 +183,6 @@ class SearchConfig:
             raise ConfigError(
                 f"gpus_per_trial={gpus!r} must be 0, a fraction below 1 (a shared GPU) or 1: a trial trains on one GPU"
             )
-
         if not isinstance(self.elastic, bool):
             raise ConfigError(f"elastic={self.elastic!r} must be true or false")
         if self.elastic and (self.concurrent is None or gpus is None):
@@ -221,6 +220,11 @@ class SearchConfig:
         return PASSES if self.max_passes is None else self.max_passes
 
     @property
+    def n_kept(self) -> int | None:
+        """Of how many of the best trials checkpoints are kept; None for all."""
+        return None if isinstance(self.keep_checkpoints, str) else self.keep_checkpoints
+
+    @property
     def most_warm_starts(self) -> int:
         """Configurations that are taken over from the earlier search, at most."""
         return 5 if self.warm_start_trials is None else self.warm_start_trials
@@ -245,30 +249,6 @@ class SearchConfig:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in CHANGEABLE}
 
 
-def read_settings(path: str) -> dict[str, Any]:
-    """Return the settings in a YAML file, keys as in `SearchConfig` (dashes may stand for underscores).
-
-    Raises:
-        ConfigError: the file is missing, not YAML, or not a mapping.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123  (a path as the user typed it)
-            content = yaml_value(file.read())
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); give a YAML file of settings"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, MisfitError) as error:
-        raise ConfigError(
-            f"{path}: is not YAML ({first_line(error)}); write one `setting: value` a line"
-        ) from error
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: holds {type(content).__name__}, not settings; write one `setting: value` a line"
-        )
-    return {str(key).replace("-", "_"): value for key, value in content.items()}
-
-
 def _require_notify(value: Any) -> None:
     """Refuse what is neither a URL nor a command nor the name of a variable; whether there is one, launch looks."""
     try:
@@ -283,6 +263,6 @@ def _require_notify(value: Any) -> None:
         )
 
 
-def _require_whole(name: str, value: Any, *, at_least: int) -> None:
+def _require_whole(name: str, value: Any, *, at_least: int, other: str = "") -> None:
     if not is_whole(value) or value < at_least:
-        raise ConfigError(f"{name}={value!r} must be a whole number, at least {at_least}")
+        raise ConfigError(f"{name}={value!r} must be a whole number, at least {at_least}{other}")

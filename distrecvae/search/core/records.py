@@ -24,7 +24,7 @@ class Status(StrEnum):
 
 
 KEPT_TRIALS = 3
-"""Best trials of a search whose states stay: one is published, all are candidates of a blend."""
+"""Best trials of a search whose states stay, unless told otherwise: one is published, all are candidates of a blend."""
 RISING = 0.005
 """The share of a score that comes in the last fifth of the reports of a trial that has not levelled off. In RecVAE's
 published configuration on MovieLens-1M it is 1 % after 160 passes and 0.3 % after 200 (benchmarks/results,
@@ -63,6 +63,7 @@ class TrialRecord:
         best: for each report the best value of the selection metric so far.
         reason: why it ended, for people.
         ended_at: when it ended, UTC; None while it has not.
+        doing: what its worker is at, or what it waits for, in a word; shown and not written down.
         share: of its step that is done, where its model tells; what has been reported is not part of it.
         suggestion: how it was proposed.
         max_passes: its own budget, where it goes on by hand after its end: no rule stops it then. None: the search's.
@@ -76,6 +77,7 @@ class TrialRecord:
     reason: str = ""
     ended_at: datetime | None = None
     share: float = 0.0
+    doing: str = ""
     suggestion: Suggestion = field(default_factory=Suggestion)
     max_passes: int | None = None
 

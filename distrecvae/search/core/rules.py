@@ -58,6 +58,11 @@ class Judgement:
         """Whether the trial ends."""
         return self.value < self.bar
 
+    @property
+    def holder(self) -> int | None:
+        """The trial whose value the bar is, the earliest of equals; None where it is nobody's own."""
+        return min((number for number, value in self.values.items() if value == self.bar), default=None)
+
 
 class StoppingRule(Protocol):
     """Decides which trials end before their budget is spent."""

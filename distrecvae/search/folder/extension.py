@@ -13,6 +13,7 @@ from distrecvae.metrics import on_validation
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
+from distrecvae.search.core.requests import Request
 from distrecvae.search.core.steering import steered_trials
 from distrecvae.search.folder.mailbox import Mailbox
 from distrecvae.search.folder.search_json import FINISHED, Description, read_description
@@ -54,16 +55,37 @@ def nothing_left(described: Description, config: SearchConfig, folder: Path) -> 
     return len(read_records(folder, on_validation(config.metric))) >= config.trials
 
 
-def as_steered(config: SearchConfig, space: SearchSpace, folder: Path) -> SearchConfig:
-    """Return the settings with which a search goes on: with as many trials as it was steered to.
+def as_steered(
+    config: SearchConfig, space: SearchSpace, folder: Path, grow_to: int | None = None
+) -> SearchConfig:
+    """Return the settings with which a search goes on: with as many trials as it was steered to, or `grow_to`.
 
     Raises:
         ResultsError: the ledger is damaged.
     """
+    steered = _steered(config, space, folder)
+    return config if steered is None else replace(config, trials=max(steered, grow_to or 0))
+
+
+def ask_to_grow(config: SearchConfig, space: SearchSpace, folder: Path) -> None:
+    """Ask for as many trials as the settings say, where the search was steered to fewer.
+
+    It is a request like that of `steer`, the first thing that is taken up, so that the ledger has it: the same number
+    may have been typed when the search was begun, and would say nothing new.
+
+    Raises:
+        ResultsError: the ledger is damaged.
+    """
+    steered = _steered(config, space, folder)
+    if steered is not None and steered < config.trials:
+        Mailbox(folder).send(Request(action="trials", number=config.trials))
+
+
+def _steered(config: SearchConfig, space: SearchSpace, folder: Path) -> int | None:
     path = folder / LEDGER_FILE
     if not path.exists() or not space.parameters:
-        return config
-    return replace(config, trials=steered_trials(read_chain(path).records, config, space))
+        return None
+    return steered_trials(read_chain(path).records, config, space)
 
 
 def spent(config: SearchConfig, elapsed_s: float) -> bool:

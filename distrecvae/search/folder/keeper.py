@@ -8,9 +8,15 @@ from distrecvae.search.core.states import TrialStates
 
 
 class Keeper:
-    """Removes the state files of ended trials, but for those of the `n_best` best and of the first one; a watcher."""
+    """Removes the state files of ended trials, but for those of the `n_best` best and of the first one; a watcher.
 
-    def __init__(self, states: TrialStates, ledger: Ledger, *, n_best: int) -> None:
+    Args:
+        states: the files.
+        ledger: the search's record.
+        n_best: how many; None for every trial that has a model.
+    """
+
+    def __init__(self, states: TrialStates, ledger: Ledger, *, n_best: int | None) -> None:
         self._states, self._ledger, self._n_best = states, ledger, n_best
         self._held = set(ledger.records)
 
@@ -34,6 +40,7 @@ class Keeper:
             self._states.clean(number)
             if number != 0 and number not in best:
                 self._states.forget(number)
+            if number not in best or self._n_best is None:  # nothing that comes later changes that
                 self._held.discard(number)
 
     def clean_all(self) -> None:

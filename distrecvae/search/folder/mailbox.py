@@ -40,6 +40,11 @@ class Answer:
     text: str
 
 
+def request_name() -> str:
+    """Return the name of a request that is made now: they are taken up in the order of their names."""
+    return f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
 class Mailbox:
     """The requests to the search in `folder`.
 
@@ -52,7 +57,7 @@ class Mailbox:
 
     def send(self, request: Request) -> str:
         """Put a request where the search finds it, and return its name."""
-        name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
+        name = request_name()
         write_json(self._place / f"{name}.json", asdict(request))
         return name
 
@@ -67,6 +72,10 @@ class Mailbox:
             if time.monotonic() >= until:
                 return None
             time.sleep(LOOK_S)
+
+    def withdraw(self, name: str) -> None:
+        """Take a request back that nobody has taken up."""
+        (self._place / f"{name}.json").unlink(missing_ok=True)
 
     @property
     def names(self) -> list[str]:

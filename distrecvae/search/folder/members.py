@@ -7,13 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from distrecvae.blending.candidate import Candidate, candidate, distinct
+from distrecvae.blending.candidate import Candidate, Trained, candidate, distinct
 from distrecvae.data.dataset import Split
 from distrecvae.errors import CheckpointError, DataError
-from distrecvae.layout import BEST_FOLDER, COMPARISON_FILE, SEARCH_FILE, STATE_FILE, trial_folder
+from distrecvae.layout import BEST_FOLDER, COMPARISON_FILE, RUN_FILE, SEARCH_FILE, STATE_FILE, trial_folder
 from distrecvae.metrics import on_validation
 from distrecvae.runs.kept import kept_model
 from distrecvae.runs.seeds import read_seeds, seed_folder
+from distrecvae.runs.training_run import read_settings
 from distrecvae.saved.blend import BlendConfig, member_state
 from distrecvae.saved.model import MODEL_FILE, LoadedModel, load_model, model_folder
 from distrecvae.saved.tensors import load_state
@@ -118,7 +119,8 @@ def _described(search: Path, place: Place) -> Description:
 def _of_trial(trial: Path, name: str, described: Description, place: Place) -> Candidate:
     kept = kept_model(trial / STATE_FILE, on_validation(described.settings.metric))
     n_items = place.split.n_items
-    return candidate(name, str(trial), kept.model, kept.config, kept.state, n_items, place.device)
+    trained = Trained(passes=kept.passes, seed=kept.seed, precision=kept.precision)
+    return candidate(name, str(trial), kept.model, kept.config, kept.state, n_items, place.device, trained)
 
 
 def _of_model(folder: Path, label: str, place: Place) -> Iterator[Candidate]:
@@ -134,7 +136,23 @@ def _of_model(folder: Path, label: str, place: Place) -> Iterator[Candidate]:
             )  # fmt: skip
         return
     config = config_to_dict(loaded.config)
-    yield candidate(label, str(folder), loaded.model, config, state, n_items, place.device)
+    trained = _how_trained(folder, loaded)
+    yield candidate(label, str(folder), loaded.model, config, state, n_items, place.device, trained)
+
+
+def _how_trained(folder: Path, loaded: LoadedModel) -> Trained | None:
+    """Return how the model in `folder` was trained; None where it does not say so, or not from nothing.
+
+    A model that left its run, or a search's best one, does not say its seed, and any will do.
+    """
+    passes = loaded.metrics.get("passes")
+    if not isinstance(passes, int) or passes < 1 or "begun_from" in loaded.metrics:
+        return None
+    run = model_folder(folder).parent
+    if not (run / RUN_FILE).exists():
+        return Trained(passes=passes)
+    settings = read_settings(run)
+    return Trained(passes=passes, seed=settings.seed, precision=settings.precision)
 
 
 def _require_fit_for_blending(name: str, loaded: LoadedModel, place: Place) -> None:

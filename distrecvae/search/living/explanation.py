@@ -32,7 +32,7 @@ class Origin:
         ended: trials that had ended.
         running: trials that were under way.
         best: the leading trial then and its score; None where none had one.
-        again: whether the sampler, asked again with the ledger as it stood, proposes the same.
+        again: whether the sampler, asked again with the ledger as it stood, proposes the same; None where it was not.
         good: trials that TPE held to be good; empty for other samplers, and before it leans on any.
         others: trials that it held against them.
         ratios: by entry of the space, how many times likelier its values are among the good ones than among the others.
@@ -43,7 +43,7 @@ class Origin:
     ended: int
     running: int
     best: tuple[int, float] | None
-    again: bool
+    again: bool | None
     good: tuple[int, ...] = ()
     others: tuple[int, ...] = ()
     ratios: Mapping[str, float] | None = None
@@ -86,22 +86,31 @@ class Why:
 
 def why_text(why: Why) -> str:
     """Return what is known of a trial, in paragraphs of at most 100 columns."""
-    parts = [[_outcome(why)], *([_judged(why, each)] for each in why.judgements)]
-    parts += [[lost] for lost in (_beaten(why),) if lost]
-    parts.append([_origin(why)])
-    wrapped = ["\n".join(textwrap.wrap(" ".join(part), WIDTH)) for part in parts]
-    return "\n\n".join([*wrapped, _table(why)])
+    rows = parameter_rows(why)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    outcome, *rest = paragraphs(why)
+    outcome = f"Trial {why.record.number} of {why.folder}: {outcome}"
+    return "\n\n".join(
+        [*("\n".join(textwrap.wrap(each, WIDTH)) for each in (outcome, *rest)), "\n".join(lines)]
+    )
+
+
+def paragraphs(why: Why) -> list[str]:
+    """Return how a trial ended, what it was held to, whose curve it lost to, and how it was proposed, part by part."""
+    judged = [_judged(why, each) for each in why.judgements]
+    return [_outcome(why), *judged, *filter(None, [_beaten(why)]), _origin(why)]
 
 
 def _outcome(why: Why) -> str:
     record, title = why.record, title_of(why.described.settings.metric)
     reason = f" ({record.reason})" if record.reason else ""
     if record.score is None:
-        return f"Trial {record.number} of {why.folder}: {record.status}{reason}, without a score."
+        return f"{record.status}{reason}, without a score."
     at = record.best_report(f"valid/{why.described.settings.metric}") or {}
     best = f", best at {at['passes']} of its {record.passes} passes" if at else ""
     return (
-        f"Trial {record.number} of {why.folder}: {record.status}{reason}; validation {title} {record.score:.4f}{best},"
+        f"{record.status}{reason}; validation {title} {record.score:.4f}{best},"
         f" rank {why.rank} of {counted(why.n_ranked, 'trial', 'trials')} with a score."
     )
 
@@ -112,8 +121,7 @@ def _judged(why: Why, judged: Judgement) -> str:
     rank = 1 + sum(value > judged.value for value in judged.values.values())
     n = len({*judged.values, own})
     if judged.stops:
-        holder = min((n for n, value in judged.values.items() if value == judged.bar), default=None)
-        whose = f" (trial {holder})" if holder is not None else ""
+        whose = f" (trial {judged.holder})" if judged.holder is not None else ""
         said = f"to go on it needed {judged.bar:.4f}{whose}. It was stopped."
     elif n == 1:
         said = "the first to get there, it went on."
@@ -169,6 +177,8 @@ def _origin(why: Why) -> str:
             f" {sampler} held {_numbers(origin.good)} to be good, and drew what is likelier among these than among the"
             f" other {len(origin.others)}."
         )
+    if origin.again is None:
+        return said
     return said + (
         " Asked again with the ledger as it stood, it proposes the same."
         if origin.again
@@ -181,8 +191,8 @@ def _numbers(numbers: Sequence[int]) -> str:
     return f"{'trial' if len(numbers) == 1 else 'trials'} {', '.join(map(str, numbers))}"
 
 
-def _table(why: Why) -> str:
-    """Return a row an entry of the space: this trial's value, the good ones', and what spoke for it."""
+def parameter_rows(why: Why) -> list[list[str]]:
+    """Return a head and a row an entry of the space: this trial's value, the start's, the best's, what spoke for it."""
     space, origin, records = why.space, why.origin, why.records
     leader = origin.best[0] if origin.best is not None and origin.best[0] != why.record.number else None
     head = ["parameter", f"trial {why.record.number}", "the start"]
@@ -201,7 +211,4 @@ def _table(why: Why) -> str:
         if origin.ratios:
             row.append(f"{origin.ratios[name]:.2g} times" if name in origin.ratios else "-")
         rows.append(row)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return rows

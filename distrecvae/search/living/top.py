@@ -13,13 +13,16 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
+from distrecvae.layout import LEDGER_FILE, LIVE_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation, title_of
+from distrecvae.search.core.forecast import Forecast
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status, TrialRecord, leading
+from distrecvae.search.folder.live import Live, read_live
 from distrecvae.search.folder.search_json import RUNNING, Description, read_description
 from distrecvae.search.living.listing import standing_of
-from distrecvae.search.watchers.standing import running_table, status_line
+from distrecvae.search.watchers.standing import leaning, running_table, status_line
+from distrecvae.storage.fetched import on_this_machine
 from distrecvae.words import duration
 
 LATEST = 5
@@ -33,20 +36,22 @@ class Standing:
     """A search as its folder tells of it at a moment.
 
     Attributes:
-        folder: where it lies.
+        place: where it lies: a folder, or a URI.
         status: running, interrupted, finished or killed, as `Listed` has it.
         described: what `search.json` says.
         records: its trials by number.
         elapsed_s: seconds that it took so far.
-        silent_s: seconds since its ledger was written the last time; None where it has none yet.
+        silent_s: seconds since anything was heard of it; None where nothing was yet.
+        live: what its workers are at and what is to go; None where it does not run, or says nothing.
     """
 
-    folder: Path
+    place: Path | str
     status: str
     described: Description
     records: Mapping[int, TrialRecord]
     elapsed_s: float
     silent_s: float | None
+    live: Live | None = None
 
     @property
     def runs(self) -> bool:
@@ -61,7 +66,14 @@ class Standing:
             return f"{what}: {self.status} after {duration(self.elapsed_s)}"
         silent = self.silent_s is not None and self.silent_s > QUIET_S
         heard = f", silent for {duration(self.silent_s or 0.0)}" if silent else ""
-        return f"{what}: running for {duration(self.elapsed_s)}{heard}"
+        paused = self.live is not None and self.live.paused
+        return f"{what}: {'paused after' if paused else 'running for'} {duration(self.elapsed_s)}{heard}"
+
+    def to_go(self) -> str:
+        """Return what is still to go, in words; empty where nothing tells."""
+        if self.live is None or self.live.to_go is None:
+            return ""
+        return Forecast(*self.live.to_go).less(self.live.age_s).text()
 
     def text(self, width: int = 100) -> str:
         """Return `screen` as plain text."""
@@ -79,13 +91,16 @@ class Standing:
     def screen(self) -> RenderableType:
         """Return it for a terminal: what it is, how it stands, who runs, the best one, who ended last."""
         settings, records = self.described.settings, self.records.values()
-        head = Text(f"{self.folder}  ", style="bold")
+        head = Text(f"{self.place}  ", style="bold")
         head.append(self.headline(), style="not bold")
-        parts: list[RenderableType] = [head, Text(status_line(list(records), settings))]
+        line = ", ".join(filter(None, (status_line(list(records), settings), self.to_go())))
+        parts: list[RenderableType] = [head, Text(line)]
         if any(record.status is Status.RUNNING for record in records):
             parts += ["", running_table(records, settings)]
         if ended := self._ended():
             parts += ["", ended]
+        if said := leaning(records, self.described.searched()):
+            parts += ["", *(Text(each) for each in said)]
         return Group(*parts)
 
     def _ended(self) -> Table | None:
@@ -107,20 +122,34 @@ class Standing:
         return table
 
 
-def standing(folder: Path) -> Standing:
-    """Return how the search in `folder` stands now; nothing is written, so another process may be at work in it.
+def standing(place: Path | str) -> Standing:
+    """Return how the search in a folder, or at a URI, stands now; nothing is written: another process may be at work.
+
+    At a URI it stands as it was mirrored last, a quarter of a minute ago as a rule.
 
     Raises:
         ResultsError: there is no search, or a file is damaged.
+        StorageError: the URI cannot be read.
     """
-    described = read_description(folder, remedy="give the results folder of a search")
-    status, ledger = standing_of(folder, described), folder / LEDGER_FILE
-    # It is written every few seconds while the search runs, with the time that it took by then.
-    elapsed_s = described.elapsed_s + (_age_s(folder / SEARCH_FILE) if status == RUNNING else 0.0)
-    if not ledger.exists():
-        return Standing(folder, status, described, {}, elapsed_s, None)
-    records = read_records(folder, on_validation(described.settings.metric))
-    return Standing(folder, status, described, records, elapsed_s, _age_s(ledger))
+    wanted = (SEARCH_FILE, LEDGER_FILE, LIVE_FILE)
+    with on_this_machine(place, lambda name: name in wanted) as folder:
+        described = read_description(folder, remedy="give the results folder of a search")
+        afar = isinstance(place, str)
+        # Nobody's lock is seen from afar: what it says of itself is believed, with how long ago that was.
+        status = described.status if afar else standing_of(folder, described)
+        live, ledger = read_live(folder) if status == RUNNING else None, folder / LEDGER_FILE
+        # It is written every few seconds while the search runs, with the time that it took by then.
+        since_s = _age_s(folder / SEARCH_FILE) if status == RUNNING and not afar else 0.0
+        elapsed_s = described.elapsed_s + since_s if live is None else live.elapsed_s + live.age_s
+        if not ledger.exists():
+            return Standing(place, status, described, {}, elapsed_s, None, live)
+        records = read_records(folder, on_validation(described.settings.metric))
+        heard_s = [live.age_s] if live is not None else []
+        heard_s += [] if afar else [_age_s(ledger)]
+    for number, doing in ({} if live is None else live.doing).items():
+        if (record := records.get(int(number))) is not None and record.status is Status.RUNNING:
+            record.doing = doing
+    return Standing(place, status, described, records, elapsed_s, min(heard_s, default=None), live)
 
 
 def _age_s(path: Path) -> float:

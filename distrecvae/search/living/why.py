@@ -7,7 +7,8 @@ and the sampler and the rule are asked again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +25,7 @@ from distrecvae.search.core.ledger import curves_of, replayed
 from distrecvae.search.core.optuna_internals import Leaning, leaning_of
 from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.records import Status, TrialRecord, leading
-from distrecvae.search.core.rules import make_rule
+from distrecvae.search.core.rules import Curve, Judgement, make_rule
 from distrecvae.search.core.samplers import STARTUP_TRIALS
 from distrecvae.search.core.steering import Steering
 from distrecvae.search.core.study import propose, study_of
@@ -38,38 +39,75 @@ def why(folder: Path, trial: int) -> Why:
     Raises:
         ResultsError: there is no search, no such trial, or a file is damaged.
     """
-    described = read_description(folder, remedy="give the results folder of a search")
-    settings, path = described.settings, folder / LEDGER_FILE
-    metric = on_validation(settings.metric)
-    rule = make_rule(settings.scheduler, settings.first_rung, settings.most_passes, settings.reduction_factor)
-    origin, judgements, records = None, [], dict[int, TrialRecord]()
+    described, path = (
+        read_description(folder, remedy="give the results folder of a search"),
+        folder / LEDGER_FILE,
+    )
     lines = read_chain(path).records
-    for position, (line, records) in enumerate(replayed(lines, metric, path)):
-        if line.get("trial") != trial:
+    found = explained(folder, described, lines, {trial})
+    if not found:
+        n_trials = sum(line["kind"] == "asked" for line in lines)
+        known = f"it has trials 0 to {n_trials - 1}" if n_trials else "it has none yet"
+        raise ResultsError(f"{folder} has no trial {trial}; {known}")
+    return found[trial]
+
+
+def explained(
+    folder: Path,
+    described: Description,
+    lines: Sequence[Mapping[str, Any]],
+    trials: Collection[int],
+    *,
+    ask_again: bool = True,
+) -> dict[int, Why]:
+    """Return why these trials are what they are, by number; those that the ledger does not have are left out.
+
+    Args:
+        folder: of the search.
+        described: its `search.json`.
+        lines: its ledger's.
+        trials: their numbers.
+        ask_again: whether samplers are asked to propose the same again, which takes the longest.
+
+    Raises:
+        ResultsError: a line is not what a ledger writes.
+    """
+    settings, path = described.settings, folder / LEDGER_FILE
+    rule = make_rule(settings.scheduler, settings.first_rung, settings.most_passes, settings.reduction_factor)
+    origins, judgements = dict[int, Origin](), defaultdict[int, list[Judgement]](list)
+    records, curves, stale = dict[int, TrialRecord](), dict[int, Curve](), set[int]()
+    for position, (line, records) in enumerate(replayed(lines, on_validation(settings.metric), path)):
+        number = line.get("trial")
+        stale |= set(
+            line["what"]["trials"] if line["kind"] == "steered" else [] if number is None else [number]
+        )
+        if number is None or number not in trials:
             continue
         if line["kind"] == "asked":
-            earlier = [record for number, record in records.items() if number != trial]
-            origin = _origin(described, records[trial], earlier, lines[:position])
+            earlier = [record for record in records.values() if record.number != number]
+            origins[number] = _origin(described, records[number], earlier, lines[:position], ask_again)
         elif line["kind"] == "report":
-            judged = rule.judge(trial, curves_of(records.values()))
-            judgements += [judged] if judged is not None else []
-    if origin is None:
-        known = f"it has trials 0 to {len(records) - 1}" if records else "it has none yet"
-        raise ResultsError(f"{folder} has no trial {trial}; {known}")
-    scored = [each for each in records.values() if each.score is not None]
-    record = records[trial]
-    better = sum((each.score or 0.0) > (record.score or 0.0) for each in scored)
-    return Why(
-        folder=folder,
-        described=described,
-        record=record,
-        rank=None if record.score is None else better + 1,
-        n_ranked=len(scored),
-        origin=origin,
-        judgements=tuple(judgements),
-        leader=leading(records.values()),
-        records=records,
-    )
+            for each in stale:
+                curves.pop(each, None)
+            curves |= curves_of(records[each] for each in stale)
+            stale.clear()
+            judged = rule.judge(number, curves)
+            judgements[number] += [judged] if judged is not None else []
+    scores = {number: each.score for number, each in records.items() if each.score is not None}
+    return {
+        number: Why(
+            folder=folder,
+            described=described,
+            record=records[number],
+            rank=1 + sum(score > scores[number] for score in scores.values()) if number in scores else None,
+            n_ranked=len(scores),
+            origin=origin,
+            judgements=tuple(judgements[number]),
+            leader=leading(records.values()),
+            records=records,
+        )
+        for number, origin in origins.items()
+    }
 
 
 def _origin(
@@ -77,6 +115,7 @@ def _origin(
     record: TrialRecord,
     earlier: list[TrialRecord],
     lines: Sequence[Mapping[str, Any]],
+    ask_again: bool,
 ) -> Origin:
     number, sampler_name = record.number, described.settings.sampler
     steering, proposals = _as_it_stood(described, described.plan.concurrent, lines)
@@ -108,7 +147,7 @@ def _origin(
         ended=len(ended),
         running=len(earlier) - len(ended),
         best=None if best is None else (best.number, best.score or 0.0),
-        again=_again(described, record, earlier, lines),
+        again=_again(described, record, earlier, lines) if ask_again else None,
         good=() if leaning is None else leaning.good,
         others=() if leaning is None else leaning.others,
         ratios=None if leaning is None else _by_entry(leaning, record.suggestion.params),

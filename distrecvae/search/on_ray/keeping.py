@@ -61,6 +61,7 @@ class Keeper:
         self._incoming: dict[str, Incoming] = {}
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._closed = self._pausing = False
+        self._doings: dict[str, str] = {}
 
     def lend(self, training: str) -> tuple[int, int]:
         """Give a training to the caller, and take it from whoever had it: return a lease, and its state's bytes, or 0.
@@ -70,6 +71,7 @@ class Keeper:
         with self._turns[training]:
             lease = max(time.time_ns(), self._leases.get(training, 0) + 1)
             self._leases[training] = lease
+            self._doings.pop(training, None)
             self._drop(training)
             try:
                 return lease, self._path(training).stat().st_size
@@ -129,6 +131,16 @@ class Keeper:
     def pausing(self) -> bool:
         """Tell whether workers are to save what they have and be given back."""
         return self._pausing
+
+    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    def tell(self, training: str, what: str) -> None:
+        """Take in what a training's worker is at."""
+        self._doings[training] = what
+
+    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    def doings(self) -> dict[str, str]:
+        """Return what trainings' workers said last that they are at."""
+        return dict(self._doings)
 
     @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
     def awake(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from distrecvae.errors import ResourceError
 from distrecvae.saved.places import State
 from distrecvae.saved.tensors import state_from, state_pieces
+from distrecvae.search.on_ray.doing import telling
 from distrecvae.search.planning.resources import PIECE_BYTES
 
 ANSWERS_WITHIN_S = 1.0
@@ -115,6 +117,10 @@ class LentStates:
             return bool(ray.get(self.keeper.pausing.remote(), timeout=ANSWERS_WITHIN_S))
         except ray.exceptions.GetTimeoutError:
             return False  # it is asked again
+
+    def telling(self, training: str) -> AbstractContextManager[None]:
+        """Tell the driver what this process is at in the block, for the training in that folder."""
+        return telling(self.keeper, training)
 
     def of(self, training: str) -> LentState:
         """Return the place of one training's state, by its folder under the results folder."""

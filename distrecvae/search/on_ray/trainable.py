@@ -11,6 +11,7 @@ from typing import Any
 
 from ray import tune
 
+from distrecvae.activity import PREPARING, at
 from distrecvae.data.shared import SharedData, from_shared
 from distrecvae.errors import DistrecvaeError, DivergedError
 from distrecvae.layout import trial_folder
@@ -99,7 +100,8 @@ def trainable(
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
     set_aside_imports()
     task = TrialTask(**config["task"])
-    place = states.of(str(trial_folder(Path(), task.number)))
+    training = str(trial_folder(Path(), task.number))
+    place = states.of(training)
     use_threads(threads)
     train, valid = from_shared(data)
     try:
@@ -109,8 +111,9 @@ def trainable(
         departure = departure_of_this_worker()
         departure.pausing = states.pausing
         progress = Seldom(_tell, SHARE_EVERY_S)
-        for metrics in run_trial(task, place, train, valid, common, progress, departure.look):
-            tune.report({**metrics, LEAVING: True} if departure.near else metrics)
+        with at(PREPARING), states.telling(training):
+            for metrics in run_trial(task, place, train, valid, common, progress, departure.look):
+                tune.report({**metrics, LEAVING: True} if departure.near else metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
     except OUT_OF_MEMORY as error:

@@ -13,6 +13,7 @@ from ray import tune
 from distrecvae.pacing import Seldom
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.on_ray.callbacks import ConductorCallback, ConductorScheduler, ConductorSearcher, Quiet
+from distrecvae.search.on_ray.doing import Doings
 from distrecvae.search.on_ray.interruption import Endpoint, Interruption, StopSearch
 from distrecvae.search.on_ray.keeping import Wakefulness, keeping
 from distrecvae.search.on_ray.lent import LentStates
@@ -75,10 +76,12 @@ def run_trials(
             every_loss_is_told(),
         ):
             states, wakefulness = LentStates(keeper, piece_bytes), Wakefulness(keeper)
+            doings = Doings(keeper, workers.are_at)
             tell_workers = Seldom(lambda: keeper.pause.remote(conductor.paused), PAUSE_EVERY_S)
 
             def look() -> None:
                 wakefulness.look()
+                doings.look()
                 tell_workers()
                 refresh()
 

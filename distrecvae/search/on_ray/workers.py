@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
 
+from distrecvae.activity import PAUSED, STARTING, WAITING
+from distrecvae.layout import trial_folder
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.core.room import Verdict
@@ -56,6 +59,16 @@ class Workers:
         self._moving.discard(number)
         self._silence.heard(number)
         self._conductor.room.began()
+        self._is_at(number, STARTING)
+
+    def are_at(self, doings: Mapping[str, str]) -> None:
+        """Take in what workers say that they are at, by their trials' folders under the results folder."""
+        for number in self._on.keys() - self._to_be.keys():
+            self._is_at(number, doings.get(str(trial_folder(Path(), number)), STARTING))
+
+    def _is_at(self, number: int, what: str) -> None:
+        record = self._conductor.ledger.records[number]
+        record.doing = what if record.status is Status.RUNNING else ""
 
     def heard(self, trial: Trial, *, further: bool) -> None:
         """Take in a sign of life; `further`: the trial got further than it ever was."""
@@ -93,6 +106,7 @@ class Workers:
         """
         number = number_of(trial)
         self.left(trial)
+        self._is_at(number, PAUSED if self._conductor.paused else WAITING)
         if died_for_memory(trial):
             self._ran_out(number, min(others + 1, self._conductor.room.at_once))
         elif number in self._broken:
@@ -137,6 +151,7 @@ class Workers:
                 # It has a node, and a worker that is about to begin: that one may hang, too.
                 self._on[number_of(trial)], self._to_be[number_of(trial)] = trial, worker
                 self._silence.heard(number_of(trial))
+                self._is_at(number_of(trial), STARTING)
             status = self._conductor.ledger.records[number_of(trial)].status
             if status is not Status.RUNNING and trial.status in (Trial.PENDING, Trial.RUNNING):
                 # It ended while its worker was at work, or dead: no answer has to be waited for.

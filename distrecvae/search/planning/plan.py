@@ -12,7 +12,6 @@ from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import require_a_cycle
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.records import KEPT_TRIALS
 from distrecvae.search.core.rules import Never, StoppingRule, make_rule
 from distrecvae.search.planning.cost import Timing, estimate_text, expected_share
 from distrecvae.search.planning.remedies import remedies
@@ -40,6 +39,7 @@ class Plan:
         lent: whether that is shared; else each trial computes it.
         trial_bytes: memory of one trial with the first configuration (estimate).
         travelling_bytes: of trials' states on their way to the driver through the object store, at most.
+        state_bytes: a checkpoint's room, at most (estimate).
         storage_bytes: room that the search takes at most: checkpoints, kept models, reports (estimate).
     """
 
@@ -55,6 +55,7 @@ class Plan:
     lent: bool
     trial_bytes: int
     travelling_bytes: int
+    state_bytes: int
     storage_bytes: int
 
     @property
@@ -114,6 +115,7 @@ class Plan:
                 f"{self._shared()}, about {mib(self.trial_bytes)} a trial, at most {mib(self.travelling_bytes)} of"
                 " checkpoints on their way",
             ),
+            ("checkpoints", self._checkpoints()),
             ("storage", f"at most about {mib(self.storage_bytes)}"),
         ]
         if timing is not None:
@@ -125,6 +127,15 @@ class Plan:
         names, ranges = (max(len(row[i]) for row in described) + 2 for i in (0, 1))
         lines += ["", *(f"{name:<{names}}{text:<{ranges}}{first}" for name, text, first in described)]
         return "\n".join(lines)
+
+    def _checkpoints(self) -> str:
+        n_kept = self.config.n_kept
+        whose = (
+            "all trials"
+            if n_kept is None
+            else f"the {counted(n_kept, 'best trial', 'best trials')} and the first one"
+        )
+        return f"of {whose}, at most {mib(self.state_bytes)} each, and of those that run (--keep-checkpoints)"
 
     def _shared(self) -> str:
         common = mib(self.common_bytes)
@@ -178,6 +189,7 @@ def make_plan(
         lent=lent,
         trial_bytes=trial_bytes,
         travelling_bytes=min(PIECE_BYTES, state_bytes) * slots.concurrent,
+        state_bytes=state_bytes,
         storage_bytes=_storage_bytes(config, slots, state_bytes),
     )
 
@@ -203,9 +215,8 @@ def _storage_bytes(config: SearchConfig, slots: Slots, state_bytes: int) -> int:
     twice, while it is replaced. `best/` is smaller than one.
     """
     passes = 1 if registry.solved_at_once(config.model) else config.most_passes
-    return state_bytes * (2 * slots.concurrent + KEPT_TRIALS + 2) + REPORT_BYTES * config.trials * (
-        passes + 1
-    )
+    kept = config.trials if config.n_kept is None else min(config.n_kept, config.trials)
+    return state_bytes * (2 * slots.concurrent + kept + 2) + REPORT_BYTES * config.trials * (passes + 1)
 
 
 def _rule(config: SearchConfig) -> StoppingRule:

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from distrecvae.checks import Scalar
 from distrecvae.errors import ResultsError
-from distrecvae.layout import COMPARISON_FILE, SEARCH_FILE
+from distrecvae.files import held
+from distrecvae.layout import LEDGER_FILE
 from distrecvae.metrics import on_validation, on_validation_in
+from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import read_records
+from distrecvae.search.core.ledger import records_of
 from distrecvae.search.core.limits import Limits, limits_of
 from distrecvae.search.core.records import BAD, Status, TrialRecord, leading
+from distrecvae.search.core.requests import Request
 from distrecvae.search.core.study import as_optuna_has_it
 from distrecvae.search.folder.best_scores import BestScores, read_best_scores
-from distrecvae.search.folder.search_json import FINISHED, Description, read_description
+from distrecvae.search.folder.search_json import FINISHED, RUNNING, Description, read_description
+from distrecvae.search.living.explanation import ADDED, Why
+from distrecvae.search.living.why import explained
 from distrecvae.search.space.space import SearchSpace
+
+MOST_EXPLAINED = 150
+"""Trials of which the page says why they are what they are: a second of work for every hundred."""
+GIVEN_UP_S = 600.0
+"""A search that no process of this machine holds, and that was silent for so long, is not looked at again."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,7 @@ class Trial:
         reason: why it ended.
         curve: its reports.
         suggested: what Optuna knows of it.
+        by_hand: what people had to do with it, in words; empty for nothing.
     """
 
     number: int
@@ -69,6 +82,29 @@ class Trial:
     reason: str
     curve: tuple[Point, ...]
     suggested: FrozenTrial
+    by_hand: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """Where it stands, and what people had to do with it."""
+        return f"{self.status} ({self.by_hand})" if self.by_hand else str(self.status)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody asked of the search.
+
+    Attributes:
+        at_s: when, in seconds since the search began.
+        what: as it is typed.
+        answer: what was done, or why not.
+        done: whether it was.
+    """
+
+    at_s: float
+    what: str
+    answer: str
+    done: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +118,10 @@ class SearchResults:
         trials: by number.
         scores: of the chosen model, of a search that is over and has one; else None.
         limits: of the search, that its best trial met; None while no trial has a model.
+        why: by number why trials are what they are, of the best `MOST_EXPLAINED`.
+        asked: what was asked of it, in order.
+        runs: whether it is worth looking again.
+        read_at: when the folder was read, UTC.
     """
 
     folder: Path
@@ -90,6 +130,15 @@ class SearchResults:
     trials: tuple[Trial, ...]
     scores: BestScores | None
     limits: Limits | None
+    why: Mapping[int, Why] = field(default_factory=dict)
+    asked: tuple[Asked, ...] = ()
+    runs: bool = False
+    read_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def seconds(self) -> float:
+        """When the last report was made, in seconds since the search began."""
+        return max((point.at_s for trial in self.trials for point in trial.curve), default=0.0)
 
     @property
     def settings(self) -> SearchConfig:
@@ -119,25 +168,59 @@ def read_results(folder: Path) -> SearchResults:
     Raises:
         ResultsError: there is no search, it has no trial yet, or a file is damaged.
     """
-    if not (folder / SEARCH_FILE).exists() and (folder / COMPARISON_FILE).exists():
-        raise ResultsError(
-            f"{folder} holds a comparison; give the folder of one of its searches, {folder}/MODEL"
-        )
     described = read_description(folder, remedy="give the results folder of a search")
     space, metric = described.searched(), described.settings.metric
-    records = read_records(folder, on_validation(metric))
+    path = folder / LEDGER_FILE
+    # Read once: a search that runs writes on.
+    lines = read_chain(path).records
+    records = records_of(lines, on_validation(metric), path)
     if not any(record.reports or record.reason for record in records.values()):
         raise ResultsError(f"{folder} has no trial yet; wait until a trial has reported")
     begun = min(record.suggestion.at for record in records.values())
-    trials = tuple(_trial(record, space, metric, begun) for record in records.values())
+    order = sorted(records.values(), key=lambda each: (-(each.score or 0.0), each.number))
+    found = explained(
+        folder, described, lines, {each.number for each in order[:MOST_EXPLAINED]}, ask_again=False
+    )
+    trials = tuple(
+        _trial(record, space, metric, begun, _by_hand(record, found)) for record in records.values()
+    )
     # A search that goes on has the model of its earlier end in best/: its scores are not this search's yet.
     scores = read_best_scores(folder) if described.status == FINISHED else None
     best = leading(records.values())
     limits = None if best is None else limits_of(best, space)
-    return SearchResults(folder, described, space, trials, scores, limits)
+    return SearchResults(
+        folder,
+        described,
+        space,
+        trials,
+        scores,
+        limits,
+        why=found,
+        asked=tuple(_asked(line, begun) for line in lines if line["kind"] == "steered"),
+        runs=described.status == RUNNING and (held(folder) or _silent_s(path) < GIVEN_UP_S),
+    )
 
 
-def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime) -> Trial:
+def _silent_s(ledger: Path) -> float:
+    try:
+        return time.time() - ledger.stat().st_mtime
+    except OSError:
+        return 0.0  # it is being replaced
+
+
+def _by_hand(record: TrialRecord, found: Mapping[int, Why]) -> str:
+    """Return what people had to do with a trial; that it was added is known of those that are explained."""
+    added = record.number in found and found[record.number].origin.kind == ADDED
+    continued = "" if record.max_passes is None else f"continued to {record.max_passes} passes"
+    return ", ".join(filter(None, ["added" if added else "", continued]))
+
+
+def _asked(line: Mapping[str, Any], begun: datetime) -> Asked:
+    at_s = (datetime.fromisoformat(line["at"]) - begun).total_seconds()
+    return Asked(max(0.0, at_s), Request.from_dict(line["what"]).text(), line["answer"], line["done"])
+
+
+def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime, by_hand: str) -> Trial:
     best = record.best_report(on_validation(metric)) or {}
     return Trial(
         number=record.number,
@@ -155,6 +238,7 @@ def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime
             for report, at_s in zip(record.reports, _clock(record, begun), strict=True)
         ),
         suggested=as_optuna_has_it(record),
+        by_hand=by_hand,
     )
 
 

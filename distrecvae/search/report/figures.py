@@ -10,39 +10,40 @@ import plotly.graph_objects as go
 from distrecvae.metrics import title_of
 from distrecvae.search.core.records import Status
 from distrecvae.search.report.data import Point, SearchResults, Trial
+from distrecvae.search.report.looks import AXIS, BEST, COLOURS, SAVED, SPENT, START, blank_figure
 
-BEST, START = "#d9730d", "#111111"
-COLOURS = {
-    Status.FINISHED: "#1f5fa8",
-    Status.STOPPED: "#7fa6cf",
-    Status.RUNNING: "#3c9a5f",
-    Status.DIVERGED: "#b3261e",
-    Status.FAILED: "#b3261e",
-}
-_FONT = {"family": "system-ui, sans-serif", "size": 12, "color": "#222222"}
+TRIALS = "trials"
+"""The `meta` of a trace whose points are trials, to be clicked on: their `customdata` are words and the number."""
 
 
 def over_time(results: SearchResults) -> go.Figure:
     """Return the best score so far by the clock."""
-    unit, seconds = _time_unit(max((p.at_s for t in results.trials for p in t.curve), default=0.0))
-    figure = _best_so_far(results, [p.at_s / seconds for p, _ in _in_order(results)])
+    unit, seconds = time_unit(results.seconds)
+    figure = _best_so_far(results, [p.at_s / seconds for p, _ in in_order(results)], "time")
     return figure.update_xaxes(title_text=f"{unit} since the search began", rangemode="tozero")
 
 
 def over_passes(results: SearchResults) -> go.Figure:
     """Return the best score so far by the data passes that all trials together had spent."""
+    figure = _best_so_far(results, [float(x) for x in passes_spent(results)], "data passes")
+    return figure.update_xaxes(
+        title_text="data passes of all trials together", rangemode="tozero", tickformat=",d"
+    )
+
+
+def passes_spent(results: SearchResults) -> list[int]:
+    """Return, for each report of `in_order`, the passes that all trials together had spent by then."""
     had = {trial.number: 0 for trial in results.trials}
     spent: list[int] = []
-    for point, trial in _in_order(results):
+    for point, trial in in_order(results):
         spent.append((spent[-1] if spent else 0) + point.passes - had[trial.number])
         had[trial.number] = point.passes
-    figure = _best_so_far(results, [float(x) for x in spent])
-    return figure.update_xaxes(title_text="data passes of all trials together", rangemode="tozero")
+    return spent
 
 
 def curves(results: SearchResults) -> go.Figure:
     """Return every trial's scores by passes, and the rungs."""
-    figure = blank_figure(height=420)
+    figure = blank_figure("Validation score by data passes, a line a trial", height=420)
     marked = marked_trials(results)
     for status in (Status.STOPPED, Status.FINISHED, Status.RUNNING, Status.DIVERGED, Status.FAILED):
         trials = [t for t in results.trials if t.status is status and t.curve and t.number not in marked]
@@ -52,7 +53,7 @@ def curves(results: SearchResults) -> go.Figure:
         _add_curves(figure, [trial], name=name, color=color, width=2.6, dash=dash)
     for rung in results.described.plan.rungs:
         figure.add_vline(
-            x=rung, line={"color": "#999999", "width": 1, "dash": "dot"}, annotation_text=f"rung {rung}",
+            x=rung, line={"color": AXIS, "width": 1, "dash": "dot"}, annotation_text=f"rung {rung}",
             annotation_font_size=10, annotation_position="bottom right",
         )  # fmt: skip
     figure.update_xaxes(title_text="data passes", rangemode="tozero")
@@ -61,51 +62,47 @@ def curves(results: SearchResults) -> go.Figure:
 
 def passes_by_trial(results: SearchResults, unspent: Sequence[int]) -> go.Figure:
     """Return the passes that each trial had and, lighter, those that stopping it saved."""
-    figure = blank_figure(height=240)
+    figure = blank_figure("Data passes that each trial had, and those that it was spared", height=240)
     numbers = [t.number for t in results.trials]
     shown = {
         "hovertemplate": "trial %{x}: %{y} passes<extra>%{fullData.name}</extra>",
+        "customdata": [["", number] for number in numbers],
+        "meta": TRIALS,
         "marker_line_width": 0,
     }
-    figure.add_bar(
-        x=numbers, y=[t.passes for t in results.trials], name="spent", marker_color="#1f5fa8", **shown
-    )
-    figure.add_bar(x=numbers, y=list(unspent), name="not spent", marker_color="#dfe7f0", **shown)
+    figure.add_bar(x=numbers, y=[t.passes for t in results.trials], name="spent", marker_color=SPENT, **shown)
+    figure.add_bar(x=numbers, y=list(unspent), name="not spent", marker_color=SAVED, **shown)
     figure.update_layout(barmode="stack", bargap=0.15)
     figure.update_xaxes(title_text="trial", range=[-0.5, len(numbers) - 0.5])
     return figure.update_yaxes(title_text="passes")
 
 
-def blank_figure(*, height: int, top: int = 40, bottom: int = 48) -> go.Figure:
-    """Return an empty figure in the style of the page, as wide as its place; sizes are in pixels."""
-    axis = {"gridcolor": "#e8e8e8", "linecolor": "#999999", "zerolinecolor": "#cccccc", "automargin": True}
-    return go.Figure(
-        layout={
-            "template": "none",
-            "height": height,
-            "font": _FONT,
-            "paper_bgcolor": "white",
-            "plot_bgcolor": "white",
-            "margin": {"l": 56, "r": 12, "t": top, "b": bottom},
-            # Above the figure: below it, its distance would follow the figure's height and meet the axis title.
-            "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"},
-            "hoverlabel": {"align": "left"},
-            "xaxis": axis,
-            "yaxis": axis,
-        }
-    )
-
-
-def _in_order(results: SearchResults) -> list[tuple[Point, Trial]]:
+def in_order(results: SearchResults) -> list[tuple[Point, Trial]]:
     """Return all reports in the order of time; failed and diverged trials cannot be the best and are left out."""
     out = (Status.FAILED, Status.DIVERGED)
     reports = [(p, t) for t in results.trials if t.status not in out for p in t.curve]
     return sorted(reports, key=lambda pair: (pair[0].at_s, pair[1].number, pair[0].passes))
 
 
-def _best_so_far(results: SearchResults, x: Sequence[float]) -> go.Figure:
-    figure = blank_figure(height=300)
-    reports = _in_order(results)
+def where_improvements_show(best: Sequence[float], first: float | None) -> tuple[float, float] | None:
+    """Return the ends of an axis on which the improvements of a search can be told apart; None for as plotly has it.
+
+    A search starts near nothing and is soon where its first trial ends; what it is for happens above.
+
+    Args:
+        best: the best score after each report, increasing.
+        first: the first trial's best score; None without one, 0 where it diverged.
+    """
+    if len(best) < 2 or best[-1] <= best[0]:
+        return None
+    low = first or best[len(best) // 5]
+    span = max(best[-1] - low, 0.02 * abs(best[-1]))
+    return max(best[0], low - 0.5 * span) - 0.04 * span, best[-1] + 0.08 * span
+
+
+def _best_so_far(results: SearchResults, x: Sequence[float], by: str) -> go.Figure:
+    figure = blank_figure(f"The best validation score so far, by {by}", height=300)
+    reports = in_order(results)
     best = list(accumulate((point.value for point, _ in reports), max))
     figure.add_scatter(
         x=x, y=best, mode="lines", name="best so far", line={"shape": "hv", "color": BEST, "width": 2},
@@ -119,9 +116,14 @@ def _best_so_far(results: SearchResults, x: Sequence[float]) -> go.Figure:
         marker={"color": BEST, "size": 5},
         showlegend=False,
         customdata=[
-            f"trial {reports[i][1].number}: {best[i]:.4f} at {reports[i][0].passes} passes" for i in new
+            (
+                f"trial {reports[i][1].number}: {best[i]:.4f} at {reports[i][0].passes} passes",
+                reports[i][1].number,
+            )
+            for i in new
         ],
-        hovertemplate="%{customdata}<extra></extra>",
+        meta=TRIALS,
+        hovertemplate="%{customdata[0]}<extra></extra>",
     )
     first = results.trials[0]
     if first.score is not None and x:
@@ -129,10 +131,12 @@ def _best_so_far(results: SearchResults, x: Sequence[float]) -> go.Figure:
             x=[0, x[-1]], y=[first.score] * 2, mode="lines", name="the first trial's best",
             line={"color": START, "width": 1, "dash": "dash"}, hoverinfo="skip",
         )  # fmt: skip
-    return figure.update_yaxes(title_text=f"validation {title_of(results.metric)}", rangemode="tozero")
+    figure.update_yaxes(title_text=f"validation {title_of(results.metric)}")
+    return figure.update_yaxes(range=where_improvements_show(best, first.score))
 
 
-def _time_unit(seconds: float) -> tuple[str, float]:
+def time_unit(seconds: float) -> tuple[str, float]:
+    """Return the unit in which so many seconds are told on an axis, and its length in seconds."""
     for name, length in (("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * length:
             return name, length
@@ -155,15 +159,19 @@ def _add_curves(
 ) -> None:  # fmt: skip
     x: list[int | None] = []
     y: list[float | None] = []
-    hover: list[str] = []
+    hover: list[tuple[str, int | None]] = []
     single = False
     for trial in trials:
         single |= len(trial.curve) == 1
         x += [*(point.passes for point in trial.curve), None]
         y += [*(point.value for point in trial.curve), None]
-        hover += [f"trial {trial.number}, {p.passes} passes: {p.value:.4f}" for p in trial.curve] + [""]
+        hover += [
+            (f"trial {trial.number}, {p.passes} passes: {p.value:.4f}", trial.number) for p in trial.curve
+        ]
+        hover.append(("", None))
     if x:
         figure.add_scatter(
             x=x, y=y, mode="lines+markers" if single else "lines", name=name, customdata=hover,
-            line={"color": color, "width": width, "dash": dash}, hovertemplate="%{customdata}<extra></extra>",
+            line={"color": color, "width": width, "dash": dash}, meta=TRIALS,
+            hovertemplate="%{customdata[0]}<extra></extra>",
         )  # fmt: skip

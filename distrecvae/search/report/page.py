@@ -1,94 +1,113 @@
 """A search's report: one page that says what was found, shows why, and needs no network to be read.
 
-The page is `templates/report.html`; the words that depend on the search come from `prose`, its figures from here.
+The page is `templates/report.html`; the words that depend on the search come from `prose`, its figures from `drawn`,
+what is shown of a trial from `cards`. Several searches share a page: `several` has what they have beside each other.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
-from distrecvae.files import write_text
-from distrecvae.layout import REPORT_FILE
-from distrecvae.search.core.study import CONFIG_KEY
-from distrecvae.search.report import figures as draw
-from distrecvae.search.report import parameter_figures as draw_parameters
-from distrecvae.search.report import prose
-from distrecvae.search.report.axes import Axis, axes, triangles
+from distrecvae.metrics import title_of
+from distrecvae.search.report import prose, tables
+from distrecvae.search.report.axes import axes
 from distrecvae.search.report.blended import blend_command, blended
-from distrecvae.search.report.data import SearchResults, read_results
-from distrecvae.search.report.importance import Importance, importances
-from distrecvae.storage.fetched import on_this_machine
-from distrecvae.storage.store import Store
-from distrecvae.storage.uri import below
-from distrecvae.training import registry
+from distrecvae.search.report.cards import cards
+from distrecvae.search.report.data import SearchResults
+from distrecvae.search.report.drawn import drawn, how_much_they_mattered
+from distrecvae.search.report.looks import AXIS, BEST, DARK, SEARCHES, SPENT, START, blank_figure
+from distrecvae.search.report.several import names_of, overview
 
+READ_AGAIN_S = 20
+"""How often the page of a search that runs reads itself again; less often while nothing in it changes."""
 _MOST_LISTED = 10
 
 
-def write_report(folder: Path) -> Path:
-    """Write `report.html` into the folder of a search, finished or not, and return its path.
-
-    Raises:
-        ResultsError: there is no search in `folder`, it has no trial yet, or a file is damaged.
-    """
-    path = folder / REPORT_FILE
-    write_text(path, report_page(read_results(folder)))
-    return path
-
-
-def write_report_at(uri: str) -> str:
-    """Put `report.html` beside the results of a search at a URI, and return where it lies.
-
-    Raises:
-        StorageError: the URI cannot be read, or not be written.
-        ResultsError: as `write_report`.
-    """
-    with on_this_machine(uri, lambda name: not name.endswith((".safetensors", ".html"))) as folder:
-        page = report_page(read_results(folder)).replace(str(folder), uri.rstrip("/"))
-        Store(uri).put(REPORT_FILE, page.encode())
-    return below(uri, REPORT_FILE)
-
-
-def report_page(results: SearchResults) -> str:
-    """Return the report as HTML; plotly.js, which draws its figures, is in it (4.8 MB)."""
-    listed, scored = axes(results.space), results.scored
-    found = _importances(results) if listed else []
-    leading = scored[:_MOST_LISTED]
+def report_page(*searches: SearchResults) -> str:
+    """Return the report of one search, or of several, as HTML; plotly.js, which draws figures, is in it (4.8 MB)."""
+    first, alone = searches[0], len(searches) == 1
+    running = any(results.runs for results in searches)
+    prefixes = [""] if alone else [f"s{place}-" for place in range(len(searches))]
+    names = [""] if alone else names_of(searches)
+    parts = [_one(results, at, name) for results, at, name in zip(searches, prefixes, names, strict=True)]
+    together = None if alone else overview(searches, names, prefixes)
+    figures = {id_: figure for part in parts for id_, figure in part["drawn"].by_id(part["at"]).items()}
     return _template().render(
-        title=f"{results.settings.model}: search in {results.folder.name}",
-        headline=prose.headline(results),
-        verdict=prose.verdict(results),
-        scores=prose.scores_table(results),
-        scores_note=prose.scores_note(results),
-        configuration=prose.parameters_table(results),
-        limits=[] if results.limits is None else results.limits.sentences(),
-        any_report=any(trial.curve for trial in results.trials),
-        n_trials=len(results.trials),
-        n_scored=len(scored),
-        curves_about=prose.curves_about(results),
-        saving=prose.saving(results),
-        any_parameter=bool(listed),
-        importance=prose.importance_words(found, len(scored)),
-        drawn=_drawn(results, listed, found),
-        trouble=prose.trouble_table(results),
-        leading=prose.trials_table(results, leading) if leading else None,
-        all_trials=prose.trials_table(results, results.trials)
-        if len(results.trials) > len(leading)
-        else None,
-        provenance=prose.provenance(results),
-        again=prose.train_again(results),
-        blended=blended(results),
-        blend_it=blend_command(results),
+        title=f"{first.settings.model}: search in {first.folder.name}"
+        if alone
+        else f"{len(searches)} searches: {', '.join(names)}",
+        # A page on what is over is a function of its folders.
+        made="" if not running else f"{max(results.read_at for results in searches):%Y-%m-%d %H:%M:%S} UTC",
+        every_s=READ_AGAIN_S if running else 0,
+        overview=together,
+        searches=parts,
+        by_id=figures if together is None else {**together.by_id(), **figures},
+        cards={
+            part["at"]: _clicked(results, part["name"]) for part, results in zip(parts, searches, strict=True)
+        },
+        dark=DARK,
         plotly=get_plotlyjs(),
     )
+
+
+def _one(results: SearchResults, at: str, name: str) -> dict[str, Any]:
+    """Return what `templates/search.html` says of a search."""
+    listed, scored = axes(results.space), results.scored
+    found = how_much_they_mattered(results) if listed else []
+    leading = scored[:_MOST_LISTED]
+    return {
+        "at": at,
+        "name": name,
+        "headline": prose.headline(results),
+        "verdict": prose.verdict(results),
+        "scores": prose.scores_table(results),
+        "scores_note": prose.scores_note(results),
+        "configuration": tables.parameters_table(results),
+        "limits": [] if results.limits is None else results.limits.sentences(),
+        "any_report": any(trial.curve for trial in results.trials),
+        "n_trials": len(results.trials),
+        "n_scored": len(scored),
+        "curves_about": prose.curves_about(results),
+        "saving": prose.saving(results),
+        "asked": tables.asked_table(results),
+        "any_parameter": bool(listed),
+        "importance": prose.importance_words(found, len(scored)),
+        "drawn": drawn(results, listed, found),
+        "trouble": tables.trouble_table(results),
+        "leading": tables.trials_table(results, leading) if leading else None,
+        "all_trials": tables.trials_table(results, results.trials)
+        if len(results.trials) > len(leading)
+        else None,
+        "provenance": tables.provenance(results),
+        "again": prose.train_again(results),
+        "blended": blended(results),
+        "blend_it": blend_command(results),
+    }
+
+
+def _clicked(results: SearchResults, name: str) -> Mapping[str, Any]:
+    """Return what the page needs to show a trial that is clicked on."""
+    figure = blank_figure("The curve of a trial", height=340)
+    for rung in results.described.plan.rungs:
+        figure.add_vline(x=rung, line={"color": AXIS, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title_text="data passes", rangemode="tozero")
+    figure.update_yaxes(title_text=f"validation {title_of(results.metric)}")
+    return {
+        "name": f"{name}: " if name else "",
+        "cards": cards(results),
+        "layout": json.loads(figure.to_json())["layout"],
+        "looks": {
+            "own": SPENT,
+            "the best": {"color": BEST},
+            "the start": {"color": START, "dash": "dash"},
+            "other": {"color": SEARCHES[3]},
+        },
+    }
 
 
 def _template() -> Template:
@@ -102,60 +121,3 @@ def _template() -> Template:
     # A reason or a file's name may hold "</script>": `tojson` writes its "<" so that no browser reads it as one.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment.get_template("report.html")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Drawn:
-    """A page's figures, by the ids of their places; none where there is nothing to show."""
-
-    course: Mapping[str, Figure] = field(default_factory=dict)
-    curves: Mapping[str, Figure] = field(default_factory=dict)
-    passes: Mapping[str, Figure] = field(default_factory=dict)
-    importances: Mapping[str, Figure] = field(default_factory=dict)
-    parallel: Mapping[str, Figure] = field(default_factory=dict)
-    scatters: Mapping[str, Figure] = field(default_factory=dict)
-    triangles: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
-
-    def by_id(self) -> dict[str, Any]:
-        """Return all of them, as plotly.js takes them."""
-        groups = [self.course, self.curves, self.passes, self.importances, self.parallel, self.scatters]
-        groups += self.triangles.values()
-        return {id_: json.loads(figure.to_json()) for group in groups for id_, figure in group.items()}
-
-
-def _drawn(results: SearchResults, listed: Sequence[Axis], found: Sequence[Importance]) -> _Drawn:
-    reported = any(trial.curve for trial in results.trials)
-    iterated = not registry.solved_at_once(results.settings.model)
-    unspent = prose.unspent_passes(results)
-    several = len(results.scored) >= 2
-    course = {"over-time": draw.over_time, "over-passes": draw.over_passes}
-    return _Drawn(
-        course={name: figure(results) for name, figure in course.items()}
-        if reported and len(results.trials) > 1
-        else {},
-        curves={"curves": draw.curves(results)} if iterated and reported else {},
-        passes={"passes": draw.passes_by_trial(results, unspent)} if iterated and any(unspent) else {},
-        importances={"importances": draw_parameters.importance_bars(found)} if found else {},
-        parallel={"parallel": draw_parameters.parallel_coordinates(results, listed)}
-        if several and listed
-        else {},
-        scatters={f"by-{i}": draw_parameters.scatter(results, axis) for i, axis in enumerate(listed)}
-        if several
-        else {},
-        triangles={
-            name: {f"triangle-{name}": draw_parameters.triangle(results, columns)}
-            for name, columns in triangles(results.space).items()
-        }
-        if several
-        else {},
-    )
-
-
-def _importances(results: SearchResults) -> Sequence[Importance]:
-    scored = results.scored
-    return importances(
-        results.space.parameters,
-        [trial.suggested for trial in scored],
-        [trial.score or 0.0 for trial in scored],
-        [trial.suggested.user_attrs[CONFIG_KEY] for trial in scored],
-    )

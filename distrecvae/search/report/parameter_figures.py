@@ -9,24 +9,33 @@ from typing import Any
 import plotly.graph_objects as go
 
 from distrecvae.metrics import title_of
-from distrecvae.search.core.records import Status
+from distrecvae.search.core.records import BAD, Status
 from distrecvae.search.report.axes import Axis, label_of
 from distrecvae.search.report.data import SearchResults, Trial
-from distrecvae.search.report.figures import COLOURS, blank_figure, marked_trials
+from distrecvae.search.report.figures import TRIALS, marked_trials
 from distrecvae.search.report.importance import N_SHUFFLES, Importance
-
-_SHADES = ("#dfe7f0", "#c3d5e8", "#9dbddd", "#6f9fce", "#437fb9", "#1f5fa8", "#123f75")
+from distrecvae.search.report.looks import (
+    CHANCE,
+    COLOURS,
+    FAINT,
+    GRID,
+    NOTHING,
+    SHADED_EDGE,
+    SHADES,
+    SPENT,
+    blank_figure,
+)
 
 
 def importance_bars(found: Sequence[Importance]) -> go.Figure:
     """Return the importances, the largest on top; grey where chance does as well."""
-    figure = blank_figure(height=60 + 26 * len(found), top=8)
+    figure = blank_figure("How much each parameter mattered", height=60 + 26 * len(found), top=8)
     shown = list(reversed(found))
     figure.add_bar(
         x=[each.share for each in shown],
         y=[each.name for each in shown],
         orientation="h",
-        marker_color=["#1f5fa8" if each.stands_out else "#c9ced6" for each in shown],
+        marker_color=[SPENT if each.stands_out else CHANCE for each in shown],
         customdata=[[each.beaten, each.n_trials, N_SHUFFLES] for each in shown],
         hovertemplate="%{y}: %{x:.0%}<br>more than %{customdata[0]} of %{customdata[2]} shuffles gave"
         "<br>%{customdata[1]} trials<extra></extra>",
@@ -40,11 +49,11 @@ def parallel_coordinates(results: SearchResults, axes: Sequence[Axis]) -> go.Fig
 
     Lines are shaded by the trial's rank, the best ones darkest and on top.
     """
-    figure = blank_figure(height=50 + 38 * len(axes), bottom=8)
+    figure = blank_figure("All trials through their values", height=50 + 38 * len(axes), bottom=8)
     marked = marked_trials(results)
     plain = [trial for trial in reversed(results.scored) if trial.number not in marked]
-    for shade, color in enumerate(_SHADES):
-        first, last = (len(plain) * s // len(_SHADES) for s in (shade, shade + 1))
+    for shade, color in enumerate(SHADES):
+        first, last = (len(plain) * s // len(SHADES) for s in (shade, shade + 1))
         _add_lines(figure, results, plain[first:last], axes, color=color, width=1.3, dash="solid", name="")
     for number, (name, color, dash) in marked.items():
         trials = [t for t in results.scored if t.number == number]
@@ -53,7 +62,7 @@ def parallel_coordinates(results: SearchResults, axes: Sequence[Axis]) -> go.Fig
         for x, text, anchor in zip((0, 1), axis.end_labels(), ("left", "right"), strict=True):
             figure.add_annotation(
                 x=x, y=axis.name, text=text, showarrow=False, xanchor=anchor, yshift=11, font_size=10,
-                font_color="#666666", bgcolor="rgba(255,255,255,0.7)", borderpad=0,
+                font_color=FAINT, borderpad=0,
             )  # fmt: skip
     names = [axis.name for axis in axes]
     figure.update_xaxes(range=[-0.03, 1.03], showticklabels=False, showgrid=False, zeroline=False)
@@ -65,68 +74,83 @@ def parallel_coordinates(results: SearchResults, axes: Sequence[Axis]) -> go.Fig
 
 def scatter(results: SearchResults, axis: Axis) -> go.Figure:
     """Return the trials' scores by one searched value."""
-    figure = blank_figure(height=260, top=8, bottom=40).update_layout(showlegend=False)
+    figure = blank_figure(f"Score by {axis.name}, a dot a trial", height=260, top=8, bottom=40)
+    figure.update_layout(showlegend=False)
+    low, high = _ends_of_scores(results)
     for trials, look in _looks(results):
         shown = [t for t in trials if t.values[axis.name] is not None or axis.place(None) is not None]
         values = [t.values[axis.name] for t in shown]
         figure.add_scatter(
             x=[label_of(v) for v in values] if axis.choices else values,
-            y=[t.score for t in shown],
+            # What diverged has score 0, which would press the others together: it lies on the axis.
+            y=[low if t.status in BAD else t.score for t in shown],
             mode="markers",
-            customdata=[_hover(results, t) for t in shown],
-            hovertemplate=f"{axis.name} %{{x}}<br>%{{customdata}}<extra></extra>",
+            cliponaxis=False,
+            customdata=[(_hover(results, t), t.number) for t in shown],
+            hovertemplate=f"{axis.name} %{{x}}<br>%{{customdata[0]}}<extra></extra>",
+            meta=TRIALS,
             **look,
         )
     if axis.choices:
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(axis.choices))
         figure.update_xaxes(range=[-0.5, len(axis.choices) - 0.5])
     elif axis.high > axis.low:
-        low, high = (math.log10(end) if axis.log else end for end in (axis.low, axis.high))
-        pad = 0.04 * (high - low)
+        left, right = (math.log10(end) if axis.log else end for end in (axis.low, axis.high))
+        pad = 0.04 * (right - left)
         ticks = {"tickvals": log_ticks(axis.low, axis.high), "tickformat": "~r"} if axis.log else {}
-        whole = all(isinstance(value, int) for value in (axis.low, axis.high)) and high - low <= 6
+        whole = all(isinstance(value, int) for value in (axis.low, axis.high)) and right - left <= 6
         figure.update_xaxes(
-            type="log" if axis.log else "linear", range=[low - pad, high + pad], zeroline=False,
+            type="log" if axis.log else "linear", range=[left - pad, right + pad], zeroline=False,
             **({"dtick": 1} if whole and not axis.log else ticks),
         )  # fmt: skip
     figure.update_xaxes(title_text=axis.name)
-    return figure.update_yaxes(title_text=title_of(results.metric))
+    return figure.update_yaxes(title_text=title_of(results.metric), range=(low, high), zeroline=False)
 
 
 def triangle(results: SearchResults, columns: Sequence[str]) -> go.Figure:
     """Return the trials on the triangle of three weights that sum to one, shaded by score."""
-    figure = blank_figure(height=420).update_layout(showlegend=False)
+    name = columns[0].rsplit(".", 1)[0]
+    figure = blank_figure(f"The weights of {name} on a triangle, a dot a trial", height=420)
+    figure.update_layout(showlegend=False)
     for trials, look in _looks(results, shaded=True):
         shown = [t for t in trials if t.values[columns[0]] is not None]
         a, b, c = ([t.values[column] for t in shown] for column in columns)
         names = [column.rsplit(".", 1)[-1] for column in columns]
         figure.add_scatterternary(
             a=a, b=b, c=c, mode="markers",
-            customdata=[_hover(results, t) for t in shown],
+            customdata=[(_hover(results, t), t.number) for t in shown],
             hovertemplate=f"{names[0]} %{{a:.3f}}<br>{names[1]} %{{b:.3f}}<br>{names[2]} %{{c:.3f}}"
-            "<br>%{customdata}<extra></extra>",
-            **look,
+            "<br>%{customdata[0]}<extra></extra>",
+            meta=TRIALS, **look,
         )  # fmt: skip
     sides = {
         side: {
             "title": {"text": column.rsplit(".", 1)[-1]},
             "tickformat": ".1f",
-            "gridcolor": "#e3e3e3",
+            "gridcolor": GRID,
             "nticks": 5,
         }
         for side, column in zip(("aaxis", "baxis", "caxis"), columns, strict=True)
     }
     return figure.update_layout(
-        ternary={"sum": 1, "bgcolor": "white", **sides}, margin={"l": 50, "r": 50, "t": 50, "b": 50}
+        ternary={"sum": 1, "bgcolor": NOTHING, **sides}, margin={"l": 50, "r": 50, "t": 50, "b": 50}
     )
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return the values 1, 2 and 5 times powers of ten from `low` to `high`; over two decades and more, the powers."""
+    """Return 1, 2 and 5 times powers of ten from `low` to `high`; of more than a decade 1 and 5, of two the powers."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if high / low <= 100 else (1,)
+    steps = (1, 2, 5) if high / low <= 20 else (1, 5) if high / low <= 100 else (1,)
     ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
     return [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)] or [low, high]
+
+
+def _ends_of_scores(results: SearchResults) -> tuple[float, float]:
+    """Return the ends of an axis for the scores of all trials that have a model."""
+    scores = [trial.score or 0.0 for trial in results.scored if trial.status not in BAD] or [0.0, 1.0]
+    low, high = min(scores), max(scores)
+    pad = 0.08 * (high - low or abs(high) or 1.0)
+    return low - pad, high + pad
 
 
 def _looks(results: SearchResults, *, shaded: bool = False) -> Iterator[tuple[list[Trial], dict[str, Any]]]:
@@ -138,8 +162,8 @@ def _looks(results: SearchResults, *, shaded: bool = False) -> Iterator[tuple[li
         trials = [trial for trial in plain if trial.status is status]
         color: Any = COLOURS[status]
         if shaded and status is not Status.DIVERGED:
-            color, symbol = [_SHADES[plain.index(t) * len(_SHADES) // len(plain)] for t in trials], "circle"
-        line = {"width": 1, "color": "#7d93ab"} if shaded else {}
+            color, symbol = [SHADES[plain.index(t) * len(SHADES) // len(plain)] for t in trials], "circle"
+        line = {"width": 1, "color": SHADED_EDGE} if shaded else {}
         yield (
             trials,
             {"name": str(status), "marker": {"color": color, "symbol": symbol, "size": 8, "line": line}},
@@ -160,18 +184,19 @@ def _add_lines(
 ) -> None:  # fmt: skip
     x: list[float | None] = []
     y: list[str | None] = []
-    hover: list[str] = []
+    hover: list[tuple[str, int | None]] = []
     for trial in trials:
         for axis in axes:
             place = axis.place(trial.values[axis.name])
             if place is not None:
                 x.append(place)
                 y.append(axis.name)
-                hover.append(f"{axis.name} {label_of(trial.values[axis.name])}<br>{_hover(results, trial)}")
-        x, y, hover = [*x, None], [*y, axes[0].name], [*hover, ""]
+                value = label_of(trial.values[axis.name])
+                hover.append((f"{axis.name} {value}<br>{_hover(results, trial)}", trial.number))
+        x, y, hover = [*x, None], [*y, axes[0].name], [*hover, ("", None)]
     if x:
         figure.add_scatter(
             x=x, y=y, mode="lines+markers", name=name, showlegend=bool(name), customdata=hover,
             line={"color": color, "width": width, "dash": dash}, marker={"color": color, "size": 4},
-            hovertemplate="%{customdata}<extra></extra>",
+            hovertemplate="%{customdata[0]}<extra></extra>", meta=TRIALS,
         )  # fmt: skip

@@ -1,32 +1,22 @@
-"""The words of a report: the verdict, what stopping early saved, and the tables; plain text, no HTML."""
+"""The words of a report: the verdict, the scores, what stopping early saved; plain text, no HTML."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from distrecvae.metrics import on_validation, title_of
+from distrecvae.metrics import title_of
 from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import model_commands
-from distrecvae.search.core.records import BAD, Status, no_score
+from distrecvae.search.core.records import Status, no_score
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
 from distrecvae.search.folder.search_json import FINISHED, RUNNING
-from distrecvae.search.report.axes import label_of
 from distrecvae.search.report.data import SearchResults, Trial
 from distrecvae.search.report.importance import FEWEST_TRIALS, N_SHUFFLES, Importance
+from distrecvae.search.report.tables import Table
 from distrecvae.training import registry
 from distrecvae.words import counted, duration, with_error
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of cells, under a head where it is not empty."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def headline(results: SearchResults) -> str:
@@ -64,7 +54,9 @@ def verdict(results: SearchResults) -> list[str]:
 def _verdict_before_the_end(results: SearchResults, best: Trial) -> list[str]:
     title, start, first = title_of(results.metric), results.space.start_name, results.trials[0].score
     beside = "" if first is None or best.number == 0 else f", the {start} configuration has {first:.4f}"
-    state = "is running" if results.described.status == RUNNING else "was interrupted"
+    state = "was interrupted"
+    if results.described.status == RUNNING:
+        state = "is running" if results.runs else "was killed, or runs out of sight"
     over = (
         f"The search {state}"
         if _goes_on(results)
@@ -129,7 +121,7 @@ def scores_table(results: SearchResults) -> Table | None:
         for label, each in listed
         for group, scored in (("validation", each.valid), ("test", each.test))
     ]
-    return Table(["", *(title_of(name) for name in names)], rows)
+    return Table(["", *(title_of(name) for name in names)], rows, about="Scores")
 
 
 def scores_note(results: SearchResults) -> str:
@@ -141,46 +133,6 @@ def scores_note(results: SearchResults) -> str:
         f" Left out: {test.n_skipped} with nothing to fold in or nothing to find." if test.n_skipped else ""
     )
     return f"Mean ± standard error over {test.n_evaluated:,} test and {valid.n_evaluated:,} validation users.{note}"
-
-
-def parameters_table(results: SearchResults) -> Table | None:
-    """Return the best configuration beside the first one; None without a best trial or parameters."""
-    best = results.best
-    if best is None or not best.values:
-        return None
-    first, start = results.trials[0], results.space.start_name
-    both = best.number != first.number
-    rows = [
-        [name, _cell(value), *([_cell(first.values[name])] if both else [])]
-        for name, value in best.values.items()
-    ]
-    return Table(["parameter", f"best (trial {best.number})", *([start] if both else [])], rows)
-
-
-def trials_table(results: SearchResults, trials: Sequence[Trial]) -> Table:
-    """Return a row a trial: rank, outcome, cost, values."""
-    ranks = {trial.number: rank for rank, trial in enumerate(results.scored, 1)}
-    names = list(results.space.names())
-    rows = [
-        [
-            str(ranks.get(t.number, "-")), str(t.number), str(t.status),
-            "-" if t.score is None else f"{t.score:.4f}",
-            str(t.passes), duration(t.duration_s), *(_cell(t.values[name]) for name in names),
-        ]
-        for t in trials
-    ]  # fmt: skip
-    return Table(["rank", "trial", "status", title_of(results.metric), "passes", "time", *names], rows)
-
-
-def trouble_table(results: SearchResults) -> Table | None:
-    """Return a row a trial that diverged or failed, with its reason; None where there is none."""
-    bad = [trial for trial in results.trials if trial.status in BAD]
-    names = list(results.space.names())
-    rows = [
-        [str(t.number), str(t.status), str(t.passes), t.reason, *(_cell(t.values[n]) for n in names)]
-        for t in bad
-    ]
-    return Table(["trial", "status", "passes", "reason", *names], rows) if rows else None
 
 
 def unspent_passes(results: SearchResults) -> list[int]:
@@ -233,24 +185,6 @@ def importance_words(found: Sequence[Importance], n_scored: int) -> str:
     )
 
 
-def provenance(results: SearchResults) -> Table:
-    """Return the command and the versions that made the search."""
-    described, settings, plan = results.described, results.settings, results.described.plan
-    rows = [
-        ["command", described.command],
-        ["started", described.started],
-        ["data", f"{described.data} (fingerprint {described.dataset.fingerprint})"],
-        ["space", settings.space or f"{settings.model}'s own: {results.space.description}"],
-        ["search", f"sampler {settings.sampler}, scheduler {settings.scheduler}, seed {settings.seed},"
-                   f" chosen by {on_validation(settings.metric)}, at most {settings.most_passes} passes a trial"],
-        *([] if described.warm_start is None else [["warm start", described.warm_start.text()]]),
-        ["machine", f"{described.platform}; {plan.device_name}, {plan.precision}"],
-        ["distrecvae", described.distrecvae],
-        *([name, number] for name, number in described.versions.items()),
-    ]  # fmt: skip
-    return Table([], rows)
-
-
 def train_again(results: SearchResults) -> str:
     """Return the command, or the call, that trains the best configuration again; empty while there is no model."""
     if results.scores is None:
@@ -267,7 +201,3 @@ def _goes_on(results: SearchResults) -> bool:
 
 def _scored(scores: GroupScores, name: str) -> str:
     return with_error(scores.mean[name], scores.standard_error[name])
-
-
-def _cell(value: Any) -> str:
-    return "-" if value is None else label_of(value)

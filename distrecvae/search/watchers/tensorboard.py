@@ -34,6 +34,20 @@ class EventFiles:
     def __init__(self, folder: Path, space: SearchSpace, metric: str, names: Sequence[str] = METRICS) -> None:
         self._folder, self._space, self._metric, self._names = folder, space, metric, tuple(names)
         self._writers: dict[int, RecordWriter] = {}
+        self._steered_to: list[SearchSpace] = []
+
+    def widened(self, space: SearchSpace, first: TrialRecord | None = None) -> None:
+        """Take in that trials come from this space now: the tab's columns reach as far, too, as do its filters.
+
+        Args:
+            space: what is searched now.
+            first: the first trial, whose file describes the columns: it is written anew; None where it will be anyway.
+        """
+        self._steered_to.append(space)
+        if first is not None:
+            self.started(first)
+            if first.status is not Status.RUNNING:
+                self.ended(first)
 
     def started(self, record: TrialRecord) -> None:
         """Open the trial's event file with its hyperparameters and whatever it reported before."""
@@ -94,8 +108,9 @@ class EventFiles:
             self._names, key=lambda name: name != self._metric
         )  # the first one colours the trials
         tags = [*(f"best/{name}" for name in scores), PASSES, SECONDS]
+        columns = _columns(self._space, self._steered_to)
         experiment = api_pb2.Experiment(
-            hparam_infos=[_hparam_info(name, values) for name, values in _columns(self._space).items()],
+            hparam_infos=[_hparam_info(name, values) for name, values in columns.items()],
             metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in tags],
             time_created_secs=time.time(),
         )
@@ -104,10 +119,20 @@ class EventFiles:
         )
 
 
-def _columns(space: SearchSpace) -> dict[str, list[Scalar]]:
-    """Return each column with its values at the start and at both ends of every range; None where it has none."""
+def _columns(space: SearchSpace, later: Sequence[SearchSpace]) -> dict[str, list[Scalar]]:
+    """Return each column with its values at the start and at both ends of every range; None where it has none.
+
+    Args:
+        space: as the search was begun: its columns are all that there are.
+        later: what it was steered to.
+    """
     columns: dict[str, list[Scalar]] = {name: [] for name in space.names()}
-    extremes = (values for parameter in space.parameters.values() for values in parameter.extremes())
+    extremes = (
+        values
+        for each in (space, *later)
+        for parameter in each.parameters.values()
+        for values in parameter.extremes()
+    )
     for values in ({}, *extremes):
         for name, value in space.flatten({**space.base, **values}).items():
             if value not in columns[name]:

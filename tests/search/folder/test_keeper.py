@@ -14,7 +14,7 @@ from distrecvae.search.folder.keeper import Keeper
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
 
-def searched(folder: Path, trials: int = 6, n_best: int = 1) -> tuple[Conductor, Keeper]:
+def searched(folder: Path, trials: int = 6, n_best: int | None = 1) -> tuple[Conductor, Keeper]:
     """Return a search and its keeper, who does not hear of anything by himself."""
     conductor = open_conductor(folder, toy_search_config(trials=trials, scheduler="none"))
     return conductor, Keeper(TrialStates(folder), conductor.ledger, n_best=n_best)
@@ -69,6 +69,23 @@ def test_as_many_of_the_best_are_left_as_are_to_be_kept(tmp_path: Path) -> None:
         left.append(kept(tmp_path / "search"))
     # What is not among the best any more is gone for good; trial 2 is before trial 4, its equal.
     assert left == [[0], [0, 1], [0, 2], [0, 2, 3], [0, 2, 4], [0, 2, 5]]
+
+
+def test_all_are_left_that_have_a_model_where_all_are_to_be_kept(tmp_path: Path) -> None:
+    conductor, keeper = searched(tmp_path / "search", n_best=None)
+    for score, status in (
+        (0.3, Status.FINISHED),
+        (0.1, Status.STOPPED),
+        (0.2, Status.DIVERGED),
+        (0.2, Status.STOPPED),
+    ):
+        number = start(conductor, keeper, tmp_path / "search")
+        write(tmp_path / "search", number, f".{STATE_FILE}.x.part")
+        end(conductor, keeper, score, status)
+    assert kept(tmp_path / "search") == [0, 1, 3]
+    assert not list((tmp_path / "search").rglob("*.part"))
+    keeper.clean_all()
+    assert kept(tmp_path / "search") == [0, 1, 3]
 
 
 def test_a_running_trials_state_is_never_touched(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from distrecvae.blending.candidate import Trained
 from distrecvae.blending.choice import Wish, choose_blend
 from distrecvae.blending.files import write_blend
 from distrecvae.blending.outcome import score
@@ -20,7 +21,9 @@ from distrecvae.data.summary import facts
 from distrecvae.errors import CheckpointError, DataError, ResultsError
 from distrecvae.models.popularity import PopularityConfig
 from distrecvae.runs.seeds import seed_folder, write_seeds
+from distrecvae.runs.training_run import RunSettings, write_settings
 from distrecvae.saved.model import load_model, save_model
+from distrecvae.saved.tensors import read_metadata
 from distrecvae.search.folder.members import Place, candidates_in
 from tests import ROOT
 
@@ -101,6 +104,34 @@ def test_a_model_a_training_of_seeds_and_a_comparison(tmp_path: Path, search: Pa
     shutil.copytree(search, compared / "recvae")
     found = names(tmp_path / "pop", tmp_path / "pop" / "best", tmp_path / "seeds", compared, split=split)
     assert found == ["pop", "seeds seed 3", "seeds seed 4", "recvae trial 5", "recvae trial 0"]
+
+
+def test_how_a_model_was_trained_is_known_where_its_folder_says_so(
+    tmp_path: Path, search: Path, split: Split
+) -> None:
+    place = Place(split, "the data")
+    metadata = read_metadata(search / "trials" / "00000" / "state.safetensors")
+    by_name = {each.name: each for each in candidates_in([search], place)}
+    first = by_name["mine trial 0"].trained
+    assert first is not None
+    assert first.seed == metadata["identity"]["seed"]
+    assert first.precision == metadata["identity"]["precision"]
+    best = max(metadata["history"], key=lambda report: report["valid/ndcg_100"])
+    assert first.passes == best["passes"]
+    shutil.rmtree(search / "trials")  # its best model says its passes, and any seed will do
+    (alone,) = candidates_in([search], place)
+    assert alone.trained == Trained(passes=load_model(search).metrics["passes"])
+
+    settings = RunSettings(
+        model="popularity", config={}, data="d", fingerprint=split.fingerprint, seed=7, precision="bfloat16"
+    )
+    run = popularity(tmp_path / "run" / "best", split, metrics={"passes": 1}).parent
+    write_settings(run, settings)
+    warm = popularity(tmp_path / "warm", split, metrics={"passes": 1, "begun_from": {"model": "x"}})
+    unknown = popularity(tmp_path / "unknown", split)
+    found = [candidates_in([folder], place)[0].trained for folder in (run, run / "best", warm, unknown)]
+    known = Trained(passes=1, seed=7, precision="bfloat16")
+    assert found == [known, known, None, None]
 
 
 def test_a_comparison_without_a_model_is_refused(tmp_path: Path, split: Split) -> None:

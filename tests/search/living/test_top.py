@@ -12,7 +12,9 @@ from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status, leading
-from distrecvae.search.living.top import LATEST, QUIET_S, standing
+from distrecvae.search.folder.live import Live, write_live
+from distrecvae.search.living.top import QUIET_S, standing
+from tests.search.living.conftest import RECVAE
 
 
 def test_a_running_search_shows_who_runs_who_leads_and_who_ended(under_way: Path) -> None:
@@ -48,7 +50,7 @@ def test_one_screen_holds_a_search_of_any_length(over: Path) -> None:
     best = leading(shown.records.values())
     assert best is not None
     lines = shown.text().splitlines()
-    assert len(lines) <= LATEST + 6
+    assert len(lines) <= 24, "a screen's lines"
     assert any(line.split()[:2] == [str(best.number), "*"] for line in lines), "the best one is marked"
 
 
@@ -83,3 +85,30 @@ def test_a_width_is_kept(under_way: Path) -> None:
 def test_what_is_no_search_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="give the results folder of a search"):
         standing(tmp_path)
+
+
+def test_what_workers_are_at_and_what_is_to_go_is_as_the_search_says_it(under_way: Path) -> None:
+    records = read_records(under_way, "valid/ndcg_100")
+    running = next(record for record in records.values() if record.status is Status.RUNNING)
+    ended = next(record for record in records.values() if record.status is not Status.RUNNING)
+    doing = {str(running.number): "saving", str(ended.number): "training", "99": "training"}
+    write_live(under_way, Live(elapsed_s=80.0, to_go=(300.0, 600.0, 900.0), doing=doing))
+    with exclusive(under_way):
+        shown = standing(under_way)
+    text = shown.text(150)
+    assert any(
+        line.split()[:1] == [str(running.number)] and line.endswith("saving") for line in text.splitlines()
+    )
+    assert "training" not in text, "of trials that ended, or that nobody knows"
+    assert "to go (" in text
+    assert "to go" not in standing(under_way).text(150), "nobody runs it any more"
+    write_live(under_way, Live(elapsed_s=80.0, paused=True))
+    with exclusive(under_way):
+        assert "paused after" in standing(under_way).headline()
+
+
+def test_it_says_what_the_leading_trial_leans_on(over: Path) -> None:
+    best = leading(standing(over).records.values())
+    assert best is not None
+    leans = bool(RECVAE.edges(best.config)) or best.still_rising
+    assert leans == (f"trial {best.number} leads, and" in standing(over).text(150))

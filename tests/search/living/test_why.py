@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from distrecvae.search.core.chain import Chain, read_chain
 from distrecvae.search.core.ledger import curves_of, read_records
 from distrecvae.search.core.records import Status, leading
 from distrecvae.search.core.rules import make_rule
-from distrecvae.search.folder.search_json import WarmStart
+from distrecvae.search.folder.search_json import WarmStart, read_description
 from distrecvae.search.living.explanation import PROPOSED, START, STARTUP, WARM
-from distrecvae.search.living.why import why
+from distrecvae.search.living.why import explained, why
 from tests.search.living.conftest import RECVAE
 from tests.search.reported import make_search
 
@@ -151,3 +152,15 @@ def test_nothing_is_written(long: Path) -> None:
     before = {path: path.read_bytes() for path in long.rglob("*") if path.is_file()}
     why(long, 20)
     assert {path: path.read_bytes() for path in long.rglob("*") if path.is_file()} == before
+
+
+def test_all_trials_are_explained_in_one_reading_as_each_is_alone(long: Path) -> None:
+    lines = read_chain(long / "ledger.jsonl").records
+    found = explained(long, read_description(long), lines, range(26), ask_again=False)
+    assert list(found) == list(range(26))
+    for number, each in found.items():
+        alone = why(long, number)
+        assert each.judgements == alone.judgements
+        assert (each.rank, each.n_ranked) == (alone.rank, alone.n_ranked)
+        assert replace(alone.origin, again=None) == each.origin
+        assert "Asked again" not in str(each)

@@ -119,6 +119,24 @@ def test_a_search_may_keep_two_files_a_running_trial_and_three_more(model: str, 
     assert file_bytes >= registry.memory_bytes(model, first, SPLIT.train)[1] > 0
 
 
+def test_the_plan_says_whose_checkpoints_are_kept_and_what_they_take() -> None:
+    facts = DeviceFacts("a CPU", "float32", 0)
+
+    def of(keep: int | str) -> Plan:
+        config = SearchConfig(data="data", trials=40, keep_checkpoints=keep)
+        return make_plan(config, load_space(config), SPLIT, Slots(2, 1, 0), facts)
+
+    three, ten, whole, every = of(3), of(10), of(1000), of("all")
+    size = three.state_bytes
+    assert rows(three)["checkpoints"].startswith(
+        f"of the 3 best trials and the first one, at most {mib(size)} each"
+    )
+    assert rows(every)["checkpoints"].startswith(f"of all trials, at most {mib(size)} each")
+    assert ten.storage_bytes - three.storage_bytes == 7 * size
+    assert every.storage_bytes - three.storage_bytes == 37 * size
+    assert whole.storage_bytes == every.storage_bytes, "there are no more than trials"
+
+
 def test_states_travel_in_pieces_and_the_plan_counts_them() -> None:
     # Each trial may be sending one: all of a small state, or a piece of a large one.
     config, facts = SearchConfig(data="data"), DeviceFacts("a CPU", "float32", 0)

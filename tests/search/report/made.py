@@ -84,7 +84,13 @@ def made_results(
     """Return the results of a search with these trials; `settings` are those of its SearchConfig."""
     config = SearchConfig(**{"data": "data/toy", "trials": max(1, len(trials)), "max_passes": 40, **settings})
     return SearchResults(
-        Path("runs/it's"), described(config, space, status=status, rungs=rungs), space, trials, scores, limits
+        Path("runs/it's"),
+        described(config, space, status=status, rungs=rungs),
+        space,
+        trials,
+        scores,
+        limits,
+        runs=status == "running",
     )
 
 

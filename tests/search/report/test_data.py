@@ -159,10 +159,6 @@ def test_without_readable_scores_nothing_is_published(tmp_path: Path, content: b
 def test_folders_without_a_search_are_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"holds no search .* give the results folder of a search"):
         read_results(tmp_path)
-    (tmp_path / "compare.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ResultsError, match="holds a comparison; give the folder of one of its searches"):
-        read_results(tmp_path)
-    (tmp_path / "compare.json").unlink()
     make_search(tmp_path, space=RECVAE, trials=2, max_passes=8)
     (tmp_path / "ledger.jsonl").unlink()
     with pytest.raises(ResultsError, match=r"ledger\.jsonl is missing"):

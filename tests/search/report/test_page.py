@@ -1,12 +1,12 @@
-"""The report says what the folder holds, for every kind of search; a browser draws it without a complaint."""
+"""The report says what the folder holds, for every kind of search; tests/whole/test_browser.py has it drawn."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
-import shutil
-import subprocess
+import time
 from dataclasses import replace
 from html import escape, unescape
 from pathlib import Path
@@ -19,15 +19,13 @@ from jinja2 import UndefinedError
 from distrecvae.search import course
 from distrecvae.search.report import prose
 from distrecvae.search.report.axes import axes
-from distrecvae.search.report.data import SearchResults, read_results
-from distrecvae.search.report.page import report_page, write_report
+from distrecvae.search.report.data import GIVEN_UP_S, SearchResults, read_results
+from distrecvae.search.report.page import report_page
+from distrecvae.search.report.writing import write_report
 from distrecvae.search.space.space import SearchSpace
-from tests import HANGS_AFTER_S
 from tests.search.described import TYPED
 from tests.search.report.made import RECVAE
 from tests.search.reported import make_search, publish
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def level(_config: dict[str, Any], _passes: int) -> float:
@@ -43,14 +41,18 @@ def figures_of(page: str) -> dict[str, Any]:
     found = re.search(r"^const figures = (.*);$", page, re.M)
     assert found is not None
     figures: dict[str, Any] = json.loads(found[1])
-    assert set(figures) == set(re.findall(r'<div class="figure" id="([^"]+)">', page))
+    assert set(figures) == set(re.findall(r'<div class="figure" id="([^"]+)"', page))
     return figures
+
+
+def body_of(page: str) -> str:
+    """Return a page's body without scripts: plotly.js is one of them."""
+    return re.sub(r"<script>.*?</script>", " ", page[page.index("<body>") :], flags=re.S)
 
 
 def words_of(page: str) -> str:
     """Return a page's text without plotly.js, tags and entities."""
-    body = page[page.index("<body>") :]
-    return unescape(re.sub(r"<script>.*?</script>|<[^>]+>", " ", body, flags=re.S))
+    return unescape(re.sub(r"<[^>]+>", " ", body_of(page)))
 
 
 def test_the_page_has_every_section_and_its_figures(folder: Path, results: SearchResults) -> None:
@@ -73,14 +75,14 @@ def test_the_page_has_every_section_and_its_figures(folder: Path, results: Searc
     assert results.limits is not None
     assert results.limits.sentences()
     assert all(sentence in words for sentence in results.limits.sentences())
-    assert "src=" not in page[page.index("<body>") :], "the page loads nothing"
-    assert page.index("</script>") > 4_000_000, "plotly.js is in the page, whole"
+    assert "src=" not in body_of(page), "the page loads nothing"
+    assert len(page) - len(body_of(page)) > 4_000_000, "plotly.js is in the page, whole"
     assert write_report(folder).read_text(encoding="utf-8") == page
 
 
 def test_what_others_wrote_is_text_in_the_page_and_never_markup(results: SearchResults) -> None:
     page = report_page(results)
-    body = page[page.index("<body>") :]
+    body = body_of(page)
     assert "no memory &lt;/script&gt;&lt;b&gt;left&lt;/b&gt;" in body
     assert "<b>left" not in body
 
@@ -97,8 +99,8 @@ def test_what_looks_like_a_template_or_like_markup_is_text_wherever_it_stands(tm
     assert f"recvae: search in {odd}" in words
     assert f"distrecvae {odd}" in words
     assert f"data/{odd}</script> (fingerprint abc)" in words
-    assert "<b>" not in page[page.index("<body>") :]
-    assert page.count("</script>") == 2
+    assert "<b>" not in body_of(page)
+    assert page.count("</script>") == 3
     assert f"<title>{escape(f'recvae: search in {odd}', quote=False)}</title>" in unquoted(page)
 
 
@@ -110,9 +112,13 @@ def unquoted(page: str) -> str:
 def test_no_name_of_the_template_is_left_to_chance(
     results: SearchResults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prose, "scores_table", lambda _: SimpleNamespace(head=[], rows=[["<i>"]]))
+    monkeypatch.setattr(
+        prose,
+        "scores_table",
+        lambda _: SimpleNamespace(head=[], rows=[["<i>"]], trials=None, links=(), about=""),
+    )
     assert "<td>&lt;i&gt;</td>" in report_page(results)
-    monkeypatch.setattr(prose, "scores_table", lambda _: SimpleNamespace(head=[]))
+    monkeypatch.setattr(prose, "scores_table", lambda _: SimpleNamespace(head=[], about=""))
     with pytest.raises(UndefinedError, match="rows"):
         report_page(results)
 
@@ -184,41 +190,37 @@ def test_a_report_that_cannot_be_written_does_not_lose_the_search(
     def broken(folder: Path) -> Path:
         raise ValueError("no such colour\nmore")
 
-    monkeypatch.setattr("distrecvae.search.report.page.write_report", broken)
-    line = course._report(tmp_path)
+    monkeypatch.setattr("distrecvae.search.report.writing.write_report", broken)
+    line = course.written_report(tmp_path)
     assert (
         line == f"The report was not written (ValueError: no such colour); try: distrecvae report {tmp_path}"
     )
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> list[str]:
-    if CHROMIUM is None:
-        pytest.skip("needs chromium")
-    quiet = [
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-    ]
-    return [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", *quiet, "--disable-sync",
-        f"--user-data-dir={tmp_path / 'chromium'}", "--enable-logging=stderr", "--virtual-time-budget=20000",
-    ]  # fmt: skip
+def test_only_the_page_of_a_running_search_reads_itself_again(tmp_path: Path) -> None:
+    make_search(tmp_path / "runs", space=RECVAE, trials=9, max_passes=40, status="running", stop_after=25)
+    make_search(tmp_path / "over", space=RECVAE, trials=3, max_passes=8)
+    running, over = read_results(tmp_path / "runs"), read_results(tmp_path / "over")
+    assert (running.runs, over.runs) == (True, False)
+    assert "This page reads itself again" in words_of(report_page(running))
+    assert "This page reads itself again" in words_of(report_page(over, running)), "one of them runs"
+    assert "This page reads itself again" not in words_of(report_page(over))
+    assert "http-equiv" not in report_page(running), "people can hold it, which a header cannot be"
+    # Killed some time ago: nobody holds its folder, nothing was heard of it.
+    long_ago = time.time() - GIVEN_UP_S - 60
+    os.utime(tmp_path / "runs" / "ledger.jsonl", (long_ago, long_ago))
+    killed = read_results(tmp_path / "runs")
+    assert not killed.runs
+    assert "was killed, or runs out of sight" in words_of(report_page(killed))
 
 
-@pytest.mark.slow
-def test_a_browser_draws_every_figure_without_a_complaint(folder: Path, browser: list[str]) -> None:
-    page = write_report(folder)
-    n_figures = len(figures_of(page.read_text(encoding="utf-8")))
-    done = subprocess.run(
-        [*browser, "--dump-dom", page.resolve().as_uri()],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=HANGS_AFTER_S,
-    )
-    complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    assert complaints == []
-    assert f'data-drawn="{n_figures}"' in done.stdout
-    assert done.stdout.count('class="plot-container plotly"') == n_figures
+def test_several_searches_have_ids_of_their_own(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_search(tmp_path / name, space=RECVAE, trials=4, max_passes=12)
+    page = report_page(read_results(tmp_path / "one"), read_results(tmp_path / "two"))
+    ids = re.findall(r' id="([^"]+)"', body_of(page))
+    assert len(ids) == len(set(ids))
+    assert {"s0-curves", "s1-curves"} < set(figures_of(page))
+    assert set(re.findall(r'href="#([^"]+-search)"', page)) == {"s0-search", "s1-search"} <= set(ids)
+    links = set(re.findall(r'href="#(s\d-)trial-(\d+)"', page))
+    assert links == {(prefix, str(number)) for prefix in ("s0-", "s1-") for number in range(4)}

@@ -11,10 +11,10 @@ import pytest
 
 from distrecvae.search.core.records import Status
 from distrecvae.search.folder.search_json import Status as SearchStatus
-from distrecvae.search.folder.search_json import WarmStart
 from distrecvae.search.report import prose
 from distrecvae.search.report.data import SearchResults, read_results
 from distrecvae.search.report.importance import Importance
+from distrecvae.search.report.tables import Table
 from tests.search.report.made import (
     RECVAE,
     best_scores,
@@ -33,14 +33,10 @@ def compared(valid: tuple[float, float], test: tuple[float, float]) -> list[str]
     return prose.verdict(made_results(made_trial(0, 0.3), made_trial(1, 0.4), scores=scores))
 
 
-def cells(table: prose.Table | None) -> list[list[str]]:
+def cells(table: Table | None) -> list[list[str]]:
     """Return a table's rows, the head first where there is one."""
     assert table is not None
     return [list(row) for row in ([table.head] if table.head else []) + list(table.rows)]
-
-
-def pairs(table: prose.Table) -> dict[str, str]:
-    return {row[0]: row[1] for row in table.rows}
 
 
 def test_the_verdict_gives_the_gain_with_its_error_and_what_remains_of_it_on_test(
@@ -236,46 +232,6 @@ def test_without_published_scores_there_is_no_table_of_them() -> None:
     assert prose.scores_note(results) == ""
 
 
-def test_the_best_configuration_stands_beside_the_first_unless_it_is_that() -> None:
-    first, second = made_trial(0, 0.1, rate=1e-3, kind=None), made_trial(1, 0.2, rate=0.00123456, kind=True)
-    assert cells(prose.parameters_table(made_results(first, second, space=RECVAE))) == [
-        ["parameter", "best (trial 1)", "starting"],
-        ["rate", "0.001235", "0.001"],
-        ["width", "2", "2"],
-        ["kind", "true", "-"],
-    ]
-    assert [len(row) for row in cells(prose.parameters_table(made_results(first)))] == [2, 2, 2, 2]
-    assert prose.parameters_table(made_results(made_trial(0, None))) is None
-    assert prose.parameters_table(made_results(replace(first, values={}))) is None
-
-
-def test_a_trials_row_has_its_rank_among_all_with_a_score() -> None:
-    trials = (
-        made_trial(0, 0.1, curve=[(4, 0.1, 1.0)]),
-        made_trial(1, None, status=Status.FAILED),
-        made_trial(2, 0.2, status=Status.STOPPED, width=5),
-    )
-    assert cells(prose.trials_table(made_results(*trials), trials[:2])) == [
-        ["rank", "trial", "status", "NDCG@100", "passes", "time", "rate", "width", "kind"],
-        ["2", "0", "finished", "0.1000", "4", "2 s", "0.001", "2", "a"],
-        ["-", "1", "failed", "-", "0", "0 s", "0.001", "2", "a"],
-    ]
-
-
-def test_trouble_is_listed_with_its_reason_as_text() -> None:
-    trials = (
-        made_trial(0, 0.1),
-        made_trial(1, 0.0, status=Status.DIVERGED, reason="loss is <b>nan</b>", curve=[(4, 0.1, 1.0)]),
-        made_trial(2, None, status=Status.FAILED, reason="no memory"),
-        made_trial(3, 0.1, status=Status.STOPPED, reason="asha at 4 passes"),
-    )
-    assert [row[:4] for row in cells(prose.trouble_table(made_results(*trials)))[1:]] == [
-        ["1", "diverged", "4", "loss is <b>nan</b>"],
-        ["2", "failed", "0", "no memory"],
-    ]
-    assert prose.trouble_table(made_results(trials[0], trials[3])) is None
-
-
 def test_passes_not_spent_are_those_of_stopped_trials_to_the_end_of_their_budget(
     results: SearchResults,
 ) -> None:
@@ -341,31 +297,3 @@ def test_the_command_that_trains_the_best_again_can_be_typed_as_it_stands() -> N
 def test_without_a_model_there_is_nothing_to_train_again() -> None:
     # The page named best/config.json, which was not there.
     assert prose.train_again(made_results(made_trial(0, 0.1))) == ""
-
-
-def test_what_made_the_search_is_listed() -> None:
-    results = made_results(made_trial(0, 0.1), space=RECVAE, seed=7, sampler="random")
-    assert pairs(prose.provenance(results)) == {
-        "command": "distrecvae search --data 'my data'",
-        "started": "2026-11-25T10:00:00+00:00",
-        "data": "my data (fingerprint abc)",
-        "space": f"recvae's own: {RECVAE.description}",
-        "search": "sampler random, scheduler asha, seed 7, chosen by valid/ndcg_100, at most 40 passes a trial",
-        "machine": "Linux; a CPU, float32",
-        "distrecvae": "0.1.0",
-        "python": "3.11",
-        "optuna": "5.0.0",
-    }
-    settings = replace(results.settings, space="mine.yaml")
-    named = replace(results, described=replace(results.described, settings=settings))
-    assert pairs(prose.provenance(named))["space"] == "mine.yaml"
-
-
-def test_a_warm_start_is_part_of_what_made_the_search() -> None:
-    results = made_results(made_trial(0, 0.1))
-    warm = WarmStart("runs/earlier", (4, 2), ({}, {}), (7,))
-    described = replace(results.described, warm_start=warm)
-    said = pairs(prose.provenance(replace(results, described=described)))["warm start"]
-    assert said == (
-        "Warm start from runs/earlier: trials 4, 2; outside of this search's space and left out: 7."
-    )

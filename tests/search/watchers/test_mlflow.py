@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own
 
 def open_logger(folder: Path, ledger: Ledger, said: list[str]) -> Tolerant:
     config = SearchConfig(data="data/toy", trials=6, max_passes=20, log_to="mlflow")
-    [logger] = make_loggers(
+    *_, logger = make_loggers(  # the first one is the study's journal
         config, folder=folder, space=SPACE, ledger=ledger, started="2026", tell=said.append
     )
     return logger

@@ -13,9 +13,15 @@ from rich.console import Console
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
-from distrecvae.search.watchers.progress import PLAIN_EVERY_S, REFRESH_S, Progress
+from distrecvae.search.core.rules import make_rule
+from distrecvae.search.space.space import SearchSpace
+from distrecvae.search.watchers import progress as shown
+from distrecvae.search.watchers.notebook import NotebookTable
+from distrecvae.search.watchers.outlook import Outlook
+from distrecvae.search.watchers.progress import NOTEBOOK_EVERY_S, PLAIN_EVERY_S, REFRESH_S, Progress
 from distrecvae.search.watchers.standing import MOST_ROWS
-from distrecvae.words import duration
+
+SPACE = SearchSpace.load("recvae-demo")
 
 
 class Records(Ledger):
@@ -38,9 +44,10 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(
-        "distrecvae.search.watchers.progress.time", SimpleNamespace(monotonic=clock.monotonic)
-    )
+    for module in ("progress", "outlook"):
+        monkeypatch.setattr(
+            f"distrecvae.search.watchers.{module}.time", SimpleNamespace(monotonic=clock.monotonic)
+        )
     return clock
 
 
@@ -53,13 +60,18 @@ class Screen:
         terminal: bool = False,
         concurrent: int = 2,
         elapsed_s: float = 0.0,
+        space: SearchSpace | None = None,
         **settings: Any,
     ) -> None:
         self.file = io.StringIO()
         console = Console(file=self.file, force_terminal=terminal, width=150, height=60, no_color=True)
         config = SearchConfig(**{"trials": 10, "max_passes": 20, "min_passes": 4, **settings})
         self.ledger = Records(*records)
-        self.progress = Progress(console, self.ledger, config, concurrent=concurrent, elapsed_s=elapsed_s)
+        rule = make_rule(config.scheduler, config.first_rung, config.most_passes)
+        self.outlook = Outlook(self.ledger, config, rule, trial_passes=config.most_passes, at_once=concurrent)
+        self.progress = Progress(
+            console, self.ledger, config, outlook=self.outlook, space=space, elapsed_s=elapsed_s
+        )
 
     def said(self) -> list[str]:
         """Return the lines since the last look, without what moves the cursor and colours the text."""
@@ -193,7 +205,7 @@ def test_a_status_line_counts_names_the_best_and_what_is_solved(clock: Clock) ->
     assert status(Screen(record(0)), clock) == "0 of 10 trials ended, 1 running"
 
 
-def test_status_lines_come_every_half_minute(clock: Clock) -> None:
+def test_status_lines_come_every_minute(clock: Clock) -> None:
     screen = Screen(record(0))
     with screen.progress:
         clock.now += PLAIN_EVERY_S - 1
@@ -206,75 +218,17 @@ def test_status_lines_come_every_half_minute(clock: Clock) -> None:
         assert screen.said() == []
 
 
-def at_work(screen: Screen, *trials: TrialRecord) -> None:
-    """Let trials be in the ledger that have just reported."""
-    for trial in trials:
-        screen.ledger.records[trial.number] = trial
-        screen.progress.reported(trial)
-
-
-def to_go(screen: Screen, clock: Clock) -> str:
-    screen.said()  # who leads is said, too
-    return status(screen, clock).rpartition("about ")[2]
-
-
-def test_the_time_to_go_is_told_by_the_pace_of_this_run(clock: Clock) -> None:
-    # Four had ended before, in who knows what time. A report is 45 s of work.
-    earlier = [record(n, 0.1, status=Status.STOPPED) for n in range(4)]
-    screen = Screen(*earlier, concurrent=2, elapsed_s=5000.0)
-    assert "to go" not in status(screen, clock)
-    clock.now += 45.0 - PLAIN_EVERY_S
-    at_work(screen, record(4, 0.1, status=Status.FINISHED))
-    assert "to go" not in status(screen, clock), "one of two at once tells nothing of the pace"
-    clock.now += 60.0 - PLAIN_EVERY_S
-    at_work(screen, record(5, 0.1, status=Status.FINISHED))
-    # 90 s of work in 105 + 30 s: four are to come, each of 45 s.
-    assert to_go(screen, clock) == f"{duration(4 * 45 / (90 / 135))} to go" == "4 min 30 s to go"
-
-
-def test_what_it_takes_to_start_workers_is_not_taken_for_their_pace(clock: Clock) -> None:
-    # In its first minute a search was said to take twice as long as it did: two workers took 30 s to start, two trials
-    # of 45 s ended, two others were halfway.
-    screen = Screen(concurrent=2, max_passes=8)
-    clock.now += 30.0 + 45.0
-    first, second = record(0, 0.1), record(1, 0.1)
-    at_work(screen, first, second)
-    clock.now += 45.0
-    for trial in (first, second):
-        report(trial, 0.2)
-        trial.status = Status.FINISHED
-    clock.now += 45.0 - PLAIN_EVERY_S
-    at_work(screen, record(2, 0.1), record(3, 0.1))
-    # Two halves are left, and six whole trials: three times 90 s and 45 s, two at once.
-    assert to_go(screen, clock) == f"{duration(3 * 90 + 45)} to go"
-
-
-def test_a_trial_that_takes_longer_than_the_others_leaves_nothing_to_wait_for(clock: Clock) -> None:
-    screen = Screen(concurrent=1, trials=2)
-    clock.now += 45.0
-    at_work(screen, record(0, 0.1, status=Status.STOPPED))
-    clock.now += 90.0 - PLAIN_EVERY_S
-    at_work(screen, record(1, 0.1, 0.2))
-    assert to_go(screen, clock) == "0 s to go"
-
-
-def test_trials_that_all_ended_without_a_report_tell_no_pace(clock: Clock) -> None:
-    screen = Screen(record(0, status=Status.FAILED), concurrent=1)
-    screen.ledger.records[1] = record(1, status=Status.FAILED)
-    assert "to go" not in status(screen, clock)
-
-
-def test_the_time_to_go_is_no_longer_than_the_budget_leaves(clock: Clock) -> None:
-    def within(budget_s: float) -> str:
-        screen = Screen(concurrent=1, elapsed_s=50.0, time_budget_s=budget_s)
-        clock.now += 45.0
-        at_work(screen, record(0, 0.1, status=Status.FINISHED))
-        clock.now += 55.0 - PLAIN_EVERY_S
-        return to_go(screen, clock)
-
-    assert within(10_000.0) == "15 min 00 s to go"  # nine more of 100 s, of which 45 s were work
-    assert within(200.0) == "50 s to go"
-    assert within(120.0) == "0 s to go"
+def test_a_line_says_what_workers_are_at_and_what_is_to_go(clock: Clock) -> None:
+    ended, running = record(0, 0.1, 0.1, 0.1, 0.1, 0.1, status=Status.FINISHED), record(1, 0.1)
+    screen = Screen(ended, running, record(2), concurrent=2, trials=3, scheduler="none")
+    for trial, doing in ((running, "saving"), (screen.ledger.records[2], "waiting for a node")):
+        trial.doing = doing
+    screen.outlook.reported(ended)
+    # 45 s a cycle of 4 passes, of 20: one has 4 cycles left, half of the first one done, the other one all 5.
+    said = status(screen, clock)
+    assert said.endswith(
+        "best ndcg_100 0.1000 (trial 0), 1 saving, 1 waiting for a node, about 6 min 22 s to go"
+    )
 
 
 def test_a_terminal_has_a_row_a_running_trial_and_no_more_than_fit(clock: Clock) -> None:
@@ -296,6 +250,51 @@ def test_a_terminal_has_a_row_a_running_trial_and_no_more_than_fit(clock: Clock)
         assert any("and 2 more" in line for line in lines)
         assert any("1 of 10 trials ended" in line and "best ndcg_100 0.4000" in line for line in lines)
         assert not any("running: " in line for line in lines), "the table says it"
+
+
+def test_a_table_has_what_each_worker_is_at_and_what_the_best_trial_leans_on(clock: Clock) -> None:
+    training, saving = record(0, 0.1), record(1, 0.3, 0.4, status=Status.FINISHED)
+    training.config = saving.config = {**SPACE.default_config(), "learning_rate": 1e-2}
+    training.doing = "training"
+    high = next(iter(SPACE.edges(saving.config)), None)
+    screen = Screen(training, saving, terminal=True, space=SPACE)
+    with screen.progress:
+        clock.now += REFRESH_S
+        screen.progress.refresh()
+        lines = screen.said()
+    assert [line.split() for line in lines if "doing" in line] == [
+        ["trial", "passes", "ndcg_100", "best", "seconds", "doing"]
+    ]
+    assert any(line.split()[-1:] == ["training"] for line in lines)
+    assert any("trial 1 leads, and was still rising at its last pass (8)" in line for line in lines)
+    assert (high is not None) == any("trial 1 leads, and" in line and "rising" not in line for line in lines)
+
+
+def test_a_notebook_has_the_table_in_one_output(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    class Kept:
+        def update(self, text: str) -> None:
+            drawn.append(text)
+
+    def display(text: str, display_id: bool) -> Kept:
+        assert display_id
+        drawn.append(text)
+        return Kept()
+
+    monkeypatch.setattr(shown, "notebook_table", lambda: NotebookTable(display, str))
+    screen = Screen(record(0, 0.2))
+    with screen.progress:
+        for _ in range(2):
+            clock.now += NOTEBOOK_EVERY_S
+            screen.progress.refresh()
+        screen.progress.ended(record(1, status=Status.FAILED, reason="no memory"))
+    assert len(drawn) == 3
+    assert "0 of 10 trials ended, 1 running" in drawn[1]
+    assert drawn[2] == "", "at the end the result says it"
+    assert [line for line in screen.said() if "trial" in line] == [
+        "trial 1 failed (no memory): ndcg_100 -, 0 passes"
+    ]
 
 
 def test_a_terminal_is_drawn_twice_a_second(clock: Clock) -> None:

@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_g
 
 from distrecvae.layout import trial_folder
 from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.space.changing import with_range
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.watchers.tensorboard import EventFiles
 
@@ -195,3 +196,44 @@ def test_an_end_after_the_files_were_closed_is_not_written(tmp_path: Path) -> No
     events.close()
     events.ended(end(trial, Status.FINISHED))
     assert shown(tmp_path)[1]["trials/00000"].sessions[0].status == api_pb2.STATUS_UNKNOWN
+
+
+def test_columns_reach_as_far_as_the_search_was_steered_and_a_trial_that_trains_on_has_all_of_its_curve(
+    tmp_path: Path,
+) -> None:
+    # The tab's filters begin at the ends of its columns: trials from a range that was widened were not to be seen.
+    first, later = (
+        end(record(0, 0.2), Status.FINISHED),
+        end(record(1, 0.3, learning_rate=0.5), Status.STOPPED),
+    )
+    events = EventFiles(tmp_path, SPACE, "ndcg_100")
+    for trial in (first, later):
+        events.started(trial)
+        events.ended(trial)
+    low, high = domain(tmp_path, "learning_rate")
+    wide = with_range(SPACE, "learning_rate", [low / 10, 0.9], wider=True)
+    events.widened(wide, first)
+    assert domain(tmp_path, "learning_rate") == (low / 10, 0.9)
+    assert domain(tmp_path, "learning_rate")[1] > high
+    # The first one trains on by hand, after its end.
+    first.reopen(8)
+    events.started(first)
+    first.reports.append({**first.reports[0], "cycle": 2, "passes": 8, "valid/ndcg_100": 0.4})
+    first.best.append(0.4)
+    events.reported(first)
+    events.ended(end(first, Status.FINISHED))
+    events.close()
+    assert domain(tmp_path, "learning_rate") == (low / 10, 0.9)
+    assert [event.step for event in events_of(tmp_path, "valid/ndcg_100")] == [4, 8]
+    rows = shown(tmp_path)[1]
+    assert metrics(rows["trials/00000"])["best/ndcg_100"] == pytest.approx(0.4)
+    assert len(rows) == 2
+    # A blend that was made in the folder is no trial.
+    (tmp_path / "blend").mkdir()
+    (tmp_path / "blend" / "blend.json").write_text("{}", encoding="utf-8")
+    assert len(shown(tmp_path)[1]) == 2
+
+
+def domain(folder: Path, column: str) -> tuple[float, float]:
+    (found,) = [info.domain_interval for info in shown(folder)[0].hparam_infos if info.name == column]
+    return found.min_value, found.max_value

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distrecvae.api.train_folder import Order, train_in
+from distrecvae.api.train.folder import Order, train_in
 from distrecvae.data.io import load_dataset
 from distrecvae.data.prepared import prepare_data
 from distrecvae.errors import ConfigError, ResultsError

@@ -15,8 +15,8 @@ from typing import Any, cast
 import pytest
 from rich.progress import Progress
 
-from distrecvae.api import train_loop
-from distrecvae.api.train_loop import say, train_seeds_to_end, train_to_end
+from distrecvae.api.train import loop as train_loop
+from distrecvae.api.train.loop import say, train_seeds_to_end, train_to_end
 from distrecvae.cli import main
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from distrecvae.api.train_settings import implied_by_refit, new_settings, old_settings, refuse_used
+from distrecvae.api.train.settings import implied_by_refit, new_settings, old_settings, refuse_used
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import ConfigError, DataError, ResultsError

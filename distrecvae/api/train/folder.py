@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from distrecvae.api.train_loop import say, train_seeds_to_end, train_to_end
-from distrecvae.api.train_settings import (
+from distrecvae.api.train.loop import say, train_seeds_to_end, train_to_end
+from distrecvae.api.train.settings import (
     Configuration,
     implied_by_refit,
     new_settings,
@@ -23,7 +23,7 @@ from distrecvae.evaluation import Evaluation
 from distrecvae.files import exclusive, storage_error
 from distrecvae.layout import DATA_FOLDER
 from distrecvae.runs import training_run as runs
-from distrecvae.runs.refit import RefitRun
+from distrecvae.runs.refit import RefitRun, with_validation_users
 from distrecvae.runs.seeds import read_seeds, seed_folder, write_seeds
 from distrecvae.training.device import usable_device, use_threads
 
@@ -173,8 +173,8 @@ def _run(
     runs.write_settings(out, settings)
     users, interactions = split.train.n_users, split.train.n_interactions
     if settings.refit:
-        users += split.valid.n_users
-        interactions += split.valid.fold_in.n_interactions + split.valid.held_out.n_interactions
+        trained = with_validation_users(split)
+        users, interactions = trained.n_users, trained.n_interactions
     say(
         f"{settings.model} on {users:,} training{' and validation' if settings.refit else ''} users x"
         f" {split.n_items:,} items ({interactions:,} interactions), at most {settings.max_passes} passes,"

@@ -1,0 +1,1 @@
+"""`dr.train`: its settings, its loop, its folder, and folds of users."""

@@ -1,0 +1,1 @@
+"""How a dataset folder lies on disk, table by table."""

@@ -1,0 +1,111 @@
+"""What is still to go of a search that runs, told by what its trials took so far and by its pace here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import astuple
+from pathlib import Path
+
+from distrecvae.activity import WAITING
+from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.forecast import Forecast, forecast
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.rules import StoppingRule
+from distrecvae.search.folder.live import Live, write_live
+
+ANEW_EVERY_S = 2.0
+"""How often it is worked out anew, at most."""
+MOST_OVERHEAD = 10.0
+
+
+class Outlook:
+    """Hears what trials report, and tells how long the search still takes; a watcher.
+
+    What lies between reports beside training and evaluation (states that are sent, the driver, the next trial's start)
+    is counted as it was in this run; the time that first workers take to start is not: it comes once.
+
+    Args:
+        ledger: the search's record.
+        config: the search's settings.
+        rule: what stops trials.
+        trial_passes: data passes that a trial gets at most.
+        at_once: trials at once.
+
+    Attributes:
+        n_trials: how many there will be.
+        at_once: how many run at once; none while the search is paused.
+    """
+
+    def __init__(
+        self, ledger: Ledger, config: SearchConfig, rule: StoppingRule, *, trial_passes: int, at_once: int
+    ) -> None:
+        self._ledger, self._config, self._rule = ledger, config, rule
+        self._trial_passes = trial_passes
+        self.n_trials, self.at_once = config.trials, at_once
+        self._since: dict[int, float] = {}
+        self._clock_s = self._work_s = 0.0
+        self._one_ended = False
+        self._told: Forecast | None = None
+        self._told_at: float | None = None
+
+    def follow(self, conductor: Conductor) -> None:
+        """Take in how many trials there will be, and how many run at once, as the search is steered."""
+        self.n_trials, self.at_once = conductor.steering.trials, conductor.at_once
+
+    def started(self, record: TrialRecord) -> None:
+        """Where another trial had ended, its worker is there, and what passes until the first report counts."""
+        self._since.pop(record.number, None)
+        if self._one_ended:
+            self._since[record.number] = time.monotonic()
+
+    def reported(self, record: TrialRecord) -> None:
+        """Take in what the newest report took, by the clock and by its own account."""
+        now, report = time.monotonic(), record.reports[-1]
+        took = float(report.get("train_s", 0.0)) + float(report.get("evaluate_s", 0.0))
+        self._clock_s += max(took, now - self._since.get(record.number, now - took))
+        self._work_s += took
+        self._since[record.number] = now
+
+    def ended(self, record: TrialRecord) -> None:
+        """Its worker is free."""
+        self._since.pop(record.number, None)
+        self._one_ended = True
+
+    def to_go(self, elapsed_s: float) -> Forecast | None:
+        """Return what is to go of a search that has taken so long; None while there is nothing to tell that by."""
+        now = time.monotonic()
+        if self._told_at is None or now - self._told_at >= ANEW_EVERY_S:
+            self._told, self._told_at = self._worked_out(), now
+        budget = self._config.time_budget_s
+        return self._told if self._told is None or budget is None else self._told.within(budget - elapsed_s)
+
+    def _worked_out(self) -> Forecast | None:
+        if not self.at_once or not self._work_s:
+            return None
+        records = self._ledger.records.values()
+        running = [record for record in records if record.status is Status.RUNNING]
+        working = sum(record.doing != WAITING for record in running)
+        # Where trials wait for a node there is room for those that do not, and no more.
+        at_once = self.at_once if working == len(running) else max(1, min(working, self.at_once))
+        return forecast(
+            records, self._config, self._rule, trials=self.n_trials, trial_passes=self._trial_passes,
+            at_once=at_once, overhead=min(MOST_OVERHEAD, self._clock_s / self._work_s),
+        )  # fmt: skip
+
+
+def show_elsewhere(folder: Path, conductor: Conductor, outlook: Outlook) -> None:
+    """Write into the results folder what workers are at and what is to go, for whoever looks from elsewhere.
+
+    Raises:
+        OSError: the storage refuses it.
+    """
+    to_go = outlook.to_go(conductor.elapsed_s)
+    live = Live(
+        elapsed_s=conductor.elapsed_s,
+        to_go=None if to_go is None else astuple(to_go),
+        paused=conductor.paused,
+        doing={str(record.number): record.doing for record in conductor.ledger.unfinished() if record.doing},
+    )
+    write_live(folder, live)
