@@ -25,7 +25,7 @@ def command(results: tuple[Path | str, ...], out: Path | None) -> None:
     trial that is clicked on shows its curve, its configuration and why it is what it is.
 
     The page is one file of about 5 MB that needs no network, reads on a phone and in the dark, and
-    prints. While the search runs, the page reads itself again: it shows what this command wrote last.
+    prints. A search that runs writes it now and then, and the page reads itself again until that is over.
 
     \b
     Examples:

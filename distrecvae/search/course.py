@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 
@@ -29,6 +28,7 @@ from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.resources import piece_bytes
+from distrecvae.search.report.current import CurrentReport, written_report
 from distrecvae.search.summary import search_summary
 from distrecvae.search.watchers import notify
 from distrecvae.search.watchers.outlook import Outlook, show_elsewhere
@@ -125,6 +125,7 @@ class _Course:
             self._events.widened(self._conductor.steering.space)
         self._mailbox = Mailbox(folder)
         self._mailbox.clear_answers()
+        self._report = CurrentReport(folder)
         self._hear = Seldom(self._take_up, HEAR_EVERY_S)
         self._in_place = Seldom(self._ledger.require_in_place, LOOK_EVERY_S)
         self._show_elsewhere = Seldom(
@@ -138,6 +139,7 @@ class _Course:
             try:
                 self._train()
             finally:
+                self._report.close()
                 self._events.close()
                 self._write_state(INTERRUPTED)
             return self._end()
@@ -221,6 +223,7 @@ class _Course:
         self._outlook.follow(self._conductor)
         self._progress.refresh()
         self._show_elsewhere()
+        self._report.refresh()
         if self._tables.due:
             self._write_state(RUNNING)
 
@@ -286,15 +289,3 @@ class _Course:
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def written_report(folder: Path) -> str:
-    """Write the report; return what went wrong, in a line, where something did: it is never worth a search."""
-    from distrecvae.search.report.writing import write_report  # plotly takes half a second to import
-
-    try:
-        write_report(folder)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        return f"The report was not written ({reason}); try: distrecvae report {folder}"
-    return ""

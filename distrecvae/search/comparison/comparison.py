@@ -29,7 +29,6 @@ from distrecvae.search.comparison.seeds import Repeats, require_growing, seed_nu
 from distrecvae.search.comparison.table import table_text
 from distrecvae.search.comparison.views import MARKDOWN_FILE
 from distrecvae.search.core.config import ALL, SearchConfig
-from distrecvae.search.course import written_report
 from distrecvae.search.folder.holding import own
 from distrecvae.search.launch import (
     load_space,
@@ -44,6 +43,7 @@ from distrecvae.search.launch import (
 from distrecvae.search.on_ray.interruption import Interruption, StopSearch
 from distrecvae.search.on_ray.session import Session, ray_session
 from distrecvae.search.planning.plan import Plan, check_memory
+from distrecvae.search.report.current import written_report
 from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import require_loggers

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 from jinja2 import UndefinedError
 
-from distrecvae.search import course
-from distrecvae.search.report import prose
+from distrecvae.search.report import current, prose
 from distrecvae.search.report.axes import axes
 from distrecvae.search.report.data import GIVEN_UP_S, SearchResults, read_results
 from distrecvae.search.report.page import report_page
@@ -191,7 +190,7 @@ def test_a_report_that_cannot_be_written_does_not_lose_the_search(
         raise ValueError("no such colour\nmore")
 
     monkeypatch.setattr("distrecvae.search.report.writing.write_report", broken)
-    line = course.written_report(tmp_path)
+    line = current.written_report(tmp_path)
     assert (
         line == f"The report was not written (ValueError: no such colour); try: distrecvae report {tmp_path}"
     )
