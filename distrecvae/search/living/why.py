@@ -78,9 +78,7 @@ def explained(
     records, curves, stale = dict[int, TrialRecord](), dict[int, Curve](), set[int]()
     for position, (line, records) in enumerate(replayed(lines, on_validation(settings.metric), path)):
         number = line.get("trial")
-        stale |= set(
-            line["what"]["trials"] if line["kind"] == "steered" else [] if number is None else [number]
-        )
+        stale |= set(line["what"]["trials"] if _done(line) else [] if number is None else [number])
         if number is None or number not in trials:
             continue
         if line["kind"] == "asked":
@@ -108,6 +106,11 @@ def explained(
         )
         for number, origin in origins.items()
     }
+
+
+def _done(line: Mapping[str, Any]) -> bool:
+    """Tell whether a line is a request that was done: one that was refused may name trials that there are not."""
+    return line["kind"] == "steered" and bool(line["done"])
 
 
 def _origin(

@@ -164,3 +164,15 @@ def test_all_trials_are_explained_in_one_reading_as_each_is_alone(long: Path) ->
         assert (each.rank, each.n_ranked) == (alone.rank, alone.n_ranked)
         assert replace(alone.origin, again=None) == each.origin
         assert "Asked again" not in str(each)
+
+
+def test_a_request_that_was_refused_may_name_a_trial_that_there_is_not(long: Path) -> None:
+    """`steer RUN stop 99` was refused in a line, and `why` and the report ended in a traceback ever after."""
+    lines = list(read_chain(long / "ledger.jsonl").records)
+    request = {"action": "stop", "trials": [99], "settings": {}, "ranges": {}, "number": None}
+    answer = {"done": False, "answer": "there is no trial 99; 4 trials were begun", "facts": {}}
+    refused = {"kind": "steered", "request": "1", "what": request, **answer}
+    asked = next(n for n, line in enumerate(lines) if line["kind"] == "report")
+    lines.insert(asked, refused)
+    described = read_description(long)
+    assert explained(long, described, lines, [0], ask_again=False)[0].judgements == why(long, 0).judgements
