@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,7 +170,7 @@ def test_all_trials_are_explained_in_one_reading_as_each_is_alone(long: Path) ->
 def test_a_request_that_was_refused_may_name_a_trial_that_there_is_not(long: Path) -> None:
     """`steer RUN stop 99` was refused in a line, and `why` and the report ended in a traceback ever after."""
     lines = list(read_chain(long / "ledger.jsonl").records)
-    request = {"action": "stop", "trials": [99], "settings": {}, "ranges": {}, "number": None}
+    request: dict[str, Any] = {"action": "stop", "trials": [99], "settings": {}, "ranges": {}, "number": None}
     answer = {"done": False, "answer": "there is no trial 99; 4 trials were begun", "facts": {}}
     refused = {"kind": "steered", "request": "1", "what": request, **answer}
     asked = next(n for n, line in enumerate(lines) if line["kind"] == "report")
