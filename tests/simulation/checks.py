@@ -17,8 +17,9 @@ from tests.search.simulated import METRIC, PASSES_PER_CYCLE, SPACE
 from tests.simulation.disk import Place
 from tests.simulation.driver import Driver
 from tests.simulation.night import Night
+from tests.simulation.oracle import stops
 from tests.simulation.plan import DEADLY, Plan
-from tests.simulation.world import MAX_PASSES, LostError, course_of, report_of, rule_of
+from tests.simulation.world import LostError, course_of, report_of
 
 Line = Mapping[str, Any]
 
@@ -67,7 +68,7 @@ def _require(holds: bool, promise: str) -> None:
 
 def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
     """Go through the ledger line by line: each decision is the rule's, made at once, and no budget is overrun."""
-    rule, judged = rule_of(plan), None
+    judged = None
     records: dict[int, TrialRecord] = {}
     for line, records in replayed(lines, METRIC, cast(Any, LEDGER_FILE)):
         if judged is not None and line["kind"] in ("asked", "report"):
@@ -80,9 +81,10 @@ def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
             judged = None if by_rule else judged
         if line["kind"] == "report":
             record = records[line["trial"]]
-            budget = record.max_passes or MAX_PASSES
+            budget = record.max_passes or plan.max_passes
             _require(record.passes <= budget, f"trial {record.number} had {record.passes} passes of {budget}")
-            if record.max_passes is None and rule.should_stop(record.number, curves_of(records.values())):
+            points = {n: curve.points for n, curve in curves_of(records.values()).items()}
+            if record.max_passes is None and stops(plan, record.number, points):
                 judged = record.number
     return records
 
@@ -114,7 +116,7 @@ def _accounts(plan: Plan, lines: Sequence[Line], records: Mapping[int, TrialReco
                 deaths > 3, f"trial {number} was given up after at most {deaths} deaths: {record.reason}"
             )
         if record.status is Status.FINISHED:
-            full = (record.max_passes or MAX_PASSES) - PASSES_PER_CYCLE < record.passes
+            full = (record.max_passes or plan.max_passes) - PASSES_PER_CYCLE < record.passes
             _require(full, f"trial {number} finished after {record.passes} passes")
     steering = Steering(SPACE, _config(plan), concurrent=plan.workers)
     steering.replay(lines)
@@ -134,7 +136,7 @@ def _is(line: Line, action: str) -> bool:
 def _config(plan: Plan) -> Any:
     from distrecvae.search.core.config import SearchConfig
 
-    return SearchConfig(trials=plan.trials, max_passes=MAX_PASSES)
+    return SearchConfig(trials=plan.trials, max_passes=plan.max_passes)
 
 
 def _histories(plan: Plan, records: Mapping[int, TrialRecord]) -> None:

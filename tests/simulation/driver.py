@@ -22,9 +22,8 @@ from distrecvae.search.core.silence import Silence, Step
 from distrecvae.search.folder.keeper import Keeper
 from tests.search.simulated import METRIC, PASSES_PER_CYCLE, SPACE
 from tests.simulation.disk import Place
+from tests.simulation.plan import MIN_PASSES
 from tests.simulation.world import (
-    MAX_PASSES,
-    MIN_PASSES,
     LostError,
     Run,
     States,
@@ -55,7 +54,7 @@ class Driver:
         self.states = States(disk)
         elapsed_s = self._require_whole_ledger()
         self.config = SearchConfig(
-            trials=plan.trials, max_passes=MAX_PASSES, min_passes=MIN_PASSES, seed=plan.seed % 2**31,
+            trials=plan.trials, max_passes=plan.max_passes, min_passes=MIN_PASSES, seed=plan.seed % 2**31,
             sampler=plan.sampler, scheduler=plan.scheduler,
             reduction_factor=plan.reduction_factor, time_budget_s=plan.time_budget_s,
         )  # fmt: skip

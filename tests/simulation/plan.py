@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 WorkerFault = Literal["dies", "hangs", "slow", "twice", "late", "drains", "memory", "lost", "damaged"]
 DriverFault = Literal["killed", "power", "full", "second", "sleeps", "clock"]
+MIN_PASSES = 4
+"""The first rung; with a reduction factor of 3 the others are at 12 and 36 passes."""
 WORKER_FAULTS: tuple[WorkerFault, ...] = get_args(WorkerFault)
 DRIVER_FAULTS: tuple[DriverFault, ...] = get_args(DriverFault)
 
@@ -47,6 +49,7 @@ class Plan:
         scheduler: one of the package's.
         reduction_factor: of the scheduler.
         checkpoint_every: cycles between a trial's states.
+        max_passes: of a trial.
         time_budget_s: of the search; None: none.
         diverges: one configuration in so many has a loss that is not finite; 0: none.
         requests: by how many trials were asked for and reports made when they come in.
@@ -60,6 +63,7 @@ class Plan:
     scheduler: str = "asha"
     reduction_factor: int = 3
     checkpoint_every: int = 1
+    max_passes: int = 48
     time_budget_s: float | None = None
     diverges: int = 0
     requests: tuple[tuple[int, str], ...] = ()
@@ -107,6 +111,7 @@ def draw(seed: int) -> Plan:
         diverges=random.choice((0, 5)),
         requests=tuple(requests),
         faults=tuple(_bearable(faults)),
+        max_passes=random.choice((48, 48, 36)),  # the last rung, perhaps
     )
 
 

@@ -14,10 +14,7 @@ from distrecvae.search.core.records import TrialRecord
 from distrecvae.search.core.rules import make_rule
 from tests.search.simulated import METRIC, PASSES_PER_CYCLE, toy_curve
 from tests.simulation.disk import Disk
-from tests.simulation.plan import Plan
-
-MAX_PASSES, MIN_PASSES = 48, 4
-"""Rungs at 4, 12 and 36 passes with a reduction factor of 3."""
+from tests.simulation.plan import MIN_PASSES, Plan
 
 
 class LostError(AssertionError):
@@ -86,7 +83,7 @@ def state_name(number: int) -> str:
 
 def rule_of(plan: Plan) -> Any:
     """Return the stopping rule of a night."""
-    return make_rule(plan.scheduler, MIN_PASSES, MAX_PASSES, plan.reduction_factor)
+    return make_rule(plan.scheduler, MIN_PASSES, plan.max_passes, plan.reduction_factor)
 
 
 def report_of(plan: Plan, config: Mapping[str, Any], cycle: int) -> dict[str, Any]:
