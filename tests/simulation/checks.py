@@ -167,6 +167,25 @@ def _requests(night: Night, lines: Sequence[Line]) -> None:
     for line in taken:
         answer = night.answers.get(line["request"])
         _require(answer == (line["done"], line["answer"]), f"request {line['request']} was answered {answer}")
+    begun, added = 0, list[dict[str, Any]]()
+    for line in lines:
+        if line["kind"] == "asked":
+            begun += 1
+            if added:
+                wanted = added.pop(0)
+                is_it = wanted.items() <= line["config"].items()
+                _require(is_it, f"{wanted} was added, and trial {line['trial']} is {line['config']}")
+        elif _is(line, "add"):
+            added.append(line["what"]["settings"])
+        elif _is(line, "end"):
+            added.clear()
+        elif line["kind"] == "steered" and line["what"]["action"] == "trials":
+            enough = line["what"]["number"] >= begun
+            _require(
+                line["done"] == enough,
+                f"{line['what']['number']} trials, and {begun} were begun: {line['answer']}",
+            )
+    _require(not added or night.plan.time_budget_s is not None, f"{added} were added, and never begun")
     waiting = {name for _, name, _ in night.mail}
     _require(waiting.isdisjoint(names), "a request that was taken up waits")
     _require(len(night.answers) == len(taken), "an answer was given that is not in the ledger")
