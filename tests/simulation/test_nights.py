@@ -29,6 +29,7 @@ def test_nothing_is_lost_in_some_hundred_nights_and_every_fault_came_about() -> 
         pytest.param(30, id="what-was-rescued-had-the-other-programs-line"),
         pytest.param(1004, id="a-repeated-report-was-judged-by-what-came-later"),
         pytest.param(384, id="of-interrupted-trials-only-the-first-was-judged"),
+        pytest.param(718, id="after-a-resumption-a-trial-that-was-to-train-on-came-first"),
         pytest.param(2158, id="what-was-rescued-was-not-synced"),
         pytest.param(3735, id="a-power-loss-after-a-rescue-left-a-history-with-a-hole"),
     ],

@@ -89,7 +89,7 @@ class Conductor:
         self._config, self._rule, self._folder = config, rule, folder
         self._device, self._precision, self._watchers = device, precision, tuple(watchers)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
-        self._waiting = deque(ledger.unfinished())
+        self._waiting = deque(_in_turn(ledger))
         self._undecided = _undecided(ledger.lines)
         self._dropped: Counter[int] = Counter()
         self.room = Room(concurrent)
@@ -282,3 +282,14 @@ def _undecided(lines: Iterable[Mapping[str, Any]]) -> int | None:
     for line in lines:
         last = last if line["kind"] == "resumed" else line
     return int(last["trial"]) if last.get("kind") == "report" else None
+
+
+def _in_turn(ledger: Ledger) -> list[TrialRecord]:
+    """Return the trials that a killed search left: in the order in which they were asked for, or asked to train on."""
+    turn: dict[int, int] = {}
+    for position, line in enumerate(ledger.lines):
+        if line["kind"] == "asked":
+            turn[line["trial"]] = position
+        elif line["kind"] == "steered" and line["done"] and line["what"]["action"] == "continue":
+            turn[line["what"]["trials"][0]] = position
+    return sorted(ledger.unfinished(), key=lambda record: turn[record.number])

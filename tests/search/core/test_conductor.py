@@ -13,6 +13,7 @@ from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.requests import Request
 from distrecvae.search.core.rules import Never
 from distrecvae.search.core.samplers import make_sampler
 from distrecvae.search.space.space import SearchSpace
@@ -433,3 +434,18 @@ def test_only_the_last_report_is_judged_when_a_search_is_resumed_and_whichever_t
     again.settle()
     ended = [record.number for record in again.ledger.records.values() if record.status is not Status.RUNNING]
     assert ended == [3], "trial 0 is below the bar, too, by now, and was not when it reported"
+
+
+def test_a_trial_that_is_to_train_on_waits_for_its_turn_after_a_resumption_too(tmp_path: Path) -> None:
+    """It was given out before the trial that was under way, for its number is the lower one."""
+    config = toy_search_config(trials=2, max_passes=8, scheduler="none")
+    conductor = open_conductor(tmp_path, config)
+    conductor.next_task()
+    conductor.heard(0, report(1))
+    conductor.heard(0, report(2))
+    conductor.finished(0)
+    conductor.next_task()
+    assert conductor.steer("1", Request(action="continue", trials=[0], number=16))[0]
+    again = open_conductor(tmp_path, config)
+    given = [task.number for task in (again.next_task(), again.next_task()) if task is not None]
+    assert given == [1, 0]
