@@ -97,7 +97,8 @@ def dots(rows: SparseRows, left: torch.Tensor, right: torch.Tensor) -> torch.Ten
         right: (n_items, width), of the same dtype.
     """
     if type(left) is not torch.Tensor or left.device.type != "cpu":
-        size = max(1, group_bytes(left.device.type) // max(1, 2 * left.shape[1] * left.itemsize))
+        # Both factors of a place and their product are there at once, beside what else a group is counted for.
+        size = max(1, group_bytes(left.device.type) // max(1, 4 * left.shape[1] * left.itemsize))
         parts = zip(torch.split(rows.row_of, size), torch.split(rows.items, size), strict=True)
         return torch.cat([(left[some] * right[items.long()]).sum(dim=1) for some, items in parts])
     index = torch.int32 if rows.items.numel() <= INT32_PLACES else torch.int64

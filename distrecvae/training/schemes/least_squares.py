@@ -23,6 +23,7 @@ from distrecvae.kernels.least_squares import (
     group_bytes,
     item_side,
     load_factors,
+    row_elements,
     user_side,
 )
 from distrecvae.kernels.solvers.conjugate_gradients import STEPS, block_bytes, improve_rows
@@ -209,10 +210,17 @@ def _memory(latent_dim: int, train: InteractionMatrix, device: torch.device) -> 
     users = FLOAT_BYTES * train.n_users * latent_dim
     longest = max((int(counts.max(initial=0)) for counts in (train.counts(), train.item_counts())), default=0)
     transposed = train.indices.nbytes + 8 * (train.n_items + 1)
-    # Both sides, and while one is improved its new factors, right sides, residuals, directions and what comes of them.
-    working = items + users + 8 * max(items, users) + block_bytes(longest) + transposed
+    # While one side is improved: its new factors, right sides, residuals, directions and what comes of them.
+    training = 8 * max(items, users) + block_bytes(longest)
+    # Users that are scored are solved exactly: gathered factors and matrices; weighted factors; triangles. One very
+    # long row may exceed a group's limit, and few users may not reach it.
+    row = FLOAT_BYTES * row_elements(longest, latent_dim)
+    scoring = 3 * min(max(group_bytes(device.type), row), train.n_users * row)
+    working = items + users + transposed
     if device.type == "cuda":
-        working += train.indices.nbytes + train.indptr.nbytes + group_bytes(device.type)
+        working += train.indices.nbytes + train.indptr.nbytes
+        training += group_bytes(device.type)
     else:
         working += 2 * items + users  # the best model's copy, and the state that is being saved
+    working += max(training, scoring)
     return working + score_bytes(train.n_users, train.n_items, device), 2 * items + users
