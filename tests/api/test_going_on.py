@@ -26,7 +26,7 @@ def test_a_trial_of_a_search_that_is_over_trains_on(tmp_path: Path, monkeypatch:
     without_ray(monkeypatch)
     monkeypatch.setattr(session, "lend", lambda split, _: split)
     monkeypatch.setattr(tuning, "run_trials", run_here)
-    monkeypatch.setattr("distrecvae.search.course._report", lambda _: "")
+    monkeypatch.setattr("distrecvae.search.course.written_report", lambda _: "")
     before = read_records(Path("mine"), "valid/ndcg_100")[5]
     said = train_on("mine", trial=5, max_passes=24)
     record = read_records(Path("mine"), "valid/ndcg_100")[5]

@@ -38,7 +38,7 @@ def test_other_data_are_said_to_be_others_and_show_no_difference() -> None:
     own = distrecvae.evaluate(done.folder / "ease", DATA)
     assert table.loc[("ease", "ndcg_100"), "ours"] == pytest.approx(own.mean("ndcg_100"))
     config = json.loads((done.folder / "ease/best/config.json").read_text())["config"]
-    assert config == {"regularization": 1000.0}, "Netflix' own lambda"
+    assert config == {"regularization": 1000.0, "dropout": 0.0, "xi": 0.0}, "Netflix' own lambda"
 
 
 def test_data_of_the_published_sizes_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:

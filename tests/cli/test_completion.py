@@ -23,8 +23,8 @@ COMPLETED: dict[str, set[str]] = {
     "search --model ''": set(registry.models()),
     "search --space recvae-d": {"recvae-demo"},
     "search --metric ndcg_1": {"ndcg_100"},
-    "compare --models recvae,ea": {"recvae,ease"},
-    "compare --models ease,ea": set(),
+    "compare --models recvae,wm": {"recvae,wmf"},
+    "compare --models wmf,wm": set(),
     "train --config recvae-p": {"recvae-published", "recvae-previous-prior"},
     "completion z": {"zsh"},
 }

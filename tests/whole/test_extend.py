@@ -48,7 +48,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     without_ray(monkeypatch)
     monkeypatch.setattr(session, "lend", lambda split, _: split)
     monkeypatch.setattr(tuning, "run_trials", run_here)
-    monkeypatch.setattr("distrecvae.search.course._report", lambda _: "")  # seconds; test_report.py has it
+    monkeypatch.setattr(
+        "distrecvae.search.course.written_report", lambda _: ""
+    )  # seconds; test_report.py has it
     return tmp_path
 
 

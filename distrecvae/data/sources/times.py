@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -80,6 +79,8 @@ def _floats(column: pa.ChunkedArray) -> Float64Array:
 
 
 def _of_texts(column: pa.ChunkedArray, what: str, place: Callable[[int], str]) -> Float64Array:
+    import pandas as pd  # half a second, and few sources have dates that are texts
+
     texts = pc.utf8_trim_whitespace(column)
     texts = pc.if_else(pc.is_in(texts, value_set=pa.array(NO_TIME, pa.large_string())), None, texts)
     try:

@@ -108,4 +108,4 @@ def test_what_is_listed_is_not_offered_again() -> None:
     assert completed(complete_entrants, "wmf,wm") == []
     assert completed(complete_entrants, "wmf,ease,wm") == []
     # The last word may be whole already: a shell then ends it with a space.
-    assert completed(complete_entrants, "wmf,ease") == ["wmf,ease"]
+    assert completed(complete_entrants, "ease,wmf") == ["ease,wmf"]

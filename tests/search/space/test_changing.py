@@ -98,7 +98,10 @@ def test_what_cannot_be_fixed_is_refused() -> None:
         with_value(SPACE, "batch_size", -1, config_class=RecVAEConfig)
     with pytest.raises(SpaceError, match="is not searched"):
         with_value(SPACE, "seed", 1)
-    one = SearchSpace.load("ease")
+    one = SearchSpace.from_mapping(
+        {"model": "ease", "parameters": {"regularization": {"type": "float", "low": 5, "high": 500}}},
+        model="ease",
+    )
     (only,) = one.parameters
     with pytest.raises(SpaceError, match="nothing would be left to search"):
         with_value(one, only, 100.0)
