@@ -138,7 +138,7 @@ CHANGES: dict[str, Callable[[ast.AST], bool]] = {
     "a comparison is turned": _turn,
     "and for or": _junction,
     "a condition is reversed": _reverse,
-    "a number is one greater": _greater,
+    "a number is one greater, or a truth reversed": _greater,
     "another operator": _other,
     "a call is left out": _leave_out,
 }
