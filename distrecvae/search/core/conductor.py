@@ -286,7 +286,7 @@ def _undecided(lines: Iterable[Mapping[str, Any]]) -> int | None:
 
 def _in_turn(ledger: Ledger) -> list[TrialRecord]:
     """Return the trials that a killed search left: in the order in which they were asked for, or asked to train on."""
-    turn: dict[int, int] = {}
+    turn = {number: len(ledger.lines) + number for number in ledger.records}  # since it was opened
     for position, line in enumerate(ledger.lines):
         if line["kind"] == "asked":
             turn[line["trial"]] = position
