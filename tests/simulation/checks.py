@@ -180,7 +180,7 @@ def _requests(night: Night, lines: Sequence[Line]) -> None:
         elif _is(line, "end"):
             added.clear()
         elif line["kind"] == "steered" and line["what"]["action"] == "trials":
-            enough = line["what"]["number"] >= begun
+            enough = line["what"]["number"] >= begun + len(added)
             _require(
                 line["done"] == enough,
                 f"{line['what']['number']} trials, and {begun} were begun: {line['answer']}",

@@ -192,6 +192,11 @@ class Steering:
         if wanted < len(records):
             begun = counted(len(records), "trial was", "trials were")
             raise ConfigError(f"{begun} begun already; give as many or more")
+        if wanted < len(records) + len(self.added):
+            waiting = counted(len(self.added), "configuration waits", "configurations wait")
+            raise ConfigError(
+                f"{waiting} that somebody added; give {len(records) + len(self.added)} or more, or end the search"
+            )
         return f"{counted(wanted, 'trial', 'trials')} in all, {wanted - len(records)} to come"
 
     def _check_concurrent(self, request: Request, records: Mapping[int, TrialRecord]) -> str:

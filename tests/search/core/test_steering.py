@@ -301,3 +301,13 @@ def test_nothing_changes_by_checking() -> None:
         steering.check(request("fix depth=3"), {})
     with pytest.raises(ConfigError, match="is no setting"):
         steering.check(request("add depth=3"), {})
+
+
+def test_fewer_trials_do_not_leave_out_what_was_added(tmp_path: Path) -> None:
+    """It was said to be trial 2, and was never begun."""
+    conductor = started(tmp_path)
+    assert ask(conductor, "add rate=0.02") == (True, "it will be trial 2")
+    done, why = ask(conductor, "trials 2")
+    assert not done
+    assert why == "1 configuration waits that somebody added; give 3 or more, or end the search"
+    assert ask(conductor, "trials 3")[0]
