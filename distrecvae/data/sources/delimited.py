@@ -25,6 +25,7 @@ from distrecvae.data.sources.quotes import quotes_quote
 from distrecvae.data.sources.rows import row_place, to_table
 from distrecvae.data.sources.sizes import require_room
 from distrecvae.data.sources.text import Text, text_of
+from distrecvae.data.sources.times import NO_VALUE
 from distrecvae.data.sources.watching import Watched
 from distrecvae.data.table import InteractionTable
 from distrecvae.errors import DataError
@@ -32,22 +33,7 @@ from distrecvae.words import first_line
 
 ID = pa.dictionary(pa.int32(), pa.string())
 
-NO_RATING = (
-    "",
-    "NaN",
-    "nan",
-    "NAN",
-    "NULL",
-    "null",
-    "NA",
-    "N/A",
-    "n/a",
-    "<NA>",
-    "None",
-    "none",
-    "#N/A",
-    "\\N",
-)
+NO_RATING = NO_VALUE
 """Texts that stand for a rating that is not there."""
 
 _BLOCK_BYTES = 8 << 20  # big enough that few dictionaries have to be merged, small enough for a few in flight

@@ -13,7 +13,7 @@ from distrecvae.errors import DataError
 
 Float64Array = npt.NDArray[np.float64]
 
-NO_TIME = (
+NO_VALUE = (
     "",
     "NaN",
     "nan",
@@ -24,12 +24,13 @@ NO_TIME = (
     "N/A",
     "n/a",
     "<NA>",
-    "NaT",
     "None",
     "none",
     "#N/A",
     "\\N",
 )
+"""Texts that stand for a number that is not there."""
+NO_TIME = (*NO_VALUE, "NaT")
 """Texts that stand for a time that is not there."""
 
 _REMEDY = "times are numbers, or dates as ISO 8601 writes them: 2015-03-31, 2015-03-31T12:00:00Z"
