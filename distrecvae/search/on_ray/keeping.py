@@ -127,22 +127,22 @@ class Keeper:
         """Let all workers save what they have after the cycle under way, or not any more; each asks now and then."""
         self._pausing = pausing
 
-    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    @ray.method(concurrency_group="awake", max_task_retries=0)  # type: ignore[untyped-decorator]
     def pausing(self) -> bool:
         """Tell whether workers are to save what they have and be given back."""
         return self._pausing
 
-    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    @ray.method(concurrency_group="awake", max_task_retries=0)  # type: ignore[untyped-decorator]
     def tell(self, training: str, what: str) -> None:
         """Take in what a training's worker is at."""
         self._doings[training] = what
 
-    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    @ray.method(concurrency_group="awake", max_task_retries=0)  # type: ignore[untyped-decorator]
     def doings(self) -> dict[str, str]:
         """Return what trainings' workers said last that they are at."""
         return dict(self._doings)
 
-    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    @ray.method(concurrency_group="awake", max_task_retries=0)  # type: ignore[untyped-decorator]
     def awake(self) -> None:
         """Answer: nothing that others wait for is waited for here."""
 
@@ -213,7 +213,8 @@ def keeping(
 ) -> Iterator[Any]:
     """Yield the handle of a keeper of this folder's states; it is ended after the block, with what it has at hand done.
 
-    It runs on the driver's node. Where its process dies Ray begins it again, and the calls that it left unanswered.
+    It runs on the driver's node. Where its process dies Ray begins it again, and the calls that it left unanswered; but
+    not those that are made every second: Ray says of each that was under way at an interruption that it is tried again.
 
     Args:
         root: the results folder.

@@ -115,8 +115,8 @@ class LentStates:
         """Tell whether the search is paused: trials save what they have, and give their workers back."""
         try:
             return bool(ray.get(self.keeper.pausing.remote(), timeout=ANSWERS_WITHIN_S))
-        except ray.exceptions.GetTimeoutError:
-            return False  # it is asked again
+        except ray.exceptions.RayError:  # late, or it died and is begun anew: it is asked again
+            return False
 
     def telling(self, training: str) -> AbstractContextManager[None]:
         """Tell the driver what this process is at in the block, for the training in that folder."""

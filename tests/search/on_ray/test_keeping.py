@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -149,3 +150,42 @@ def test_a_keeper_that_is_killed_is_begun_again_and_ends_with_its_block(
     while Path(f"/proc/{again}").exists():
         assert time.monotonic() < deadline, "the process was left behind"
         time.sleep(0.1)
+
+
+INTERRUPTED = f"""
+import sys, time
+from pathlib import Path
+import ray
+from distrecvae.search.on_ray.keeping import keeping
+
+@ray.remote(num_cpus=0)
+def tell_all_the_time(keeper):
+    while True:
+        keeper.tell.remote({ONE!r}, "training")
+        time.sleep(0.001)
+
+ray.init(address=sys.argv[1])
+try:
+    with keeping(Path(sys.argv[2])) as keeper:
+        worker = tell_all_the_time.remote(keeper)
+        ends = time.monotonic() + {HANGS_AFTER_S}
+        while not ray.get(keeper.doings.remote()):
+            assert time.monotonic() < ends
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    print("interrupted")
+time.sleep(1.0)  # what Ray says comes over the network
+"""
+
+
+@pytest.mark.ray
+def test_an_interruption_while_workers_tell_is_quiet(cluster: Cluster, tmp_path: Path) -> None:
+    # Ray printed "Task Keeper.tell failed. There are infinite retries remaining" into a notebook's cell.
+    assert cluster.nodes
+    address = ray.get_runtime_context().gcs_address
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, address, str(tmp_path)],
+        capture_output=True, text=True, check=True, timeout=HANGS_AFTER_S,
+    )  # fmt: skip
+    assert "interrupted" in done.stdout
+    assert "Keeper" not in done.stdout + done.stderr
