@@ -72,18 +72,36 @@ SHAPES = {
 }  # fmt: skip
 
 
+def draws_of(weights: np.ndarray, share: np.ndarray, shape: Shape) -> np.ndarray:
+    """Return how many items each user draws, in proportion to weights, so that what is left when those drawn twice are
+    merged is the shape's number of interactions."""
+    most = int(shape.n_items * 0.3)
+    grid = np.unique(np.geomspace(1, most, 200).astype(np.int64))
+    distinct = np.array([-np.expm1(n * np.log1p(-share)).sum() for n in grid])
+
+    def draws(factor: float) -> np.ndarray:
+        wanted = weights / weights.sum() * shape.n_interactions * factor
+        return np.clip(wanted, shape.least * 1.5, most).astype(np.int64)
+
+    low, high = 0.1, 10.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        if np.interp(draws(middle), grid, distinct).sum() < shape.n_interactions:
+            low = middle
+        else:
+            high = middle
+    return draws(high)
+
+
 def write_interactions(path: Path, shape: Shape) -> int:
     """Write distinct (user_id, item_id) rows of a shape, users in turn, and return how many: lognormal users, a power
     law of items over a floor that keeps the rarest above 200 users."""
     random = np.random.default_rng(0)
-    weights = random.lognormal(0, 0.9, size=shape.n_users)
-    # What is drawn twice is merged: the factors are for that.
-    factor = 1.30 if shape.n_items < 20_000 else 1.04
-    counts = np.maximum(shape.least * 1.5, weights / weights.sum() * shape.n_interactions * factor)
-    counts = np.minimum(counts, shape.n_items * 0.3).astype(np.int64)
     law = 1.0 / (np.arange(shape.n_items) + 30.0) ** 0.9
     share = 0.35 / shape.n_items + 0.65 * law / law.sum()
-    edges = np.cumsum(share / share.sum())
+    share /= share.sum()
+    edges = np.cumsum(share)
+    counts = draws_of(random.lognormal(0, 0.9, size=shape.n_users), share, shape)
     total = 0
     schema = pa.schema({"user_id": pa.int32(), "item_id": pa.int32()})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
