@@ -113,11 +113,9 @@ def fingerprint_of(protocol: Protocol) -> str:
         shown, hidden = {}, {}
         for own in sorted(group):
             known = [place[item] for user, item in pairs if user == own and item in place]
-            chosen = (
-                random.choice(len(known), size=int(0.2 * len(known)), replace=False)
-                if len(known) >= 5
-                else []
-            )
+            chosen: list[int] = []
+            if len(known) >= 5:
+                chosen = random.choice(len(known), size=int(0.2 * len(known)), replace=False).tolist()
             hidden[own] = sorted(known[at] for at in chosen)
             shown[own] = sorted(set(known) - set(hidden[own]))
         parts += [[shown[own] for own in group], [hidden[own] for own in group]]
