@@ -16,6 +16,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from distrecvae.kernels.active_sets import solve_active_sets
 from distrecvae.kernels.composite_prior import log_normal, log_prior
@@ -152,12 +153,14 @@ def ledger() -> Figure:
 
 
 def _line(axes: Axes, y: int, number: int, text: str, *, torn: bool) -> None:
-    style = {"ls": "--", "ec": GRAY} if torn else {"ls": "-", "ec": BLUE}
-    axes.add_patch(plt.Rectangle((0.1, y), 1.9 if torn else 2.3, 0.6, fill=False, **style))
+    shape = Rectangle((0.1, y), 1.9 if torn else 2.3, 0.6, fill=False)
+    shape.set_linestyle("--" if torn else "-")
+    shape.set_edgecolor(GRAY if torn else BLUE)
+    axes.add_patch(shape)
     axes.text(0.2, y + 0.3, text, va="center", fontsize=8, family="monospace")
     if torn:
         return
-    axes.add_patch(plt.Rectangle((2.4, y), 1.3, 0.6, fill=False, ec=ORANGE))
+    axes.add_patch(Rectangle((2.4, y), 1.3, 0.6, fill=False, ec=ORANGE))
     axes.text(2.5, y + 0.3, f"check {number}", va="center", fontsize=8, family="monospace")
     if number > 1:
         axes.annotate(
