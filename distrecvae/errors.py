@@ -15,7 +15,7 @@ UNEXPECTED = 70
 
 
 LOST = 75
-"""Exit status of a search whose Ray went away under it; it can be gone on with as it is: EX_TEMPFAIL."""
+"""Exit status of a search whose Ray went away under it; it can be resumed as it is: EX_TEMPFAIL."""
 
 
 class DistrecvaeError(Exception):
@@ -59,7 +59,7 @@ class StorageError(DistrecvaeError):
 
 
 class DivergedError(DistrecvaeError):
-    """Training produced a value that is not finite; the trial ends, the search goes on."""
+    """Training produced a value that is not finite; the trial ends, the search continues."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

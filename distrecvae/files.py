@@ -172,10 +172,10 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def storage_error(error: OSError, folder: Path, go_on: str) -> ResultsError:
-    """Return the error to raise where writing into a results folder failed, with the command that goes on."""
+    """Return the error to raise where writing into a results folder failed, with the command that resumes the run."""
     return ResultsError(
         f"{error.filename or folder} cannot be written ({error.strerror or error}); what was reported before is safe:"
-        f" see to the storage, then go on with: {go_on}"
+        f" see to the storage, then continue with: {go_on}"
     )
 
 

@@ -121,7 +121,7 @@ def _table(path: Path) -> pa.Table:
         return table.select([name for name in NAMES if name in table.column_names])
     except (OSError, pa.ArrowException) as error:
         raise DataError(
-            f"{path} cannot be read as Parquet or CSV ({first_line(error)}); write it anew"
+            f"{path} cannot be read as Parquet or CSV ({first_line(error)}); write it again"
         ) from None
 
 

@@ -278,7 +278,7 @@ def model_folder(path: Path) -> Path:
             f"{path} does not exist; give a folder that `distrecvae train` or a search wrote"
         )
     if any((path / name).exists() for name in (RUN_FILE, SEARCH_FILE)):
-        raise CheckpointError(f"{path} has no model yet, it is not finished; go on with it by --resume")
+        raise CheckpointError(f"{path} has no model yet, it is not finished; continue it with --resume")
     raise CheckpointError(
         f"{path} holds no model ({CONFIG_FILE} and {MODEL_FILE} are not there, nor in {BEST_FOLDER}/);"
         " give a folder that `distrecvae train` or a search wrote"

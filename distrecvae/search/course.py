@@ -78,7 +78,7 @@ def carry_out(search: Search, session: Session, console: Console) -> Outcome:
 
 
 class _Course:
-    """One process's share of a search: made when it begins or goes on, over when it is interrupted or done."""
+    """One process's share of a search: made when it begins or is resumed, over when it is interrupted or done."""
 
     def __init__(self, search: Search, session: Session, console: Console) -> None:
         config, space, plan, folder = search.config, search.space, search.plan, search.folder
@@ -267,7 +267,7 @@ class _Course:
             self._notifier.over(event, text)
 
     def _last_words(self) -> None:
-        """Say how to go on, where the process is ended; all trials may be over, but nothing is published yet."""
+        """Say how to resume, where the process is ended; all trials may be over, but nothing is published yet."""
         self._write_state(INTERRUPTED)
         self._say(f"\n{self._summary(None, self._session.stop.reason)}")
         self._notify(notify.INTERRUPTED, f"the search is not over: {self._session.stop.reason}")

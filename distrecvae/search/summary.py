@@ -82,7 +82,7 @@ def search_summary(
         if sum(record.has_model for record in ledger.records.values()) < 2:
             del rows[BLEND_IT]
     if interrupted:
-        rows["go on"] = search.goes_on
+        rows["resume"] = search.goes_on
     width = max(map(len, rows))
     lines += ["", *(f"{name:<{width}}  {value}" for name, value in rows.items())]
     return "\n".join(lines)

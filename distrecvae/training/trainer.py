@@ -25,7 +25,7 @@ class Trainer(Protocol):
     """Trains one model, a cycle at a time.
 
     The model is usable after every `step`. `state_dict` is complete (parameters, optimizers, counters): a
-    trainer made from the same configuration, data and seed that loads it goes on bit for bit on a CPU.
+    trainer made from the same configuration, data and seed that loads it continues bit for bit on a CPU.
     """
 
     @property

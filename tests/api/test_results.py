@@ -101,7 +101,7 @@ def test_a_search_that_is_over_has_test_scores(tmp_path: Path) -> None:
     assert found.best is not None
     assert found.best.scores["test"] == dict.fromkeys(METRICS, 0.125)
     assert "NDCG@100 0.2000 on valid users, 0.1250 on test users" in repr(found)
-    # One that goes on after its end was published does not show the test scores of an older choice.
+    # One that continues after its end was published does not show the test scores of an older choice.
     going_on = SearchResult(tmp_path, False, SUMMARY, "ndcg_100")
     assert going_on.best is not None
     assert list(going_on.best.scores) == ["valid"]

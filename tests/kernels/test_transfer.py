@@ -1,4 +1,4 @@
-"""Copies to a device: what arrives, and that the host goes on."""
+"""Copies to a device: what arrives, and that the host continues."""
 
 from __future__ import annotations
 

@@ -322,7 +322,7 @@ def test_the_folder_follows_the_search_as_it_runs(begun: Begun, monkeypatch: pyt
         refresh()
         seen.append((status(), len(pd.read_csv("out/trials.csv"))))
         stop._ask("interrupted by SIGINT", 60)
-        # This is how Tune's loop is left: its own `except Exception` would go on.
+        # This is how Tune's loop is left: its own `except Exception` would continue.
         with pytest.raises(StopSearch):
             refresh()
 
@@ -511,7 +511,7 @@ def test_an_error_that_nobody_foresaw_does_not_take_the_way_on_with_it(
 def test_a_disk_that_is_full_when_the_model_is_published_is_said_so_too(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It said `error: output: the disk is full`: neither where nor how to go on.
+    # It said `error: output: the disk is full`: neither where nor how to continue.
     def full(folder: Path, **_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "model.safetensors"))
 
@@ -522,8 +522,8 @@ def test_a_disk_that_is_full_when_the_model_is_published_is_said_so_too(
     assert str(caught.value).startswith(
         "out/best/model.safetensors cannot be written (No space left on device)"
     )
-    assert str(caught.value).endswith(f"go on with: {GO_ON}")
-    assert begun.carry_out().has_score, "with room it goes on to its end"
+    assert str(caught.value).endswith(f"continue with: {GO_ON}")
+    assert begun.carry_out().has_score, "with room it continues to its end"
 
 
 @pytest.mark.parametrize("error", [ResourceError("no node"), RuntimeError("a bug"), KeyboardInterrupt()])

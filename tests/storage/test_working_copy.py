@@ -112,7 +112,7 @@ def test_a_writer_that_died_around_its_manifest_is_still_the_last(
 
 
 def heir_of(search: Search, uri: str, folder: Path, *, lines: int = 1) -> Search:
-    """Let another machine go on with the search from its mirror."""
+    """Let another machine resume the search from its mirror."""
     settled(folder, uri)
     heir = Search(folder)
     heir.lines = search.lines
@@ -161,7 +161,7 @@ def test_two_that_went_on_separately_are_refused(search: Search, uri: str, tmp_p
         settled(search.folder, uri)
     assert str(caught.value) == (
         f"the working copy {search.folder} and {uri} went on separately, each has what the other has not; keep one:"
-        f" remove {search.folder} to go on from the mirror, or go on with --out {search.folder} alone"
+        f" remove {search.folder} to continue from the mirror, or continue with --out {search.folder} alone"
     )
     assert local(search.folder) == before
     refused = r"was written by process .*, and not from the working copy"

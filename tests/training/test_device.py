@@ -118,9 +118,9 @@ def test_whole_gpus_and_none_need_no_limit(gpus: float) -> None:
 def test_going_on_on_another_kind_of_device_is_said_and_elsewhere_is_not() -> None:
     # Random values are a kind's own: a run begun on a GPU went on on a CPU with others, without a word.
     assert moved("cuda", "cpu") == (
-        "Goes on on cpu, and was on cuda until now: random values and rounding differ, and so will the scores"
+        "Continues on cpu, was on cuda until now: random values and rounding differ, and so will the scores"
     )
-    assert moved("cpu", "cuda:1").startswith("Goes on on cuda, and was on cpu until now")
+    assert moved("cpu", "cuda:1").startswith("Continues on cuda, was on cpu until now")
     assert [moved("cpu", "cpu"), moved("cuda", torch.device("cuda", 3)), moved(None, "cuda")] == [""] * 3
 
 

@@ -14,14 +14,14 @@ LONGEST_LINE = 8 << 20
 """Bytes of a line or a quoted text beyond which it is none: no row of a table is so long."""
 
 OpenLines = Callable[[], Iterator[bytes]]
-"""Gives the lines of a table after its header, without their ends, anew each time."""
+"""Gives the lines of a table after its header, without their ends, from the first one at each call."""
 
 QUOTE = b'"'
 REMEDY = "double it where it is a character, or write the file without quotes"
 
 
 class LineError(Exception):
-    """A line breaks a rule. The text names it, by its number from 1, and goes on from the name of the file.
+    """A line breaks a rule. The text names it, by its number from 1, and continues from the name of the file.
 
     Attributes:
         ambiguous: it is whole both ways, with quotes that quote and with quotes that do not.

@@ -171,7 +171,7 @@ class Replacing(io.RawIOBase):
 
     def __init__(self, file: BinaryIO | io.RawIOBase, old: bytes, new: bytes, size: int = 4 << 20) -> None:
         self._file, self._old, self._new, self._size = file, old, new, size
-        self._held = b""  # the start of an `old` that may go on in the next chunk
+        self._held = b""  # the start of an `old` that may continue in the next chunk
         self._left = memoryview(b"")
         self.n_replaced = 0
 

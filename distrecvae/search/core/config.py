@@ -32,7 +32,7 @@ DEMO = "synthetic"
 
 _STORAGE = re.compile(rf"{JOURNAL}.+|(?:{'|'.join(DATABASES)})(?:\+\w+)?://.*")
 
-# What a resumed search may be given anew: how much and with what, never what is searched or how it is judged.
+# What a resumed search may be given newly: how much and with what, never what is searched or how it is judged.
 CHANGEABLE = frozenset(
     {
         "data",
@@ -86,7 +86,7 @@ class SearchConfig:
         "data passes before a trial may be stopped: the first rung; without it a fifth of --max-passes", None
     )
     reduction_factor: int = _help(
-        "one trial in this many goes on at a rung; rungs grow by the same factor", 3
+        "one trial in this many continues at a rung; rungs grow by the same factor", 3
     )
     metric: str = _help("validation metric to maximise: ndcg@10, recall@20, mrr, ...", METRICS[0])
     metrics: str = _help(

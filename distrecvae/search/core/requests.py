@@ -1,4 +1,4 @@
-"""Says what can be asked of a search that goes on: data that is checked before it counts, never code."""
+"""Says what can be asked of a running search: data that is checked before it counts, never code."""
 
 from __future__ import annotations
 

@@ -18,17 +18,17 @@ class Verdict(Enum):
     """What becomes of a trial whose worker was stopped for memory."""
 
     AGAIN = "again"
-    """It goes on, as many at once as before."""
+    """It continues, as many at once as before."""
     FEWER = "fewer"
-    """It goes on, and fewer run at once from now on."""
+    """It continues, and fewer run at once from now on."""
     ALONE = "alone"
-    """It goes on after a pause: no other trial could have made room."""
+    """It continues after a pause: no other trial could have made room."""
     FAILED = "failed"
     """It died alone too often at one place: it does not fit."""
 
 
 class Room:
-    """How many trials may run at once; it shrinks, and the next process that goes on with the search begins anew.
+    """How many trials may run at once; it shrinks, and the next process that resumes the search starts over.
 
     Memory may cost several trials at once; that is one time. The first time nothing changes: what took the memory may
     be somebody else's.

@@ -63,7 +63,7 @@ class Steering:
                 was = line["facts"]["was"] if request.action in ("trials", "end") else was
                 self.apply(request, line["facts"])
         if was is not None and self._config.trials != was:
-            # Whoever goes on with the search typed another number than there was when it was steered.
+            # Whoever resumes the search typed another number than there was when it was steered.
             self.trials = max(self.trials, self._config.trials)
 
     def asked(self) -> None:
@@ -218,7 +218,7 @@ class Steering:
     def _check_go(self, request: Request, records: Mapping[int, TrialRecord]) -> str:  # noqa: ARG002
         if not self.paused:
             raise ConfigError("it is not paused")
-        return "it goes on"
+        return "it continues"
 
     def _check_end(self, request: Request, records: Mapping[int, TrialRecord]) -> str:  # noqa: ARG002
         running = sum(record.ended_at is None for record in records.values())
@@ -233,18 +233,18 @@ class Steering:
         if record.ended_at is None:
             raise ConfigError(f"trial {number} is under way; wait for its end")
         if not record.has_model:
-            raise ConfigError(f"trial {number} {record.status} ({record.reason}); it cannot go on")
+            raise ConfigError(f"trial {number} {record.status} ({record.reason}); it cannot continue")
         cycle = record.passes // int(record.reports[-1]["cycle"])
         if passes < record.passes + cycle:
             raise ConfigError(
                 f"trial {number} has had {record.passes} passes and a cycle takes {cycle};"
                 f" give --max-passes {record.passes + cycle} or more"
             )
-        return f"trial {number} goes on from {record.passes} passes to at most {passes}"
+        return f"trial {number} continues from {record.passes} passes to at most {passes}"
 
 
 def steered_trials(lines: Iterable[Mapping[str, Any]], config: SearchConfig, space: SearchSpace) -> int:
-    """Return how many trials a search is to have that goes on with these settings, as it was steered."""
+    """Return how many trials a search is to have that continues with these settings, as it was steered."""
     steering = Steering(space, config)
     steering.replay(lines)
     return steering.trials

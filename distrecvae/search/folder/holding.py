@@ -30,7 +30,7 @@ def own(what: str, folder: Path, *, resume: bool) -> Iterator[None]:
 def _require_empty(what: str, folder: Path) -> None:
     if in_use(folder):
         raise ResultsError(
-            f"{folder} is not empty; pass --resume to go on with the {what} in it, or choose another --out"
+            f"{folder} is not empty; pass --resume to resume the {what} in it, or choose another --out"
         )
 
 

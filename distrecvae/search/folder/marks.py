@@ -50,7 +50,7 @@ def _marks(folder: Path, described: Description) -> Iterator[tuple[Path, Mark]]:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise ResultsError(
                 f"{published} is damaged, or not of the search in {folder}; restore it, or remove {published.parent}:"
-                " the end of the search writes it anew"
+                " the end of the search rewrites it"
             ) from None
     for state in sorted((folder / "trials").glob(f"*/{STATE_FILE}")):
         try:

@@ -26,7 +26,7 @@ class Dispensable:
         folder: the search's.
         temporary: files and folders that killed processes left.
         checkpoints: state files of trials that ended; a trial of which nothing is left is trained again where it is
-            needed: to go on with it, or for `best/` where a search that grows keeps its best.
+            needed: to resume it, or for `best/` where a search that grows keeps its best.
         size_bytes: of all of them.
         removed: whether they are gone.
     """

@@ -122,11 +122,11 @@ def _judged(why: Why, judged: Judgement) -> str:
     n = len({*judged.values, own})
     if judged.stops:
         whose = f" (trial {judged.holder})" if judged.holder is not None else ""
-        said = f"to go on it needed {judged.bar:.4f}{whose}. It was stopped."
+        said = f"to continue it needed {judged.bar:.4f}{whose}. It was stopped."
     elif n == 1:
         said = "the first to get there, it went on."
     else:
-        said = f"{judged.bar:.4f} was enough to go on."
+        said = f"{judged.bar:.4f} was enough to continue."
     rivals = sorted(
         ((number, value) for number, value in judged.values.items() if number != own),
         key=lambda rival: (-rival[1], rival[0]),

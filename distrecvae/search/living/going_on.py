@@ -19,7 +19,7 @@ def before_going_on(folder: Path, request: Request) -> str:
 
     Raises:
         ResultsError: there is no search in `folder`, or it is damaged.
-        ConfigError: the trial cannot go on, and why.
+        ConfigError: the trial cannot continue, and why.
     """
     described = read_description(folder, remedy="give the results folder of a search")
     records = read_records(folder, on_validation(described.settings.metric))

@@ -1,7 +1,7 @@
 """Trains a trial again from the ledger alone and compares it report by report: the same bits, or what they differ by.
 
 A trial is a function of its task: configuration, seed, data. What else its bits depend on is written down when a search
-begins or goes on (versions, device, processor, threads), so that a difference has a name.
+begins or is resumed (versions, device, processor, threads), so that a difference has a name.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def _again(
     earlier: list[TrialRecord],
     lines: Sequence[Mapping[str, Any]],
 ) -> bool:
-    """Tell whether the same is proposed again; a search that goes on may have had more, or fewer, trials at once."""
+    """Tell whether the same is proposed again; a search that is resumed may have had more, or fewer, trials at once."""
     for concurrent in dict.fromkeys((described.plan.concurrent, 1, 2)):
         steering, proposals = _as_it_stood(described, concurrent, lines)
         config, _ = propose(

@@ -63,6 +63,6 @@ class Doings:
         if self._asked is not None:
             if not ray.wait([self._asked], timeout=0)[0]:
                 return
-            with suppress(ray.exceptions.RayError):  # it died, and is begun anew
+            with suppress(ray.exceptions.RayError):  # it died, and is restarted
                 self._take(ray.get(self._asked))
         self._asked = self._keeper.doings.remote()

@@ -27,7 +27,7 @@ from distrecvae.search.core.states import Incoming
 AT_ONCE = 8
 """Calls that are answered side by side: one waits for the disk, another is lent something."""
 HANGS_AFTER_S, ASKED_EVERY_S = 60.0, 2.0
-"""How long it may not answer at all before it is killed and begun anew; how often it is asked."""
+"""How long it may not answer at all before it is killed and restarted; how often it is asked."""
 CLOSES_WITHIN_S = 10.0
 """How long a state that is just being written may take at the end of a search."""
 
@@ -66,7 +66,7 @@ class Keeper:
     def lend(self, training: str) -> tuple[int, int]:
         """Give a training to the caller, and take it from whoever had it: return a lease, and its state's bytes, or 0.
 
-        A worker that was cut off may come back when its trial has long gone on elsewhere: what it sends is not taken.
+        A worker that was cut off may come back when its trial has long continued elsewhere: what it sends is not taken.
         """
         with self._turns[training]:
             lease = max(time.time_ns(), self._leases.get(training, 0) + 1)
@@ -104,7 +104,7 @@ class Keeper:
                     self._incoming[training] = Incoming(self._path(training), n_bytes)
                 incoming = self._incoming.get(training)
                 if incoming is None or incoming.received != begins:
-                    # This process was begun anew, or the piece has come before.
+                    # This process was restarted, or the piece has come before.
                     return Answer(0 if incoming is None else incoming.received)
                 incoming.take(piece)
                 if incoming.whole:

@@ -93,8 +93,8 @@ def trainable(
     """Run one trial on a Ray worker (a Tune function trainable).
 
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
-    give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint. A process whose GPU
-    has failed must die: Tune would give it the next trials, and each of them would fail.
+    give the same. Only a process that dies is run again, by Tune, and continues from its checkpoint. A process whose
+    GPU has failed must die: Tune would give it the next trials, and each of them would fail.
     """
     # How long a stopped trial may take to wind up; after Tune's 2 s a busy machine would lose the next trial.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")

@@ -111,18 +111,18 @@ class Workers:
             self._ran_out(number, min(others + 1, self._conductor.room.at_once))
         elif number in self._broken:
             self._tell(
-                f"trial {number}: {self._broken[number]}; its process ended, and it goes on from its last checkpoint in"
-                " another"
+                f"trial {number}: {self._broken[number]}; its process ended, and it continues from its last checkpoint"
+                " in another"
             )
         elif number in self._moving and self._conductor.paused:
             forgive(trial)  # it has been said that all are given back
         elif number in self._moving:
             forgive(trial)
-            self._tell(f"trial {number}: its node is about to go; it goes on from here on another one")
+            self._tell(f"trial {number}: its node is about to go; it continues from here on another one")
         elif number in self._stopped:
-            self._tell(f"trial {number}: its worker was stopped; it goes on from its last checkpoint")
+            self._tell(f"trial {number}: its worker was stopped; it continues from its last checkpoint")
         else:
-            self._tell(f"trial {number} lost its process or its node; it goes on from its last checkpoint")
+            self._tell(f"trial {number} lost its process or its node; it continues from its last checkpoint")
 
     def why_given_up(self, number: int, deaths: int) -> str:
         """Return why a trial that died so often is not run again."""
@@ -178,9 +178,7 @@ class Workers:
             )
             self._conductor.failed(number, Status.FAILED, reason)
             return
-        line = (
-            f"trial {number}: memory ran out and Ray stopped its worker; it goes on from its last checkpoint"
-        )
+        line = f"trial {number}: memory ran out and Ray stopped its worker; it continues from its last checkpoint"
         if verdict is Verdict.FEWER:
             line += f"; from now on {counted(room.at_once, 'trial', 'trials')} at a time instead of {before}"
         self._tell(line)

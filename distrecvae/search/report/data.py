@@ -184,7 +184,7 @@ def read_results(folder: Path) -> SearchResults:
     trials = tuple(
         _trial(record, space, metric, begun, _by_hand(record, found)) for record in records.values()
     )
-    # A search that goes on has the model of its earlier end in best/: its scores are not this search's yet.
+    # A search that is resumed has the model of its earlier end in best/: its scores are not this search's yet.
     scores = read_best_scores(folder) if described.status == FINISHED else None
     best = leading(records.values())
     limits = None if best is None else limits_of(best, space)

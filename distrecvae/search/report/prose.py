@@ -154,7 +154,7 @@ def curves_about(results: SearchResults) -> str:
     if not results.described.plan.rungs:
         return about
     settings = results.settings
-    return f"{about} At a rung {settings.scheduler} lets the best 1 in {settings.reduction_factor} go on."
+    return f"{about} At a rung {settings.scheduler} lets the best 1 in {settings.reduction_factor} continue."
 
 
 def saving(results: SearchResults) -> str:

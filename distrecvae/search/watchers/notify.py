@@ -174,7 +174,7 @@ class Notifier:
             except Exception as error:
                 if not self._failing:  # what it is may have a password in it, and is not repeated
                     self._say(
-                        f"--notify failed ({type(error).__name__}: {first_line(error)}); the search goes on"
+                        f"--notify failed ({type(error).__name__}: {first_line(error)}); the search continues"
                     )
                 self._failing = True
             finally:

@@ -16,7 +16,7 @@ from distrecvae.search.core.rules import StoppingRule
 from distrecvae.search.folder.live import Live, write_live
 
 ANEW_EVERY_S = 2.0
-"""How often it is worked out anew, at most."""
+"""How often it is worked out again, at most."""
 MOST_OVERHEAD = 10.0
 
 

@@ -1,4 +1,4 @@
-"""The files of a table, made anew from a folder, and those of several data sets as one."""
+"""The files of a table, made again from a folder, and those of several data sets as one."""
 
 from __future__ import annotations
 

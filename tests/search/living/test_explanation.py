@@ -26,9 +26,9 @@ def told(*judgements: Judgement, trial: TrialRecord | None = None, origin: Origi
 
 def test_a_rank_counts_the_trial_itself_where_the_rule_does_not() -> None:
     median = told(Judgement(8, 0.3, {1: 0.4, 2: 0.2, 3: 0.5, 4: 0.35}, 0.375))
-    assert "At 8 passes it had 0.3000, rank 4 of 5: to go on it needed 0.3750. It was stopped." in median
+    assert "At 8 passes it had 0.3000, rank 4 of 5: to continue it needed 0.3750. It was stopped." in median
     asha = told(Judgement(8, 0.3, {1: 0.4, 2: 0.2, 7: 0.3}, 0.4))
-    assert "rank 2 of 3: to go on it needed 0.4000 (trial 1). It was stopped." in asha
+    assert "rank 2 of 3: to continue it needed 0.4000 (trial 1). It was stopped." in asha
     assert "Rivals there, the best first: 1 (0.4000), 2 (0.2000)." in asha
 
 

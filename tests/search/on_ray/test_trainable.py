@@ -203,7 +203,7 @@ def test_storage_that_refuses_a_state_ends_the_search_with_its_own_words(
 def test_a_trial_that_goes_on_elsewhere_is_left_without_a_word(
     task: TrialTask, places: Places, reports: Reports
 ) -> None:
-    places.refuses = NotWantedError("its trial goes on elsewhere")
+    places.refuses = NotWantedError("its trial continues elsewhere")
     run(task, places)
     assert [report["passes"] for report in reports] == [4], "it has trained on and knows nothing of it"
 

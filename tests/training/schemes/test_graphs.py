@@ -147,7 +147,7 @@ class TestOnAGPU:
         said = [record.getMessage() for record in caplog.records]
         assert len(said) == 1
         assert said[0].startswith("CUDA graphs do not work here (")
-        assert said[0].endswith("); training goes on without")
+        assert said[0].endswith("); training continues without")
 
     def test_recorded_steps_give_what_steps_that_are_not_recorded_give_to_the_bit(
         self, monkeypatch: pytest.MonkeyPatch

@@ -48,7 +48,7 @@ def of_pods(group: Group) -> Iterator[Finding]:
             "pods",
             f"{where}.spec.restartPolicy",
             group.pod.get("restartPolicy"),
-            "a Ray that is begun again in its old pod is another node under the same name",
+            "a Ray that is restarted in its old pod is another node under the same name",
             "write restartPolicy: Never: the operator makes a new pod",
         )
     yield from _of_places(group, where)
