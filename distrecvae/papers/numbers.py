@@ -198,6 +198,6 @@ def set_of(split: Split, named: str | None, where: str) -> tuple[PublishedSet, b
         sizes = ", ".join(f"{each.title} {each.n_users:,} x {each.n_items:,}" for each in SETS.values())
         raise ConfigError(
             f"{where} has {n_users:,} users x {split.n_items:,} items and is none of the published data sets ({sizes});"
-            " say by --settings whose settings to use: no number can be compared then"
+            " say with --settings whose settings to use: no number can be compared then"
         )
     return own, True

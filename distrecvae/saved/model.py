@@ -109,7 +109,7 @@ class LoadedModel:
                 says "model" or "popularity".
 
         Raises:
-            ConfigError: `top` is no whole number from 1 on, or there is a threshold and no rating.
+            ConfigError: `top` is not a whole number from 1 on, or there is a threshold and no rating.
             DataError: `histories` is something else, or an id is missing.
         """
         require_top(top)
@@ -132,7 +132,7 @@ class LoadedModel:
             top: how many.
 
         Raises:
-            ConfigError: `top` is no whole number from 1 on, or the model does not tell which items are alike.
+            ConfigError: `top` is not a whole number from 1 on, or the model does not tell which items are alike.
             DataError: the model does not know the item.
         """
         require_top(top)

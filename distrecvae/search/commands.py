@@ -12,7 +12,7 @@ from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
 from distrecvae.storage.uri import below, default_copy
 
 BLEND_IT = "blend its trials"
-"""What the command is called that makes one model of a search's best trials; other searches' may be added to it."""
+"""The label of the command that makes one model of a search's best trials; other searches' may be added to it."""
 
 _PYTHON = "import distrecvae; "
 

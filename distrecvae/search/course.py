@@ -43,7 +43,7 @@ HEAR_EVERY_S = 0.2
 LIVE_EVERY_S = 3.0
 """How often it is written what workers are at, for `top`."""
 LOOK_EVERY_S = 10.0
-"""How often the ledger on disk is held to the one that is written."""
+"""How often the ledger on disk is compared with the one that is written."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class _Course:
             self._write_state(RUNNING)
 
     def _take_up(self) -> None:
-        """Take up what is asked of the search, in order, and answer."""
+        """Carry out the requests to the search, in order, and answer them."""
         for name, asked in self._mailbox.waiting():
             if isinstance(asked, str):
                 self._mailbox.answer(name, Answer(done=False, text=asked))
@@ -255,7 +255,7 @@ class _Course:
         lines = [plan.headline(), plan.remark(), taken_over, changes(before, now)]
         if ledger.cut_bytes:
             lines.append(
-                f"{LEDGER_FILE}: its last line was cut off ({ledger.cut_bytes} bytes); that report is made again."
+                f"{LEDGER_FILE}: its last line was cut off ({ledger.cut_bytes} bytes); that report is repeated."
             )
         for line in filter(None, lines):
             self._say(line)

@@ -181,7 +181,7 @@ def dry_run(
 
     Raises:
         DistrecvaeError: as `search` would.
-        ResultsError: `like` is no search, of another model, or none of its trials was timed.
+        ResultsError: `like` is not a search, of another model, or none of its trials was timed.
     """
     timing = None if like is None else timing_like(like, config.model)
     if (folder / SEARCH_FILE).exists():

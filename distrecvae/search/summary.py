@@ -1,4 +1,4 @@
-"""The words at the end of a search: what was found, what it is worth, where it lies, what to type next."""
+"""The summary at the end of a search: what was found, what it is worth, where it is, what to type next."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_models_are_compared_in_a_table_and_more_can_come() -> None:
 
 
 def test_what_is_wrong_is_refused_before_anything_is_written() -> None:
-    with pytest.raises(ConfigError, match="models: 'eease' is no model"):
+    with pytest.raises(ConfigError, match="models: 'eease' is not a model"):
         compare(DATA, models=["eease"])
     with pytest.raises(ConfigError, match="models names nothing"):
         compare(DATA, models=[])

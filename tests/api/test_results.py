@@ -128,7 +128,7 @@ def test_an_interrupted_search_says_so_and_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_scores_over_no_users_are_not_there_and_are_said_so(tmp_path: Path) -> None:
-    # JSON has null for them; they are no numbers here, as in any mean, and never 0.
+    # JSON has null for them; they are not numbers here, as in any mean, and never 0.
     found = results(tmp_path, [[0.1], [0.2]], complete=True)
     means = {
         group: {"mean": dict.fromkeys(METRICS, value)} for group, value in (("valid", 0.2), ("test", None))

@@ -220,13 +220,13 @@ def test_a_tracker_hears_of_every_trial_and_of_the_test_scores(begun: Begun) -> 
 
 
 def test_without_a_test_user_that_can_be_scored_a_search_ends_well(begun: Begun) -> None:
-    # It died at its very end: the gain over no users is no number, and no JSON.
+    # It died at its very end: the gain over no users is not a number, and no JSON.
     nobody = InteractionMatrix.from_pairs([], [], n_users=SPLIT.test.n_users, n_items=SPLIT.n_items)
     begun.split = replace(SPLIT, test=HeldOutUsers(SPLIT.test.fold_in, nobody))
     outcome = begun.carry_out()
     assert (outcome.complete, outcome.has_score, status()) == (True, True, "finished")
     assert "No test user can be scored" in outcome.summary
-    assert begun.log.last == (True, {}), "a tracker has no word for what is no number"
+    assert begun.log.last == (True, {}), "a tracker has no word for what is not a number"
 
 
 @pytest.mark.parametrize("end", [Status.FAILED, Status.DIVERGED])

@@ -661,7 +661,11 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
         ["cannot be written (No space left on device)", "continue with: distrecvae train --out run --resume"],
     ),
     # compare
-    "models that are not": ([*COMPARE, "--models", "recvae,eaze"], nothing, ["'eaze' is no model", "'ease'"]),
+    "models that are not": (
+        [*COMPARE, "--models", "recvae,eaze"],
+        nothing,
+        ["'eaze' is not a model", "'ease'"],
+    ),
     "no comparison to resume": (
         [*COMPARE, "--models", "ease", "--resume"],
         nothing,

@@ -49,7 +49,7 @@ def read_delimited(part: Part, told: Told, *, typed_header: bool = False) -> Int
 
     Raises:
         DataError: empty, only a header, no header, a missing column, a row of another width, an empty id, a rating
-            that is no number, a quote that may mean two things, or damaged.
+            that is not a number, a quote that may mean two things, or damaged.
     """
     text = text_of(part, header=told.header is not False, encoding=told.encoding, spaces=True)
     source: dict[str, Any] = {"path": str(part), "format": "recbole" if typed_header else "csv"}

@@ -1,4 +1,4 @@
-"""Text as lines and records, exactly: which line a record begins in, and what is wrong in which.
+"""Reads text as lines and records, exactly: which line a record begins in, and which line is wrong and why.
 
 Read in Python, line by line: taken where Arrow's fast reading met quotes that may mean two things, or failed, and the
 line is to be named. The rule is RFC 4180's: a field that begins with a quote ends with one, quotes in it are doubled.
@@ -159,7 +159,7 @@ def of_another_width(record: Record, layout: Layout) -> LineError:
 
 
 def first_fault(layout: Layout, open_lines: OpenLines, *, quoted: bool, nothing: frozenset[bytes]) -> None:
-    """Refuse the first record that is not as wide as the table, whose ids are not UTF-8 or whose rating is no number.
+    """Refuse the first record that is not as wide as the table, has ids that are not UTF-8 or a rating that is none.
 
     Args:
         layout: how the table is written.
@@ -180,11 +180,11 @@ def first_fault(layout: Layout, open_lines: OpenLines, *, quoted: bool, nothing:
                     raise LineError(
                         f"has rating {field.decode(errors='replace')!r:.80} in line {record.line} (column"
                         f" {layout.names[role]!r}); ratings must be numbers, with a point and without thousands"
-                        " separators: correct it, or leave ratings out by --rating-column none"
+                        " separators: correct it, or leave ratings out with --rating-column none"
                     )
             elif not is_utf8(field):
                 raise LineError(
-                    f"is not UTF-8 text in line {record.line}; convert it first, or say what it is by --encoding"
+                    f"is not UTF-8 text in line {record.line}; convert it first, or say what it is with --encoding"
                 )
 
 

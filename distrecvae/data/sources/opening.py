@@ -1,4 +1,4 @@
-"""How a source's bytes are reached: plain, gzip, a member of a zip, or several parts read as one."""
+"""Opens a source's bytes: plain, gzip, a member of a zip, or several parts read as one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the quotes of a table quote, or are characters of its texts: told by all of them, or refused by line.
+"""Decides whether the quotes of a table quote or are characters of its texts, or refuses the table with the line.
 
 A reader that takes every quote for the beginning of a text reads fewer rows than there are, without a word.
 """

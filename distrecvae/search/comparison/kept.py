@@ -156,7 +156,7 @@ def read_table(folder: Path) -> Table:
             f"{folder}: its table cannot be read ({first_line(error)}); continue it with `distrecvae compare --resume`"
         ) from None
     if not rows:
-        raise ResultsError(f"{path} has no row; resume the comparison by --resume")
+        raise ResultsError(f"{path} has no row; resume the comparison with --resume")
     return Table(
         title=found.title,
         data=found.data,

@@ -59,7 +59,7 @@ class Mark:
             lines, check = form["lines"], form["check"]
             if is_whole(lines) and isinstance(check, str):
                 return cls(lines, check)
-        raise ValueError(f"{form!r} is no mark of a ledger")
+        raise ValueError(f"{form!r} is not a mark of a ledger")
 
 
 @dataclass(frozen=True)

@@ -243,7 +243,7 @@ def records_of(lines: Iterable[Mapping[str, Any]], metric: str, path: Path) -> d
 def replayed(
     lines: Iterable[Mapping[str, Any]], metric: str, path: Path
 ) -> Iterator[tuple[Mapping[str, Any], dict[int, TrialRecord]]]:
-    """Yield each line of a ledger with the trials as they stood once it was written; they are one and the same objects.
+    """Yield each line of a ledger with the trials as they stood once it was written; they are the same objects.
 
     Raises:
         ResultsError: a line is not what a ledger writes.

@@ -145,7 +145,7 @@ def _number(action: str, word: str) -> int:
     try:
         return int(word)
     except ValueError:
-        raise ConfigError(f"{action}: {word!r} is no number; write {USAGE[action]}") from None
+        raise ConfigError(f"{action}: {word!r} is not a number; write {USAGE[action]}") from None
 
 
 def _ends(name: str, text: str) -> list[Scalar]:

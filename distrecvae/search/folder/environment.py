@@ -57,5 +57,5 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     if "distrecvae" in changed or any(name in changed for name in _OF_PROPOSALS):
         lost.append("proposals")
     if not lost:
-        return f"{text} results are not touched by that."
+        return f"{text} results are not affected."
     return f"{text} {' and '.join(lost)} may differ from what the search would have had without a break."

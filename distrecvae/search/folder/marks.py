@@ -1,4 +1,4 @@
-"""Holds a search's ledger to what other files of its folder say of it: how long it was when they were written.
+"""Checks a search's ledger against what other files of its folder say of it: how long it was when they were written.
 
 A chain vouches for all of its lines but not for those that are missing at its end. `search.json`, the chosen model's
 `metrics.json` and the trials' state files are written after the ledger, and each says how long it was then.

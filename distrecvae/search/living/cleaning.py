@@ -71,7 +71,7 @@ def clean(folder: Path) -> Dispensable:
     Raises:
         ResultsError: there is no search in `folder`, it is damaged, or it runs.
     """
-    _find(folder, alone=False)  # a folder that is no search's is not touched, not by a lock either
+    _find(folder, alone=False)  # a folder that is not a search's is not touched, not by a lock either
     with exclusive(folder):
         found = _find(folder, alone=True)
         for path in (*found.temporary, *found.checkpoints):

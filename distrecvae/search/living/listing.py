@@ -62,7 +62,7 @@ def searches_below(folder: Path) -> list[Listed]:
         ResultsError: there is no such folder.
     """
     if not folder.is_dir():
-        raise ResultsError(f"{folder} is no folder; give one with searches in it, such as runs")
+        raise ResultsError(f"{folder} is not a folder; give one with searches in it, such as runs")
     found = [_listed(each) for each in _searches(folder)]
     never = datetime.min.replace(tzinfo=UTC)
     return sorted(found, key=lambda each: (each.heard or each.began or never, str(each.folder)), reverse=True)

@@ -30,7 +30,7 @@ from distrecvae.search.living.why import explained
 from distrecvae.search.space.space import SearchSpace
 
 MOST_EXPLAINED = 150
-"""Trials of which the page says why they are what they are: a second of work for every hundred."""
+"""Trials that the page explains: a second of work for every hundred."""
 GIVEN_UP_S = 600.0
 """A search that no process of this machine holds, and that was silent for so long, is not looked at again."""
 

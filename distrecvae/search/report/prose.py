@@ -56,7 +56,7 @@ def _verdict_before_the_end(results: SearchResults, best: Trial) -> list[str]:
     beside = "" if first is None or best.number == 0 else f", the {start} configuration has {first:.4f}"
     state = "was interrupted"
     if results.described.status == RUNNING:
-        state = "is running" if results.runs else "was killed, or runs out of sight"
+        state = "is running" if results.runs else "was killed, or runs where it cannot be seen"
     over = (
         f"The search {state}"
         if _goes_on(results)

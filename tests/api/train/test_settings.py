@@ -278,7 +278,7 @@ def test_a_refit_that_goes_on_has_its_length_already() -> None:
         ({}, None, None, "--refit needs --config FOLDER/config.json of a finished model, or --max-passes"),
         ({}, "ease.yaml", None, "metrics.json does not say after how many passes the model was the best"),
     ],
-    ids=["seeds", "patience", "no patience", "no length", "a file that is no model's"],
+    ids=["seeds", "patience", "no patience", "no length", "a file that is not a model's"],
 )
 def test_a_refit_that_nothing_bounds_or_that_has_to_choose_is_refused(
     given: dict[str, Any], source: str | None, seeds: int | None, message: str

@@ -60,7 +60,7 @@ def test_every_action_is_explained() -> None:
         ("stpo 3", "cannot 'stpo' a search; did you mean 'stop'"),
         ("continue 3", "cannot 'continue'"),
         ("stop", "stop needs trials; write stop 17 18"),
-        ("stop three", "'three' is no number"),
+        ("stop three", "'three' is not a number"),
         ("stop -1", "from 0 on"),
         ("add", "add needs settings"),
         ("add x", "'x' is no NAME=VALUE"),

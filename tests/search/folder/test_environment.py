@@ -32,8 +32,7 @@ def test_another_torch_or_device_touches_scores_and_another_optuna_proposals() -
 def test_another_ray_or_python_is_said_and_harms_nothing() -> None:
     said = changes(BEFORE, {**BEFORE, "ray": "2.61", "python": "3.12.1"})
     assert (
-        said
-        == "Continues with python 3.12.1 (was 3.11.7), ray 2.61 (was 2.60.0): results are not touched by that."
+        said == "Continues with python 3.12.1 (was 3.11.7), ray 2.61 (was 2.60.0): results are not affected."
     )
 
 
