@@ -134,8 +134,8 @@ def _require_no_other_header(table: InteractionTable, what: str, columns: Column
     both = np.flatnonzero((table.users == at[0]) & (table.items == at[1])) if None not in at else np.zeros(0)
     if both.size:
         raise DataError(
-            f"{what} has its header a second time, in {table.place(int(both[0]))}; remove it there (or give --no-header if"
-            " its first line is a row)"
+            f"{what} has its header a second time, in {table.place(int(both[0]))}; remove it there (or give --no-header"
+            " if its first line is a row)"
         )
     for role, position in zip(("user", "item"), at, strict=True):
         if role in columns.told and position is not None:

@@ -73,7 +73,7 @@ class SearchConfig:
         "search space: a packaged name or a YAML file; without it the model's own", None
     )
     warm_start: str | None = _help(
-        "results folder of an earlier search of the model, on other data as a rule: its best configurations are tried"
+        "results folder of an earlier search of the same model, usually on other data: its best configurations are tried"
         " right after the first trial",
         None,
     )
@@ -90,7 +90,7 @@ class SearchConfig:
     )
     metric: str = _help("validation metric to maximise: ndcg@10, recall@20, mrr, ...", METRICS[0])
     metrics: str = _help(
-        "what else is computed of rankings: ndcg@10,map@10,coverage@20, ... or package.module:function@10",
+        "other metrics to compute: ndcg@10,map@10,coverage@20, ... or package.module:function@10",
         ",".join(METRICS),
     )
     sampler: str = _help("how configurations are proposed", "tpe")
@@ -122,10 +122,10 @@ class SearchConfig:
         " then say what the search costs",
         None,
     )
-    seed: int = _help("root of all randomness", 0)
+    seed: int = _help("seed of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
     keep_checkpoints: int | str = _help(
-        "of how many of the best trials checkpoints are kept, beside the first one's: a number, or all",
+        "how many of the best trials keep their checkpoints, beside the first trial: a number, or all",
         KEPT_TRIALS,
     )
 

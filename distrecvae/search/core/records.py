@@ -127,7 +127,7 @@ class TrialRecord:
         self.status, self.reason, self.ended_at, self.max_passes = Status.RUNNING, "", None, max_passes
 
     def take(self, report: dict[str, Any], metric: str) -> None:
-        """Take in a further report."""
+        """Add a further report."""
         value = float(report[metric])
         self.best.append(max(value, self.best[-1]) if self.best else value)
         self.reports.append(report)

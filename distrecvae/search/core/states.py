@@ -116,7 +116,7 @@ class Incoming:
         return self.received == self._n_bytes
 
     def take(self, pieces: Iterable[Any]) -> None:
-        """Take in the next bytes.
+        """Receive the next bytes.
 
         Raises:
             OSError: the storage refuses them; the file is removed, and the error names its place.

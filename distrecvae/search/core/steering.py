@@ -1,4 +1,4 @@
-"""How a search has been steered: a function of what its ledger has of requests, so that a resumed search knows it.
+"""How a search has been steered: a function of the requests in its ledger, so that a resumed search knows it.
 
 A request that is taken up is a line of the ledger (`steered`) before it takes effect, with what it found (`facts`): how
 many trials had been asked for, which ones ran. What was refused is a line, too, and changes nothing.
@@ -53,7 +53,7 @@ class Steering:
         self._config, self._most, self._config_class = config, concurrent, config_class
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take in what a ledger has: the requests that were done, and the trials that were asked for since."""
+        """Note what a ledger has: the requests that were done, and the trials that were asked for since."""
         was: int | None = None
         for line in lines:
             if line["kind"] == "asked":
@@ -67,7 +67,7 @@ class Steering:
             self.trials = max(self.trials, self._config.trials)
 
     def asked(self) -> None:
-        """Take in that a trial was asked for: it was the first of those added by hand, if there were any."""
+        """Note that a trial was asked for: it was the first of those added by hand, if there were any."""
         if self.added:
             self.added.pop(0)
 

@@ -31,7 +31,7 @@ class _Unpickled:
 
 @contextmanager
 def _ours() -> Iterator[None]:
-    """Let an error of ours end the search as it is: Tune would make a trial's failure, or a traceback, of it."""
+    """Let an error of ours end the search as it is: Tune would turn it into a trial's failure, or a traceback."""
     try:
         yield
     except Exception as error:
@@ -141,7 +141,7 @@ class ConductorCallback(_Unpickled, Callback):  # type: ignore[misc]
         self._ended.append(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        """Tune gave a trial up: its process died more often than it is run again, or at a bad moment."""
+        """Tune gave up a trial: its process died more often than it is restarted, or at a bad moment."""
         number = number_of(trial)
         with _ours():
             # Tune counts the death of a worker that was about to be used again twice, and then gives up at once.

@@ -1,4 +1,4 @@
-"""What each worker is at: workers tell the process that keeps their states, and the driver asks that. Nobody waits."""
+"""Reports what each worker is doing: workers tell the process that keeps their states, and the driver asks that. Nobody waits."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Doings:
         self._ask = Seldom(self._look, ASKED_EVERY_S)
 
     def look(self) -> None:
-        """Take in that time has passed; waits for nothing."""
+        """Note that time has passed; waits for nothing."""
         self._ask()
 
     def _look(self) -> None:

@@ -171,7 +171,7 @@ class Interruption:
             raise StopSearch
 
     def over(self) -> None:
-        """Take in that Ray was left: nothing can hang any more, signals do again what they did before."""
+        """Note that Ray was left: nothing can hang any more, signals do again what they did before."""
         undo, self._undo = self._undo, None
         if undo is not None:
             undo()

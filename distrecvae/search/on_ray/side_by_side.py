@@ -178,7 +178,7 @@ class _Heard:
         return self._stopping
 
     def record(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Take in the reports so far."""
+        """Receive the reports so far."""
         self._last = history
         self._tell()
 

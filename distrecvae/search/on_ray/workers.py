@@ -51,7 +51,7 @@ class Workers:
         self._held = False
 
     def began(self, trial: Trial) -> None:
-        """Take in that a trial has a worker."""
+        """Note that a trial has a worker."""
         number = number_of(trial)
         self._on[number] = trial
         self._to_be.pop(number, None)
@@ -62,7 +62,7 @@ class Workers:
         self._is_at(number, STARTING)
 
     def are_at(self, doings: Mapping[str, str]) -> None:
-        """Take in what workers say that they are at, by their trials' folders under the results folder."""
+        """Note what workers say that they are at, by their trials' folders under the results folder."""
         for number in self._on.keys() - self._to_be.keys():
             self._is_at(number, doings.get(str(trial_folder(Path(), number)), STARTING))
 
@@ -71,7 +71,7 @@ class Workers:
         record.doing = what if record.status is Status.RUNNING else ""
 
     def heard(self, trial: Trial, *, further: bool) -> None:
-        """Take in a sign of life; `further`: the trial got further than it ever was."""
+        """Note a sign of life; `further`: the trial got further than it ever was."""
         number = number_of(trial)
         self._silence.heard(number)
         if further:
@@ -82,7 +82,7 @@ class Workers:
             self._conductor.room.advanced(number)
 
     def broke(self, trial: Trial, reason: str) -> None:
-        """Take in that a trial's worker can do no more on its device, and is about to end itself."""
+        """Note that a trial's worker can do no more on its device, and is about to end itself."""
         self._broken[number_of(trial)] = reason
 
     def move(self, trial: Trial) -> None:
@@ -92,13 +92,13 @@ class Workers:
         stop_worker(trial)
 
     def left(self, trial: Trial) -> None:
-        """Take in that a trial has ended, or lost its worker."""
+        """Note that a trial has ended, or lost its worker."""
         self._on.pop(number_of(trial), None)
         self._to_be.pop(number_of(trial), None)
         self._silence.over(number_of(trial))
 
     def lost(self, trial: Trial, others: int) -> None:
-        """Take in that a trial's worker died; Tune is about to run it again, unless the conductor ends it here.
+        """Note that a trial's worker died; Tune is about to run it again, unless the conductor ends it here.
 
         Args:
             trial: the trial.
@@ -133,7 +133,7 @@ class Workers:
         return f"its process died {deaths} times at the same place (when memory runs out the system kills it)"
 
     def step(self) -> None:
-        """Take in that Tune went around its loop: time has passed."""
+        """Note that Tune went around its loop: time has passed."""
         now_s = time.monotonic()
         passed_s, self._looked_s = min(now_s - self._looked_s, LONGEST_STEP_S), now_s
         self._conductor.keep_time()

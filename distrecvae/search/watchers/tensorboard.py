@@ -37,7 +37,7 @@ class EventFiles:
         self._steered_to: list[SearchSpace] = []
 
     def widened(self, space: SearchSpace, first: TrialRecord | None = None) -> None:
-        """Take in that trials come from this space now: the tab's columns reach as far, too, as do its filters.
+        """Note that trials come from this space now: the tab's columns reach as far, too, as do its filters.
 
         Args:
             space: what is searched now.
