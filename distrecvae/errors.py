@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable
 
 UNEXPECTED = 70
-"""Exit status of a command that met an error that is none of these, of ours or of what it stands on: EX_SOFTWARE."""
+"""Exit status of a command that met an unexpected error, a bug of ours or of a library: EX_SOFTWARE."""
 
 
 LOST = 75

@@ -349,7 +349,7 @@ def test_a_storage_error_says_the_reason_what_is_safe_and_the_command_that_goes_
     assert isinstance(error, ResultsError)
     assert str(error) == (
         "out cannot be written (No space left on device); what was reported before is safe:"
-        " see to the storage, then continue with: distrecvae --resume"
+        " check the storage, then continue with: distrecvae --resume"
     )
 
 

@@ -143,7 +143,7 @@ def title_of(name: str) -> str:
 
 
 def trust_in(text: str) -> None:
-    """Take it that a person asked for the functions that are named in `text`, as `listed` reads it."""
+    """Trust the functions that a person named in `text`, as `listed` reads it."""
     for each in text.split(","):
         if ":" in each:
             trust(_written(each).kind)

@@ -150,7 +150,7 @@ def _is_newer(folder: Path, here: Mapping[str, Path], store: Store, remote: Remo
     if is_agreed(last, remote.manifest):
         return False
     apart = ResultsError(
-        f"the working copy {folder} and {store.uri} went on separately, each has what the other has not; keep one:"
+        f"the working copy {folder} and {store.uri} have diverged, each has what the other lacks; keep one:"
         f" remove {folder} to continue from the mirror, or continue with --out {folder} alone"
     )
     ledgers = {name for name in (*here, *remote.sizes) if name.rpartition("/")[2] == LEDGER_FILE}

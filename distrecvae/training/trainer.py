@@ -128,7 +128,7 @@ class Report:
 
 
 def fit(trainer: Trainer, valid: HeldOutUsers | None, scoring: Scoring = PUBLISHED) -> Iterator[Report]:
-    """Yield a report after each further cycle of `trainer`, for ever; whoever iterates decides when to stop.
+    """Yield a report after each further cycle of `trainer`, for ever; what iterates decides when to stop.
 
     Without `valid` nothing is scored; `scoring` says by which metrics.
 

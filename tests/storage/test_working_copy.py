@@ -160,7 +160,7 @@ def test_two_that_went_on_separately_are_refused(search: Search, uri: str, tmp_p
     with pytest.raises(ResultsError) as caught:
         settled(search.folder, uri)
     assert str(caught.value) == (
-        f"the working copy {search.folder} and {uri} went on separately, each has what the other has not; keep one:"
+        f"the working copy {search.folder} and {uri} have diverged, each has what the other lacks; keep one:"
         f" remove {search.folder} to continue from the mirror, or continue with --out {search.folder} alone"
     )
     assert local(search.folder) == before

@@ -73,8 +73,8 @@ class SearchConfig:
         "search space: a packaged name or a YAML file; without it the model's own", None
     )
     warm_start: str | None = _help(
-        "results folder of an earlier search of the same model, usually on other data: its best configurations are tried"
-        " right after the first trial",
+        "results folder of an earlier search of the same model, usually on other data: its best configurations are"
+        " tried right after the first trial",
         None,
     )
     warm_start_trials: int | None = _help("how many of them; without it 5", None)

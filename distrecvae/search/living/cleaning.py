@@ -1,4 +1,4 @@
-"""What may go of a search's folder: checkpoints that nothing needs any more, and what killed processes left."""
+"""Finds what can be removed from a search's folder: checkpoints that nothing needs, and what killed processes left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEMPORARY = (".*.part", ".ray")
 
 @dataclass(frozen=True)
 class Dispensable:
-    """What may go of a search's folder.
+    """What can be removed from a search's folder.
 
     Attributes:
         folder: the search's.
@@ -51,13 +51,13 @@ class Dispensable:
             what = counted(len(self.temporary), "temporary file", "temporary files")
             parts.append(f"{what} ({mib(sum(map(size_bytes, self.temporary)))})")
         return (
-            f"{self.folder}: {' and '.join(parts)}, {self.size_bytes:,} bytes, may go; with --yes they do."
+            f"{self.folder}: {' and '.join(parts)}, {self.size_bytes:,} bytes, can be removed; --yes removes them."
             " A trial whose checkpoint is gone is trained again where it is needed."
         )
 
 
 def dispensable(folder: Path) -> Dispensable:
-    """Return what may go; nothing is removed. Of a search that runs or is not over, it is little or nothing.
+    """Return what can be removed, and remove nothing. Of a search that runs or is not over, it is little or nothing.
 
     Raises:
         ResultsError: there is no search in `folder`, or it is damaged.
@@ -66,7 +66,7 @@ def dispensable(folder: Path) -> Dispensable:
 
 
 def clean(folder: Path) -> Dispensable:
-    """Remove what may go of a search that nobody runs, and return what it was.
+    """Remove what can be removed from a search that does not run, and return what it was.
 
     Raises:
         ResultsError: there is no search in `folder`, it is damaged, or it runs.

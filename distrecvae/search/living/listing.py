@@ -56,7 +56,7 @@ class Listed:
 
 
 def searches_below(folder: Path) -> list[Listed]:
-    """Return the searches in and below `folder`, the one that was heard of last first; nothing is written.
+    """Return the searches in and below `folder`, the most recently active first; nothing is written.
 
     Raises:
         ResultsError: there is no such folder.

@@ -1,4 +1,4 @@
-"""The asking side of steering: a request is left with a search that runs, and its answer waited for."""
+"""Sends a request to a running search, and waits for its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports what each worker is doing: workers tell the process that keeps their states, and the driver asks that. Nobody waits."""
+"""Reports what each worker is doing: workers tell the process that keeps their states, which the driver asks."""
 
 from __future__ import annotations
 

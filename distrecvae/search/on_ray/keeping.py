@@ -116,7 +116,7 @@ class Keeper:
                 return Answer(0, refused=(error.errno or 0, error.strerror or str(error), str(path)))
 
     def close(self) -> None:
-        """Receive nothing more; what was being written is complete when this returns, and nothing is left half written."""
+        """Receive nothing more; when this returns, what was being written is complete and nothing is half there."""
         self._closed = True
         for training, turn in list(self._turns.items()):
             with turn:

@@ -53,7 +53,7 @@ def test_what_spoke_for_a_value_stands_beside_it() -> None:
     origin = Origin(PROPOSED, (), 20, 0, (2, 0.5), True, (1, 2), (3, 4, 5), {"dropout": 2.53})
     said = told(origin=origin)
     assert (
-        "tpe held trials 1, 2 to be good, and drew what is likelier among these than among the other 3."
+        "tpe counted trials 1, 2 as good, and drew what is likelier among these than among the other 3."
         in said
     )
     assert "likelier among the good" in said

@@ -1,4 +1,4 @@
-"""What is wrong with a RayJob or a RayCluster: how it is begun, ends, grows, and who reaches it."""
+"""Finds what is wrong with a RayJob or a RayCluster: how it is begun, ends, grows, and who reaches it."""
 
 from __future__ import annotations
 
