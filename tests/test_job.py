@@ -55,8 +55,8 @@ def test_what_died_is_begun_again(
     assert keep_going(counting(tmp_path, f"[ $runs = 3 ] || {then}"), [0.0, 0.1, 0.0]) == 0
     assert runs(tmp_path) == 3
     assert capsys.readouterr().err.splitlines() == [
-        f"the search ended by {said}; it continues in 0 s (1 of 3)",
-        f"the search ended by {said}; it continues in 0.1 s (2 of 3)",
+        f"the search ended by {said}; it restarts in 0 s (1 of 3)",
+        f"the search ended by {said}; it restarts in 0.1 s (2 of 3)",
     ]
 
 
@@ -74,7 +74,7 @@ def test_a_job_that_is_to_end_begins_nothing_again(then: str, tmp_path: Path) ->
         wait_for_runs(tmp_path, 1)
         if "sleep" not in then:
             assert process.stderr is not None
-            assert "continues in 60 s" in process.stderr.readline()
+            assert "restarts in 60 s" in process.stderr.readline()
         process.terminate()  # this process alone: its child is told by it
         assert process.wait(HANGS_AFTER_S) == (128 + signal.SIGTERM if "sleep" in then else INTERRUPTED)
     assert runs(tmp_path) == 1
