@@ -58,7 +58,7 @@ def results_place(
 
     Raises:
         ConfigError: both are given, or a working copy of none.
-        ResultsError: there is nothing to resume, or the working copy and the mirror went on separately.
+        ResultsError: there is nothing to resume, or the working copy and the mirror have diverged.
         StorageError: what lies at the URI cannot be read.
     """
     if isinstance(out, str) and is_uri(out):

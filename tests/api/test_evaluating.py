@@ -69,7 +69,7 @@ def test_data_that_is_not_like_the_models_may_flatter_it() -> None:
     other = distrecvae.prepare(frame(200, 5, 60), held_out_users=30)
     _, said = told(ease, other)
     assert (
-        "trained on other data, of whose users some may be held out in the data, which flatters it"
+        "trained on other data, some of whose users may be held out in the data, which flatters it"
         in said[-1]
     )
 

@@ -489,8 +489,8 @@ def test_storage_that_fails_is_an_error_that_says_how_to_go_on(
     with pytest.raises(ResultsError) as caught:
         begun.carry_out()
     assert str(caught.value) == (
-        "out cannot be written (No space left on device); what was reported before is safe: see to the storage, then go"
-        f" on with: {GO_ON}"
+        "out cannot be written (No space left on device); what was reported before is safe: check the storage, then"
+        f" continue with: {GO_ON}"
     )
     assert status() == "interrupted"
     assert len(pd.read_csv("out/trials.csv")) == 1

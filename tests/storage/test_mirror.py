@@ -365,7 +365,7 @@ def test_of_two_writers_the_first_one_stops_mirroring_and_goes_on_alone(
     assert said[0].endswith(f"This run continues in {search.folder} alone; end one of them.")
     assert "writes there since" in first.left
     # And what the first one has found is never mixed with it.
-    with pytest.raises(ResultsError, match="went on separately, each has what the other has not"):
+    with pytest.raises(ResultsError, match="have diverged, each has what the other lacks"):
         settle(search.folder, Store(URI), lambda _: None)
 
 

@@ -273,7 +273,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "items that are one": (
         EVALUATE,
         parquet("run/best/items.parquet", item_id=np.zeros(59, dtype=np.int64)),
-        ["58 ids that are there before"],
+        ["58 ids that are there twice"],
     ),
     "items that are halves": (
         EVALUATE,

@@ -251,7 +251,7 @@ result = dr.search(data, space="./space.yaml", trials=int(sys.argv[1]), max_pass
                    concurrent=1, checkpoint_every=0.05, out="out", resume_or_start=True)
 best = result.best
 print("ended", result.complete, len(result.trials), repr(result))
-print("again", result.summary.rpartition("continue")[2].strip())
+print("again", result.summary.rpartition("resume ")[2].strip())
 """
 
 

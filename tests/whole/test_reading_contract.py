@@ -149,7 +149,7 @@ CASES = [
     bad("no_positions.csv", "1,a\n2,b\n", "by position", header=False),
     good("numeric_column.csv", "user_id,item_id,2020\n1,a,x\n2,b,y\n", *AB, pandas={}),
     good("told_header.csv", "who,7\n1,a\n2,b\n", *AB, header=True, columns=ColumnNames(user="who", item="7")),
-    bad("header_twice.csv", U + "1,a\n" + U + "2,b\n", "header once more, in line 3"),
+    bad("header_twice.csv", U + "1,a\n" + U + "2,b\n", "header a second time, in line 3"),
     bad(
         "words_no_header.csv", "ann,film\nbob,film\nann,book\n", "'ann' is the name of the user column",
         columns=ColumnNames(user="ann", item="film"),

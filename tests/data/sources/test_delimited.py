@@ -44,7 +44,7 @@ def refusal(part: Part, *, typed_header: bool = False) -> str:
 
 CONVERT = "convert it first, or say what it is with --encoding"
 NUMBERS = (
-    "ratings must be numbers, with a point and without thousands separators: correct it, or leave ratings out by"
+    "ratings must be numbers, with a point and without thousands separators: correct it, or leave ratings out with"
     " --rating-column none"
 )
 

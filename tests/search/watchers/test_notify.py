@@ -266,7 +266,7 @@ def test_what_it_names_is_looked_up_in_the_environment_and_must_be_there(
         resolved("no-such-program --now")
     assert resolved("true") == "true"
     monkeypatch.setenv("HOOK", "'")
-    with pytest.raises(ConfigError, match="see to its quotes"):
+    with pytest.raises(ConfigError, match="check its quotes"):
         resolved("env:HOOK")
 
 
