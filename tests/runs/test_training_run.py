@@ -243,5 +243,5 @@ def test_a_run_that_goes_on_on_another_kind_of_device_says_so(tmp_path: Path) ->
     assert run_in(tmp_path).remark == ""
     with soft_cuda():
         assert run_in(tmp_path, device="cuda").remark.startswith(
-            "Goes on on cuda, and was on cpu until now: "
+            f"Goes on on {torch.cuda.get_device_name(0)}, and was on cpu until now: "
         )
