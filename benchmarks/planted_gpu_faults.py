@@ -77,7 +77,7 @@ FAULTS = (
         "the host looks at the loss of each batch", f"{SCHEMES}/alternating.py",
         "fixed=self._is_fixed(batch))\n",
         "fixed=self._is_fixed(batch))\n" + " " * 16 + "math.isfinite(self._totals.sum())\n",
-        (f"{WHOLE}::test_a_pass_waits",),
+        (f"{WHOLE}::test_a_pass_waits_for_its_losses_and_for_nothing_else[recvae]",),
     ),
     Fault(
         "a boolean index in a step", "kernels/negative_binomial.py",
@@ -107,7 +107,8 @@ FAULTS = (
     ),
     Fault(
         "fewer users than a batch are never recorded", f"{SCHEMES}/batches.py",
-        "return min(self._size, self.n_users)", "return self._size", (f"{WHOLE}::test_fewer_users",),
+        "return min(self._size, self.n_users)", "return self._size",
+        (f"{WHOLE}::test_fewer_users_than_a_batch_are_recorded_too[recvae]",),
     ),
     Fault(
         "a launch more a step", f"{SCHEMES}/update.py",
@@ -119,7 +120,8 @@ FAULTS = (
     ),
     Fault(
         "RecVAE's estimate leaves out what its graphs hold", f"{SCHEMES}/recvae.py",
-        "            + step\n            + batch_bytes", "            + batch_bytes", (f"{WHOLE}::test_memory_stays",),
+        "            + step\n            + batch_bytes", "            + batch_bytes",
+        (f"{WHOLE}::test_memory_stays_within_its_estimate[recvae]",),
     ),
     Fault(
         "EASE's estimate counts one matrix in float64", "models/ease.py",
