@@ -146,7 +146,8 @@ FAULTS = (
     ),
     Fault(
         "a device is anything that PyTorch knows", "training/device.py",
-        'if chosen.type not in ("cpu", "cuda"):', "if not chosen.type:", ("tests/training/test_device.py",),
+        'if chosen.type not in ("cpu", "cuda"):', "if not chosen.type:",
+        ("tests/training/test_device.py::test_a_device_that_nothing",),
     ),
     Fault(
         "a GPU is waited for after 200 users", "evaluation.py",
