@@ -173,8 +173,12 @@ def checked_device(device: torch.device | str) -> torch.device:
 
 
 def device_kind(device: torch.device | str) -> str:
-    """Return the kind of a device, "cpu" or "cuda": on one kind random values are the same wherever they are drawn."""
-    return torch.device(device).type
+    """Return the kind of a device, "cpu" or a GPU's name: on one kind random values are the same wherever drawn.
+
+    A GPU's generator gives each of its threads a stream, and how many there are depends on its processors.
+    """
+    place = torch.device(device)
+    return torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
 
 
 def moved(before: str | None, device: torch.device | str) -> str:

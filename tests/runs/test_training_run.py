@@ -242,4 +242,6 @@ def test_a_run_that_goes_on_on_another_kind_of_device_says_so(tmp_path: Path) ->
     run.save()
     assert run_in(tmp_path).remark == ""
     with soft_cuda():
-        assert run_in(tmp_path, device="cuda").remark.startswith("Continues on cuda, was on cpu until now: ")
+        assert run_in(tmp_path, device="cuda").remark.startswith(
+            f"Continues on {torch.cuda.get_device_name(0)}, was on cpu until now: "
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -79,6 +80,24 @@ def test_a_trial_cut_off_goes_on_and_repeats_the_report_that_may_be_lost(
     assert len(rest) >= len(whole) - taken + 1
     if taken in (1, len(whole)):
         assert rest[0] == first[-1]
+
+
+@pytest.mark.cuda
+def test_a_trial_that_goes_on_on_another_kind_of_device_says_so_and_goes_on(
+    split: Split, tmp_path: Path
+) -> None:
+    # A trial of a search whose nodes are mixed drew other values from there on, and nobody heard of it.
+    said: list[str] = []
+    there = trial(tmp_path, device="cuda", max_passes=8)
+    list(islice(there.run(split, remark=said.append), 1))
+    list(islice(there.run(split, remark=said.append), 1))
+    assert not said, "it went on where it was"
+    here = Trial(dataclasses.replace(there.task, device="cpu"), there.path)
+    assert [passes for passes, _ in scores(here.run(split, remark=said.append))] == [4, 8]
+    assert said == [
+        f"Continues on cpu, was on {torch.cuda.get_device_name(0)} until now: random values and rounding differ, and"
+        " so will the scores"
+    ]
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "another trial's"])

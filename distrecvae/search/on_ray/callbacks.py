@@ -18,7 +18,7 @@ from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.interruption import StopSearch
 from distrecvae.search.on_ray.ray_internals import forget
-from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, LEAVING, REFUSED, SHARE, TRACEBACK
+from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, LEAVING, MOVED, REFUSED, SHARE, TRACEBACK
 from distrecvae.search.on_ray.workers import Workers, number_of
 
 
@@ -94,6 +94,10 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
                 self._conductor.failed(number, Status(result[FAILURE]), self._reason(number, result))
             elif BROKEN in result:
                 self._workers.broke(trial, self._reason(number, result))
+                return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
+            elif MOVED in result:
+                self._workers.heard(trial, further=False)
+                self._workers.moved(trial, str(result[MOVED]))
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
             elif SHARE in result:
                 self._workers.heard(trial, further=False)

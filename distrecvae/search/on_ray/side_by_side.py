@@ -73,7 +73,7 @@ def train_seeds(
             SearchConfig(trials=len(runs), cpus_per_trial=cpus, gpus_per_trial=gpus, data="-"), cluster
         )
         tell(slots)
-        worker = ray.remote(_train).options(num_cpus=slots.cpus, num_gpus=gpus, max_retries=RESTARTS)
+        worker = _on_worker(slots.cpus, gpus)
         data = ray.put(split)
         with keeping(folder, SeedKeeper) as keeper:
             waiting: dict[Any, int] = {
@@ -90,6 +90,13 @@ def train_seeds(
                 for place, settings in runs.items()
             }
             return _wait(waiting, keeper, look)
+
+
+def _on_worker(cpus: int, gpus: float) -> Any:
+    """Return `_train` as a function of Ray's."""
+    # A GPU's worker takes one run: its context would live on, and an error that ruined it would meet the next one.
+    limits = {"max_retries": RESTARTS, "max_calls": 1 if gpus else 0}
+    return ray.remote(num_cpus=cpus, num_gpus=gpus, **limits)(_train)
 
 
 def _wait(waiting: dict[Any, int], keeper: Any, look: Callable[[], bool]) -> bool:

@@ -44,6 +44,8 @@ BROKEN = "broken"
 """Key of a report before the worker ends itself, since its device is lost to it; `reason` says why."""
 LEAVING = "leaving"
 """Key of a report after which the trial is to be moved: its node is about to go, and what it has is saved."""
+MOVED = "moved"
+"""Key of a report before the others: what it means that the trial was on another kind of device until now."""
 SHARE = "share"
 """Key of a report that only tells which share of a long step is done."""
 DEVICE_LOST = 70
@@ -112,7 +114,7 @@ def trainable(
         departure.pausing = states.pausing
         progress = Seldom(_tell, SHARE_EVERY_S)
         with at(PREPARING), states.telling(training):
-            for metrics in run_trial(task, place, train, valid, common, progress, departure.look):
+            for metrics in run_trial(task, place, train, valid, common, progress, departure.look, _remark):
                 tune.report({**metrics, LEAVING: True} if departure.near else metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
@@ -142,3 +144,7 @@ def trainable(
 
 def _tell(share: float) -> None:
     tune.report({SHARE: share})
+
+
+def _remark(text: str) -> None:
+    tune.report({MOVED: text})

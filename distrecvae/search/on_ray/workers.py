@@ -47,6 +47,7 @@ class Workers:
         self._stopped: set[int] = set()
         self._moving: set[int] = set()
         self._broken: dict[int, str] = {}
+        self._kinds_told: set[str] = set()
         self._looked_s = time.monotonic()
         self._held = False
 
@@ -90,6 +91,14 @@ class Workers:
         forgive(trial)
         self._moving.add(number_of(trial))
         stop_worker(trial)
+
+    def moved(self, trial: Trial, what: str) -> None:
+        """Note that a trial continues on another kind of device than before; `what` that means is told once."""
+        if what not in self._kinds_told:
+            self._kinds_told.add(what)
+            self._tell(
+                f"trial {number_of(trial)}: {what[0].lower()}{what[1:]}. Of others that move so nothing is said"
+            )
 
     def left(self, trial: Trial) -> None:
         """Note that a trial has ended, or lost its worker."""

@@ -9,6 +9,7 @@ import torch
 
 from distrecvae.errors import CheckpointError
 from distrecvae.kernels.item_axes import take_items
+from distrecvae.kernels.transfer import copies_on_host
 
 
 def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
@@ -82,8 +83,8 @@ def take_moments(
 
 
 def snapshot(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return copies on the CPU."""
-    return {name: value.detach().to("cpu", copy=True) for name, value in named.items()}
+    """Return copies on the CPU, for which a GPU is waited for once."""
+    return copies_on_host(named)
 
 
 def take_over(named: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> None:

@@ -26,6 +26,7 @@ from distrecvae.search.on_ray.trainable import (
     DEVICE_LOST,
     FAILURE,
     LEAVING,
+    MOVED,
     REFUSED,
     SHARE,
     SHARE_EVERY_S,
@@ -270,6 +271,18 @@ def test_the_share_of_a_long_step_is_told_now_and_then(
     monkeypatch.setattr(worker, "run_trial", solving)
     run(task, places)
     assert reports == [{SHARE: 0.2}, {SHARE: 0.4}]
+
+
+@pytest.mark.cuda
+def test_a_trial_that_was_on_another_kind_of_device_tells_its_driver_first(
+    task: TrialTask, places: Places, reports: Reports
+) -> None:
+    run(replace(task, device="cuda"), places)
+    reports.clear()
+    run(replace(task, max_passes=12), places)
+    assert reports[0].keys() == {MOVED}
+    assert reports[0][MOVED].startswith("Continues on cpu, was on ")
+    assert [report["passes"] for report in reports[1:]] == [8, 12]
 
 
 def raising(error: Exception) -> Any:

@@ -29,8 +29,10 @@ from distrecvae.search.core.rules import Never
 from distrecvae.search.on_ray import trainable as worker
 from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray import workers as following
+from distrecvae.search.on_ray.callbacks import ConductorScheduler
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session
+from distrecvae.search.on_ray.trainable import MOVED
 from distrecvae.search.on_ray.tuning import run_trials
 from distrecvae.search.on_ray.workers import LONGEST_STEP_S, Workers, number_of
 from distrecvae.search.planning.resources import Cluster, Slots
@@ -256,6 +258,21 @@ def test_memory_that_runs_out_again_leaves_fewer_at_once_in_a_line(
     fewer = f"{plain}; from now on 1 trial at a time instead of 2"
     assert said == [f"trial 0: {plain}", f"trial 1: {plain}", f"trial 0: {fewer}", f"trial 1: {plain}"]
     assert all(record.status is Status.RUNNING for record in conductor.ledger.records.values())
+
+
+def test_trials_that_go_on_on_another_kind_of_device_are_told_of_once(conductor: Conductor) -> None:
+    # On a cluster of several kinds of GPUs that is every trial that loses its node: one line says what it means.
+    said: list[str] = []
+    workers, trials = Workers(conductor, said.append), [tune_trial(conductor) for _ in range(2)]
+    scheduler = ConductorScheduler(conductor, workers)
+    for trial in trials:
+        workers.began(trial)
+        assert (
+            scheduler.on_trial_result(None, trial, {MOVED: "Continues on one, was on another"}) == "CONTINUE"
+        )
+    assert said == ["trial 0: continues on one, was on another. Of others that move so nothing is said"]
+    assert scheduler.on_trial_result(None, trials[0], {MOVED: "Continues on a third"}) == "CONTINUE"
+    assert len(said) == 2
 
 
 def test_only_a_trial_that_dies_alone_fails_for_memory(
