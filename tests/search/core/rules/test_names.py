@@ -27,7 +27,7 @@ class TestEveryRule:
     @settings(deadline=None)
     @given(seen=many_curves)
     def test_answers_by_the_curves_alone(self, rule: StoppingRule, seen: dict[int, Curve]) -> None:
-        """Asked again, or with the trials in another order, or by a rule made anew, it says the same."""
+        """Asked again, or with the trials in another order, or by a rule made again, it says the same."""
         answers = {number: rule.should_stop(number, seen) for number in seen}
         backwards = dict(reversed(seen.items()))
         assert {number: rule.should_stop(number, backwards) for number in seen} == answers
