@@ -201,9 +201,9 @@ class Conductor:
         self._stop_in_time(record)
         return record.status is not Status.RUNNING
 
-    def advanced(self, number: int, share: float) -> None:
-        """Take in which share of a long step is done; it is shown and not written down."""
-        self.ledger.records[number].share = share
+    def advanced(self, number: int, share: float, to_go_s: float | None = None) -> None:
+        """Take in which share of a long step is done, and what is to go; it is shown and not written down."""
+        self.ledger.records[number].share, self.ledger.records[number].step_to_go_s = share, to_go_s
 
     def dropped(self, number: int) -> bool:
         """Take in that a trial was dropped for no fault of its own; return whether it is given out again."""
