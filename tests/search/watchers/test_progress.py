@@ -340,7 +340,10 @@ def test_a_terminal_keeps_only_what_went_wrong(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_what_comes_before_the_trials_is_shown_with_what_is_to_go_of_it(clock: Clock, terminal: bool) -> None:
+def test_what_comes_before_the_trials_is_shown_with_what_is_to_go_of_it(
+    clock: Clock, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distrecvae.pacing.time", SimpleNamespace(monotonic=clock.monotonic))
     screen = Screen(terminal=terminal)
     with screen.progress, at(GRAM):
         screen.progress.preparing(0.1)
