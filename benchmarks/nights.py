@@ -20,6 +20,8 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import optuna
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from tests.simulation.plan import draw  # noqa: E402
@@ -33,6 +35,7 @@ def nights(first: int, n: int) -> tuple[Counter[str], dict[int, str]]:
     from tests.simulation.checks import check
 
     warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     counted: Counter[str] = Counter()
     failed = {}
     for seed in range(first, first + n):

@@ -154,11 +154,13 @@ def _drawn(
 def quiet() -> Iterator[None]:
     """Silence Optuna's log lines and its notes about experimental features; the search has its own words."""
     verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if verbosity < optuna.logging.ERROR:  # each change drops what the loggers of the process remember
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes")
             yield
     finally:
-        optuna.logging.set_verbosity(verbosity)
+        if verbosity < optuna.logging.ERROR:
+            optuna.logging.set_verbosity(verbosity)
