@@ -1,6 +1,6 @@
-"""Results folders of earlier versions, kept as they were written: they are read, and gone on with, for ever.
+"""Results folders of earlier versions, kept as they were written: they are read, and resumed, for ever.
 
-`tests/kept/search-N` was written by the first version whose ledger has format N. It is never written anew: where a
+`tests/kept/search-N` was written by the first version whose ledger has format N. It is never rewritten: where a
 later version cannot read it, that version is wrong.
 """
 

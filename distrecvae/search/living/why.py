@@ -1,4 +1,4 @@
-"""Says why a trial is what it is: by what it was proposed, where it was judged, which curve it lost to.
+"""Explains a trial: by what it was proposed, where it was judged, which curve it lost to.
 
 A function of the ledger: it is read line by line up to the moment in question, the study is rebuilt as it stood then,
 and the sampler and the rule are asked again.
@@ -36,7 +36,7 @@ from distrecvae.storage.fetched import on_this_machine
 
 
 def why(place: Path | str, trial: int) -> Why:
-    """Return why a trial of a search is what it is; nothing is written: the search may be running.
+    """Explain a trial of a search; nothing is written: the search may be running.
 
     Args:
         place: the search's folder, or the URI where it is mirrored.
@@ -72,7 +72,7 @@ def explained(
     *,
     ask_again: bool = True,
 ) -> dict[int, Why]:
-    """Return why these trials are what they are, by number; those that the ledger does not have are left out.
+    """Explain these trials, by number; those that the ledger does not have are left out.
 
     Args:
         folder: of the search.
@@ -175,7 +175,7 @@ def _again(
     earlier: list[TrialRecord],
     lines: Sequence[Mapping[str, Any]],
 ) -> bool:
-    """Tell whether the same is proposed again; a search that goes on may have had more, or fewer, trials at once."""
+    """Tell whether the same is proposed again; a search that is resumed may have had more, or fewer, trials at once."""
     for concurrent in dict.fromkeys((described.plan.concurrent, 1, 2)):
         steering, proposals = _as_it_stood(described, concurrent, lines)
         config, _ = propose(

@@ -44,6 +44,8 @@ BROKEN = "broken"
 """Key of a report before the worker ends itself, since its device is lost to it; `reason` says why."""
 LEAVING = "leaving"
 """Key of a report after which the trial is to be moved: its node is about to go, and what it has is saved."""
+MOVED = "moved"
+"""Key of a report before the others: what it means that the trial was on another kind of device until now."""
 SHARE = "share"
 """Key of a report that only tells which share of a long step is done, and in `TO_GO` how many seconds are to go."""
 TO_GO = "to_go_s"
@@ -94,8 +96,8 @@ def trainable(
     """Run one trial on a Ray worker (a Tune function trainable).
 
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
-    give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint. A process whose GPU
-    has failed must die: Tune would give it the next trials, and each of them would fail.
+    give the same. Only a process that dies is run again, by Tune, and continues from its checkpoint. A process whose
+    GPU has failed must die: Tune would give it the next trials, and each of them would fail.
     """
     # How long a stopped trial may take to wind up; after Tune's 2 s a busy machine would lose the next trial.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
@@ -113,7 +115,7 @@ def trainable(
         departure.pausing = states.pausing
         progress = _shares()
         with at(PREPARING), states.telling(training):
-            for metrics in run_trial(task, place, train, valid, common, progress, departure.look):
+            for metrics in run_trial(task, place, train, valid, common, progress, departure.look, _remark):
                 tune.report({**metrics, LEAVING: True} if departure.near else metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
@@ -146,3 +148,7 @@ def _shares() -> Callable[[float], None]:
     remaining = Remaining()
     tell = Seldom(lambda share, to_go: tune.report({SHARE: share, TO_GO: to_go}), SHARE_EVERY_S)
     return lambda share: tell(share, remaining.after(share))
+
+
+def _remark(text: str) -> None:
+    tune.report({MOVED: text})
