@@ -1,4 +1,4 @@
-"""What this process is at, in a word: said where it happens, read from another thread by whoever shows it.
+"""What this process is doing, in a word: set where it happens, read from another thread by what shows it.
 
 A worker has one trial at a time, so there is one word for the process.
 """
@@ -27,5 +27,5 @@ def at(what: str) -> Iterator[None]:
 
 
 def activity() -> str:
-    """Return what this process is at; empty where nothing was said."""
+    """Return what this process is doing; empty where nothing was set."""
     return _now

@@ -1,4 +1,4 @@
-"""Does things no more often than they are worth, and lets long work be heard between its parts."""
+"""Limits how often things are done, and lets long work report between its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`distrecvae.train_on`: a trial of a search that ended trains on."""
+"""`distrecvae.train_on`: continues a trial that has ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def let_train_on(
     command: str | None,
     data: str | None = None,
 ) -> str:
-    """Ask the search that runs in `results` to let a trial train on, or go on with it here; return how that ended.
+    """Ask the search that runs in `results` to continue a trial, or resume the search here; return how that ended.
 
     Args:
         results: the search's folder.
@@ -33,7 +33,7 @@ def let_train_on(
         data: where its data set lies; None looks where it was.
 
     Raises:
-        ConfigError: the trial cannot go on, and why.
+        ConfigError: the trial cannot continue, and why.
         ResultsError: there is no search, or it is damaged.
     """
     from distrecvae.errors import DistrecvaeError
@@ -56,7 +56,7 @@ def let_train_on(
     try:
         outcome = launch.search(asked.config, results, resume=True, command=command, space=asked.space)
     except DistrecvaeError:
-        mailbox.withdraw(name)  # whoever goes on with the search later has not asked for it
+        mailbox.withdraw(name)  # whoever resumes the search later has not asked for it
         raise
     answer = mailbox.wait(name, 0.0)
     if answer is not None and not answer.done:
@@ -80,9 +80,9 @@ def _train_on(given: dict[str, Any]) -> str:
 def train_on(
     results: str | PathLike[str], *, trial: int, max_passes: int, data: str | PathLike[str] | None = None
 ) -> str:
-    """Let a trial of a search train on, from its checkpoint, under the search's record; return how that ended.
+    """Continue a trial of a search from its checkpoint, as a part of the search; return how it ended.
 
-    A search that runs takes it up and answers; one that does not goes on for it, in this process.
+    A search that runs takes it up and answers; one that does not continues for it, in this process.
 
     Args:
         results: the search's folder.
@@ -91,7 +91,7 @@ def train_on(
         data: where its data set lies; None looks where it was.
 
     Raises:
-        ConfigError: it cannot go on, and why.
+        ConfigError: it cannot continue, and why.
         ResultsError: there is no search, it is damaged, or its data set is not found.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

@@ -1,4 +1,4 @@
-"""What Python users call about a search that is there: how it stands, why, again; and what may go of it."""
+"""What Python users call about an existing search: its state, a trial explained or reproduced, what can be removed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _searches(given: dict[str, Any]) -> pd.DataFrame:
 
 @carried_out_by(_searches)
 def searches(folder: str | PathLike[str] | None = None) -> pd.DataFrame:
-    """Return the searches in and below a folder, a row each, the one that was heard of last first.
+    """Return the searches in and below a folder, a row each, the most recently active first.
 
     Args:
         folder: where to look; None for `runs`.
@@ -74,7 +74,7 @@ def _why(given: dict[str, Any]) -> Why:
 
 @carried_out_by(_why)
 def why(results: str | PathLike[str], *, trial: int) -> Why:
-    """Return why a trial of a search is what it is: how it was proposed, by what it was judged, to which curve it lost.
+    """Explain a trial of a search: how it was proposed, by what it was judged, to which curve it lost.
 
     Args:
         results: the search's folder; the search may be over or running.
@@ -104,7 +104,7 @@ def reproduce(
     device: str | None = None,
     threads: int | None = None,
 ) -> Reproduction:
-    """Train a trial of a search again, from the ledger alone, and compare its reports: the same bits, or why not.
+    """Train a trial of a search again, from the ledger alone, and compare its reports: the same bits, or what differs.
 
     Args:
         results: the search's folder; nothing is written there.
@@ -156,7 +156,7 @@ def _steer(given: dict[str, Any]) -> str:
 
 @carried_out_by(_steer)
 def steer(results: str | PathLike[str], action: str, *words: object) -> str:
-    """Ask something of a search that runs, in another process or thread, and return its answer.
+    """Send a request to a running search, in another process or thread, and return its answer.
 
     ``steer("runs/mine", "stop", 17, 18)``, ``steer("runs/mine", "narrow", "gamma=0.003:0.006")``.
 
@@ -180,7 +180,7 @@ def _clean(given: dict[str, Any]) -> Dispensable:
 
 @carried_out_by(_clean)
 def clean(results: str | PathLike[str], *, yes: bool = False) -> Dispensable:
-    """Return what may go of a search's folder, checkpoints and temporary files, and how many bytes that is.
+    """Return what can be removed from a search's folder, checkpoints and temporary files, and how many bytes that is.
 
     Args:
         results: the search's folder.

@@ -1,4 +1,4 @@
-"""`distrecvae clean`: what may go of a search's folder."""
+"""`distrecvae clean`: what can be removed from a search's folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distrecvae.cli.parts.output import say
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option("--yes", is_flag=True, help="Remove it.")
 def command(results: Path, yes: bool) -> None:
-    """Say what may go of the search in RESULTS and how many bytes that is; with --yes remove it.
+    """Say what can be removed from the search in RESULTS and how many bytes it takes; with --yes remove it.
 
     That is what killed processes left, and, of a search that is over, the checkpoints of its
     trials. The ledger, the tables, the report, the event files and best/ stay. A search that runs

@@ -13,12 +13,11 @@ from distrecvae.cli.parts.output import say
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option("--trial", type=click.IntRange(0), required=True, metavar="N", help="Which trial.")
 def command(results: Path, trial: int) -> None:
-    """Say why trial N of the search in RESULTS is what it is.
+    """Explain trial N of the search in RESULTS.
 
-    How it ended and its rank; what it was held to at each rung, by which rivals, and which curve it
-    lost to; how it was proposed, what the sampler knew by then, and which of its values were
-    likelier among the trials that were held to be good. It all comes from the ledger; the search
-    may be over or running.
+    How it ended and its rank; the bar at each rung, which rivals set it, and which curve it lost to;
+    how it was proposed, what the sampler knew by then, and which of its values were likelier among
+    the good trials. All of it comes from the ledger; the search may be over or running.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The command lines that a search writes down and shows: what made it, what goes on with it."""
+"""The command lines that a search writes down and shows: what made it, what resumes it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
 from distrecvae.storage.uri import below, default_copy
 
 BLEND_IT = "blend its trials"
-"""What the command is called that makes one model of a search's best trials; other searches' may be added to it."""
+"""The label of the command that makes one model of a search's best trials; other searches' may be added to it."""
 
 _PYTHON = "import distrecvae; "
 
 
 def resume_command(command: str, folder: Path | str) -> str:
-    """Return the command line that goes on with what `command` began in `folder`, which may be a URI."""
+    """Return the command line that resumes what `command` began in `folder`, which may be a URI."""
     if command.startswith(_PYTHON):
-        return command  # it goes on with what it began, as it is
+        return command  # it resumes what it began, as it is
     options = {part.split("=")[0] for part in command.split()}
     if "--extend" in options:
         return command
@@ -71,7 +71,7 @@ def command_line() -> str:
 
 
 def python_extend(folder: Path, uri: str | None = None) -> str:
-    """Return the call that goes on with the search in `folder`, which may be a URI's working copy."""
+    """Return the call that resumes the search in `folder`, which may be a URI's working copy."""
     if uri is None:
         return python_call("search", extend=folder)
     elsewhere = {} if folder == default_copy(uri) else {"working_copy": folder}

@@ -1,4 +1,4 @@
-"""Command lines that a search shows can be pasted: what was typed, and what goes on with it."""
+"""Command lines that a search shows can be pasted: what was typed, and what resumes it."""
 
 from __future__ import annotations
 

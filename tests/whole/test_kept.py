@@ -1,7 +1,7 @@
-"""Folders of earlier versions, kept as they were written: they are read, and gone on with, for ever.
+"""Folders of earlier versions, kept as they were written: they are read, and resumed, for ever.
 
 `tests/kept/search-N` was written by the first version whose ledger has format N; `data` and `data-2` are prepared data
-of formats 1 and 2, `train-1` a training of format 1, and each `best/` has a model of format 1. None is written anew:
+of formats 1 and 2, `train-1` a training of format 1, and each `best/` has a model of format 1. None is rewritten:
 where a later version cannot read it, that version is wrong.
 """
 
@@ -173,7 +173,7 @@ def test_its_best_configuration_can_be_trained(kept: Path) -> None:
     )
 
 
-def test_a_kept_training_is_loaded_scored_and_gone_on_with(
+def test_a_kept_training_is_loaded_scored_and_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

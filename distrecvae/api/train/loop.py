@@ -1,4 +1,4 @@
-"""What is shown while training runs go on, and how they are asked to stop."""
+"""What is shown while training runs continue, and how they are asked to stop."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
         if seen:
             raise KeyboardInterrupt
         seen.append(number)
-        say("\nstopping; once more stops at once and keeps the last checkpoint", file=sys.stderr)
+        say("\nstopping; a second signal stops at once and keeps the last checkpoint", file=sys.stderr)
 
     with handled(note, (signal.SIGINT, signal.SIGTERM)):
         yield lambda: bool(seen)

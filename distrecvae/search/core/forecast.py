@@ -138,13 +138,13 @@ class _Known:
         return tuple(rung for rung in self._rule.rungs(number) if rung < self.trial_passes)
 
     def _alike(self, n: int, place: int) -> float:
-        """Return how likely the n-th trial at a rung goes on, were all equally good; `place`: which rung, from 0."""
+        """Return how likely the n-th trial at a rung continues, were all equally good; `place`: which rung, from 0."""
         if isinstance(self._rule, MedianRule):
             return 1.0 if n <= self._rule.min_trials else KEEPS_ON[place > 0]
         return max(1, n // self._config.reduction_factor) / n
 
     def chances(self, to_come: int, random: Random) -> dict[int, float]:
-        """Return for each rung how likely a trial goes on there: a draw from what may be so."""
+        """Return for each rung how likely a trial continues there: a draw from what may be so."""
         found, arriving = {}, float(to_come)
         for place, at in enumerate(sorted({each for number in range(8) for each in self.grid(number)})):
             arrived = self._arrived.get(at, 0)

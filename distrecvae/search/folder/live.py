@@ -1,4 +1,4 @@
-"""`live.json`: what is known of a running search beside its ledger, for whoever looks from elsewhere.
+"""`live.json`: what is known of a running search beside its ledger, for those who look from elsewhere.
 
 It is there while the search runs, and a copy of nothing that is kept: what workers are at, and what is still to go.
 """
@@ -16,7 +16,7 @@ from distrecvae.typed import MisfitError, read_typed
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """How a running search stands.
+    """The state of a running search.
 
     Attributes:
         elapsed_s: seconds that it took so far.

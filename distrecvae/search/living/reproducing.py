@@ -1,7 +1,7 @@
 """Trains a trial again from the ledger alone and compares it report by report: the same bits, or what they differ by.
 
 A trial is a function of its task: configuration, seed, data. What else its bits depend on is written down when a search
-begins or goes on (versions, device, processor, threads), so that a difference has a name.
+begins or is resumed (versions, device, processor, threads), so that a difference has a name.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Reproduction:
         if self.ended:
             lines.append(self.ended)
         lines.append(
-            f"What its numbers depend on, and is another than it was: {'; '.join(self.differs)}."
+            f"What its numbers depend on, and has changed: {'; '.join(self.differs)}."
             if self.differs
             else "Nothing that was written down differs (versions, device, processor, threads). On a GPU no bits are"
             " promised; and of a cluster's workers the processors are not known, only the driver's."
@@ -208,7 +208,7 @@ def _compare(
                 tell(compared[-1])
             if until is None and record.status is Status.DIVERGED:
                 next(reports, None)
-                return compared, f"It went on where the trial diverged ({record.reason})."
+                return compared, f"It continued where the trial diverged ({record.reason})."
         except DivergedError as error:
             if record.status is not Status.DIVERGED or len(compared) < len(wanted):
                 return compared, f"It diverged after {counted(len(compared), 'report', 'reports')}: {error}."

@@ -89,7 +89,7 @@ class Standing:
         return f"<pre>{escape(self.text())}</pre>"
 
     def screen(self) -> RenderableType:
-        """Return it for a terminal: what it is, how it stands, who runs, the best one, who ended last."""
+        """Return it for a terminal: what it is, how it stands, which trials run, the best one, which ended last."""
         settings, records = self.described.settings, self.records.values()
         head = Text(f"{self.place}  ", style="bold")
         head.append(self.headline(), style="not bold")

@@ -1,4 +1,4 @@
-"""Says why a trial is what it is: by what it was proposed, where it was judged, which curve it lost to.
+"""Explains a trial: by what it was proposed, where it was judged, which curve it lost to.
 
 A function of the ledger: it is read line by line up to the moment in question, the study is rebuilt as it stood then,
 and the sampler and the rule are asked again.
@@ -34,7 +34,7 @@ from distrecvae.search.living.explanation import ADDED, PROPOSED, START, STARTUP
 
 
 def why(folder: Path, trial: int) -> Why:
-    """Return why a trial of the search in `folder` is what it is; nothing is written: the search may be running.
+    """Explain a trial of the search in `folder`; nothing is written: the search may be running.
 
     Raises:
         ResultsError: there is no search, no such trial, or a file is damaged.
@@ -60,7 +60,7 @@ def explained(
     *,
     ask_again: bool = True,
 ) -> dict[int, Why]:
-    """Return why these trials are what they are, by number; those that the ledger does not have are left out.
+    """Explain these trials, by number; those that the ledger does not have are left out.
 
     Args:
         folder: of the search.
@@ -163,7 +163,7 @@ def _again(
     earlier: list[TrialRecord],
     lines: Sequence[Mapping[str, Any]],
 ) -> bool:
-    """Tell whether the same is proposed again; a search that goes on may have had more, or fewer, trials at once."""
+    """Tell whether the same is proposed again; a search that is resumed may have had more, or fewer, trials at once."""
     for concurrent in dict.fromkeys((described.plan.concurrent, 1, 2)):
         steering, proposals = _as_it_stood(described, concurrent, lines)
         config, _ = propose(

@@ -44,6 +44,8 @@ BROKEN = "broken"
 """Key of a report before the worker ends itself, since its device is lost to it; `reason` says why."""
 LEAVING = "leaving"
 """Key of a report after which the trial is to be moved: its node is about to go, and what it has is saved."""
+MOVED = "moved"
+"""Key of a report before the others: what it means that the trial was on another kind of device until now."""
 SHARE = "share"
 """Key of a report that only tells which share of a long step is done."""
 DEVICE_LOST = 70
@@ -93,8 +95,8 @@ def trainable(
     """Run one trial on a Ray worker (a Tune function trainable).
 
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
-    give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint. A process whose GPU
-    has failed must die: Tune would give it the next trials, and each of them would fail.
+    give the same. Only a process that dies is run again, by Tune, and continues from its checkpoint. A process whose
+    GPU has failed must die: Tune would give it the next trials, and each of them would fail.
     """
     # How long a stopped trial may take to wind up; after Tune's 2 s a busy machine would lose the next trial.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
@@ -112,7 +114,7 @@ def trainable(
         departure.pausing = states.pausing
         progress = Seldom(_tell, SHARE_EVERY_S)
         with at(PREPARING), states.telling(training):
-            for metrics in run_trial(task, place, train, valid, common, progress, departure.look):
+            for metrics in run_trial(task, place, train, valid, common, progress, departure.look, _remark):
                 tune.report({**metrics, LEAVING: True} if departure.near else metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
@@ -142,3 +144,7 @@ def trainable(
 
 def _tell(share: float) -> None:
     tune.report({SHARE: share})
+
+
+def _remark(text: str) -> None:
+    tune.report({MOVED: text})

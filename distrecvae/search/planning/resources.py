@@ -1,4 +1,4 @@
-"""Lays trials on what a cluster has: how many run at once, and with what. Whoever asks Ray fills in `Cluster`."""
+"""Lays trials out on what a cluster has: how many run at once, and with what. What asks Ray fills in `Cluster`."""
 
 from __future__ import annotations
 

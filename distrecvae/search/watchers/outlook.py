@@ -1,4 +1,4 @@
-"""What is still to go of a search that runs, told by what its trials took so far and by its pace here."""
+"""Estimates how long a running search still takes, from what its trials took so far and from its pace here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distrecvae.search.core.rules import StoppingRule
 from distrecvae.search.folder.live import Live, write_live
 
 ANEW_EVERY_S = 2.0
-"""How often it is worked out anew, at most."""
+"""How often it is worked out again, at most."""
 MOST_OVERHEAD = 10.0
 
 
@@ -51,7 +51,7 @@ class Outlook:
         self._told_at: float | None = None
 
     def follow(self, conductor: Conductor) -> None:
-        """Take in how many trials there will be, and how many run at once, as the search is steered."""
+        """Note how many trials there will be, and how many run at once, as the search is steered."""
         self.n_trials, self.at_once = conductor.steering.trials, conductor.at_once
 
     def started(self, record: TrialRecord) -> None:
@@ -61,7 +61,7 @@ class Outlook:
             self._since[record.number] = time.monotonic()
 
     def reported(self, record: TrialRecord) -> None:
-        """Take in what the newest report took, by the clock and by its own account."""
+        """Note what the newest report took, by the clock and by its own account."""
         now, report = time.monotonic(), record.reports[-1]
         took = float(report.get("train_s", 0.0)) + float(report.get("evaluate_s", 0.0))
         self._clock_s += max(took, now - self._since.get(record.number, now - took))

@@ -96,7 +96,7 @@ class Progress:
             self._table = None
 
     def started(self, record: TrialRecord) -> None:
-        """A plain output says nothing of starts."""
+        """Plain output does not mention starts."""
 
     def reported(self, record: TrialRecord) -> None:
         """Say where a new best was found."""
@@ -130,7 +130,7 @@ class Progress:
             self._console.print(Text(text, style="yellow"))
 
     def warn(self, text: str) -> None:
-        """Say a line that people should see: a trial lost its process and is run again, say."""
+        """Print a line that people should see, such as a trial that lost its process and is restarted."""
         if self._table is None:
             self._line(text)
         else:

@@ -139,7 +139,7 @@ def test_a_trial_that_diverges_does_so_again(mine: Path) -> None:
     ran_here(mine)
     found = reproduce(mine, 1)
     assert not found.same
-    assert found.ended == "It went on where the trial diverged (loss is nan)."
+    assert found.ended == "It continued where the trial diverged (loss is nan)."
     assert found.ended in str(found)
 
 

@@ -94,7 +94,7 @@ def test_the_words_name_the_rung_the_rivals_and_the_curve_that_it_lost_to(long: 
     found, text = why(long, record.number), " ".join(str(why(long, record.number)).split())
     last = found.judgements[-1]
     holder = min(n for n, value in last.values.items() if value == last.bar)
-    assert f"to go on it needed {last.bar:.4f} (trial {holder}). It was stopped." in text
+    assert f"to continue it needed {last.bar:.4f} (trial {holder}). It was stopped." in text
     best = leading(records.values())
     assert best is not None
     assert f"The best is trial {best.number} with {best.score:.4f}" in text

@@ -155,5 +155,5 @@ def test_states_travel_in_pieces_that_leave_the_data_its_room() -> None:
     assert piece_bytes(little, 16 << 20, 8) == 3 << 20
     assert 8 * piece_bytes(little, 16 << 20, 8) <= (48 << 20) // 2
     assert piece_bytes(little, 64 << 20, 8) == LEAST_PIECE_BYTES, (
-        "it goes on, slowly, where there is no room at all"
+        "it continues, slowly, where there is no room at all"
     )
