@@ -13,7 +13,7 @@ PINNED_BYTES = 64 << 20
 def onto(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """Return a tensor of the host on `device`; on the CPU it is the same one.
 
-    The host goes on at once, and what is asked of the device next comes after the copy.
+    The host continues at once, and what is asked of the device next comes after the copy.
     """
     place = torch.device(device)
     if place.type != "cuda" or tensor.numel() * tensor.itemsize > PINNED_BYTES:

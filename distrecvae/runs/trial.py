@@ -1,7 +1,7 @@
 """One trial of a search: train a configuration within a budget, yield what it reports, leave its best model.
 
 No Ray in here: the trainable sends the reports on, a test takes two. A trial that is given the place of a state of its
-own goes on from it; started again from nothing it repeats itself (all randomness comes from the task's seed).
+own continues from it; started again from nothing it repeats itself (all randomness comes from the task's seed).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def run_trial(
 ) -> Iterator[dict[str, Any]]:
     """Yield the trial's reports: flat metrics with `passes`, `cycle` and `valid/...`.
 
-    A trial that goes on from a checkpoint first repeats the checkpoint's report: its reader may have died before
+    A trial that continues from a checkpoint first repeats the checkpoint's report: its reader may have died before
     taking it in. The state with the best model is durable before the last report is given. `common` is what the
     model's trials on these users have in common, where it is lent; `progress` is told the share of a long step that is
     done; while `leaving()` says that this machine is about to go, the state is durable before each report. `remark` is

@@ -182,16 +182,16 @@ def device_kind(device: torch.device | str) -> str:
 
 
 def moved(before: str | None, device: torch.device | str) -> str:
-    """Return what it means that what was trained on one kind of device goes on on another; empty where it does not.
+    """Return what it means that what was trained on one kind of device continues on another; empty where it does not.
 
     Args:
         before: the kind that it was trained on; None where that is not known.
-        device: where it goes on.
+        device: where it continues.
     """
     now = device_kind(device)
     if before in (None, now):
         return ""
-    return f"Goes on on {now}, and was on {before} until now: random values and rounding differ, and so will the scores"
+    return f"Continues on {now}, was on {before} until now: random values and rounding differ, and so will the scores"
 
 
 def usable_device(device: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Copies to a device and back: what arrives, and that the host goes on, or waits once."""
+"""Copies to a device and back: what arrives, and that the host continues, or waits once."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.5
 """How often the driver looks at its workers, and a worker, between two batches, whether it is to stop; no more often it
 tells its reports."""
 RESTARTS = 3
-"""How often a seed whose process died is begun again, each time from its checkpoint."""
+"""How often a seed whose process died is restarted, each time from its checkpoint."""
 
 
 def train_seeds(
@@ -112,7 +112,7 @@ def _wait(waiting: dict[Any, int], keeper: Any, look: Callable[[], bool]) -> boo
                 reason = one_line(error)
                 raise ResourceError(
                     f"seed {seed}: its process died more than {RESTARTS} times ({reason});"
-                    " lower what it takes, then go on with --resume"
+                    " lower what it takes, then continue with --resume"
                 ) from None
             if isinstance(trouble, tuple):
                 raise OSError(*trouble)
@@ -120,7 +120,7 @@ def _wait(waiting: dict[Any, int], keeper: Any, look: Callable[[], bool]) -> boo
             if trouble:
                 diverged = diverged or f"seed {seed}: {trouble}"
         if look():
-            keeper.stop.remote()  # each time: the keeper may have been begun anew
+            keeper.stop.remote()  # each time: the keeper may have been restarted
     if diverged:
         raise DivergedError(diverged)
     return stopped
@@ -185,7 +185,7 @@ class _Heard:
         return self._stopping
 
     def record(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Take in the reports so far."""
+        """Receive the reports so far."""
         self._last = history
         self._tell()
 

@@ -97,6 +97,6 @@ def take_over(named: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tenso
         given = state.get(name)
         if given is None or given.shape != value.shape or given.dtype != value.dtype:
             found = "missing" if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
-            raise CheckpointError(f"{name} is {found}; it is the state of another run: start anew")
+            raise CheckpointError(f"{name} is {found}; it is the state of another run: start over")
     for name, value in named.items():
         value.copy_(state[name])

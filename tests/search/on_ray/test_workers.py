@@ -107,7 +107,7 @@ def test_a_trial_whose_worker_hangs_is_named_and_run_again_from_its_checkpoint(
     named, acted, again = said
     assert named.startswith("trial 0 has not reported for ")
     assert acted.endswith(": its worker is stopped")
-    assert again == "trial 0: its worker was stopped; it goes on from its last checkpoint"
+    assert again == "trial 0: its worker was stopped; it continues from its last checkpoint"
     record = conductor.ledger.records[0]
     assert (record.status, record.passes) == (Status.FINISHED, 400)
     assert [report["passes"] for report in record.reports] == list(range(4, 401, 4))
@@ -196,7 +196,7 @@ def test_a_lost_gpu_costs_its_process_and_no_trial(
     assert [record.status for record in conductor.ledger.records.values()] == [Status.FINISHED] * 4
     (line,) = said
     assert line.startswith("trial 1: AcceleratorError: CUDA error: an illegal memory access was encountered")
-    assert line.endswith("; its process ended, and it goes on from its last checkpoint in another")
+    assert line.endswith("; its process ended, and it continues from its last checkpoint in another")
 
 
 @pytest.mark.ray
@@ -254,7 +254,7 @@ def test_memory_that_runs_out_again_leaves_fewer_at_once_in_a_line(
             workers.began(trial)
         for trial in trials:
             workers.lost(trial, 1)
-    plain = "memory ran out and Ray stopped its worker; it goes on from its last checkpoint"
+    plain = "memory ran out and Ray stopped its worker; it continues from its last checkpoint"
     fewer = f"{plain}; from now on 1 trial at a time instead of 2"
     assert said == [f"trial 0: {plain}", f"trial 1: {plain}", f"trial 0: {fewer}", f"trial 1: {plain}"]
     assert all(record.status is Status.RUNNING for record in conductor.ledger.records.values())
@@ -268,11 +268,10 @@ def test_trials_that_go_on_on_another_kind_of_device_are_told_of_once(conductor:
     for trial in trials:
         workers.began(trial)
         assert (
-            scheduler.on_trial_result(None, trial, {MOVED: "Goes on on one, and was on another"})
-            == "CONTINUE"
+            scheduler.on_trial_result(None, trial, {MOVED: "Continues on one, was on another"}) == "CONTINUE"
         )
-    assert said == ["trial 0: goes on on one, and was on another. Of others that move so nothing is said"]
-    assert scheduler.on_trial_result(None, trials[0], {MOVED: "Goes on on a third"}) == "CONTINUE"
+    assert said == ["trial 0: continues on one, was on another. Of others that move so nothing is said"]
+    assert scheduler.on_trial_result(None, trials[0], {MOVED: "Continues on a third"}) == "CONTINUE"
     assert len(said) == 2
 
 
@@ -333,7 +332,7 @@ def test_a_trial_whose_node_is_about_to_go_is_moved_and_its_deaths_are_forgotten
     trial.run_metadata.num_failures = 1  # Tune counts the worker that was stopped
     workers.lost(trial, 0)
     assert trial.run_metadata.num_failures == 0
-    assert said == ["trial 0: its node is about to go; it goes on from here on another one"]
+    assert said == ["trial 0: its node is about to go; it continues from here on another one"]
     workers.began(trial)
     workers.lost(trial, 0)
     assert "lost its process" in said[-1], "that was another death"

@@ -148,7 +148,7 @@ class TestOnAGPU:
         said = [record.getMessage() for record in caplog.records]
         assert len(said) == 1
         assert said[0].startswith("CUDA graphs do not work here (")
-        assert said[0].endswith("); training goes on without")
+        assert said[0].endswith("); training continues without")
 
     @pytest.mark.parametrize(
         "settings", [{}, {"gamma": None, "beta": 0.5, "anneal_updates": 100}], ids=["rescaled", "annealed"]
