@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PREPARING, TRAINING, EVALUATING, SAVING = "preparing", "training", "evaluating", "saving"
+GRAM, FACTORIZING, INVERTING = "computing the Gram matrix", "factorizing", "inverting"
+"""Of a model that is solved at once: what its long step is at."""
 WAITING, STARTING, PAUSED = "waiting for a node", "starting", "paused"
 """Of a trial that has no worker to say it: none has room, its worker is being started, the search is paused."""
 

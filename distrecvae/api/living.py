@@ -69,7 +69,7 @@ def top(results: str | PathLike[str]) -> Standing:
 def _why(given: dict[str, Any]) -> Why:
     from distrecvae.search.living.why import why
 
-    return why(Path(given["results"]), given["trial"])
+    return why(as_place(given["results"]), given["trial"])
 
 
 @carried_out_by(_why)
@@ -77,11 +77,12 @@ def why(results: str | PathLike[str], *, trial: int) -> Why:
     """Explain a trial of a search: how it was proposed, by what it was judged, to which curve it lost.
 
     Args:
-        results: the search's folder; the search may be over or running.
+        results: the search's folder, or the URI, as text, where it is mirrored; the search may be over or running.
         trial: its number.
 
     Raises:
         ResultsError: there is no search, no such trial, or a file is damaged.
+        StorageError: the URI cannot be read.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call
 
@@ -91,7 +92,7 @@ def _reproduce(given: dict[str, Any]) -> Reproduction:
 
     options = {name: given[name] for name in ("until", "device", "threads") if name in given}
     data = str(given["data"]) if "data" in given else None
-    return reproduce(Path(given["results"]), given["trial"], data=data, **options)
+    return reproduce(as_place(given["results"]), given["trial"], data=data, **options)
 
 
 @carried_out_by(_reproduce)
@@ -107,7 +108,7 @@ def reproduce(
     """Train a trial of a search again, from the ledger alone, and compare its reports: the same bits, or what differs.
 
     Args:
-        results: the search's folder; nothing is written there.
+        results: the search's folder, or the URI, as text, where it is mirrored; nothing is written there.
         trial: the trial's number.
         until: the last cycle to train; None for as many as the trial had.
         data: where its data set lies; None looks where it was.
@@ -117,6 +118,7 @@ def reproduce(
     Raises:
         ResultsError: there is no search, no such trial, it has no report, or its data set is not found.
         ResourceError: there is no such device.
+        StorageError: the URI cannot be read.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call
 
@@ -173,9 +175,9 @@ def steer(results: str | PathLike[str], action: str, *words: object) -> str:
 
 
 def _clean(given: dict[str, Any]) -> Dispensable:
-    from distrecvae.search.living.cleaning import clean, dispensable
+    from distrecvae.search.living.cleaning import clean, dispensable, require_here
 
-    return (clean if given.get("yes", False) else dispensable)(Path(given["results"]))
+    return (clean if given.get("yes", False) else dispensable)(require_here(as_place(given["results"])))
 
 
 @carried_out_by(_clean)
@@ -187,6 +189,7 @@ def clean(results: str | PathLike[str], *, yes: bool = False) -> Dispensable:
         yes: remove it, too.
 
     Raises:
+        ConfigError: `results` is a URI.
         ResultsError: there is no search, it is damaged, or, to remove something, it runs.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

@@ -164,8 +164,8 @@ class _Course:
         conductor.settle()
         if not conductor.has_work:
             return
-        data, common = session.data, session.common(search.config.model)
         with self._progress:
+            data, common = session.data, session.common(search.config.model, self._progress.preparing)
             # More than once only where Tune lost sight of a trial.
             while self._goes_on():
                 tuning.run_trials(

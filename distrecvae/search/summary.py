@@ -78,7 +78,7 @@ def search_summary(
     }
     if scored is not None:
         rows["the model"] = below(search.place, BEST_FOLDER)
-        rows |= model_commands(search.command, search.place, search.described.data)
+        rows |= model_commands(search.command, search.place, search.described.data, folder)
         if sum(record.has_model for record in ledger.records.values()) < 2:
             del rows[BLEND_IT]
     if interrupted:

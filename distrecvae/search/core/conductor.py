@@ -201,9 +201,9 @@ class Conductor:
         self._stop_in_time(record)
         return record.status is not Status.RUNNING
 
-    def advanced(self, number: int, share: float) -> None:
-        """Receive the share of a long step that is done; it is shown, not recorded."""
-        self.ledger.records[number].share = share
+    def advanced(self, number: int, share: float, to_go_s: float | None = None) -> None:
+        """Receive the share of a long step that is done, and what is to go; it is shown, not recorded."""
+        self.ledger.records[number].share, self.ledger.records[number].step_to_go_s = share, to_go_s
 
     def dropped(self, number: int) -> bool:
         """Record that a trial was dropped through no fault of its own; return whether it is restarted."""

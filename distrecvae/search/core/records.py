@@ -65,6 +65,7 @@ class TrialRecord:
         ended_at: when it ended, UTC; None while it has not.
         doing: what its worker is at, or what it waits for, in a word; shown and not written down.
         share: of its step that is done, where its model tells; what has been reported is not part of it.
+        step_to_go_s: seconds until that step is done, by its worker's pace; None where that is not known.
         suggestion: how it was proposed.
         max_passes: its own budget, where it continues by hand after its end: no rule stops it then. None: the search's.
     """
@@ -77,6 +78,7 @@ class TrialRecord:
     reason: str = ""
     ended_at: datetime | None = None
     share: float = 0.0
+    step_to_go_s: float | None = None
     doing: str = ""
     suggestion: Suggestion = field(default_factory=Suggestion)
     max_passes: int | None = None

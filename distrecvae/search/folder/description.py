@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -76,7 +75,9 @@ def describe(
 
 def _facts(plan: Plan) -> PlanFacts:
     return PlanFacts(
-        **asdict(plan.slots),
+        concurrent=plan.slots.concurrent,
+        cpus=plan.slots.cpus,
+        gpus=plan.slots.gpus,
         device=plan.slots.device,
         device_name=plan.facts.name,
         precision=plan.precision,

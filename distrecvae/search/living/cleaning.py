@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from distrecvae.errors import ConfigError
 from distrecvae.files import exclusive, held, size_bytes
 from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.metrics import on_validation
@@ -63,6 +64,20 @@ def dispensable(folder: Path) -> Dispensable:
         ResultsError: there is no search in `folder`, or it is damaged.
     """
     return _find(folder, alone=not held(folder))
+
+
+def require_here(place: Path | str) -> Path:
+    """Return the folder whose content may go.
+
+    Raises:
+        ConfigError: it is a URI.
+    """
+    if isinstance(place, str):
+        raise ConfigError(
+            f"{place}: `clean` removes from a folder of this machine; what may go there of a search that is over are"
+            f" the objects trials/*/{STATE_FILE}, with the store's own tool"
+        )
+    return place
 
 
 def clean(folder: Path) -> Dispensable:

@@ -54,7 +54,7 @@ class Why:
     """All that the ledger tells of a trial.
 
     Attributes:
-        folder: the search's.
+        folder: the search's, or its URI.
         described: `search.json`.
         record: the trial as it stands.
         rank: its place among the trials that have a score, 1 for the best; None where it has none.
@@ -65,7 +65,7 @@ class Why:
         records: all trials.
     """
 
-    folder: Path
+    folder: Path | str
     described: Description
     record: TrialRecord
     rank: int | None

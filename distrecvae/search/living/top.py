@@ -149,6 +149,7 @@ def standing(place: Path | str) -> Standing:
     for number, doing in ({} if live is None else live.doing).items():
         if (record := records.get(int(number))) is not None and record.status is Status.RUNNING:
             record.doing = doing
+            record.share, record.step_to_go_s = live.steps.get(number, (0.0, None)) if live else (0.0, None)
     return Standing(place, status, described, records, elapsed_s, min(heard_s, default=None), live)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +19,7 @@ import optuna
 from optuna.samplers import TPESampler
 
 from distrecvae.errors import ResultsError
-from distrecvae.layout import LEDGER_FILE
+from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.ledger import curves_of, replayed
@@ -31,14 +32,25 @@ from distrecvae.search.core.steering import Steering
 from distrecvae.search.core.study import propose, study_of
 from distrecvae.search.folder.search_json import Description, read_description
 from distrecvae.search.living.explanation import ADDED, PROPOSED, START, STARTUP, WARM, Origin, Why
+from distrecvae.storage.fetched import on_this_machine
 
 
-def why(folder: Path, trial: int) -> Why:
-    """Explain a trial of the search in `folder`; nothing is written: the search may be running.
+def why(place: Path | str, trial: int) -> Why:
+    """Explain a trial of a search; nothing is written: the search may be running.
+
+    Args:
+        place: the search's folder, or the URI where it is mirrored.
+        trial: the trial's number.
 
     Raises:
         ResultsError: there is no search, no such trial, or a file is damaged.
+        StorageError: the URI cannot be read.
     """
+    with on_this_machine(place, lambda name: name in (SEARCH_FILE, LEDGER_FILE)) as folder:
+        return replace(_why(folder, trial), folder=place)
+
+
+def _why(folder: Path, trial: int) -> Why:
     described, path = (
         read_description(folder, remedy="give the results folder of a search"),
         folder / LEDGER_FILE,

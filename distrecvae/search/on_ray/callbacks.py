@@ -18,7 +18,16 @@ from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.interruption import StopSearch
 from distrecvae.search.on_ray.ray_internals import forget
-from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, LEAVING, MOVED, REFUSED, SHARE, TRACEBACK
+from distrecvae.search.on_ray.trainable import (
+    BROKEN,
+    FAILURE,
+    LEAVING,
+    MOVED,
+    REFUSED,
+    SHARE,
+    TO_GO,
+    TRACEBACK,
+)
 from distrecvae.search.on_ray.workers import Workers, number_of
 
 
@@ -101,7 +110,7 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
             elif SHARE in result:
                 self._workers.heard(trial, further=False)
-                self._conductor.advanced(number, float(result[SHARE]))
+                self._conductor.advanced(number, float(result[SHARE]), result.get(TO_GO))
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
             elif "passes" in result:
                 metrics = {

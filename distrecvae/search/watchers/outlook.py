@@ -9,7 +9,7 @@ from pathlib import Path
 from distrecvae.activity import WAITING
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.forecast import Forecast, forecast
+from distrecvae.search.core.forecast import Forecast, forecast, forecast_of_solving
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import StoppingRule
@@ -82,9 +82,11 @@ class Outlook:
         return self._told if self._told is None or budget is None else self._told.within(budget - elapsed_s)
 
     def _worked_out(self) -> Forecast | None:
+        records = self._ledger.records.values()
+        if self.at_once and not self._work_s and self._trial_passes == 1:
+            return forecast_of_solving(records, trials=self.n_trials, at_once=self.at_once)
         if not self.at_once or not self._work_s:
             return None
-        records = self._ledger.records.values()
         running = [record for record in records if record.status is Status.RUNNING]
         working = sum(record.doing != WAITING for record in running)
         # Where trials wait for a node there is room for those that do not, and no more.
@@ -107,5 +109,10 @@ def show_elsewhere(folder: Path, conductor: Conductor, outlook: Outlook) -> None
         to_go=None if to_go is None else astuple(to_go),
         paused=conductor.paused,
         doing={str(record.number): record.doing for record in conductor.ledger.unfinished() if record.doing},
+        steps={
+            str(record.number): (record.share, record.step_to_go_s)
+            for record in conductor.ledger.unfinished()
+            if record.share and not record.reports
+        },
     )
     write_live(folder, live)

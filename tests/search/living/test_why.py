@@ -177,3 +177,12 @@ def test_a_request_that_was_refused_may_name_a_trial_that_there_is_not(long: Pat
     lines.insert(asked, refused)
     described = read_description(long)
     assert explained(long, described, lines, [0], ask_again=False)[0].judgements == why(long, 0).judgements
+
+
+def test_a_search_at_a_uri_is_asked_there_and_named_by_it(over: Path) -> None:
+    uri = f"file://{over}"
+    at_home, afar = why(over, 3), why(uri, 3)
+    assert afar.folder == uri
+    assert str(afar).split() == str(at_home).replace(str(over), uri).split(), "but for where lines break"
+    with pytest.raises(ResultsError, match=f"^{uri} has no trial 99; it has trials 0 to"):
+        why(uri, 99)

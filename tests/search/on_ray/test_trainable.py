@@ -30,6 +30,7 @@ from distrecvae.search.on_ray.trainable import (
     REFUSED,
     SHARE,
     SHARE_EVERY_S,
+    TO_GO,
     TRACEBACK,
     Departure,
     trainable,
@@ -270,7 +271,7 @@ def test_the_share_of_a_long_step_is_told_now_and_then(
 
     monkeypatch.setattr(worker, "run_trial", solving)
     run(task, places)
-    assert reports == [{SHARE: 0.2}, {SHARE: 0.4}]
+    assert reports == [{SHARE: 0.2, TO_GO: pytest.approx(9.6)}, {SHARE: 0.4, TO_GO: pytest.approx(7.2)}]
 
 
 @pytest.mark.cuda
