@@ -38,6 +38,14 @@ mount -t tmpfs tmpfs $RAY_TMPDIR
 exec {ray} start --address={head}:{port} --node-ip-address={address} --num-cpus=1 --block --disable-usage-stats
 """
 
+# Ends when both nodes have joined.
+JOINED = """
+import time, ray
+ray.init(address="{address}", log_to_driver=False, include_dashboard=False)
+while ray.cluster_resources().get("CPU", 0) < 2:
+    time.sleep(0.2)
+"""
+
 
 def why_not() -> str:
     """Return what this machine lacks for it, in words; nothing if nothing."""
@@ -89,6 +97,8 @@ class Networked:
             self._ray(*head, "--num-cpus=0", "--include-dashboard=false", "--disable-usage-stats")
             for number in range(2):
                 self._nodes.append(self._start(number))
+            # A search that began before its nodes were there had its first faults where nothing ran.
+            _run(sys.executable, "-c", JOINED.format(address=self.address), environment=self._environment)
             yield self
         finally:
             self._down(bridge)
