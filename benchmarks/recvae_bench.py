@@ -13,12 +13,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import compare, record, surrogate
+from bench import compare, enough, record, surrogate
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "record": record.main,
     "fit": surrogate.main,
     "compare": compare.main,
+    "enough": enough.main,
 }
 
 

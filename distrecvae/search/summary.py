@@ -12,6 +12,7 @@ from distrecvae.layout import BEST_FOLDER, REPORT_FILE
 from distrecvae.metrics import title_of
 from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import BLEND_IT, model_commands
+from distrecvae.search.core.enough import further, said_enough
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import BAD, Status, no_score
@@ -51,6 +52,8 @@ def search_summary(
     ]
     if interrupted:
         lines.append(f"The search is not over: {interrupted}.")
+    elif enough := said_enough(ledger.answers):
+        lines.append(f"It ended by itself: {enough}.")
     lines += _trouble(ledger)
     if (busy := busy_s(ledger.records.values())) > 0:
         lines.append(f"Its trials took {cost_text(busy, search.plan.slots, config.price_per_hour)}.")
@@ -63,6 +66,7 @@ def search_summary(
             "",
             *_parameters(search, *scored),
             *_limits(search, scored[0]),
+            *_further(search, ledger),
         ]
     elif (best := ledger.best()) is not None:
         title = title_of(config.metric)
@@ -143,6 +147,14 @@ def _parameters(search: Search, best: Scored, first: Scored | None) -> list[str]
 def _limits(search: Search, best: Scored) -> list[str]:
     said = limits_of(best.record, search.space).sentences()
     return ["", *textwrap.wrap(" ".join(said), WIDTH)] if said else []
+
+
+def _further(search: Search, ledger: Ledger) -> list[str]:
+    records, title = ledger.records.values(), title_of(search.config.metric)
+    expected = further(records, trials=len(records), at_once=search.plan.slots.concurrent)
+    if expected is None:
+        return []
+    return ["", *textwrap.wrap(f"{expected.sentence(title)} To go on: --extend.", WIDTH)]
 
 
 def _trouble(ledger: Ledger) -> list[str]:
