@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from distrecvae.saved.model import LoadedModel
     from distrecvae.search.core.enough import Further
     from distrecvae.search.core.limits import Limits
+    from distrecvae.selection import ExpectedScore
 
 MOST_ROWS = 10
 """Trials that a notebook shows."""
@@ -92,6 +93,15 @@ class SearchResult:
 
         record = leading(read_records(self.folder, on_validation(self.metric)).values())
         return None if record is None else limits_of(record, read_description(self.folder).searched())
+
+    @property
+    def expected(self) -> ExpectedScore | None:
+        """What the chosen model's score by `metric` could be expected to be over users who did not choose it, worked
+        out before any test user was looked at; None before the end, and where too few trials told."""
+        from distrecvae.search.folder.best_scores import read_best_scores
+
+        scores = read_best_scores(self.folder) if self.complete else None
+        return None if scores is None else scores.expected
 
     def further(self, trials: int | None = None) -> Further | None:
         """Return what so many further trials can be expected to bring, and how long they take; None while too little

@@ -62,6 +62,7 @@ def search_summary(
             "",
             *_scores(search, *scored),
             "",
+            *_expected(search, scored[0]),
             *_verdict(search, *scored),
             "",
             *_parameters(search, *scored),
@@ -130,6 +131,18 @@ def _verdict(search: Search, best: Scored, first: Scored | None) -> list[str]:
         )
     if n_skipped:
         text += f" Left out of them: {n_skipped} with nothing to fold in or nothing to find."
+    return textwrap.wrap(text, WIDTH)
+
+
+def _expected(search: Search, best: Scored) -> list[str]:
+    found, metric = best.expected, search.config.metric
+    if found is None:
+        return []
+    text = (
+        f"The best of {found.chosen_from} scores is partly luck: before any test user was looked at, {title_of(metric)}"
+        f" {with_error(found.mean, found.standard_error)} was to be expected of it, where the validation users that"
+        f" chose it give {best.valid.mean(metric):.4f}."
+    )
     return textwrap.wrap(text, WIDTH)
 
 

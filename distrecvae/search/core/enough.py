@@ -1,30 +1,27 @@
 """Says what further search can be expected to bring, at what cost, and whether that is enough: from the ledger alone.
 
-The best of the trials' scores lie about as those of a normal distribution do: its mean and deviation are those of the
-line through them in a normal probability plot (Blom, "Statistical Estimates and Transformed Beta-Variables",
-1958). What further trials bring is what the best of as many draws has over the best so far. Ending a search where that
-is not worth its cost is Makarova et al., "Automatic Termination for Hyperparameter Optimization" (AutoML 2022), whose
-bound on the regret comes from a Gaussian process, and Lee et al., "Cost-Sensitive Freeze-thaw Bayesian Optimization"
-(NeurIPS 2025), whose user states a price; here it is one of an hour, in the metric. Trials to come are taken to be like
-those before: a sampler that still learns makes them better, ranges that are used up make them worse. What that is worth
-was measured on recorded curves (benchmarks/results, 2026-11-26-enough).
+The best of the trials' scores lie about as those of a normal distribution do (`distrecvae.selection.fitted`). What
+further trials bring is what the best of as many draws has over the best so far. Ending a search where that is not worth
+its cost is Makarova et al., "Automatic Termination for Hyperparameter Optimization" (AutoML 2022), whose bound on the
+regret comes from a Gaussian process, and Lee et al., "Cost-Sensitive Freeze-thaw Bayesian Optimization" (NeurIPS 2025),
+whose user states a price; here it is one of an hour, in the metric. Trials to come are taken to be like those before: a
+sampler that still learns makes them better, ranges that are used up make them worse. What that is worth was measured on
+recorded curves (benchmarks/results, 2026-11-26-enough).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from statistics import NormalDist, linear_regression
+from statistics import NormalDist
 
 from distrecvae.search.core.records import BAD, Status, TrialRecord, leading
+from distrecvae.selection import fitted
 from distrecvae.words import counted, duration
 
 LEAST_TRIALS = 10
 """Trials that have ended before anything is said: as many as samplers take to start with."""
-TOP_SHARE = 0.4
-"""The share of the scores that the distribution is fitted to: the others were stopped early, or went wrong. With the
-better half one expects too much, with a third too little (benchmarks/results, 2026-11-26-enough)."""
 REACH = 6.0
 """Gains are looked at up to so many standard deviations of the scores; greater ones do not count."""
 POINTS = 120
@@ -79,7 +76,7 @@ def further(records: Collection[TrialRecord], *, trials: int, at_once: int) -> F
     best, scores, cost_s = leading(records), *_comparable(records)
     if len(scores) < LEAST_TRIALS or best is None or best.score is None or not cost_s:
         return None
-    mean, deviation = _fitted(scores)
+    mean, deviation = fitted(scores)
     start = (best.score - mean) / deviation if deviation else math.inf
     apart_s = cost_s / max(1, at_once)
     gain, spread = (each * deviation for each in _gain(start, trials))
@@ -124,15 +121,6 @@ def _comparable(records: Collection[TrialRecord]) -> tuple[list[float], float]:
         return [], 0.0
     scores = [record.score for record in known if record.score is not None]
     return scores, sum(record.duration_s for record in records) / len(known)
-
-
-def _fitted(scores: Sequence[float]) -> tuple[float, float]:
-    """Return mean and standard deviation of the normal distribution whose best draws the best scores are."""
-    n = len(scores)
-    top = sorted(scores, reverse=True)[: max(3, math.ceil(TOP_SHARE * n))]
-    places = [_NORMAL.inv_cdf(1 - (rank - 0.375) / (n + 0.25)) for rank in range(1, len(top) + 1)]
-    deviation, mean = linear_regression(places, top)
-    return mean, max(0.0, deviation)
 
 
 def _gain(start: float, trials: int) -> tuple[float, float]:
