@@ -36,6 +36,10 @@ import pyarrow.parquet as pq
 GIB = 1 << 30
 LIMIT_GIB = 8.0
 LOOK_EVERY_S = 0.25
+SMALL = (
+    "--set", "hidden_dim=200", "--set", "latent_dim=64", "--set", "batch_size=1000", "--set", "encoder_passes=1",
+    "--max-passes", "2",
+)  # fmt: skip
 CHUNK_USERS = 20_000
 
 
@@ -72,18 +76,37 @@ SHAPES = {
 }  # fmt: skip
 
 
+def draws_of(weights: np.ndarray, share: np.ndarray, shape: Shape) -> np.ndarray:
+    """Return how many items each user draws, in proportion to weights, so that what is left when those drawn twice are
+    merged is the shape's number of interactions."""
+    most = int(shape.n_items * 0.3)
+    grid = np.unique(np.geomspace(1, most, 200).astype(np.int64))
+    distinct = np.array([-np.expm1(n * np.log1p(-share)).sum() for n in grid])
+
+    def draws(factor: float) -> np.ndarray:
+        wanted = weights / weights.sum() * shape.n_interactions * factor
+        counts: np.ndarray = np.clip(wanted, shape.least * 1.5, most).astype(np.int64)
+        return counts
+
+    low, high = 0.1, 10.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        if np.interp(draws(middle), grid, distinct).sum() < shape.n_interactions:
+            low = middle
+        else:
+            high = middle
+    return draws(high)
+
+
 def write_interactions(path: Path, shape: Shape) -> int:
     """Write distinct (user_id, item_id) rows of a shape, users in turn, and return how many: lognormal users, a power
     law of items over a floor that keeps the rarest above 200 users."""
     random = np.random.default_rng(0)
-    weights = random.lognormal(0, 0.9, size=shape.n_users)
-    # What is drawn twice is merged: the factors are for that.
-    factor = 1.30 if shape.n_items < 20_000 else 1.04
-    counts = np.maximum(shape.least * 1.5, weights / weights.sum() * shape.n_interactions * factor)
-    counts = np.minimum(counts, shape.n_items * 0.3).astype(np.int64)
     law = 1.0 / (np.arange(shape.n_items) + 30.0) ** 0.9
     share = 0.35 / shape.n_items + 0.65 * law / law.sum()
-    edges = np.cumsum(share / share.sum())
+    share /= share.sum()
+    edges = np.cumsum(share)
+    counts = draws_of(random.lognormal(0, 0.9, size=shape.n_users), share, shape)
     total = 0
     schema = pa.schema({"user_id": pa.int32(), "item_id": pa.int32()})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -147,8 +170,10 @@ def measured(command: list[str], folder: Path, within_s: float) -> dict[str, obj
     }  # fmt: skip
 
 
-def commands_of(name: str, shape: Shape, threads: int, precision: str) -> dict[str, list[str]]:
+def commands_of(name: str, shape: Shape, threads: int, precision: str, small: bool) -> dict[str, list[str]]:
     """Return each step's command line, in order; the work folder is where they run.
+
+    With `small` RecVAE is a third of its size, and a cycle has one encoder pass: for machines that others keep busy.
 
     RecVAE's steps bear plain names; those of a popularity model, which trains at once, show what the rest takes.
     """
@@ -172,8 +197,9 @@ def commands_of(name: str, shape: Shape, threads: int, precision: str) -> dict[s
         "plan": [*program, "search", "--data", name, "--model", "recvae", "--trials", "4", "--max-passes", "40",
                  "--dry-run"],
         "plan-ease": [*program, "search", "--data", name, "--model", "ease", "--trials", "2", "--dry-run"],
-        "train": [*program, "train", "--data", name, "--model", "recvae", *shape.cycle, "--precision", precision,
-                  "--threads", str(threads), "--checkpoint-every", "600", "--out", f"{name}-run"],
+        "train": [*program, "train", "--data", name, "--model", "recvae", *(SMALL if small else shape.cycle),
+                  "--precision", precision, "--threads", str(threads), "--checkpoint-every", "600", "--out",
+                  f"{name}-run"],
         **after_training(f"{name}-run"),
         **{f"popularity-{step}": command for step, command in popularity.items()},
     }  # fmt: skip
@@ -212,7 +238,9 @@ def run(options: argparse.Namespace) -> None:
         "recommend": lambda: write_histories(work, options.shape),
         "popularity-recommend": lambda: write_histories(work, options.shape),
     }
-    for step, command in commands_of(options.shape, shape, options.threads, options.precision).items():
+    for step, command in commands_of(
+        options.shape, shape, options.threads, options.precision, options.small
+    ).items():
         if step in done or step not in options.steps:
             continue
         before.get(step, lambda: None)()
@@ -237,11 +265,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    steps = list(commands_of("netflix", SHAPES["netflix"], 1, "auto"))
+    steps = list(commands_of("netflix", SHAPES["netflix"], 1, "auto", small=False))
     parser.add_argument("shape", choices=list(SHAPES))
     parser.add_argument("--steps", nargs="+", choices=steps, default=steps)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--small", action="store_true", help="train a small RecVAE for a short cycle")
     parser.add_argument("--within", type=float, default=540.0, help="seconds that a step may take")
     parser.add_argument("--work", type=Path, required=True, help="folder for the data and the runs, 10 GB")
     parser.add_argument("--out", type=Path, required=True, help="folder for SHAPE.csv")

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from distrecvae.packaged import is_path, packaged_file, packaged_names
+from distrecvae.packaged import (
+    PACKAGED_FOLDERS,
+    PROJECT_FILES,
+    built_from,
+    is_path,
+    packaged_file,
+    packaged_names,
+)
 from tests import ROOT
 
 KINDS = ("configs", "search_spaces")
@@ -62,7 +69,7 @@ def installed(folder: Path, expression: str) -> Any:
     for name in ("__init__.py", "packaged.py"):
         (package / name).write_bytes((ROOT / "distrecvae" / name).read_bytes())
     code = f"import json, sys; sys.path.insert(0, {str(folder)!r})\n" + (
-        f"from distrecvae.packaged import packaged_file, packaged_names\nprint(json.dumps({expression}))"
+        f"from distrecvae.packaged import built_from, packaged_file, packaged_names\nprint(json.dumps({expression}))"
     )
     # Not through an editable install's finder: -S leaves site-packages out, and -I the working directory.
     done = subprocess.run(
@@ -88,3 +95,19 @@ def test_a_checkout_has_them_beside_the_package(tmp_path: Path) -> None:
     (tmp_path / "configs" / "a.yaml").write_text("a: 1")
     assert installed(tmp_path, "packaged_names('configs')") == ["a"]
     assert installed(tmp_path, "packaged_file('configs', 'a').read_text()") == "a: 1"
+
+
+@pytest.mark.parametrize("part", ["distrecvae", *PROJECT_FILES, *PACKAGED_FOLDERS])
+def test_all_that_the_package_is_built_from_is_there(part: str) -> None:
+    assert built_from(part) == ROOT / part
+    assert built_from(part).exists()
+
+
+def test_a_wheel_has_what_it_is_built_from_in_the_package(tmp_path: Path) -> None:
+    package = tmp_path / "distrecvae"
+    for part, place in {
+        "distrecvae": package,
+        "configs": package / "configs",
+        "pyproject.toml": package / "project_files" / "pyproject.toml",
+    }.items():
+        assert installed(tmp_path, f"str(built_from({part!r}))") == str(place)

@@ -41,13 +41,14 @@ def _compare(given: dict[str, Any]) -> Comparison:
     with quiet_imports():
         from distrecvae.search.commands import python_call
         from distrecvae.search.comparison import comparison
+        from distrecvae.search.comparison.entrants import entrants
 
     listed = models.split(",") if isinstance(models, str) else [str(each) for each in models]
-    entrants = comparison.entrants([part.strip() for part in listed if part.strip()], config)
+    searched = entrants([part.strip() for part in listed if part.strip()], config)
     again = {key: value for key, value in asked.items() if key not in ("data", "out", "name", "resume")}
     where = {} if data is None else {"data": config.data}
     done = comparison.compare(
-        entrants,
+        searched,
         folder,
         resume=resume,
         verbose=verbose,
@@ -60,7 +61,7 @@ def _compare(given: dict[str, Any]) -> Comparison:
     )
     searches = {
         each.name: _search_of(folder / each.name, config.metric)
-        for each in entrants
+        for each in searched
         if (folder / each.name / BEST_FOLDER).exists()
     }
     return Comparison(folder, done.complete, done.text, searches, done.without_score)

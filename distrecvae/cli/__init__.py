@@ -42,6 +42,7 @@ COMMANDS = {
     "recommend": "write each user's best items, from a file of histories",
     "export": "write a saved model as ONNX or as a PyTorch program",
     "doctor": "say what this machine offers a search, and what to mend",
+    "cluster": "write a cluster's file, for `ray up` or Kubernetes",
     "completion": "print the script that completes these commands in a shell",
 }
 

@@ -33,7 +33,7 @@ from distrecvae.signals import INTERRUPTED
               help="Train each chosen configuration anew with N seeds, and compare their means.")  # fmt: skip
 @click.option("--scores", multiple=True, metavar="NAME=PATH",
               help="A system trained elsewhere: a table of user_id, item_id, score; LensKit's lists.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Print each search's plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Print each search's plan, seeds included, and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
 def command(
     models: str,
@@ -80,11 +80,15 @@ def command(
     from rich.console import Console
 
     from distrecvae.search.commands import command_line, resume_command
-    from distrecvae.search.comparison import comparison
+    from distrecvae.search.comparison import comparison, planned
+    from distrecvae.search.comparison.entrants import entrants
 
-    listed = comparison.entrants([part.strip() for part in models.split(",") if part.strip()], config)
+    listed = entrants([part.strip() for part in models.split(",") if part.strip()], config)
     if dry_run:
-        click.echo(comparison.plans_text(listed, folder=folder, verbose=verbose))
+        text = planned.plans_text(
+            listed, folder=folder, verbose=verbose, resume=resume, seeds=seeds, scores=scores
+        )
+        click.echo(text)
         return 0
     done = comparison.compare(
         listed,

@@ -236,17 +236,21 @@ class _Course:
             done, text = self._conductor.steer(name, asked)
             if done and asked.action == "widen":
                 self._events.widened(self._conductor.steering.space, self._ledger.records.get(0))
+            self._describe(RUNNING)  # its mark vouches for the line: what is answered is not lost in silence
             self._mailbox.answer(name, Answer(done=done, text=text))
             self._progress.warn(f"{asked.text()}: {text}")
 
     def _write_state(self, status: SearchStatus) -> None:
         self._tables.write()
-        self._search.write(
-            status, self._conductor.elapsed_s, self._ledger.mark, self._conductor.steering.trials
-        )
+        self._describe(status)
 
         if status != RUNNING:
             remove_live(self._search.folder)
+
+    def _describe(self, status: SearchStatus) -> None:
+        self._search.write(
+            status, self._conductor.elapsed_s, self._ledger.mark, self._conductor.steering.trials
+        )
 
     def _say_what_begins(self, now: dict[str, str], taken_over: str) -> None:
         """Say the plan, what is taken over, and what has changed since the search was begun."""

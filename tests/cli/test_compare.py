@@ -13,8 +13,9 @@ import pytest
 from distrecvae.api.asking import UNCOUNTED
 from distrecvae.cli import main
 from distrecvae.errors import LOST
-from distrecvae.search.comparison import comparison
-from distrecvae.search.comparison.comparison import Comparison, Entrant
+from distrecvae.search.comparison import comparison, planned
+from distrecvae.search.comparison.comparison import Comparison
+from distrecvae.search.comparison.entrants import Entrant
 from distrecvae.search.core.config import SearchConfig
 
 
@@ -196,16 +197,17 @@ def test_the_text_is_printed_and_the_status_says_how_it_ended(
 def test_a_dry_run_prints_the_plans_and_compares_nothing(
     heard: Heard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[tuple[list[str], Path, bool]] = []
+    asked: list[dict[str, Any]] = []
 
-    def plans(listed: Sequence[Entrant], *, folder: Path, verbose: bool) -> str:
-        asked.append(([entrant.name for entrant in listed], folder, verbose))
+    def plans(listed: Sequence[Entrant], **named: Any) -> str:
+        asked.append({"names": [entrant.name for entrant in listed], **named})
         return "the plans"
 
-    monkeypatch.setattr(comparison, "plans_text", plans)
-    assert run("--models", "ease,wmf", "--out", "out", "--dry-run") == 0
+    monkeypatch.setattr(planned, "plans_text", plans)
+    assert run("--models", "ease,wmf", "--out", "out", "--dry-run", "--seeds", "3", "--scores", "a=b") == 0
     assert capsys.readouterr().out == "the plans\n"
-    assert asked == [(["ease", "wmf"], Path("out"), False)]
+    named = {"verbose": False, "resume": False, "seeds": 3, "scores": ("a=b",)}
+    assert asked == [{"names": ["ease", "wmf"], "folder": Path("out"), **named}]
     assert not heard.listed
     assert not Path("out").exists()
 

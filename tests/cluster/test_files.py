@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from distrecvae.cli import search
+from distrecvae.search.doctor.cluster.commands import PARTS
 from distrecvae.search.doctor.cluster.examination import examine_file
 from distrecvae.search.on_ray.capacity import score
 from tests import ROOT
@@ -71,15 +72,23 @@ def test_what_ray_accepts_silently_is_right(name: str) -> None:
         assert local.startswith("~") or (ROOT / local).exists(), f"{local} is not in the repository"
     mounted = set(config["file_mounts"].values())
     # Building the package needs all of these; the whole folder would take .git, data and environments along.
-    for needed in (
-        "pyproject.toml",
-        "constraints.txt",
-        "README.md",
-        "LICENSE",
-        "distrecvae",
-        "search_spaces",
-    ):
-        assert needed in mounted
+    # Two folders were forgotten here once, and no node could have installed the package: what is needed is what the
+    # wheel's own table of pyproject.toml names.
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"][
+        "targets"
+    ]["wheel"]
+    needed = {*wheel["packages"], *wheel["force-include"]}
+    assert needed <= mounted
+    assert needed == set(PARTS)
+
+
+def test_the_image_has_all_that_the_package_is_built_from() -> None:
+    copied = {
+        word
+        for line in re.findall(r"^COPY (.*) \S+$", text("Dockerfile"), re.MULTILINE)
+        for word in line.split()
+    }
+    assert copied == set(PARTS)
 
 
 @pytest.mark.parametrize("name", LAUNCHER)

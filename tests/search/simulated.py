@@ -28,17 +28,13 @@ class ToyConfig:
     kind: str = "a"
 
 
+PARAMETERS: dict[str, Any] = {
+    "width": {"type": "int", "low": 8, "high": 256, "log": True},
+    "rate": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
+    "kind": {"type": "categorical", "choices": ["a", "b"]},
+}
 SPACE = SearchSpace.from_mapping(
-    {
-        "model": "toy",
-        "parameters": {
-            "width": {"type": "int", "low": 8, "high": 256, "log": True},
-            "rate": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
-            "kind": {"type": "categorical", "choices": ["a", "b"]},
-        },
-    },
-    model="toy",
-    config_class=ToyConfig,
+    {"model": "toy", "parameters": PARAMETERS}, model="toy", config_class=ToyConfig
 )
 
 

@@ -13,13 +13,13 @@ from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.ledger import curves_of, replayed
 from distrecvae.search.core.records import KEPT_TRIALS, Status, TrialRecord, by_score
 from distrecvae.search.core.steering import Steering
-from tests.search.simulated import METRIC, PASSES_PER_CYCLE, SPACE
+from tests.search.simulated import METRIC, PASSES_PER_CYCLE
 from tests.simulation.disk import Place
 from tests.simulation.driver import Driver
 from tests.simulation.night import Night
 from tests.simulation.oracle import stops
 from tests.simulation.plan import DEADLY, Plan
-from tests.simulation.world import LostError, course_of, report_of
+from tests.simulation.world import LostError, course_of, report_of, space_of
 
 Line = Mapping[str, Any]
 
@@ -109,8 +109,9 @@ def _accounts(plan: Plan, lines: Sequence[Line], records: Mapping[int, TrialReco
             f"trial {number}: {record.reason!r}",
         )
         if record.status is Status.FAILED:
+            costs = (*DEADLY, "lost", "killed", "power", "full", "second")
             deaths = sum(
-                fault.kind in (*DEADLY, "lost", "killed", "power", "full", "second") for fault in plan.faults
+                fault.size if fault.kind == "astray" else fault.kind in costs for fault in plan.faults
             )
             _require(
                 deaths > 3, f"trial {number} was given up after at most {deaths} deaths: {record.reason}"
@@ -118,7 +119,7 @@ def _accounts(plan: Plan, lines: Sequence[Line], records: Mapping[int, TrialReco
         if record.status is Status.FINISHED:
             full = (record.max_passes or plan.max_passes) - PASSES_PER_CYCLE < record.passes
             _require(full, f"trial {number} finished after {record.passes} passes")
-    steering = Steering(SPACE, _config(plan), concurrent=plan.workers)
+    steering = Steering(space_of(plan), _config(plan), concurrent=plan.workers)
     steering.replay(lines)
     if plan.time_budget_s is None:
         _require(len(records) >= steering.trials, f"{len(records)} of {steering.trials} trials were made")
@@ -167,17 +168,23 @@ def _requests(night: Night, lines: Sequence[Line]) -> None:
     for line in taken:
         answer = night.answers.get(line["request"])
         _require(answer == (line["done"], line["answer"]), f"request {line['request']} was answered {answer}")
-    begun, added = 0, list[dict[str, Any]]()
+    begun, added, dropped = 0, list[dict[str, Any]](), list[dict[str, Any]]()
     for line in lines:
         if line["kind"] == "asked":
             begun += 1
+            _require(
+                all(len(each) < 3 or not each.items() <= line["config"].items() for each in dropped),
+                f"trial {line['trial']} was added, and then the search was ended",
+            )
             if added:
                 wanted = added.pop(0)
                 is_it = wanted.items() <= line["config"].items()
                 _require(is_it, f"{wanted} was added, and trial {line['trial']} is {line['config']}")
         elif _is(line, "add"):
             added.append(line["what"]["settings"])
+            dropped = [each for each in dropped if each != added[-1]]
         elif _is(line, "end"):
+            dropped += added
             added.clear()
         elif line["kind"] == "steered" and line["what"]["action"] == "trials":
             enough = line["what"]["number"] >= begun + len(added)

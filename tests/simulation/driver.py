@@ -8,8 +8,11 @@ from __future__ import annotations
 import heapq
 import json
 import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from distrecvae.errors import ResultsError
 from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
 from distrecvae.search.core.chain import Mark, read_chain, require_reaches
 from distrecvae.search.core.conductor import RETRIES, Conductor
@@ -20,7 +23,7 @@ from distrecvae.search.core.requests import Request
 from distrecvae.search.core.room import Verdict
 from distrecvae.search.core.silence import Silence, Step
 from distrecvae.search.folder.keeper import Keeper
-from tests.search.simulated import METRIC, PASSES_PER_CYCLE, SPACE
+from tests.search.simulated import METRIC, PASSES_PER_CYCLE
 from tests.simulation.disk import Place
 from tests.simulation.plan import MIN_PASSES
 from tests.simulation.world import (
@@ -29,6 +32,7 @@ from tests.simulation.world import (
     States,
     report_of,
     rule_of,
+    space_of,
     state_name,
 )
 
@@ -65,12 +69,13 @@ class Driver:
             )  # under another version
         self.keeper = Keeper(cast(Any, self.states), self.ledger, n_best=KEPT_TRIALS)
         self.conductor = Conductor(
-            ledger=self.ledger, space=SPACE, config=self.config, rule=rule_of(plan), folder=place,
+            ledger=self.ledger, space=space_of(plan), config=self.config, rule=rule_of(plan), folder=place,
             concurrent=plan.workers, watchers=(self.keeper,), elapsed_s=elapsed_s,
         )  # fmt: skip
         self.silence = Silence(self.ledger.records)
         self.live: dict[int, Run] = {}
         self.pending: list[Run] = []
+        self.strayed: Counter[int] = Counter()
         self.events: list[tuple[float, int, int, str]] = []
         self.order = 0
         self.looked_s = self.wrote_s = self.ticked_s = night.now_s
@@ -92,12 +97,22 @@ class Driver:
         while conductor.has_work:
             self._loop()
             conductor.reclaim()
+            self._require_given_up_in_time()
         conductor.settle()
         if conductor.ledger.unfinished() or not (conductor.all_begun or conductor.out_of_time):
             raise LostError("the search ended, and was not over")
         self.ledger.require_in_place()
         self.keeper.clean_all()
         self._write()
+
+    def _require_given_up_in_time(self) -> None:
+        """A trial that Ray lost sight of is run again as often as is promised, and no oftener."""
+        for number, times in self.strayed.items():
+            record = self.ledger.records[number]
+            if record.status is Status.RUNNING and times > RETRIES:
+                raise LostError(f"trial {number} was lost {times} times, and is run again")
+            if record.reason.startswith("it was dropped") and times <= RETRIES:
+                raise LostError(f"trial {number} was lost {times} times, and given up: {record.reason}")
 
     def _loop(self) -> None:
         """Do what Tune's loop does, until nothing runs and nothing is to come."""
@@ -176,6 +191,8 @@ class Driver:
         if night.worker_faults and night.cycles >= night.worker_faults[0].at:
             fault = night.worker_faults.pop(0)
             night.hit[fault.kind] += 1
+        if fault is not None and fault.kind == "astray":
+            night.astray[run.task.number] = fault.size
         run.leaving = run.leaving or self.conductor.paused or (fault is not None and fault.kind == "drains")
         knows = any(record.reports for record in self.ledger.records.values())
         hangs_at_first = fault is not None and fault.kind in ("hangs", "late") and not knows
@@ -189,9 +206,10 @@ class Driver:
             self.states.put(run.task, run.cycle)
         if fault is not None and fault.kind == "hangs":
             run.order = -1  # it says nothing any more
-        elif fault is not None and fault.kind == "lost":
-            del self.live[run.task.number]  # Tune lost sight of it
-            self.silence.over(run.task.number)
+        elif (fault is not None and fault.kind == "lost") or night.astray[run.task.number]:
+            night.astray[run.task.number] = max(0, night.astray[run.task.number] - 1)
+            self.strayed[run.task.number] += 1
+            self._gone(run)  # Tune lost sight of it
         elif fault is not None and fault.kind in ("late", "slow"):
             self._later(run, 15.0 * fault.size, "reports")
         else:
@@ -239,10 +257,10 @@ class Driver:
             run.deaths += 1
         if run.deaths <= RETRIES:
             self.pending.append(run)
-        elif conductor.dropped(number):
-            pass
         else:
-            conductor.failed(number, Status.FAILED, f"its process died {run.deaths} times")
+            self.strayed[number] += 1
+            if not conductor.dropped(number):
+                conductor.failed(number, Status.FAILED, f"its process died {run.deaths} times")
 
     def _gone(self, run: Run) -> None:
         self.live.pop(run.task.number, None)
@@ -263,6 +281,7 @@ class Driver:
         while night.mail and night.mail[0][0] <= events:
             _, name, request = night.mail[0]
             answer = self.conductor.steer(name, request)
+            self._write()
             night.disk.operate()  # the answer is written
             if night.answers.setdefault(name, answer) != answer:
                 raise LostError(f"request {name} was answered {night.answers[name]}, and then {answer}")
@@ -326,7 +345,16 @@ class Driver:
             content = read_chain(place)
             for mark in marks:
                 require_reaches(content, mark, place, cast(Any, Place(disk, SEARCH_FILE)))
+            self._require_reports(content.records)
         return float(described["elapsed_s"]) if described is not None else 0.0
+
+    def _require_reports(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        reported = Counter(line["trial"] for line in lines if line["kind"] == "report")
+        for line in lines:
+            kept = self.states.latest(line["trial"]) if line["kind"] == "asked" else None
+            of_it = kept is not None and kept["config"] == line["config"]
+            if kept is not None and of_it and kept["cycle"] > reported[line["trial"]] + 1:
+                raise ResultsError("a state has reports that the ledger has not")
 
     def _report(self, run: Run) -> dict[str, Any]:
         return report_of(self.night.plan, run.task.config, run.cycle)

@@ -53,6 +53,8 @@ class Night:
         self.wall_shift_s = 0.0
         self.operations_before = 0
         self.driver_faults = [fault for fault in self.plan.faults if fault.kind in DRIVER_FAULTS]
+        self.astray: Counter[int] = Counter()
+        """How often Ray will lose sight of a trial yet."""
         self.destroyed = False
         """Whether another program has cut the ledger, and nothing has put it right since."""
         self.worker_faults = [fault for fault in self.plan.faults if fault.kind not in DRIVER_FAULTS]

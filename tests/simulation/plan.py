@@ -6,12 +6,16 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal, get_args
 
-WorkerFault = Literal["dies", "hangs", "slow", "twice", "late", "drains", "memory", "lost", "damaged"]
+WorkerFault = Literal[
+    "dies", "hangs", "slow", "twice", "late", "drains", "memory", "lost", "damaged", "astray"
+]
 DriverFault = Literal["killed", "power", "full", "second", "sleeps", "clock"]
 MIN_PASSES = 4
 """The first rung; with a reduction factor of 3 the others are at 12 and 36 passes."""
 WORKER_FAULTS: tuple[WorkerFault, ...] = get_args(WorkerFault)
 DRIVER_FAULTS: tuple[DriverFault, ...] = get_args(DriverFault)
+DRAWN = WORKER_FAULTS[:-1]
+"""The worker's faults that any night may have; `_rarer` adds the last one."""
 
 REQUESTS = (
     "narrow rate=0.001:0.1", "widen rate=0.0005:0.2", "narrow width=16:128", "fix kind=b", "narrow rate=0.3:0.2",
@@ -20,6 +24,11 @@ REQUESTS = (
     "concurrent 99", "pause", "go", "end", "continue 0 60", "continue 1 52", "continue 4 64",
 )  # fmt: skip
 """What the operator asks, in the words of `distrecvae steer`; some of it cannot be done, and is refused."""
+OF_BRANCHES = (
+    "narrow heads=1:3", "widen heads=1:6", "fix heads=2", "fix layers=1", "narrow layers=1:2", "add heads=3",
+    "add layers=2 width=90", "add heads=2 layers=2", "add heads=9",
+)  # fmt: skip
+"""What more is asked where the space has branches."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Fault:
     Attributes:
         kind: what.
         at: when: the cycle of all workers together, or for the driver's faults the operation on its disk.
-        size: how bad: operations that find the disk full, seconds that a clock jumps, ...
+        size: how bad: operations that find the disk full, seconds that a clock jumps, how often a trial is lost, ...
     """
 
     kind: WorkerFault | DriverFault
@@ -52,6 +61,7 @@ class Plan:
         max_passes: of a trial.
         time_budget_s: of the search; None: none.
         diverges: one configuration in so many has a loss that is not finite; 0: none.
+        branches: whether the space has some.
         requests: by how many trials were asked for and reports made when they come in.
         faults: what goes wrong.
     """
@@ -66,6 +76,7 @@ class Plan:
     max_passes: int = 48
     time_budget_s: float | None = None
     diverges: int = 0
+    branches: bool = False
     requests: tuple[tuple[int, str], ...] = ()
     faults: tuple[Fault, ...] = ()
 
@@ -76,7 +87,7 @@ class Plan:
         So it is with one worker and no clock that ends the search; a trial that Ray loses sight of comes after others,
         and one that is to give its worker back reports once more, or is killed before.
         """
-        lost = any(fault.kind == "lost" for fault in self.faults)
+        lost = any(fault.kind in ("lost", "astray") for fault in self.faults)
         paused = any(text == "pause" for _, text in self.requests)
         return self.workers == 1 and self.time_budget_s is None and not lost and not paused
 
@@ -99,7 +110,7 @@ def draw(seed: int) -> Plan:
         (random.randrange(1, 60), random.choice(REQUESTS)) for _ in range(random.choice((0, 0, 1, 2, 4, 6)))
     )
     learns = random.randrange(OPTUNA_SHARE) == 0
-    return Plan(
+    plan = Plan(
         seed=seed,
         trials=random.randrange(8, 13),
         workers=1 if alone else random.randrange(3, 6),
@@ -113,10 +124,31 @@ def draw(seed: int) -> Plan:
         faults=tuple(_bearable(faults)),
         max_passes=random.choice((48, 48, 36)),  # the last rung, perhaps
     )
+    return _rarer(plan, Random(seed ^ 0xA57A))  # noqa: S311
+
+
+def _rarer(plan: Plan, random: Random) -> Plan:
+    """Let what few nights have come about; drawn apart, so that all others are what they were."""
+    if (
+        random.randrange(16) == 0
+    ):  # Ray loses sight of one trial again and again, more often than it is run again
+        plan = replace(
+            plan, faults=(*plan.faults, Fault("astray", random.randrange(0, 30), random.randrange(2, 7)))
+        )
+    if random.randrange(16) == 0:
+        asked = [(random.randrange(1, 60), random.choice(OF_BRANCHES)) for _ in range(random.randrange(1, 4))]
+        plan = replace(plan, branches=True, requests=tuple(sorted((*plan.requests, *asked))))
+    if random.randrange(16) == 0:  # it is ended, and somebody thinks better of it
+        due = random.randrange(1, 40)
+        more = (
+            (due, "add width=100 rate=0.03 kind=b"), (due, "end"), (due, f"trials {random.randrange(10, 16)}"),
+        )  # fmt: skip
+        plan = replace(plan, requests=tuple(sorted((*plan.requests, *more), key=lambda each: each[0])))
+    return plan
 
 
 def _fault(random: Random) -> Fault:
-    kind: WorkerFault | DriverFault = random.choice((*WORKER_FAULTS, *DRIVER_FAULTS, "killed", "power"))
+    kind: WorkerFault | DriverFault = random.choice((*DRAWN, *DRIVER_FAULTS, "killed", "power"))
     if kind in DRIVER_FAULTS:
         return Fault(kind, random.randrange(1, 220), random.randrange(1, 40))
     return Fault(kind, random.randrange(0, 50), random.randrange(1, 40))

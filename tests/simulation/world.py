@@ -12,7 +12,8 @@ from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.chain import Mark
 from distrecvae.search.core.records import TrialRecord
 from distrecvae.search.core.rules import make_rule
-from tests.search.simulated import METRIC, PASSES_PER_CYCLE, toy_curve
+from distrecvae.search.space.space import SearchSpace
+from tests.search.simulated import METRIC, PARAMETERS, PASSES_PER_CYCLE, SPACE, ToyConfig, toy_curve
 from tests.simulation.disk import Disk
 from tests.simulation.plan import MIN_PASSES, Plan
 
@@ -75,6 +76,38 @@ class States:
 
     def clean(self, number: int) -> None:
         """Nothing: what is written beside a file has no name here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchedConfig(ToyConfig):
+    """Stands for the config of a model that can be built in two ways."""
+
+    heads: int | None = 2
+    layers: int | None = None
+
+
+BRANCHED = SearchSpace.from_mapping(
+    {
+        "model": "toy",
+        "parameters": {
+            **PARAMETERS,
+            "shape": {
+                "type": "one_of",
+                "branches": {
+                    "wide": {"heads": {"type": "int", "low": 1, "high": 4}},
+                    "deep": {"layers": {"type": "int", "low": 1, "high": 3}},
+                },
+            },
+        },
+    },
+    model="toy",
+    config_class=BranchedConfig,
+)
+
+
+def space_of(plan: Plan) -> SearchSpace:
+    """Return the space of a night."""
+    return BRANCHED if plan.branches else SPACE
 
 
 def state_name(number: int) -> str:

@@ -33,7 +33,7 @@ from distrecvae.files import exclusive
 from distrecvae.job import DONE
 from distrecvae.saved import tensors
 from distrecvae.search import launch
-from distrecvae.search.comparison import comparison
+from distrecvae.search.comparison import comparison, planned
 from distrecvae.search.on_ray import session, tuning
 from distrecvae.search.planning.resources import Cluster
 
@@ -74,7 +74,7 @@ def without_ray(patch: pytest.MonkeyPatch, cluster: Cluster | None = None) -> No
     def no_ray(address: str | None, *, verbose: bool = False) -> Iterator[Cluster]:
         yield cluster or Cluster(((2.0, 0.0),), GIB, 8 * GIB)
 
-    for module in (launch, comparison):
+    for module in (launch, comparison, planned):
         patch.setattr(module, "ray_session", no_ray)
     patch.setattr(session, "lend", lambda *_: None)
     patch.setattr(session.Session, "common", lambda *_: None)

@@ -16,53 +16,29 @@ from rich.console import Console
 
 from distrecvae.data.dataset import Split, require_scored
 from distrecvae.data.prepared import Data
-from distrecvae.dotted import is_dotted, trust
-from distrecvae.errors import ConfigError, DistrecvaeError, nearest
 from distrecvae.files import write_text
 from distrecvae.layout import DATA_FOLDER, REPORT_FILE, SEARCH_FILE, SUMMARY_FILE
-from distrecvae.runs.configuration import available_configs, read_config
 from distrecvae.search.comparison import files
 from distrecvae.search.comparison.blending import blend_searches, require_room_for_a_blend
+from distrecvae.search.comparison.entrants import Entrant
 from distrecvae.search.comparison.outsiders import named_scores, outside_rows
+from distrecvae.search.comparison.planned import plans_of
 from distrecvae.search.comparison.row import Row, read_row
 from distrecvae.search.comparison.seeds import Repeats, require_growing, seed_numbers, with_seeds
 from distrecvae.search.comparison.table import table_text
 from distrecvae.search.comparison.views import MARKDOWN_FILE
-from distrecvae.search.core.config import ALL, SearchConfig
+from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.folder.holding import own
 from distrecvae.search.launch import (
-    load_space,
     load_split,
-    one_trial_without_parameters,
     plain_console,
-    plan_search,
     search,
-    settled,
     store,
 )
 from distrecvae.search.on_ray.interruption import Interruption, StopSearch
 from distrecvae.search.on_ray.session import Session, ray_session
-from distrecvae.search.planning.plan import Plan, check_memory
 from distrecvae.search.report.current import written_report
-from distrecvae.search.space.relative import Sizes
-from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import require_loggers
-from distrecvae.training import registry
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """One search of a comparison.
-
-    Attributes:
-        name: its row's and its folder's name.
-        config: the settings of its search.
-        space: what is searched.
-    """
-
-    name: str
-    config: SearchConfig
-    space: SearchSpace
 
 
 @dataclass(frozen=True)
@@ -80,68 +56,6 @@ class Comparison:
     complete: bool
     without_score: tuple[str, ...]
     lost: bool = False
-
-
-def entrants(names: Sequence[str], config: SearchConfig) -> list[Entrant]:
-    """Return the searches of a comparison, in the order asked for.
-
-    Args:
-        names: models, search spaces (packaged names or paths), or packaged configurations, which are one trial each;
-            "all" stands for every model.
-        config: the settings that all have in common; its model and space are not looked at.
-
-    Raises:
-        ConfigError: a name is unknown or there twice, or there is none.
-        SpaceError: a search space breaks a rule.
-    """
-    wanted = [each for name in names for each in (registry.names() if name == ALL else (name,))]
-    if not wanted:
-        raise ConfigError("--models names nothing to compare; write for example --models recvae,ease or all")
-    found: dict[str, Entrant] = {}
-    for name in wanted:
-        entrant = _entrant(name, config)
-        if entrant.name in found:
-            raise ConfigError(f"--models has {entrant.name!r} twice; each is searched once, leave one out")
-        found[entrant.name] = entrant
-    return list(found.values())
-
-
-def _entrant(name: str, config: SearchConfig) -> Entrant:
-    trust(name)  # a person has listed it
-    if registry.is_known(name):
-        own = replace(config, model=name, space=None)
-        space = load_space(own)
-    elif name in available_spaces() or name.endswith((".yaml", ".yml")) or "/" in name:
-        space = SearchSpace.load(name)
-        own = replace(config, model=space.model, space=name)
-    elif name in available_configs():
-        model, settings = read_config(None, name, ())
-        space = SearchSpace.from_mapping({"model": model, "parameters": {}, "fixed": settings})
-        own = replace(config, model=model, space=None)
-    else:
-        known = (*registry.names(), *available_spaces(), *available_configs())
-        hint = nearest(name, known) or f"; known are {', '.join(registry.names())}"
-        raise ConfigError(f"--models: {name!r} is no model, search space or configuration{hint}")
-    return Entrant(_row_name(name), one_trial_without_parameters(own, space), space)
-
-
-def _row_name(name: str) -> str:
-    """Return what a search is called in its comparison, and its folder: a dotted name by its last part."""
-    return name.rpartition(":")[2] if is_dotted(name) else Path(name).stem
-
-
-def plans_text(listed: Sequence[Entrant], *, folder: Path, verbose: bool) -> str:
-    """Return the plans of all searches as text; writes nothing, starts no trial.
-
-    Raises:
-        DistrecvaeError: as `compare` would.
-    """
-    config = listed[0].config
-    split = load_split(config, folder)
-    require_scored(split, config.data or "the data", "valid")
-    with ray_session(config.address, verbose=verbose) as cluster:
-        plans = _plans(listed, Session(cluster, split))
-    return "\n\n".join(f"== {name}\n{plan.text()}" for name, plan in plans.items())
 
 
 def compare(
@@ -197,7 +111,7 @@ def compare(
         held.callback(stop.over)
         cluster = held.enter_context(ray_session(config.address, verbose=verbose))
         session = Session(cluster, split, stop)
-        plans = _plans(listed, session)
+        plans = plans_of(listed, session)
         repeats = Repeats(seed_numbers(config, seeds), _data_of(config, folder))
         if described is None:
             described = files.describe(_shared_settings(config), split, command, ())
@@ -258,19 +172,6 @@ def compare(
         files.write_description(folder, replace(described, status="finished"))
     said = "\n\n".join(filter(None, [text, written_report(folder)]))
     return Comparison(said, complete=True, without_score=tuple(without_score))
-
-
-def _plans(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
-    """Return each search's plan, all of them checked: what cannot run is refused before anything starts."""
-    plans = {}
-    for entrant in listed:
-        try:
-            space = entrant.space.resolved(Sizes.of(session.split.train))
-            plans[entrant.name] = plan_search(settled(entrant.config, space), space, session)
-            check_memory(plans[entrant.name], session.cluster, session.split.train)
-        except DistrecvaeError as error:
-            raise type(error)(f"{entrant.name}: {error}") from None
-    return plans
 
 
 def _data_of(config: SearchConfig, folder: Path) -> str:

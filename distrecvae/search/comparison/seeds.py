@@ -7,6 +7,7 @@ the table. A model that is solved at once has no randomness, and is trained once
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ def seed_numbers(config: SearchConfig, count: int | None) -> tuple[int, ...]:
     return tuple(range(config.seed, config.seed + count))
 
 
+def trained_seeds(model: str, numbers: Sequence[int]) -> tuple[int, ...]:
+    """Return the seeds with which a model is trained: the first one alone where it is solved at once, and none is
+    another model."""
+    return tuple(numbers[:1] if registry.solved_at_once(model) else numbers)
+
+
 def require_growing(begun: int | None, count: int | None, folder: Path) -> int | None:
     """Return how many seeds a comparison has that goes on: what is given, or what it was begun with.
 
@@ -84,7 +91,7 @@ def with_seeds(row: Row, place: Path, plan: Plan, session: Session, repeats: Rep
     """
     split, config = session.split, plan.config
     folder = place / SEEDS_FOLDER
-    numbers = repeats.numbers[:1] if registry.solved_at_once(row.model) else repeats.numbers
+    numbers = trained_seeds(row.model, repeats.numbers)
     settings = runs.RunSettings(
         model=row.model,
         config=row.config,

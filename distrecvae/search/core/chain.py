@@ -160,7 +160,9 @@ class Chain:
 
         Raises:
             OSError: it could not be written; of what was, nothing counts.
+            ResultsError: as `require_in_place`; nobody is to act on a line that whoever comes next will not find.
         """
+        self.require_in_place()
         text = json.dumps(record, separators=(",", ":"), allow_nan=False)[:-1].encode()
         check = _check(self.mark.check, text)
         line = b'%s,"check":"%s"}\n' % (text, check.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -90,8 +91,13 @@ class Plan:
         shares = [expected_share(self.rule.rungs(n), passes, factor) for n in range(self.config.trials)]
         return Timing(pass_s, fmean(shares), source)
 
-    def text(self, timing: Timing | None = None) -> str:
-        """Return the whole plan for `--dry-run`; `timing` says how long its passes take, where that is known."""
+    def text(self, timing: Timing | None = None, more: Sequence[tuple[str, str]] = ()) -> str:
+        """Return the whole plan for `--dry-run`.
+
+        Args:
+            timing: how long its passes take, where that is known.
+            more: what else comes of the search, a name and a text each, told beside its budget.
+        """
         rungs = ", ".join(map(str, self.rule.rungs(0))) or "none"
         scheduler = f"{self.config.scheduler}, rungs at passes {rungs}"
         if registry.solved_at_once(self.config.model):
@@ -108,6 +114,7 @@ class Plan:
                 "budget",
                 f"at most {self.config.trials * self.trial_passes} passes in all, {self.trial_passes} a trial",
             ),
+            *more,
             ("time budget", f"{self.config.time_budget_s:g} s" if self.config.time_budget_s else "none"),
             ("chosen by", f"valid/{self.config.metric}"),
             (

@@ -15,12 +15,12 @@ import pytest
 from distrecvae.blending.facts import read_facts
 from distrecvae.data.io import load_dataset
 from distrecvae.data.prepared import prepare_data
-from distrecvae.errors import ConfigError, DataError, SpaceError
+from distrecvae.errors import ConfigError, DataError
 from distrecvae.evaluation import evaluate
 from distrecvae.metrics import METRICS
 from distrecvae.saved.model import load_model
 from distrecvae.search.comparison import comparison
-from distrecvae.search.comparison.comparison import entrants
+from distrecvae.search.comparison.entrants import entrants
 from distrecvae.search.comparison.files import Description, write_description
 from distrecvae.search.core.config import SearchConfig
 from tests import HANGS_AFTER_S
@@ -115,35 +115,6 @@ def test_a_finished_comparison_takes_another_model_and_no_other_budget(
     assert refused.returncode == 2
     assert "max_passes=12" in refused.stderr
     assert "Traceback" not in refused.stderr
-
-
-def test_what_cannot_be_compared_is_refused() -> None:
-    config = SearchConfig(data="data")
-    for names, error, words in [
-        (["ease", "ease"], ConfigError, "twice"),
-        (["all", "ease"], ConfigError, "twice"),
-        ([], ConfigError, "nothing to compare"),
-        (["eese"], ConfigError, "ease"),
-        (["./absent.yaml"], SpaceError, "absent.yaml"),
-    ]:
-        with pytest.raises(error, match=words):
-            entrants(names, config)
-
-
-def test_all_are_all_models_each_with_its_own_budget() -> None:
-    listed = entrants(["all"], SearchConfig(data="data", trials=7))
-    names = [entrant.name for entrant in listed]
-    assert {"recvae", "ease", "popularity"} <= set(names)
-    trials = {entrant.name: entrant.config.trials for entrant in listed}
-    assert trials["recvae"] == 7
-    assert trials["popularity"] == 1
-
-
-def test_a_named_configuration_is_one_trial_of_it() -> None:
-    (entrant,) = entrants(["recvae-mlp"], SearchConfig(data="data", trials=7))
-    assert (entrant.name, entrant.config.model, entrant.config.trials) == ("recvae-mlp", "recvae", 1)
-    assert entrant.space.default_config()["architecture"] == "mlp"
-    assert entrant.space.default_config()["latent_dim"] == 200
 
 
 def test_seeds_and_systems_of_others_are_checked_before_anything_runs(tmp_path: Path) -> None:

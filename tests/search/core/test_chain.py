@@ -252,6 +252,16 @@ def test_a_file_that_is_changed_under_the_writer_is_noticed_and_what_was_written
     assert how in ("longer", "shorter") or rescued == whole
 
 
+def test_nothing_is_appended_where_nobody_would_find_it(path: Path) -> None:
+    """A night found it: another program cut the file, a request was taken up and answered, the power failed."""
+    chain, whole = Chain(path), path.read_bytes()
+    path.with_name("half").write_bytes(whole[: whole.find(b"\n") + 1])
+    path.with_name("half").replace(path)
+    with pytest.raises(ResultsError, match="was changed by another program"):
+        chain.append({"n": 4})
+    assert path.with_name("ledger-rescued.jsonl").read_bytes() == whole
+
+
 @pytest.mark.parametrize(
     "form",
     [None, 3, {}, {"lines": 1}, {"lines": -1, "check": ""}, {"lines": True, "check": "0" * 32},

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from distrecvae.packaged import PACKAGED_FOLDERS, PROJECT_FILES
 from distrecvae.search.doctor.cluster.tree import lacking, listed, mapping, text, wrong
 from distrecvae.search.doctor.cluster.versions import of_command, of_image
 from distrecvae.search.doctor.finding import Finding
@@ -21,7 +22,7 @@ LISTS = (
 )
 TOKEN = ".ray/auth_token"  # noqa: S105  (a file's name)
 TOKEN_MODE = "RAY_AUTH_MODE=token"  # noqa: S105  (a setting)
-PARTS = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "distrecvae", "search_spaces")
+PARTS = (*PROJECT_FILES, "distrecvae", *PACKAGED_FOLDERS)
 """What the package is built from on each node."""
 
 _SECRET_FILES = re.compile(
