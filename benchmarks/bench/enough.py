@@ -1,4 +1,4 @@
-"""Judges what the search says of further search (`search/core/enough.py`), and when it would end by itself.
+"""Judges what the search says of further search (`search/core/ahead/enough.py`), and when it would end by itself.
 
     python benchmarks/recvae_bench.py enough --seeds 20 --out results.csv
 
@@ -21,7 +21,7 @@ import pandas as pd
 from bench.methods import METHODS
 from bench.replay import SPACE_OF_BENCH, replay
 from bench.surrogate import SURROGATES, Surrogate, features, load
-from distrecvae.search.core.enough import HOUR_S, Further, further
+from distrecvae.search.core.ahead.enough import HOUR_S, Further, further
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
 

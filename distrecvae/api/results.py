@@ -18,7 +18,7 @@ from distrecvae.metrics import on_validation, on_validation_in
 
 if TYPE_CHECKING:
     from distrecvae.saved.model import LoadedModel
-    from distrecvae.search.core.enough import Further
+    from distrecvae.search.core.ahead.enough import Further
     from distrecvae.search.core.limits import Limits
     from distrecvae.selection import ExpectedScore
 
@@ -106,7 +106,7 @@ class SearchResult:
     def further(self, trials: int | None = None) -> Further | None:
         """Return what so many further trials can be expected to bring, and how long they take; None while too little
         is known. Without a number it is of as many trials as there were."""
-        from distrecvae.search.core.enough import further
+        from distrecvae.search.core.ahead.enough import further
         from distrecvae.search.core.ledger import read_records
         from distrecvae.search.folder.search_json import read_description
 

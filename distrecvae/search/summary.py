@@ -12,7 +12,7 @@ from distrecvae.layout import BEST_FOLDER, REPORT_FILE
 from distrecvae.metrics import title_of
 from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import BLEND_IT, model_commands
-from distrecvae.search.core.enough import further, said_enough
+from distrecvae.search.core.ahead.enough import further, said_enough
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import BAD, Status, no_score

@@ -14,7 +14,7 @@ from distrecvae.api.results import MOST_ROWS, Best, SearchResult
 from distrecvae.errors import CheckpointError
 from distrecvae.files import write_json
 from distrecvae.metrics import METRICS
-from distrecvae.search.core.enough import further
+from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.ledger import Ledger, read_records
 from distrecvae.search.core.records import Status
 from distrecvae.search.folder.search_json import read_description

@@ -14,8 +14,8 @@ from scipy import stats
 
 from distrecvae.evaluation import Evaluation
 from distrecvae.search.commands import python_call
+from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.enough import further
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.folder.best import Scored

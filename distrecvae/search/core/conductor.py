@@ -15,8 +15,8 @@ from distrecvae.files import write_text
 from distrecvae.layout import TRACEBACK_FILE, trial_folder
 from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
+from distrecvae.search.core.ahead.enough import ENOUGH, is_enough
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.enough import ENOUGH, is_enough
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.records import Status, TrialRecord

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from distrecvae.layout import LEDGER_FILE, LIVE_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation, title_of
-from distrecvae.search.core.enough import further
-from distrecvae.search.core.forecast import Forecast
+from distrecvae.search.core.ahead.enough import further
+from distrecvae.search.core.ahead.forecast import Forecast
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status, TrialRecord, leading
 from distrecvae.search.folder.live import Live, read_live

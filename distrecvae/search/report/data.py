@@ -16,9 +16,9 @@ from distrecvae.errors import ResultsError
 from distrecvae.files import held
 from distrecvae.layout import LEDGER_FILE
 from distrecvae.metrics import on_validation, on_validation_in
+from distrecvae.search.core.ahead.enough import Further, further
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.enough import Further, further
 from distrecvae.search.core.ledger import records_of
 from distrecvae.search.core.limits import Limits, limits_of
 from distrecvae.search.core.records import BAD, Status, TrialRecord, leading

@@ -7,10 +7,10 @@ from dataclasses import astuple
 from pathlib import Path
 
 from distrecvae.activity import WAITING
+from distrecvae.search.core.ahead.enough import Further, further
+from distrecvae.search.core.ahead.forecast import Forecast, forecast
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.enough import Further, further
-from distrecvae.search.core.forecast import Forecast, forecast
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import StoppingRule

@@ -10,7 +10,7 @@ import pytest
 
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
-from distrecvae.search.core.enough import further
+from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status, leading
 from distrecvae.search.folder.live import Live, write_live

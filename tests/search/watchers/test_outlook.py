@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from distrecvae.activity import TRAINING, WAITING
+from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.enough import further
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import Never
 from distrecvae.search.folder.live import read_live

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from distrecvae.errors import ConfigError
+from distrecvae.search.core.ahead.enough import LEAST_TRIALS, Further, further, is_enough, said_enough
 from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.enough import LEAST_TRIALS, Further, further, is_enough, said_enough
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.requests import Request
 from tests.search.simulated import METRIC, course, open_conductor, toy_curve, toy_search_config
