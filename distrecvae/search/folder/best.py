@@ -146,20 +146,22 @@ def expected_score(
     for record in order[:KEPT_TRIALS]:
         task = conductor.task(record)
         cycle = int(_at_best(record, search.metric)["cycle"])
-        state = kept_model(task, states.path(record.number), cycle)
+        path = states.path(record.number)
+        if (state := kept_model(task, path, cycle)) is None and record is order[0]:
+            # It is repeated, as it would be to be published, which leaves its state.
+            task = replace(task, device=_like(task.device))
+            state = best_model(task, path, cycle, split.train, split.valid)
         if state is not None:
             config = registry.config_from_dict(task.model, task.config)
             model = registry.load_recommender(task.model, config, split.n_items, state)
             found = evaluate(model, split.valid, Scoring.of((name,), split.train))
-            evaluations.append((record.number, found))
-        elif record is order[0]:
-            return None  # it is repeated, and so might the others have to be
-    if name not in evaluations[0][1].per_user:
+            evaluations.append(found)
+    best = evaluations[0]
+    if name not in best.per_user:
         return None  # one value of all lists
-    best = evaluations[0][1]
     return expected_of_chosen(
         [record.score for record in order if record.score is not None],
-        [each.per_user[name] for _, each in evaluations],
+        [each.per_user[name] for each in evaluations],
         best.mean(name),
         best.standard_error(name),
     )
