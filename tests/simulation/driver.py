@@ -106,7 +106,7 @@ class Driver:
         self._write()
 
     def _require_given_up_in_time(self) -> None:
-        """A trial that Ray lost sight of is run again as often as is promised, and no oftener."""
+        """A trial that Ray lost sight of is run again as often as is promised, and no more often."""
         for number, times in self.strayed.items():
             record = self.ledger.records[number]
             if record.status is Status.RUNNING and times > RETRIES:

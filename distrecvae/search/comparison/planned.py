@@ -53,8 +53,8 @@ def plans_text(
         listed: the searches.
         folder: where their results would go.
         verbose: show what Ray says, too.
-        resume: it would go on with the comparison in `folder`.
-        seeds: with so many each chosen configuration would be trained anew.
+        resume: it would resume the comparison in `folder`.
+        seeds: with so many each chosen configuration would be trained again.
         scores: systems that were trained elsewhere, NAME=PATH each.
 
     Raises:
@@ -85,7 +85,7 @@ def seeds_rows(plan: Plan, numbers: Sequence[int]) -> list[tuple[str, str]]:
         return [("seeds", f"{len(numbers)}, and one training of 1 pass for all: nothing in it is random")]
     passes = counted(len(trained) * plan.trial_passes, "pass", "passes")
     text = (
-        f"{', '.join(map(str, numbers))}: the chosen configuration trained anew with each, at most {passes} more,"
+        f"{', '.join(map(str, numbers))}: the chosen configuration trained again with each, at most {passes} more,"
         f" {mib(STATES_A_SEED * len(trained) * plan.state_bytes)} of storage"
     )
     return [("seeds", text)]

@@ -1,4 +1,4 @@
-"""Holds a search's ledger to what other files of its folder say of it: how long it was when they were written.
+"""Checks a search's ledger against what other files of its folder say of it: how long it was when they were written.
 
 A chain vouches for all of its lines but not for those that are missing at its end. `search.json`, the chosen model's
 `metrics.json` and the trials' state files are written after the ledger, and each says how long it was then. A state
@@ -54,7 +54,7 @@ def _marks(folder: Path, described: Description) -> Iterator[tuple[Path, Mark]]:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise ResultsError(
                 f"{published} is damaged, or not of the search in {folder}; restore it, or remove {published.parent}:"
-                " the end of the search writes it anew"
+                " the end of the search rewrites it"
             ) from None
     for state in sorted((folder / "trials").glob(f"*/{STATE_FILE}")):
         try:
