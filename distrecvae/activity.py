@@ -1,4 +1,4 @@
-"""What this process is at, in a word: said where it happens, read from another thread by whoever shows it.
+"""What this process is doing, in a word: set where it happens, read from another thread by what shows it.
 
 A worker has one trial at a time, so there is one word for the process.
 """
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PREPARING, TRAINING, EVALUATING, SAVING = "preparing", "training", "evaluating", "saving"
+GRAM, FACTORIZING, INVERTING = "computing the Gram matrix", "factorizing", "inverting"
+"""Of a model that is solved at once: what its long step is at."""
 WAITING, STARTING, PAUSED = "waiting for a node", "starting", "paused"
 """Of a trial that has no worker to say it: none has room, its worker is being started, the search is paused."""
 
@@ -27,5 +29,5 @@ def at(what: str) -> Iterator[None]:
 
 
 def activity() -> str:
-    """Return what this process is at; empty where nothing was said."""
+    """Return what this process is doing; empty where nothing was set."""
     return _now

@@ -33,7 +33,7 @@ def is_number(value: object) -> bool:
 def require_whole(name: str, value: object, *, at_least: int) -> None:
     """Refuse anything but an int of `at_least` or more; what a float64 cannot tell from its neighbour is no count."""
     if isinstance(value, int) and value > MOST:
-        raise ConfigError(f"{name} is a whole number beyond {MOST}; give one that can be meant")
+        raise ConfigError(f"{name} is a whole number beyond {MOST}; give a smaller one")
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least {at_least}")
 

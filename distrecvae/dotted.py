@@ -1,4 +1,4 @@
-"""Code that is named, not shipped: `package.module:name` of a metric or a model of somebody's own.
+"""Code that is named, not shipped: `package.module:name` of a metric or a model of one's own.
 
 A name in a file is anybody's: a model folder from elsewhere must not choose what is imported here. So a name counts
 only where a person gave it: typed as an option, handed over in Python, or listed in the environment.
@@ -26,7 +26,7 @@ def is_dotted(name: str) -> bool:
 
 
 def trust(name: str) -> None:
-    """Take it that a person asked for `name`, for the life of this process; what is not dotted needs no trust."""
+    """Trust `name`, which a person asked for, for the life of this process; what is not dotted needs no trust."""
     if is_dotted(name):
         _trusted.add(name)
 
@@ -44,7 +44,7 @@ def named_object(name: str, what: str) -> Any:
     listed = {each.strip() for each in os.environ.get(VARIABLE, "").split(",")}
     if not is_dotted(name) or name not in _trusted | listed:
         raise ConfigError(
-            f"{what} {name!r} is code of somebody's that a file names; if you trust it, name it in the command, or set"
+            f"{what} {name!r} is code that a file names; if you trust it, name it in the command, or set"
             f" {VARIABLE}={name}"
         )
     module, _, attribute = name.partition(":")

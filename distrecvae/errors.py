@@ -11,11 +11,11 @@ import difflib
 from collections.abc import Iterable
 
 UNEXPECTED = 70
-"""Exit status of a command that met an error that is none of these, of ours or of what it stands on: EX_SOFTWARE."""
+"""Exit status of a command that met an unexpected error, a bug of ours or of a library: EX_SOFTWARE."""
 
 
 LOST = 75
-"""Exit status of a search whose Ray went away under it; it can be gone on with as it is: EX_TEMPFAIL."""
+"""Exit status of a search whose Ray went away under it; it can be resumed as it is: EX_TEMPFAIL."""
 
 
 class DistrecvaeError(Exception):
@@ -59,7 +59,7 @@ class StorageError(DistrecvaeError):
 
 
 class DivergedError(DistrecvaeError):
-    """Training produced a value that is not finite; the trial ends, the search goes on."""
+    """Training produced a value that is not finite; the trial ends, the search continues."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

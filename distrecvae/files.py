@@ -1,4 +1,4 @@
-"""How files come into being: written beside their place, synced, renamed; never half there.
+"""Writes files beside their place, syncs and renames them, so that none is ever half there.
 
 A reader sees the old content or the new one, whatever is killed when. Folders are built beside their place
 too and renamed as the last step, so a dataset or a model folder that exists is complete.
@@ -172,10 +172,10 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def storage_error(error: OSError, folder: Path, go_on: str) -> ResultsError:
-    """Return the error to raise where writing into a results folder failed, with the command that goes on."""
+    """Return the error to raise where writing into a results folder failed, with the command that resumes the run."""
     return ResultsError(
         f"{error.filename or folder} cannot be written ({error.strerror or error}); what was reported before is safe:"
-        f" see to the storage, then go on with: {go_on}"
+        f" check the storage, then continue with: {go_on}"
     )
 
 

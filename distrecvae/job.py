@@ -1,4 +1,4 @@
-"""A job's entry point where nothing begins a job again: a search that goes on by itself after its process died.
+"""A job's entry point where nothing restarts jobs: it resumes its search after the search's process died.
 
 python -m distrecvae.job --data ... --out ...          the options of `python -m distrecvae.search`
 """
@@ -15,10 +15,10 @@ from types import FrameType
 from distrecvae.signals import INTERRUPTED, handled, to_hear
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 300.0, 300.0)
-"""How long the job waits before it begins again the first time, the second, ...; afterwards it gives up."""
+"""How long the job waits before the first restart, the second, ...; after the last one it gives up."""
 
 DONE = frozenset({0, 1, 2, 130})
-"""Statuses of a search that has ended, was refused, or was interrupted by somebody: it is not begun again. After any
+"""Statuses of a search that has ended, was refused, or was interrupted by somebody: it is not restarted. After any
 other it is: a signal, an error that nobody foresaw (`errors.UNEXPECTED`), a Ray that went away (`errors.LOST`)."""
 
 REFUSED = 2
@@ -27,7 +27,7 @@ REFUSED = 2
 def main(options: Sequence[str]) -> int:
     """Run a search with these options to its end; return its exit status."""
     if not any(option.split("=")[0] in ("--out", "--name", "--help", "-h") for option in options):
-        _say("error: a job that is begun again must find its folder; give --out or --name")
+        _say("error: a job that is restarted must find its folder; give --out or --name")
         return REFUSED
     going_on = [] if "--resume-or-start" in options else ["--resume-or-start"]
     return keep_going([sys.executable, "-m", "distrecvae.search", *options, *going_on])
@@ -37,11 +37,11 @@ def keep_going(command: Sequence[str], pauses_s: Sequence[float] = PAUSES_S) -> 
     """Run a command, again each time that it dies; return the last exit status.
 
     SIGTERM and SIGHUP are passed on. Ctrl-C is not: a terminal tells the whole process group. After any of them
-    nothing is begun again.
+    nothing is restarted.
 
     Args:
         command: what is run; its exit status says whether it has ended.
-        pauses_s: how long to wait before each new beginning.
+        pauses_s: how long to wait before each restart.
     """
     child: subprocess.Popen[bytes] | None = None
     heard: list[int] = []
@@ -62,10 +62,10 @@ def keep_going(command: Sequence[str], pauses_s: Sequence[float] = PAUSES_S) -> 
             if status in DONE or heard:
                 break
             if again == len(pauses_s):
-                _say(f"the search ended by {ended} again: after {again} new beginnings the job gives up")
+                _say(f"the search ended by {ended} again; after {again} restarts the job gives up")
                 break
             _say(
-                f"the search ended by {ended}; it goes on in {pauses_s[again]:g} s ({again + 1} of {len(pauses_s)})"
+                f"the search ended by {ended}; it restarts in {pauses_s[again]:g} s ({again + 1} of {len(pauses_s)})"
             )
             until = time.monotonic() + pauses_s[again]
             while time.monotonic() < until and not heard:

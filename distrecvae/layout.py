@@ -17,10 +17,10 @@ CONFIG_FILE, METRICS_FILE = "config.json", "metrics.json"
 """In a model's folder: its settings and its scores. All seeds' scores together lie in one like the latter."""
 
 LEDGER_FILE, JOURNAL_FILE = "ledger.jsonl", "study.journal"
-"""In a search's folder: all that it goes on by; a view of it for Optuna's tools, which may be deleted."""
+"""In a search's folder: all that it is resumed from; a view of it for Optuna's tools, which may be deleted."""
 
 STATE_FILE = "state.safetensors"
-"""What a run, or a trial, goes on from."""
+"""What a run, or a trial, is resumed from."""
 
 TRACEBACK_FILE = "error.txt"
 """In a trial's folder: what it failed by."""

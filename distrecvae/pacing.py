@@ -1,8 +1,9 @@
-"""Does things no more often than they are worth, and lets long work be heard between its parts."""
+"""Limits how often things are done, and lets long work report between its parts."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,6 +27,32 @@ class Seldom(Generic[Arguments]):
     def put_off(self) -> None:
         """Pass nothing on for `every_s` seconds from now."""
         self._acted_at = time.monotonic()
+
+
+class Remaining:
+    """Works out how long something still takes, from the shares of it that are done and this process's clock.
+
+    What counts is the pace since half of the time ago: other work on the machine comes and goes. A share below the one
+    before is of something new, which is timed from there.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float]] = deque()
+        self._begun_at = 0.0
+
+    def after(self, share: float) -> float | None:
+        """Take in the share that is done now; return the seconds to go, None where there is no pace yet."""
+        now = time.monotonic()
+        if not self._seen or share < self._seen[-1][1]:
+            self._seen.clear()
+            self._begun_at = now
+        self._seen.append((now, share))
+        while len(self._seen) > 2 and self._seen[1][0] <= (self._begun_at + now) / 2:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        if now <= since or share <= before:
+            return None
+        return (1 - share) * (now - since) / (share - before)
 
 
 Hear = Callable[[int, int], object]

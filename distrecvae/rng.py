@@ -3,7 +3,8 @@
 Every random draw in the package comes from a generator made on the spot for what is drawn: the root seed and the
 coordinates of the draw (purpose, cycle, pass, batch). So a restored run continues bit for bit without saving any
 generator, and a trial's result depends on its configuration and the kind of its device, not on when or where it ran. A
-GPU's generators draw otherwise than a CPU's, so what goes on on another kind is said to differ.
+GPU's generators draw otherwise than a CPU's, or than another kind of GPU's: what continues on another kind is said to
+differ.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def a_seed_decides_all(subject: Subject) -> None:
 
 
 def a_state_is_not_changed_by_further_training(subject: Subject) -> None:
-    """The best model is kept while training goes on."""
+    """The best model is kept while training continues."""
     trainer = subject.trained()
     kept = [trainer.state_dict(), trainer.model_state()]
     before = [{name: value.clone() for name, value in state.items()} for state in kept]
@@ -137,7 +137,7 @@ def a_state_is_not_changed_by_further_training(subject: Subject) -> None:
 
 
 def a_state_of_something_else_is_refused(subject: Subject) -> None:
-    """A damaged checkpoint begins a trial anew; it must be noticed for that."""
+    """A damaged checkpoint starts a trial over; it must be noticed for that."""
     try:
         subject.trainer().load_state_dict({})
     except CheckpointError:

@@ -26,8 +26,8 @@ def read_as(*names: str) -> Any:
 def read_typed(path: Path, wanted: type[Read]) -> Read:
     """Return the dataclass that a JSON file describes.
 
-    Nothing is converted: text is no number, 1 is not true, 1.5 is no whole number. Every field without a default must
-    be there, and none that the dataclass does not have. Its own rules (`__post_init__`) hold, too.
+    Nothing is converted: text is not a number, 1 is not true, 1.5 is not a whole number. Every field without a default
+    must be there, and none that the dataclass does not have. Its own rules (`__post_init__`) hold, too.
 
     Raises:
         MisfitError: the file is not JSON, or does not fit.

@@ -16,6 +16,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def to_go_in_brackets(seconds: float | None) -> str:
+    """Return what is to go of something, as it stands behind the share that is done; empty where it is not known."""
+    return "" if seconds is None else f" ({duration(seconds)} to go)"
+
+
 def mib(size_bytes: int) -> str:
     """Return a size for trials and data sets: 1,536 MiB."""
     return f"{size_bytes / 2**20:,.0f} MiB"

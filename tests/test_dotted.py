@@ -28,13 +28,15 @@ def test_dotted_names(name: str) -> None:
 def test_what_is_no_dotted_name_is_never_trusted(name: str) -> None:
     assert not is_dotted(name)
     trust(name)
-    with pytest.raises(ConfigError, match="is code of somebody's"):
+    with pytest.raises(ConfigError, match="is code that a file names"):
         named_object(name, "model")
 
 
 def test_a_name_that_only_a_file_gives_imports_nothing() -> None:
     sys.modules.pop("this", None)
-    with pytest.raises(ConfigError, match=f"model 'this:s' is code of somebody's .* set {VARIABLE}=this:s"):
+    with pytest.raises(
+        ConfigError, match=f"model 'this:s' is code that a file names .* set {VARIABLE}=this:s"
+    ):
         named_object("this:s", "model")
     assert "this" not in sys.modules
     trust("this:d")  # another name of the same module says nothing of this one

@@ -349,7 +349,7 @@ def test_a_storage_error_says_the_reason_what_is_safe_and_the_command_that_goes_
     assert isinstance(error, ResultsError)
     assert str(error) == (
         "out cannot be written (No space left on device); what was reported before is safe:"
-        " see to the storage, then go on with: distrecvae --resume"
+        " check the storage, then continue with: distrecvae --resume"
     )
 
 
@@ -379,7 +379,7 @@ def test_a_claim_that_fails_keeps_what_was_there_or_has_come(tmp_path: Path) -> 
     (tmp_path / "there").mkdir()
     for folder in (tmp_path / "there", tmp_path / "new"):
         fail_in(folder, writes=True)
-        assert names(folder) == [".lock", "results"], "whoever goes on with it may wait for the lock by now"
+        assert names(folder) == [".lock", "results"], "whoever resumes it may wait for the lock by now"
     (tmp_path / "empty").mkdir()
     fail_in(tmp_path / "empty")
     assert (tmp_path / "empty").is_dir(), "somebody made it"

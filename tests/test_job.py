@@ -55,8 +55,8 @@ def test_what_died_is_begun_again(
     assert keep_going(counting(tmp_path, f"[ $runs = 3 ] || {then}"), [0.0, 0.1, 0.0]) == 0
     assert runs(tmp_path) == 3
     assert capsys.readouterr().err.splitlines() == [
-        f"the search ended by {said}; it goes on in 0 s (1 of 3)",
-        f"the search ended by {said}; it goes on in 0.1 s (2 of 3)",
+        f"the search ended by {said}; it restarts in 0 s (1 of 3)",
+        f"the search ended by {said}; it restarts in 0.1 s (2 of 3)",
     ]
 
 
@@ -64,7 +64,7 @@ def test_what_dies_each_time_is_given_up(tmp_path: Path, capsys: pytest.CaptureF
     assert keep_going(counting(tmp_path, "kill -9 $$"), [0.0, 0.0]) == 137
     assert runs(tmp_path) == 3
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "the search ended by signal 9 (Killed) again: after 2 new beginnings the job gives up"
+    assert last == "the search ended by signal 9 (Killed) again; after 2 restarts the job gives up"
 
 
 @pytest.mark.parametrize("then", ["exec sleep 3600", "kill -9 $$"], ids=["while it runs", "in a pause"])
@@ -74,7 +74,7 @@ def test_a_job_that_is_to_end_begins_nothing_again(then: str, tmp_path: Path) ->
         wait_for_runs(tmp_path, 1)
         if "sleep" not in then:
             assert process.stderr is not None
-            assert "goes on in 60 s" in process.stderr.readline()
+            assert "restarts in 60 s" in process.stderr.readline()
         process.terminate()  # this process alone: its child is told by it
         assert process.wait(HANGS_AFTER_S) == (128 + signal.SIGTERM if "sleep" in then else INTERRUPTED)
     assert runs(tmp_path) == 1
@@ -97,14 +97,14 @@ def test_sigterm_to_the_whole_group_is_heard_once_by_the_search(tmp_path: Path) 
         os.killpg(process.pid, signal.SIGTERM)
         out, err = process.communicate(timeout=HANGS_AFTER_S)
         assert out == "stopped: interrupted by SIGTERM\n"
-        assert err == "\nstopping; once more stops at once; to go on: the command\n"
+        assert err == "\nstopping; a second signal stops at once; to resume: the command\n"
         assert process.returncode == 0
 
 
 def test_a_job_without_a_folder_of_its_own_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", "data/mine"]) == REFUSED
     said = capsys.readouterr().err
-    assert said == "error: a job that is begun again must find its folder; give --out or --name\n"
+    assert said == "error: a job that is restarted must find its folder; give --out or --name\n"
 
 
 @pytest.mark.ray
@@ -146,7 +146,7 @@ def test_a_search_whose_driver_is_killed_goes_on_to_its_end(tmp_path: Path) -> N
         finally:
             job.terminate()
     assert job.returncode == 0, said
-    assert said.count("the search ended by signal 9 (Killed); it goes on in 1 s (1 of 10)") == 1
+    assert said.count("the search ended by signal 9 (Killed); it restarts in 1 s (1 of 10)") == 1
     assert "Traceback" not in said
     table = pd.read_parquet(tmp_path / "out/trials.parquet")
     assert table["trial"].tolist() == [0, 1, 2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distrecvae.pacing import Seldom, before_batch, heard_between_batches
+from distrecvae.pacing import Remaining, Seldom, before_batch, heard_between_batches
 
 
 def test_a_call_is_passed_on_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +42,22 @@ def test_batches_are_heard_by_whoever_listens_and_by_nobody_else() -> None:
         before_batch(2, 3)
     before_batch(0, 3)
     assert heard == [(1, 3), (2, 3)]
+
+
+def test_what_is_left_goes_by_the_pace_of_the_latter_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("distrecvae.pacing.time.monotonic", lambda: clock[0])
+    remaining = Remaining()
+    assert remaining.after(0.1) is None, "one share is no pace"
+    assert remaining.after(0.2) is None, "in no time at all neither"
+    clock[0] = 110.0
+    assert remaining.after(0.3) == pytest.approx(7 * 10.0), "10 s a tenth"
+    for tenths in (4, 5):  # a neighbour came: 40 s a tenth
+        clock[0] += 40.0
+        left = remaining.after(tenths / 10)
+    assert left == pytest.approx(5 * 40.0)
+    assert remaining.after(0.05) is None, "another stage begins"
+    clock[0] += 1.0
+    assert remaining.after(0.25) == pytest.approx(0.75 / 0.2)
+    clock[0] += 1.0
+    assert remaining.after(1.0) == 0.0

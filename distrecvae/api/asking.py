@@ -30,7 +30,7 @@ class Asked(NamedTuple):
     Attributes:
         config: its settings.
         folder: for results.
-        resume: it goes on with what lies there.
+        resume: it resumes what lies there.
         space: what is searched, where the folder says so; None where the settings do.
         uri: where the folder is mirrored; None for nowhere.
         grow_to: as many trials were asked for just now, of a search that may have been steered to fewer; None: nobody.
@@ -63,15 +63,15 @@ def asked_search(
         config_file: YAML file of more of them.
         out: the results folder, or a URI as text.
         name: of a results folder below runs/.
-        resume: go on with the search there.
-        resume_or_start: go on with it, or start it.
-        extend: go on with the search in this folder, or at this URI, by its own settings.
+        resume: resume the search there.
+        resume_or_start: resume it, or start it.
+        extend: resume the search in this folder, or at this URI, by its own settings.
         working_copy: of a URI; None for the usual place.
         tell: is told what is fetched from a URI.
 
     Raises:
         ConfigError: they contradict each other, or a setting breaks its rule.
-        ResultsError: there is nothing to go on with.
+        ResultsError: there is nothing to continue with.
         StorageError: what lies at a URI cannot be read.
     """
     if extend is not None:
@@ -79,7 +79,7 @@ def asked_search(
         for option, value in {**others, "--resume-or-start": resume_or_start}.items():
             if value:
                 raise ConfigError(
-                    f"--extend {extend} says where and how the search goes on; leave {option} out"
+                    f"--extend {extend} says where and how the search continues; leave {option} out"
                 )
         from distrecvae.search.folder.extension import begun_search
 
@@ -122,7 +122,7 @@ def asked_comparison(given: Mapping[str, Any], *, config_file: str | None = None
 
 
 def _trust_named(given: Mapping[str, Any]) -> None:
-    """Take it that a person asked for the code that is named in what was typed, or handed over."""
+    """Trust the code that a person named in an option, or passed as an argument."""
     if isinstance(model := given.get("model"), str):
         trust(model)
     for name in ("metric", "metrics"):

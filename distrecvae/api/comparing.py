@@ -131,7 +131,7 @@ def compare(
         trials: configurations to try, each model.
         max_passes: data passes that a trial gets at most; None for what the space says, or 200.
         min_passes: data passes before a trial may be stopped; None for a fifth of `max_passes`.
-        reduction_factor: one trial in this many goes on at a rung; rungs grow by the same factor.
+        reduction_factor: one trial in this many continues at a rung; rungs grow by the same factor.
         metric: validation metric to maximise, such as "ndcg@10".
         metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".
         sampler: how configurations are proposed.
@@ -153,9 +153,9 @@ def compare(
         config: YAML file of these settings; arguments win.
         out: results folder; None for runs/NAME.
         name: of the comparison under runs/; None for compare-DATA, numbered.
-        resume: go on with the comparison in the results folder; it may have more models than it was begun with.
+        resume: resume the comparison in the results folder; it may have more models than it was begun with.
         blend: make one model of the searches' best ones in the end, in blend/; `load` takes its folder.
-        seeds: train each chosen configuration anew with so many seeds from `seed` on, and compare their means.
+        seeds: train each chosen configuration again with so many seeds from `seed` on, and compare their means.
         scores: systems that were trained elsewhere: by name the Parquet or CSV file of user_id, item_id, score, or a
             folder of LensKit's lists; several files are several seeds. "NAME=PATH" each will do, too.
         verbose: show what Ray says, too.

@@ -136,7 +136,7 @@ def scores_of(
     split, where = data.split, data.folder or "the data"
     if group == "valid" and loaded.metrics.get("refit"):
         raise DataError(
-            f"{name} was trained on the validation users, too (--refit), so that their scores say nothing; score"
+            f"{name} was trained on the validation users, too (--refit), so their scores say nothing; score"
             " the test users"
         )
     users = split.test if group == "test" else split.valid
@@ -151,8 +151,8 @@ def scores_of(
     trained_on = {loaded.data.get("fingerprint"), *begun.get("fingerprints", ())} - {None}
     if trained_elsewhere(trained_on, facts(split, data.protocol)):
         notes.append(
-            f"{name}: trained on other data, of whose users some may be held out in {where}, which flatters it; prepare"
-            " the data with --like that which it was trained on"
+            f"{name} was trained on other data, some of whose users may be held out in {where}, which flatters it;"
+            " prepare the data with --like the data that it was trained on"
         )
     return Scored(
         scored.per_user,
@@ -201,7 +201,7 @@ def _over(scored: Scored, users: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
     notes = scored.notes
     if users.size > scored.users.size:
         without = counted(users.size - scored.users.size, "user", "users")
-        notes = (*notes, f"{without} of those compared it cannot score, which counts as 0")
+        notes = (*notes, f"{without} of those compared cannot be scored, which counts as 0")
     n_skipped = scored.n_skipped - (users.size - scored.users.size)
     return Scored(per_user, users, n_skipped, scored.overall, coverage=scored.coverage, notes=notes)
 

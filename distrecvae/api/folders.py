@@ -17,7 +17,7 @@ from distrecvae.storage.working_copy import settle
 RUNS = Path("runs")
 _PATH_OF_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 PATIENCE_S = 120.0
-"""How long a run that goes on waits for a store that does not answer."""
+"""How long a run that is resumed waits for a store that does not answer."""
 
 
 class Place(NamedTuple):
@@ -44,21 +44,21 @@ def results_place(
 ) -> Place:
     """Return where results go: as `results_folder` says, or at a URI and in its working copy.
 
-    For a run that goes on, the working copy is brought together with what lies at the URI; it is fetched where it is
+    For a run that is resumed, the working copy is brought together with what lies at the URI; it is fetched where it is
     gone.
 
     Args:
         out: a folder, or a URI as text.
         name: of a folder below runs/.
         default: the name where neither is given.
-        resume: whether the run goes on with an earlier one, where there is one.
+        resume: whether the run continues with an earlier one, where there is one.
         must_exist: whether there has to be an earlier one; None for `resume`.
         working_copy: of a URI; None for the usual place.
         tell: is told what is fetched.
 
     Raises:
         ConfigError: both are given, or a working copy of none.
-        ResultsError: there is nothing to resume, or the working copy and the mirror went on separately.
+        ResultsError: there is nothing to resume, or the working copy and the mirror have diverged.
         StorageError: what lies at the URI cannot be read.
     """
     if isinstance(out, str) and is_uri(out):
@@ -85,7 +85,7 @@ def results_folder(
         out: the folder itself.
         name: of a folder below runs/.
         default: the name where neither is given.
-        resume: whether the run goes on with an earlier one.
+        resume: whether the run continues with an earlier one.
         must_exist: whether there has to be an earlier one; None for `resume`.
 
     Raises:

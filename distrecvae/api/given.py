@@ -1,7 +1,7 @@
 """How a call in Python is taken: which arguments were given, and errors that name arguments, not options.
 
 A public function is declared with its arguments, their types and their defaults. What carries it out hears only of
-those that were given: a search that goes on, a preset or a file of settings says what the others are.
+those that were given: a search that is resumed, a preset or a file of settings says what the others are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`distrecvae.train_on`: a trial of a search that ended trains on."""
+"""`distrecvae.train_on`: continues a trial that has ended."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from distrecvae.api.asking import asked_search
 from distrecvae.api.given import carried_out_by
 from distrecvae.api.quiet import quiet_imports
 from distrecvae.errors import ConfigError
+from distrecvae.storage.uri import as_place
 
 
 def let_train_on(
-    results: Path,
+    results: Path | str,
     trial: int,
     max_passes: int,
     *,
@@ -22,10 +23,10 @@ def let_train_on(
     command: str | None,
     data: str | None = None,
 ) -> str:
-    """Ask the search that runs in `results` to let a trial train on, or go on with it here; return how that ended.
+    """Ask the search that runs in `results` to continue a trial, or resume the search here; return how that ended.
 
     Args:
-        results: the search's folder.
+        results: the search's folder, or the URI where it is mirrored: its working copy goes on.
         trial: the trial's number.
         max_passes: data passes that it gets in all.
         tell: is told, in a line, what will be done.
@@ -33,8 +34,9 @@ def let_train_on(
         data: where its data set lies; None looks where it was.
 
     Raises:
-        ConfigError: the trial cannot go on, and why.
+        ConfigError: the trial cannot continue, and why.
         ResultsError: there is no search, or it is damaged.
+        StorageError: the URI cannot be read.
     """
     from distrecvae.errors import DistrecvaeError
     from distrecvae.files import held
@@ -42,32 +44,42 @@ def let_train_on(
     from distrecvae.search.folder.mailbox import Mailbox
     from distrecvae.search.living.going_on import before_going_on
     from distrecvae.search.living.steer import steer
+    from distrecvae.search.living.top import standing
+    from distrecvae.storage.mirror import Mirror
 
     request = Request(action="continue", trials=[trial], number=max_passes)
-    if held(results):
+    if standing(results).runs if isinstance(results, str) else held(results):
         return steer(results, request)
-    tell(before_going_on(results, request))
     given = {} if data is None else {"data": data}
-    asked, mailbox = asked_search(given, extend=results), Mailbox(results)
+    if isinstance(results, Path):
+        tell(before_going_on(results, request))
+    asked = asked_search(given, extend=results, tell=tell)
+    mailbox, mirror = Mailbox(asked.folder), None
+    if asked.uri is not None:
+        tell(before_going_on(asked.folder, request))
+        mirror = Mirror(asked.folder, asked.uri, tell)
     name = mailbox.send(request)
     with quiet_imports():
         from distrecvae.search import launch
 
     try:
-        outcome = launch.search(asked.config, results, resume=True, command=command, space=asked.space)
+        outcome = launch.search(
+            asked.config, asked.folder, resume=True, command=command, space=asked.space, mirror=mirror
+        )
     except DistrecvaeError:
-        mailbox.withdraw(name)  # whoever goes on with the search later has not asked for it
+        mailbox.withdraw(name)  # whoever resumes the search later has not asked for it
         raise
     answer = mailbox.wait(name, 0.0)
     if answer is not None and not answer.done:
         raise ConfigError(f"{request.text()}: {answer.text}")
-    return outcome.summary
+    left = f"\n\n{mirror.left}" if mirror is not None and mirror.left else ""
+    return f"{outcome.summary}{left}"
 
 
 def _train_on(given: dict[str, Any]) -> str:
     data = str(given["data"]) if "data" in given else None
     return let_train_on(
-        Path(given["results"]),
+        as_place(given["results"]),
         given["trial"],
         given["max_passes"],
         tell=lambda _: None,
@@ -80,18 +92,19 @@ def _train_on(given: dict[str, Any]) -> str:
 def train_on(
     results: str | PathLike[str], *, trial: int, max_passes: int, data: str | PathLike[str] | None = None
 ) -> str:
-    """Let a trial of a search train on, from its checkpoint, under the search's record; return how that ended.
+    """Continue a trial of a search from its checkpoint, as a part of the search; return how it ended.
 
-    A search that runs takes it up and answers; one that does not goes on for it, in this process.
+    A search that runs takes it up and answers; one that does not continues for it, in this process.
 
     Args:
-        results: the search's folder.
+        results: the search's folder, or the URI, as text, where it is mirrored.
         trial: the trial's number; it was finished or stopped.
         max_passes: data passes that it gets in all, at most.
         data: where its data set lies; None looks where it was.
 
     Raises:
-        ConfigError: it cannot go on, and why.
+        ConfigError: it cannot continue, and why.
         ResultsError: there is no search, it is damaged, or its data set is not found.
+        StorageError: the URI cannot be read.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

@@ -1,4 +1,4 @@
-"""What Python users call about a search that is there: how it stands, why, again; and what may go of it."""
+"""What Python users call about an existing search: its state, a trial explained or reproduced, what can be removed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _searches(given: dict[str, Any]) -> pd.DataFrame:
 
 @carried_out_by(_searches)
 def searches(folder: str | PathLike[str] | None = None) -> pd.DataFrame:
-    """Return the searches in and below a folder, a row each, the one that was heard of last first.
+    """Return the searches in and below a folder, a row each, the most recently active first.
 
     Args:
         folder: where to look; None for `runs`.
@@ -69,19 +69,20 @@ def top(results: str | PathLike[str]) -> Standing:
 def _why(given: dict[str, Any]) -> Why:
     from distrecvae.search.living.why import why
 
-    return why(Path(given["results"]), given["trial"])
+    return why(as_place(given["results"]), given["trial"])
 
 
 @carried_out_by(_why)
 def why(results: str | PathLike[str], *, trial: int) -> Why:
-    """Return why a trial of a search is what it is: how it was proposed, by what it was judged, to which curve it lost.
+    """Explain a trial of a search: how it was proposed, by what it was judged, to which curve it lost.
 
     Args:
-        results: the search's folder; the search may be over or running.
+        results: the search's folder, or the URI, as text, where it is mirrored; the search may be over or running.
         trial: its number.
 
     Raises:
         ResultsError: there is no search, no such trial, or a file is damaged.
+        StorageError: the URI cannot be read.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call
 
@@ -91,7 +92,7 @@ def _reproduce(given: dict[str, Any]) -> Reproduction:
 
     options = {name: given[name] for name in ("until", "device", "threads") if name in given}
     data = str(given["data"]) if "data" in given else None
-    return reproduce(Path(given["results"]), given["trial"], data=data, **options)
+    return reproduce(as_place(given["results"]), given["trial"], data=data, **options)
 
 
 @carried_out_by(_reproduce)
@@ -104,10 +105,10 @@ def reproduce(
     device: str | None = None,
     threads: int | None = None,
 ) -> Reproduction:
-    """Train a trial of a search again, from the ledger alone, and compare its reports: the same bits, or why not.
+    """Train a trial of a search again, from the ledger alone, and compare its reports: the same bits, or what differs.
 
     Args:
-        results: the search's folder; nothing is written there.
+        results: the search's folder, or the URI, as text, where it is mirrored; nothing is written there.
         trial: the trial's number.
         until: the last cycle to train; None for as many as the trial had.
         data: where its data set lies; None looks where it was.
@@ -117,6 +118,7 @@ def reproduce(
     Raises:
         ResultsError: there is no search, no such trial, it has no report, or its data set is not found.
         ResourceError: there is no such device.
+        StorageError: the URI cannot be read.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call
 
@@ -156,7 +158,7 @@ def _steer(given: dict[str, Any]) -> str:
 
 @carried_out_by(_steer)
 def steer(results: str | PathLike[str], action: str, *words: object) -> str:
-    """Ask something of a search that runs, in another process or thread, and return its answer.
+    """Send a request to a running search, in another process or thread, and return its answer.
 
     ``steer("runs/mine", "stop", 17, 18)``, ``steer("runs/mine", "narrow", "gamma=0.003:0.006")``.
 
@@ -173,20 +175,21 @@ def steer(results: str | PathLike[str], action: str, *words: object) -> str:
 
 
 def _clean(given: dict[str, Any]) -> Dispensable:
-    from distrecvae.search.living.cleaning import clean, dispensable
+    from distrecvae.search.living.cleaning import clean, dispensable, require_here
 
-    return (clean if given.get("yes", False) else dispensable)(Path(given["results"]))
+    return (clean if given.get("yes", False) else dispensable)(require_here(as_place(given["results"])))
 
 
 @carried_out_by(_clean)
 def clean(results: str | PathLike[str], *, yes: bool = False) -> Dispensable:
-    """Return what may go of a search's folder, checkpoints and temporary files, and how many bytes that is.
+    """Return what can be removed from a search's folder, checkpoints and temporary files, and how many bytes that is.
 
     Args:
         results: the search's folder.
         yes: remove it, too.
 
     Raises:
+        ConfigError: `results` is a URI.
         ResultsError: there is no search, it is damaged, or, to remove something, it runs.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

@@ -122,7 +122,7 @@ def prepare(
         out: dataset folder to write; it must not exist.
         like: an earlier data set: what is not given is as it was there, and its users keep their groups, so that
             yesterday's model can be scored on today's test users. Without a source its own is read again.
-        preset: a published protocol ("ml-20m", "netflix", "msd", ...); other arguments go over it.
+        preset: a published protocol ("ml-20m", "netflix", "msd", ...); other arguments override it.
         min_rating: keep rows with a rating above it, strictly: 3.5 drops 3.5 itself; None keeps every row.
         min_user_interactions: drop users with fewer.
         min_item_interactions: drop items with fewer, before users are dropped.

@@ -91,8 +91,8 @@ def run_published(data: Data, folder: Path, wanted: Wanted, *, resume: bool, goe
         data: the data set; one that lies nowhere is written into `folder`.
         folder: for results; it must not exist (or be empty) unless `resume`.
         wanted: what is run.
-        resume: go on with what lies there.
-        goes_on: what to type to go on, to be shown.
+        resume: resume what lies there.
+        goes_on: what to type to continue, to be shown.
 
     Raises:
         DistrecvaeError: the data or the folder is not fit.
@@ -110,7 +110,7 @@ def run_published(data: Data, folder: Path, wanted: Wanted, *, resume: bool, goe
         for row in wanted.rows:
             ours = _ours(row, data, folder / row.model, wanted, goes_on)
             if ours is None:
-                return PublishedResult(folder, False, f"stopped in {row.model}; go on with:\n  {goes_on}")
+                return PublishedResult(folder, False, f"stopped in {row.model}; continue with:\n  {goes_on}")
             found.append(ours)
             text = _write(folder, found, data, wanted)
     return PublishedResult(folder, not any(ours.missing for ours in found), text)
@@ -217,7 +217,7 @@ def published(
         seed: root of all randomness.
         device: "cpu", "cuda", "cuda:1"; None for a GPU where there is one.
         threads: CPU threads; None for all cores.
-        resume: go on with what lies in the results folder.
+        resume: resume what lies in the results folder.
 
     Raises:
         DistrecvaeError: the paper, the data or the folder is not fit.

@@ -45,7 +45,7 @@ class SearchResult:
     Attributes:
         folder: the results folder.
         complete: the search is over; one that was interrupted has what it had found by then.
-        summary: text for people; of one that is not over it says how to go on.
+        summary: text for people; of one that is not over it says how to continue.
         metric: by which trials were chosen.
     """
 
@@ -163,7 +163,7 @@ class Comparison:
         path = self.folder / CSV_FILE
         if not path.exists():
             raise ResultsError(
-                f"{self.folder} has no table yet: no search in it is over; go on with resume=True"
+                f"{self.folder} has no table yet: no search in it is over; continue with resume=True"
             )
         return pd.read_csv(path)
 
@@ -226,7 +226,7 @@ class TrainResult:
             ResultsError: the training is not over.
         """
         if not self.complete:
-            raise ResultsError(f"{self.folder} has no scores yet; go on with resume=True")
+            raise ResultsError(f"{self.folder} has no scores yet; continue with resume=True")
         many = bool(self.seeds or self.folds)
         return _means((self.folder if many else self.folder / BEST_FOLDER) / METRICS_FILE)
 

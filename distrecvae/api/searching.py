@@ -151,7 +151,7 @@ def search(
     """Tune a model: many configurations at once, weak ones stopped early, the best one scored on the test users.
 
     The arguments are the options of `distrecvae search`. Interrupt it (Ctrl-C, or the stop button of a notebook): what
-    was found by then is returned, and `extend` goes on. A Ray that runs in this process already is used, and stays.
+    was found by then is returned, and `extend` continues. A Ray that runs in this process already is used, and stays.
 
     Args:
         data: what `prepare` returned, or a dataset folder; None for a small synthetic one with 12 trials of 60 passes.
@@ -163,7 +163,7 @@ def search(
         trials: configurations to try.
         max_passes: data passes that a trial gets at most; None for what the space says, or 200.
         min_passes: data passes before a trial may be stopped; None for a fifth of `max_passes`.
-        reduction_factor: one trial in this many goes on at a rung; rungs grow by the same factor.
+        reduction_factor: one trial in this many continues at a rung; rungs grow by the same factor.
         metric: validation metric to maximise, such as "ndcg@10".
         metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".
         sampler: how configurations are proposed.
@@ -186,9 +186,9 @@ def search(
         out: results folder, or a URI, as text, that it is mirrored at; None for runs/NAME.
         working_copy: where results at a URI are written first; None for a folder in ~/.cache/distrecvae/results.
         name: of the search under runs/; None for MODEL-DATA, numbered.
-        resume: go on with the search in the results folder.
-        resume_or_start: go on with it, or start it.
-        extend: go on with the search in this folder, or at this URI, over or not, by its own settings; with `trials`
+        resume: resume the search in the results folder.
+        resume_or_start: resume it, or start it.
+        extend: resume the search in this folder, or at this URI, over or not, by its own settings; with `trials`
             until there are as many in all.
         verbose: show what Ray says, too.
 

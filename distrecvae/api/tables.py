@@ -1,4 +1,4 @@
-"""`distrecvae.tables`: a comparison's tables made anew from its folder, or those of several as one."""
+"""`distrecvae.tables`: a comparison's tables, remade from its folder, or those of several as one."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def tables(
     metric: str | None = None,
     metrics: str | None = None,
 ) -> Tables:
-    """Make the tables of comparisons anew, from what lies in their folders: LaTeX, CSV, Markdown, figures.
+    """Make the tables of comparisons again, from what lies in their folders: LaTeX, CSV, Markdown, figures.
 
     Args:
         folders: a comparison or its folder, or several, one a data set, which become one table with mean ranks and a

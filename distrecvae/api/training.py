@@ -123,7 +123,7 @@ def train(
     """Train one configuration, keep its best model, score it on the test users.
 
     Args:
-        data: what `prepare` returned, or a dataset folder; a training that goes on knows its own. Data in memory is
+        data: what `prepare` returned, or a dataset folder; a training that is resumed knows its own. Data in memory is
             written into the results folder.
         model: a model of docs/models.md; None for that of `config`, or RecVAE.
         config: a packaged configuration, a file of settings, a dict of them, or a finished search or training, whose
@@ -146,7 +146,7 @@ def train(
         precision: of the matrix products.
         threads: CPU threads; with `seeds` of each; None for all cores.
         checkpoint_every: seconds between checkpoints, at least.
-        resume: go on with the run in the results folder.
+        resume: resume the run in the results folder.
 
     Raises:
         DistrecvaeError: what was asked for, the data or the folder is not fit.

@@ -1,1 +1,1 @@
-"""How a blend comes about: candidates, what they cost, their weights chosen on validation users, what is written."""
+"""Makes a blend: candidates, what they cost, their weights chosen on validation users, what is written."""

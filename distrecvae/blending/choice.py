@@ -58,7 +58,7 @@ class Wish:
             )
         object.__setattr__(self, "metric", name)
         if self.rule not in (AUTO, *RULES):
-            raise ConfigError(f"--rule {self.rule} is none of {', '.join((AUTO, *RULES))}")
+            raise ConfigError(f"--rule {self.rule} is not one of {', '.join((AUTO, *RULES))}")
         if self.max_members < 1:
             raise ConfigError(f"--max-members {self.max_members} must be at least 1")
 

@@ -26,17 +26,17 @@ COMMANDS = {
     "prepare": "read a user-item file, split it by users, write a dataset folder",
     "search": "tune a model on a dataset, on this machine or a Ray cluster",
     "compare": "tune several models under one budget and say which is best",
-    "tables": "make a comparison's tables anew, LaTeX included, or several's as one",
-    "published": "run a paper's models as published, print ours beside theirs",
+    "tables": "make a comparison's tables again, LaTeX included, or several's as one",
+    "published": "run a paper's models as published, print our scores beside theirs",
     "report": "write a search's report, one page with its figures",
     "list": "list the searches below a folder",
-    "top": "show how a search stands that runs elsewhere",
-    "steer": "ask something of a running search: stop, add, narrow, pause ...",
-    "continue": "let a trial that ended train on, from its checkpoint",
+    "top": "show the state of a search that runs elsewhere",
+    "steer": "ask a running search to stop, add, narrow, pause ...",
+    "continue": "continue a trial that has ended, from its checkpoint",
     "why": "say why a trial was proposed, and how it lost or won",
     "reproduce": "train a trial again and compare it report by report",
-    "clean": "say what may go of a search's folder, and remove it",
-    "blend": "make one model of several finished ones, better than each",
+    "clean": "say what can be removed from a search's folder, and remove it",
+    "blend": "blend several finished models into one, better than each",
     "train": "train one configuration and score it on the test users",
     "evaluate": "score a saved model on held-out users",
     "recommend": "write each user's best items, from a file of histories",
@@ -150,24 +150,24 @@ _STORAGE_TROUBLE = {
     errno.EDQUOT: "the disk quota is used up; free some space, or write elsewhere",
     errno.EROFS: "the file system is read-only; write elsewhere",
     errno.EACCES: "permission denied; write elsewhere, or ask the owner",
-    errno.EIO: "the storage does not work (input/output error); see to it, or write elsewhere",
-    errno.ESTALE: "the network storage went away (stale file handle); mount it again, or write elsewhere",
+    errno.EIO: "the storage fails (input/output error); repair it, or write elsewhere",
+    errno.ESTALE: "the network storage is gone (stale file handle); mount it again, or write elsewhere",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another",
     errno.EISDIR: "this is a folder, not a file; choose another",
     errno.ENAMETOOLONG: "the path is too long; choose a shorter one",
-    errno.ENOENT: "it is not there, or no longer; see whether the storage went away",
+    errno.ENOENT: "it is missing; check that the storage is still there",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
 }
 
 
 def _unexpected() -> NoReturn:
-    """Show the error that is being handled whole, and end with a status that `distrecvae.job` begins again after."""
+    """Print the current error's traceback, and exit with a status after which `distrecvae.job` restarts the search."""
     traceback.print_exc()
     sys.exit(UNEXPECTED)
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Tell whether an error says that memory is out: Python's, PyTorch's of a GPU (not imported for it) or of a CPU."""
+    """Tell whether an error means out of memory: Python's, PyTorch's of a GPU (not imported for it) or of a CPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     said = str(error)

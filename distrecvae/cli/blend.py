@@ -34,7 +34,7 @@ _MAX_MEMBERS, _BEST_TRIALS = 5, 5
 @click.option("--best-trials", type=click.IntRange(1), default=_BEST_TRIALS, show_default=True, metavar="N",
               help="Trials of each search that are candidates: its best, whose models are kept.")  # fmt: skip
 @click.option("--max-bytes", type=click.IntRange(1), metavar="N",
-              help="What all weights may take together; item-item weights are thinned for it.")  # fmt: skip
+              help="Most bytes that all weights may take; item-item weights are thinned to fit.")  # fmt: skip
 @click.option("--max-latency", type=click.FloatRange(0, min_open=True), metavar="MS",
               help="Milliseconds that scoring one user may take, measured here.")  # fmt: skip
 @click.option("--refit", is_flag=True,
@@ -89,7 +89,7 @@ def command(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Yield what is told what begins and how far it is: bars on stderr where someone watches."""
+    """Yield a function that hears what has begun and how far it is: bars on stderr where someone watches."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""`distrecvae clean`: what may go of a search's folder."""
+"""`distrecvae clean`: what can be removed from a search's folder."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE
 
 
 @click.command("clean", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=PLACE)
 @click.option("--yes", is_flag=True, help="Remove it.")
-def command(results: Path, yes: bool) -> None:
-    """Say what may go of the search in RESULTS and how many bytes that is; with --yes remove it.
+def command(results: Path | str, yes: bool) -> None:
+    """Say what can be removed from the search in RESULTS and how many bytes it takes; with --yes remove it.
 
     That is what killed processes left, and, of a search that is over, the checkpoints of its
     trials. The ledger, the tables, the report, the event files and best/ stay. A search that runs
@@ -23,6 +24,6 @@ def command(results: Path, yes: bool) -> None:
     Example:
       distrecvae clean runs/recvae-mine --yes
     """
-    from distrecvae.search.living.cleaning import clean, dispensable
+    from distrecvae.search.living.cleaning import clean, dispensable, require_here
 
-    say(str((clean if yes else dispensable)(results)))
+    say(str((clean if yes else dispensable)(require_here(results))))

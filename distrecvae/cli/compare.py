@@ -26,15 +26,15 @@ from distrecvae.signals import INTERRUPTED
 )
 @click.option("--out", type=PLACE, help="Results folder.  [default: runs/NAME]")
 @click.option("--name", help="Name of the comparison under runs/.  [default: compare-DATA, numbered]")
-@click.option("--resume", is_flag=True, help="Go on with the comparison in the results folder.")
+@click.option("--resume", is_flag=True, help="Resume the comparison in the results folder.")
 @click.option("--blend/--no-blend", default=True, show_default=True,
               help="Make one model of the searches' best ones in the end, in blend/.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1), metavar="N",
-              help="Train each chosen configuration anew with N seeds, and compare their means.")  # fmt: skip
+              help="Train each chosen configuration again with N seeds, and compare their means.")  # fmt: skip
 @click.option("--scores", multiple=True, metavar="NAME=PATH",
               help="A system trained elsewhere: a table of user_id, item_id, score; LensKit's lists.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print each search's plan, seeds included, and stop.")
-@click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Show Ray's own messages, too.")
 def command(
     models: str,
     config_file: str | None,
@@ -57,7 +57,7 @@ def command(
     usually better than each (`distrecvae blend`). More models can be added later: the same command with
     longer --models and --resume. With --seeds the table has their means, and the error over seeds beside
     that over users. With --scores, systems of others stand in it, under the same test: what they leave
-    out is counted and said. `distrecvae tables` makes the tables anew, LaTeX included, from the folder alone.
+    out is counted and reported. `distrecvae tables` makes the tables again, LaTeX included, from the folder alone.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ PROGRAM, VARIABLE = "distrecvae", "_DISTRECVAE_COMPLETE"
 def command(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands, options, names and paths in SHELL.
 
-    Once, in the environment that has distrecvae; new shells of yours complete from then on.
+    Run it once, in the environment that has distrecvae; your new shells complete from then on.
 
     \b
     bash (4.4 or later):

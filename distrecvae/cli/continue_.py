@@ -1,4 +1,4 @@
-"""`distrecvae continue`: a trial that ended trains on."""
+"""`distrecvae continue`: continues a trial that has ended."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from pathlib import Path
 import click
 
 from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE
 
 
 @click.command("continue", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=PLACE)
 @click.option("--trial", type=click.IntRange(0), required=True, metavar="N", help="Which trial.")
 @click.option("--max-passes", type=click.IntRange(1), required=True, metavar="N",
-              help="Data passes that it gets in all, at most.")  # fmt: skip
+              help="Data passes in all, at most.")  # fmt: skip
 @click.option("--data", metavar="DIR", help="Where its data set lies.  [default: where it was]")
-def command(results: Path, trial: int, max_passes: int, data: str | None) -> None:
-    """Let trial N of the search in RESULTS train on, from its checkpoint, under the search's record.
+def command(results: Path | str, trial: int, max_passes: int, data: str | None) -> None:
+    """Continue trial N of the search in RESULTS from its checkpoint, as a part of the search.
 
-    The trial may have been finished or stopped; no rung stops it now. A search that runs takes it up
-    beside its other trials, and this command ends when it has answered. One that does not run goes
-    on for it, here, and publishes the best model anew. Checkpoints are kept of the best few
-    trials and of the first one; where it is gone the trial is trained again from its first pass.
+    The trial may have finished or been stopped; no rung stops it now. A running search trains it
+    beside its other trials, and this command ends when the search has answered. A search that does
+    not run is resumed here for this trial, and publishes the best model again. Checkpoints of the
+    best few trials and of the first one are kept; without one the trial is trained again from its
+    first pass. RESULTS is a folder, or the URI where the search is mirrored.
 
     \b
     Example:

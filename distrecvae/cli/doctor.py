@@ -1,4 +1,4 @@
-"""`distrecvae doctor`: findings as they are made, and the exit status."""
+"""`distrecvae doctor`: prints findings as they come, and sets the exit status."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ import click
 def command(address: str | None, gpu: bool, cluster: Path | None) -> int:
     """Say what this machine offers a search, and what to mend before one.
 
-    Looked at: versions, cores (as affinity and cgroups leave them), bfloat16 instructions, GPUs, memory,
+    It checks versions, cores (as affinity and cgroups leave them), bfloat16 instructions, GPUs, memory,
     /dev/shm, threads, and Ray, which is started for some seconds. Each line that begins with `mend` ends
     with its remedy. The exit status is 0 where all is well and 1 where something must be mended.
-    With --cluster nothing is started and no account is asked: the file is held to Ray's own schema and to what
-    goes wrong on clusters; the exit status is 2 where something does.
-    With --gpu small trainings run on the GPU: does it multiply bfloat16 rightly, do trainings repeat, go on and
+    With --cluster nothing is started and no account is asked: the file is checked against Ray's own schema and
+    against what goes wrong on clusters; the exit status is 2 where something does.
+    With --gpu small trainings run on the GPU: does it multiply bfloat16 rightly, do trainings repeat, continue and
     replay to the bit, does nothing wait, is memory as estimated, are users ranked as on the CPU, and how fast is it?
 
     \b

@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Score a saved model on held-out users, alone or against an earlier one.
 
-    Items that a model does not know are counted and said: fold-in items are dropped, held-out
+    Items that a model does not know are counted and reported: fold-in items are dropped, held-out
     items are misses, users of whom it knows nothing are left out. Against an earlier model, `ship
     it` means a better NDCG@100, or first of --metrics, by a paired test over the users (p < 0.05);
     all else is `keep`.

@@ -14,11 +14,11 @@ from distrecvae.cli.parts.output import print_table, say
 @click.command("list", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("folder", type=click.Path(path_type=Path), default=RUNS)
 def command(folder: Path) -> None:
-    """List the searches in and below FOLDER, the one that was heard of last first.
+    """List the searches in and below FOLDER, the most recently active first.
 
-    FOLDER is runs/ where none is given. A line has how each search stands, how many of its trials
-    have ended, its best validation score, how long ago it began, and the room that it takes. One
-    that is `killed` says that it runs and no process holds its folder.
+    FOLDER is runs/ where none is given. A line says how each search stands, how many of its trials
+    have ended, its best validation score, how long ago it began, and the space that it takes.
+    `killed` means that its files say that it runs, but no process holds its folder.
 
     \b
     Examples:

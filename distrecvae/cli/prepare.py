@@ -43,8 +43,8 @@ from distrecvae.words import printable
     "--like",
     "earlier",
     metavar="DIR",
-    help="An earlier dataset folder: what is not given is as it was there, and its users keep their groups, so that "
-    "yesterday's model can be scored on today's test users. Without SOURCE its source is read again.",
+    help="An earlier dataset folder: options not given are as they were there, and its users keep their groups, so "
+    "that yesterday's model can be scored on today's test users. Without SOURCE its source is read again.",
 )
 @splitting_options
 @reading_options
@@ -70,7 +70,7 @@ from distrecvae.words import printable
     "explained",
     multiple=True,
     metavar="user=ID|item=ID",
-    help="Say what became of the rows of one user or item; without --out nothing is written.",
+    help="Say what happened to the rows of one user or item; without --out nothing is written.",
 )
 @click.option(
     "--export-pro-sg",

@@ -29,20 +29,23 @@ FALLBACKS = ("popularity",)
               help="A .parquet or .csv file to write; one that is there is replaced.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=100, show_default=True, metavar="N",
               help="Items a user.")  # fmt: skip
-@click.option("--include-seen", is_flag=True, help="Recommend what a user has, too.")
+@click.option("--include-seen", is_flag=True, help="Recommend items that a user has, too.")
 @click.option("--guard-formulas", is_flag=True,
               help="Put ' before ids that a spreadsheet would run (=cmd...).")  # fmt: skip
 @click.option("--allow", type=click.Path(path_type=Path), metavar="FILE",
-              help="Recommend nothing else: a text file with an item id a line.")  # fmt: skip
+              help="Recommend only these: a text file with one item id a line.")  # fmt: skip
 @click.option(
-    "--deny", type=click.Path(path_type=Path), metavar="FILE", help="Never recommend these; likewise."
+    "--deny",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Never recommend these; a file of the same form.",
 )
 @click.option("--fallback", type=click.Choice(FALLBACKS),
-              help="What users without a history that counts get, at the end; a column `source` says it.  "
+              help="What users without a usable history get, at the end; a column `source` says so.  "
               "[default: nothing]")  # fmt: skip
 @click.option("--min-rating", type=float, metavar="R",
-              help="Go by rows with rating > R, strictly (3.5 drops 3.5); the others are only not recommended "
-              "(-inf: by all).  "
+              help="Use rows with rating > R, strictly (3.5 drops 3.5); items of the others are only not recommended "
+              "(-inf: use all).  "
               "[default: as the model's data was prepared]")  # fmt: skip
 @reading_options
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
@@ -58,7 +61,7 @@ def command(
 
     The users need not be those that the model was trained on: only their items count, each once. Items that
     the model does not know are ignored, users without a known one are left out, and both are counted. OUT has
-    a row a user and rank: user_id, rank (from 1), item_id, score. What a user has is not recommended.
+    one row for each user and rank: user_id, rank (from 1), item_id, score. What a user has is not recommended.
 
     \b
     Examples:
@@ -126,7 +129,7 @@ def command(
 
 @contextmanager
 def _progress(n_users: int) -> Iterator[Callable[[int], None]]:
-    """Yield what is told how many users are done: a bar on stderr where someone watches."""
+    """Yield a function that hears how many users are done: a bar on stderr where someone watches."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

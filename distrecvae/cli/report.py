@@ -21,11 +21,11 @@ def command(results: tuple[Path | str, ...], out: Path | None) -> None:
     """Write report.html: what a search found, in figures, on one page.
 
     RESULTS is a search's folder, or its URI; the search may be finished, interrupted or running. Of
-    several, or of a comparison's folder, one page has them beside each other and each one below. A
-    trial that is clicked on shows its curve, its configuration and why it is what it is.
+    several, or of a comparison's folder, one page has them beside each other and each one below.
+    Click on a trial to see its curve, its configuration and why it ended as it did.
 
-    The page is one file of about 5 MB that needs no network, reads on a phone and in the dark, and
-    prints. A search that runs writes it now and then, and the page reads itself again until that is over.
+    The page is one file of about 5 MB that needs no network, works on a phone and in dark mode, and
+    prints. A running search rewrites it now and then, and the page reloads itself until that is over.
 
     \b
     Examples:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from distrecvae.cli.parts.output import say
+from distrecvae.cli.parts.places import PLACE
 
 if TYPE_CHECKING:
     from distrecvae.search.living.reproducing import Compared
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @click.command(
     "reproduce", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=PLACE)
 @click.option("--trial", type=click.IntRange(0), required=True, metavar="N", help="Which trial.")
 @click.option("--until", type=click.IntRange(1), metavar="CYCLE",
               help="The last cycle to train.  [default: as many as the trial had]")  # fmt: skip
@@ -24,12 +25,18 @@ if TYPE_CHECKING:
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1.  [default: as it was]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: as it was]")
 def command(
-    results: Path, trial: int, until: int | None, data: str | None, device: str | None, threads: int | None
+    results: Path | str,
+    trial: int,
+    until: int | None,
+    data: str | None,
+    device: str | None,
+    threads: int | None,
 ) -> int:
     """Train trial N of the search in RESULTS again, from the ledger alone, and compare its reports.
 
     Each report is the same to the last bit, or what differs is named: versions, device, processor,
     threads. Nothing is written into RESULTS. The exit status is 0 for the same bits, else 1.
+    RESULTS is a folder, or the URI where the search is mirrored.
 
     \b
     Examples:

@@ -25,19 +25,19 @@ from distrecvae.signals import INTERRUPTED
 )
 @working_copy_option
 @click.option("--name", help="Name of the search under runs/.  [default: MODEL-DATA, numbered]")
-@click.option("--resume", is_flag=True, help="Go on with the search in the results folder.")
+@click.option("--resume", is_flag=True, help="Resume the search in the results folder.")
 @click.option(
     "--resume-or-start",
     is_flag=True,
-    help="Go on with the search in the results folder, or start it: for jobs that are begun again by themselves.",
+    help="Resume the search in the results folder, or start it: for jobs that are restarted automatically.",
 )
 @click.option("--extend", type=PLACE, metavar="RESULTS",
-              help="Go on with the search in RESULTS, over or not, by its own settings; with --trials 50 until there "
+              help="Resume the search in RESULTS, over or not, by its own settings; with --trials 50 until there "
               "are 50 in all.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan (space, resources, rungs, memory) and stop.")
 @click.option("--like-search", type=click.Path(path_type=Path), metavar="RESULTS",
-              help="With --dry-run: say what it takes and costs, as that earlier search did.")  # fmt: skip
-@click.option("-v", "--verbose", is_flag=True, help="Show what Ray says, too.")
+              help="With --dry-run: estimate time and cost from what that earlier search took.")  # fmt: skip
+@click.option("-v", "--verbose", is_flag=True, help="Show Ray's own messages, too.")
 def command(
     config_file: str | None,
     out: Path | str | None,
@@ -57,7 +57,7 @@ def command(
     The first trial is where the space starts: the published configuration, unless the space says
     otherwise (the demo's is scaled down). A pass is one trip over the training users;
     a RecVAE cycle of 3 encoder passes and 1 decoder pass costs 4. Interrupt it whenever you
-    like: the same command with --resume goes on.
+    like: the same command with --resume resumes it.
 
     \b
     Examples:
@@ -86,7 +86,7 @@ def command(
 
     if out is None and name is None and not resume and folder.name != (first := default_name(config)):
         click.echo(
-            f"runs/{first} is there already: results go to {folder}. To go on with an earlier one: --resume, with"
+            f"runs/{first} is there already: results go to {folder}. To resume an earlier one: --resume, with"
             " --out for another one than the latest.",
             err=True,
         )

@@ -1,4 +1,4 @@
-"""`distrecvae steer`: something asked of a running search."""
+"""`distrecvae steer`: sends a request to a running search."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from distrecvae.cli.parts.places import PLACE
 @click.argument("action")
 @click.argument("words", nargs=-1)
 def command(results: Path | str, action: str, words: tuple[str, ...]) -> None:
-    """Ask something of the search that runs in RESULTS, a folder or a URI, and print its answer.
+    """Send a request to the search that runs in RESULTS, a folder or a URI, and print its answer.
 
     \b
     What can be asked:
       stop 17 18                  end these trials; they keep their scores
-      add learning_rate=0.001 ... try this configuration next; what is not said
-                                  is as the space starts
+      add learning_rate=0.001 ... try this configuration next; settings not given
+                                  are where the space starts
       add FILE                    the same, of a configuration's file
       narrow gamma=0.003:0.006    draw from a smaller range from now on
       widen gamma=0.0001:0.1      from a larger one
@@ -36,7 +36,7 @@ def command(results: Path | str, action: str, words: tuple[str, ...]) -> None:
       pause, go                   give all workers back; take them again
       end                         stop all trials, publish the best model
 
-    Requests are taken up in their order, are lines of the ledger, and so are a part of the search:
+    Requests are carried out in order and written to the ledger, so they are a part of the search:
     --resume repeats them. What cannot be done is answered with the reason.
 
     \b

@@ -25,10 +25,10 @@ ENDING = (b"q", b"Q", b"\x04")
     "--every", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Seconds between two looks."
 )
 def command(results: Path | str, once: bool, every: float) -> None:
-    """Show how the search in RESULTS stands: who runs, who leads, who ended last.
+    """Show how the search in RESULTS stands: which trials run, which lead, which ended last.
 
     It is read from the folder, or the URI where the search is mirrored, and nothing is written, so the
-    search may run on another machine, or in another terminal. The table is drawn anew every two
+    search may run on another machine, or in another terminal. The table is redrawn every two
     seconds (give a longer --every at a URI); q or Ctrl-C ends it, and so does the end of the search.
 
     \b

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 @click.option("--metrics", metavar="A,B,...",
               help="What else is computed of rankings: ndcg@10,map@10,coverage@20, ... or package.module:function@10."
                    "  [default: ndcg_100,recall_20,recall_50]")  # fmt: skip
-@click.option("--seed", type=int, metavar="N", help="Root of all randomness.  [default: 0]")
+@click.option("--seed", type=int, metavar="N", help="Seed of all randomness.  [default: 0]")
 @click.option(
     "--seeds",
     type=click.IntRange(2),
@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     "--threads",
     type=click.IntRange(1),
     metavar="N",
-    help="CPU threads; with --seeds of each.  [default: all cores]",
+    help="CPU threads; with --seeds, of each seed.  [default: all cores]",
 )
 @click.option(
     "--checkpoint-every",
@@ -106,7 +106,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Time between checkpoints, at least; a slow disk gets fewer of them.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--resume", is_flag=True, help="Resume the run in --out.")
 def command(
     data: str | None,
     model: str | None,
@@ -132,7 +132,7 @@ def command(
     """Train one configuration, keep its best model, score it on the test users.
 
     A pass is one trip over the training users; a RecVAE cycle of 3 encoder passes and 1 decoder
-    pass costs 4. Stop it with Ctrl-C, or any other way, and go on with --resume.
+    pass costs 4. Stop it with Ctrl-C, or any other way, and continue with --resume.
 
     \b
     Examples:

@@ -69,7 +69,7 @@ def download(
 ) -> Path:
     """Return the path of the archive `name` in `folder`, fetched if it is not there yet.
 
-    What has arrived lies in `FILE.part`; a further call goes on from there. The archive gets its name only
+    What has arrived lies in `FILE.part`; a further call continues from there. The archive gets its name only
     when its size and MD5 are right, so one that has its name is whole.
 
     Args:
@@ -114,7 +114,7 @@ def download(
 def _fetch(
     address: str, part: Path, size: int | None, progress: Callable[[int, int | None], None], timeout_s: float
 ) -> None:
-    """Bring `part` to its full length, going on from what is there, over several connections if need be."""
+    """Bring `part` to its full length, continuing from what is there, over several connections if need be."""
     trouble = ""
     for _ in range(_ATTEMPTS):
         try:
@@ -137,7 +137,7 @@ def _fetch(
             raise DataError(f"{address} sent {have} bytes and {total} are published; removed them: try again")
         trouble = f"the connection ended after {have} of {total} bytes"
     raise DataError(
-        f"{address} could not be fetched ({trouble}); the same command goes on from where it stopped"
+        f"{address} could not be fetched ({trouble}); the same command continues from where it stopped"
     )
 
 

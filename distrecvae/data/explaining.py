@@ -1,4 +1,4 @@
-"""The account of one user or item: what became of its rows on the way from the source to the split."""
+"""Explains what happened to the rows of one user or item on the way from the source to the split."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def asked(text: str) -> tuple[Kind, str]:
 
 
 def explain(table: InteractionTable, options: SplitOptions, split: Split, kind: Kind, id_: str) -> list[str]:
-    """Return what became of the rows of one user or item, a line each, in the order in which rows are dropped.
+    """Return what happened to the rows of one user or item, a line each, in the order in which rows are dropped.
 
     Args:
         table: the source.
@@ -136,7 +136,7 @@ def _place_of_user(split: Split, position: int, n_items: int | None) -> list[str
     lines = []
     if n_items is not None and not split.overlapping and (unseen := n_items - shown - hidden):
         lines.append(f"  dropped    {counted(unseen, 'row', 'rows')} of items that no training user has")
-    scored = "" if shown and hidden else "; not scored, for one of both is empty"
+    scored = "" if shown and hidden else "; not scored, because one of the two is empty"
     return [
         *lines,
         f"  {name} user {position} of the {group} users: {shown} folded in, {hidden} held out{scored}",
@@ -146,7 +146,7 @@ def _place_of_user(split: Split, position: int, n_items: int | None) -> list[str
 def _place_of_item(split: Split, id_: str) -> list[str]:
     written = [str(each) for each in split.item_ids.tolist()]
     if id_ not in written:
-        return ["  left out   no training user has it, so that nothing can be learned of it"]
+        return ["  left out   no training user has it, so nothing can be learned of it"]
     position = written.index(id_)
     matrices = (
         ("training", split.train),

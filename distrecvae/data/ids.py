@@ -1,4 +1,4 @@
-"""Ids: what text or number in a column is an id, and how ids become positions.
+"""Turns the texts or numbers of a column into ids, and ids into positions.
 
 Kept apart from the table so that splitting needs NumPy alone; this needs Arrow, as the readers do.
 """
@@ -137,7 +137,7 @@ def factorize(column: pa.ChunkedArray | pa.Array, what: str) -> tuple[Int32Array
         if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
             column = _whole(column, what)
         if not (pa.types.is_integer(column.type) or _is_text(column.type)):
-            raise DataError(f"{what} ids have type {column.type}; they must be text or whole numbers")
+            raise DataError(f"{what} ids have type {column.type}; ids must be text or whole numbers")
         if pa.types.is_integer(column.type) and (ranked := _ranked(column.to_numpy())) is not None:
             return ranked
         column = column.dictionary_encode()
@@ -207,7 +207,7 @@ def as_ids(values: pa.Array, what: str) -> npt.NDArray[Any]:
         except pa.ArrowException:
             pass
         return np.array(values.to_pylist(), dtype=object)
-    raise DataError(f"{what} ids have type {values.type}; they must be text or whole numbers")
+    raise DataError(f"{what} ids have type {values.type}; ids must be text or whole numbers")
 
 
 def _whole(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
@@ -225,7 +225,7 @@ def _whole(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         return column.cast(pa.int64())
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"{what} ids are not whole numbers ({str(error)[:80]}); they must be text or whole numbers"
+            f"{what} ids are not whole numbers ({str(error)[:80]}); ids must be text or whole numbers"
         ) from error
 
 

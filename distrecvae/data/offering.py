@@ -1,4 +1,4 @@
-"""What may be recommended: allow and deny lists of item ids over the items of a model."""
+"""Reads what may be recommended: allow and deny lists of item ids over the items of a model."""
 
 from __future__ import annotations
 

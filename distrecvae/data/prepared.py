@@ -158,7 +158,7 @@ def prepare_data(
         missing: texts that stand for an id that is not there; rows with one are left out and counted.
         encoding: of a text; None for what it says itself, or UTF-8.
         max_rows: rows above which a source is refused; None lets the memory decide.
-        preset: a published protocol; what is in `split` goes over it.
+        preset: a published protocol; what is in `split` overrides it.
         seed: of the split, or of synthetic data.
         users: of synthetic data.
         items: of synthetic data.
@@ -180,7 +180,7 @@ def prepare_data(
         of_files = {"format": source_format, "member": member, "header": header, "encoding": encoding}
         for option, value in of_files.items():
             if value is not None:
-                raise ConfigError(f"--{option} {value}: a DataFrame is no file; leave it out")
+                raise ConfigError(f"--{option} {value}: a DataFrame is not a file; leave it out")
     elif source is not None and (is_dataset(source) or pro_sg_folder(Path(source))):
         of_reading = {n: v for n, v in reading.recorded().items() if n not in ("format", "member")}
         _refuse_given(source, split | others | of_reading)

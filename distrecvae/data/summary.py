@@ -100,7 +100,7 @@ def _taken_over(like: Mapping[str, Any], n_known: int | None, n_users: int) -> l
     given = " ".join(f"--{name.replace('_', '-')}" for name in like.get("given", ()))
     lines = [
         f"like       {like.get('name')}: {taken or 'all by default'}"
-        + (f"; given anew: {given}" if given else "")
+        + (f"; newly given: {given}" if given else "")
     ]
     if n_known is None:
         return lines

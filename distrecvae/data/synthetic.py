@@ -70,7 +70,7 @@ def synthetic_table(*, n_users: int = N_USERS, n_items: int = N_ITEMS, seed: int
 
 
 def _times(users: npt.NDArray[np.int32], random: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return whole seconds since 1970, (n_rows,): each user begins some day of three years and goes on row by row."""
+    """Return whole seconds since 1970, (n_rows,): each user begins some day of three years and continues row by row."""
     begun = random.integers(_FIRST_SECOND, _FIRST_SECOND + _SECONDS, size=int(users[-1]) + 1)
     since = np.cumsum(np.ceil(random.exponential(_SECONDS_BETWEEN, size=users.size)))
     first = np.searchsorted(users, np.arange(int(users[-1]) + 1))

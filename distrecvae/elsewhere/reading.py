@@ -57,7 +57,7 @@ def read_scores(path: Path) -> Scores:
         path: a Parquet or CSV file; or a folder with LensKit's recommendations, or with parts of one table.
 
     Raises:
-        DataError: there is none, it cannot be read, a column is missing, a score is no number or infinite, or a user
+        DataError: there is none, it cannot be read, a column is missing, a score is not a number or infinite, or a user
             has an item twice.
     """
     parts = [_table(each) for each in _files(path)]
@@ -121,7 +121,7 @@ def _table(path: Path) -> pa.Table:
         return table.select([name for name in NAMES if name in table.column_names])
     except (OSError, pa.ArrowException) as error:
         raise DataError(
-            f"{path} cannot be read as Parquet or CSV ({first_line(error)}); write it anew"
+            f"{path} cannot be read as Parquet or CSV ({first_line(error)}); write it again"
         ) from None
 
 

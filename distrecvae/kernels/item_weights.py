@@ -6,13 +6,14 @@ What such models are learned from is X^T X, the Gram matrix of the training user
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from distrecvae.activity import GRAM, at
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError
 from distrecvae.kernels.sparse import SparseRows, gather_sum
@@ -71,25 +72,39 @@ def load_item_weights(
     return ItemWeights(weight.to(device))
 
 
-def gram_matrix(train: InteractionMatrix, dtype: torch.dtype, device: torch.device | str) -> torch.Tensor:
+def gram_matrix(
+    train: InteractionMatrix,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    progress: Callable[[float], None] | None = None,
+) -> torch.Tensor:
     """Return X^T X of the binary users x items matrix, (n_items, n_items): how many users have both items.
 
     Sparse products on the CPU, written block by block into the dense result. They count in float32, which is exact
-    below 2^24 users who have both.
+    below 2^24 users who have both. `progress` is called after each block, from this thread, with the share of the rows
+    that are made.
     """
-    rows = train.to_scipy()
-    columns = rows.tocsc()
-    gram = torch.empty((train.n_items, train.n_items), dtype=dtype)
-    for start in range(0, train.n_items, BLOCK_ITEMS):
-        stop = min(start + BLOCK_ITEMS, train.n_items)
-        block = np.asarray((columns[:, start:stop].T @ rows).toarray())
-        gram[start:stop] = torch.from_numpy(block)
-    return gram.to(device)
+    with at(GRAM):
+        rows = train.to_scipy()
+        columns = rows.tocsc()
+        gram = torch.empty((train.n_items, train.n_items), dtype=dtype)
+        for start in range(0, train.n_items, BLOCK_ITEMS):
+            stop = min(start + BLOCK_ITEMS, train.n_items)
+            block = np.asarray((columns[:, start:stop].T @ rows).toarray())
+            gram[start:stop] = torch.from_numpy(block)
+            if progress is not None:
+                progress(stop / train.n_items)
+        return gram.to(device)
 
 
-def gram_arrays(train: InteractionMatrix) -> dict[str, npt.NDArray[Any]]:
-    """Return what all solutions on `train` start from: ``gram``, X^T X, float32, (n_items, n_items)."""
-    return {"gram": gram_matrix(train, torch.float32, "cpu").numpy()}
+def gram_arrays(
+    train: InteractionMatrix, progress: Callable[[float], None] | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """Return what all solutions on `train` start from: ``gram``, X^T X, float32, (n_items, n_items).
+
+    `progress` is called now and then, from this thread, with the share of it that is done.
+    """
+    return {"gram": gram_matrix(train, torch.float32, "cpu", progress).numpy()}
 
 
 def gram_arrays_bytes(train: InteractionMatrix) -> int:
@@ -97,13 +112,18 @@ def gram_arrays_bytes(train: InteractionMatrix) -> int:
     return 4 * train.n_items**2
 
 
-def lent_gram(train: InteractionMatrix, common: Mapping[str, npt.NDArray[Any]] | None) -> torch.Tensor:
+def lent_gram(
+    train: InteractionMatrix,
+    common: Mapping[str, npt.NDArray[Any]] | None,
+    progress: Callable[[float], None] | None = None,
+) -> torch.Tensor:
     """Return X^T X, float32, (n_items, n_items), on the CPU: what `common` holds, where it lies, or else computed.
 
-    What is lent must not be written to: other processes read the same memory.
+    What is lent must not be written to: other processes read the same memory. `progress` is told the share of the
+    computation that is done, where there is one.
     """
     if common is None:
-        return gram_matrix(train, torch.float32, "cpu")
+        return gram_matrix(train, torch.float32, "cpu", progress)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
         return torch.from_numpy(common["gram"])

@@ -75,7 +75,7 @@ def annealed(
 ) -> torch.Tensor | float:
     """Return the weight of a KL term after `updates` steps: min(beta, updates / anneal_updates), or beta for 0.
 
-    `updates` is a scalar, float64, and a tensor, for a recorded step reads it anew at each replay; so is what is
+    `updates` is a scalar, float64, and a tensor, for a recorded step reads it again at each replay; so is what is
     returned, of `dtype`.
     """
     return (updates / anneal_updates).clamp(max=beta).to(dtype) if anneal_updates else beta

@@ -136,7 +136,7 @@ def metric_of(text: str) -> Metric:
 
 
 def title_of(name: str) -> str:
-    """Return a metric's name as people read it, NDCG@100; a name that is no metric's stays as it is."""
+    """Return a metric's name as people read it, NDCG@100; a name that is not a metric's stays as it is."""
     try:
         return _written(name).title
     except ConfigError:
@@ -144,7 +144,7 @@ def title_of(name: str) -> str:
 
 
 def trust_in(text: str) -> None:
-    """Take it that a person asked for the functions that are named in `text`, as `listed` reads it."""
+    """Trust the functions that a person named in `text`, as `listed` reads it."""
     for each in text.split(","):
         if ":" in each:
             trust(_written(each).kind)
@@ -154,7 +154,7 @@ def listed(text: str) -> tuple[str, ...]:
     """Return the names of the metrics in `ndcg@10,recall@20`, as files have them, none twice.
 
     Raises:
-        ConfigError: one of them is no metric, or there is none.
+        ConfigError: one of them is not a metric, or there is none.
     """
     names = tuple(dict.fromkeys(_written(each).name for each in text.split(",") if each.strip()))
     if not names:
@@ -166,7 +166,7 @@ def selecting(text: str) -> str:
     """Return the name of a metric that trials can be chosen by.
 
     Raises:
-        ConfigError: it is no metric, or the best value of it is not the greatest.
+        ConfigError: it is not a metric, or the best value of it is not the greatest.
     """
     written = _written(text)
     if written.kind in _LOWER_IS_BETTER:

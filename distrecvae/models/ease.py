@@ -69,13 +69,14 @@ def solve_ease(
         train: the training users.
         device: where to solve.
         common: the Gram matrix, where it is lent (`gram_arrays`); None computes it.
-        progress: on the CPU called now and then, from this thread, with the share of the inversion that is done.
+        progress: on the CPU called now and then, from this thread, with the share of the Gram matrix that is done,
+            unless it is lent, and then with that of the inversion.
 
     Raises:
         DivergedError: the Gram matrix cannot be inverted with so little regularization.
     """
     # Counts of users are whole in float32; the copy in float64 is ours to change.
-    gram = lent_gram(train, common).to(device).to(torch.float64)
+    gram = lent_gram(train, common, progress).to(device).to(torch.float64)
     own = _own_weights(config, gram.diagonal())
     gram.diagonal().add_(own)
     singular = DivergedError(

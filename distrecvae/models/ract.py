@@ -7,7 +7,7 @@ x a user's row, split by denoising into what the actor sees and what is withheld
     omega  = sigmoid(critic(h))                                  the critic's estimate of NDCG@100
     actor pre-training    minimize Mult-VAE's loss
     critic pre-training   minimize (NDCG@100 - omega)^2 by the critic, the actor as it is
-    joint training        maximize omega by the actor, through L_E; go on with the critic
+    joint training        maximize omega by the actor, through L_E; continue with the critic
 """
 
 from __future__ import annotations

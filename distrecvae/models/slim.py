@@ -94,12 +94,13 @@ def solve_slim(
         train: the training users.
         device: where to solve.
         common: the Gram matrix, where it is lent (`gram_arrays`); None computes it.
-        progress: called now and then, from this thread, with the share of the items that are solved.
+        progress: called now and then, from this thread, with the share of the Gram matrix that is done, unless it is
+            lent, and then with that of the items that are solved.
 
     Raises:
         DivergedError: weights still changed in the last sweep.
     """
-    gram = lent_gram(train, common).to(device)
+    gram = lent_gram(train, common, progress).to(device)
     solved = elastic_nets(gram, config, progress=progress)
     return stored_weights(solved.features, solved.items, solved.values, train.n_items)
 

@@ -172,7 +172,7 @@ def rows_of(paper: str, models: str | None = None) -> list[Published]:
     for name in wanted:
         if name not in known:
             raise ConfigError(
-                f"--models: {name!r} is no row of that paper: {', '.join(known)}{nearest(name, known)}"
+                f"--models: {name!r} is not a row of that paper: {', '.join(known)}{nearest(name, known)}"
             )
     return [ROWS[name] for name in dict.fromkeys(wanted)]
 
@@ -197,7 +197,7 @@ def set_of(split: Split, named: str | None, where: str) -> tuple[PublishedSet, b
         n_users = split.train.n_users + split.valid.n_users + split.test.n_users
         sizes = ", ".join(f"{each.title} {each.n_users:,} x {each.n_items:,}" for each in SETS.values())
         raise ConfigError(
-            f"{where} has {n_users:,} users x {split.n_items:,} items and is none of the published data sets ({sizes});"
-            " say by --settings whose settings to use: no number can be compared then"
+            f"{where} has {n_users:,} users x {split.n_items:,} items and is not one of the published data sets"
+            f" ({sizes}); say with --settings whose settings to use: no number can be compared then"
         )
     return own, True

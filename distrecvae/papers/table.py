@@ -1,4 +1,4 @@
-"""Ours beside theirs: a table of scores and of published ones, which says whether they are of the same data."""
+"""Tables of our scores beside published ones, which say whether they are of the same data."""
 
 from __future__ import annotations
 

@@ -102,7 +102,9 @@ def _from_words(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name.strip():
-            raise ConfigError(f"{word!r} is no setting; write --set name=value, such as --set latent_dim=64")
+            raise ConfigError(
+                f"{word!r} is not a setting; write --set name=value, such as --set latent_dim=64"
+            )
         try:
             settings[name.strip()] = _value(yaml_value(text))
         except (yaml.YAMLError, MisfitError):

@@ -47,7 +47,7 @@ def kept_model(path: Path, metric: str) -> Kept:
     metadata = read_metadata(path)
     identity, best = metadata.get("identity"), best_report(metadata.get("history") or [], metric)
     if not isinstance(identity, Mapping) or not {"model", "config"} <= identity.keys():
-        raise CheckpointError(f"{path} is no trial's state; give the folder of a trial")
+        raise CheckpointError(f"{path} is not a trial's state; give the folder of a trial")
     if best is None:
         raise CheckpointError(f"{path} holds no model yet; let its training report once")
     state = read_best(path, identity=identity, metric=metric, cycle=best["cycle"])

@@ -28,7 +28,7 @@ def chosen_passes(folder: Path) -> int:
         passes = None
     if not isinstance(passes, int) or passes < 1:
         raise ConfigError(
-            f"{path} does not say after how many passes the model was the best; give them by --max-passes"
+            f"{path} does not say after how many passes the model was the best; give them with --max-passes"
         )
     return passes
 

@@ -37,7 +37,7 @@ class ResumableTraining:
         metric: key of the reports that is maximised, such as `valid/ndcg_100`; None without `valid`.
         scoring: what is computed on `valid`.
         checkpoint_every_s: seconds between checkpoints, at least.
-        must_save: whether a checkpoint that cannot be written ends the training; else it goes on without.
+        must_save: whether a checkpoint that cannot be written ends the training; else it continues without.
         about: JSON-able; written into the state for whoever reads it, and not looked at here.
 
     Attributes:
@@ -191,7 +191,7 @@ def read_best(
 
 def _require_identity(name: Path | str, metadata: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
     if metadata.get("identity") != identity:
-        raise CheckpointError(f"{name} is of another run; start anew in another folder")
+        raise CheckpointError(f"{name} is of another run; start over in another folder")
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,7 +1,7 @@
-"""One training run's folder: settings, history, checkpoints, best model, and going on after a stop.
+"""One training run's folder: settings, history, checkpoints, best model, and continuing after a stop.
 
 A run is a function of its settings and its data. Its state is one file, replaced atomically, with the trainer, the best
-model so far and the history in it; a run that is killed goes on from the last one and ends with the same model.
+model so far and the history in it; a run that is killed continues from the last one and ends with the same model.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What a run does; kept in its folder, so that going on needs nothing but the folder.
+    """What a run does; kept in its folder, so that continuing needs nothing but the folder.
 
     Attributes:
         model: name in the registry.
@@ -95,15 +95,15 @@ def read_settings(folder: Path) -> RunSettings:
         raise ResultsError(f"{folder} holds no training run; start one without --resume") from None
     except (MisfitError, OSError) as error:
         raise ResultsError(
-            f"{path} cannot be read ({first_line(error)}); restore it, or start anew"
+            f"{path} cannot be read ({first_line(error)}); restore it, or start over"
         ) from None
     if found.format != FORMAT:
-        raise ResultsError(f"{path} is of format {found.format}; {FORMAT} is read here: start anew")
+        raise ResultsError(f"{path} is of format {found.format}; {FORMAT} is read here: start over")
     return RunSettings(**{field.name: getattr(found, field.name) for field in fields(RunSettings)})
 
 
 def require_same_data(folder: Path, settings: RunSettings, split: Split) -> None:
-    """Refuse to go on with other data than the run in `folder` was begun with.
+    """Refuse to continue with other data than the run in `folder` was begun with.
 
     Raises:
         ResultsError: the fingerprints differ.
@@ -111,7 +111,7 @@ def require_same_data(folder: Path, settings: RunSettings, split: Split) -> None
     if settings.fingerprint != split.fingerprint:
         raise ResultsError(
             f"{settings.data} is not the data that {folder} began with (fingerprint {split.fingerprint},"
-            f" was {settings.fingerprint}); give that one, or start anew in another folder"
+            f" was {settings.fingerprint}); give that one, or start over in another folder"
         )
 
 
@@ -192,7 +192,7 @@ class Run:
 
     @property
     def remark(self) -> str:
-        """What people must know of how it begins or goes on here, a line each; empty for nothing."""
+        """What people must know of how it begins or continues here, a line each; empty for nothing."""
         return "\n".join(filter(None, self._remarks))
 
     @property

@@ -1,7 +1,7 @@
 """One trial of a search: train a configuration within a budget, yield what it reports, leave its best model.
 
 No Ray in here: the trainable sends the reports on, a test takes two. A trial that is given the place of a state of its
-own goes on from it; started again from nothing it repeats itself (all randomness comes from the task's seed).
+own continues from it; started again from nothing it repeats itself (all randomness comes from the task's seed).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from distrecvae.runs.ending import why_over
 from distrecvae.runs.resumable import ResumableTraining, read_best
 from distrecvae.saved.places import StateFile, StatePlace
 from distrecvae.training import registry
+from distrecvae.training.device import device_kind, moved
 from distrecvae.training.entry import CommonArrays
 
 
@@ -81,13 +82,15 @@ def run_trial(
     common: CommonArrays | None = None,
     progress: Callable[[float], None] | None = None,
     leaving: Callable[[], bool] = lambda: False,
+    remark: Callable[[str], None] = lambda _text: None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the trial's reports: flat metrics with `passes`, `cycle` and `valid/...`.
 
-    A trial that goes on from a checkpoint first repeats the checkpoint's report: its reader may have died before
+    A trial that continues from a checkpoint first repeats the checkpoint's report: its reader may have died before
     taking it in. The state with the best model is durable before the last report is given. `common` is what the
     model's trials on these users have in common, where it is lent; `progress` is told the share of a long step that is
-    done; while `leaving()` says that this machine is about to go, the state is durable before each report.
+    done; while `leaving()` says that this machine is about to go, the state is durable before each report. `remark` is
+    told what it means that the trial was on another kind of device until now.
 
     Raises:
         OSError: the state's place refuses it.
@@ -95,6 +98,8 @@ def run_trial(
         ConfigError: the configuration is not the model's.
     """
     training = _restored(task, place, train, valid, common, progress)
+    if text := moved(training.taken_up.get("device"), task.device):
+        remark(text)
     if training.history:
         yield training.history[-1]
     yield from training.cycles(lambda: _over(training, task), leaving)
@@ -159,7 +164,7 @@ def _fresh(
         scoring=Scoring.of(task.metrics, train),
         checkpoint_every_s=task.checkpoint_every_s,
         must_save=must_save,
-        about={"ledger": task.ledger},
+        about={"ledger": task.ledger, "device": device_kind(task.device)},
     )
 
 

@@ -175,7 +175,7 @@ def told(run: str, begun: Begun) -> str:
     return words + (
         "; Adam's moments from its last checkpoint"
         if begun.moments
-        else "; Adam begins anew, no checkpoint was kept"
+        else "; Adam starts over, no checkpoint was kept"
     )
 
 

@@ -1,4 +1,4 @@
-"""The model card: the README.md beside a model's weights, for whoever meets the folder without its history.
+"""The model card: the README.md beside a model's weights, for those who find the folder without its history.
 
 It is a function of what lies in the folder: the same model, data and versions give the same text.
 """

@@ -115,7 +115,7 @@ def require_top(top: int) -> None:
     """Refuse to recommend nothing.
 
     Raises:
-        ConfigError: `top` is no whole number from 1 on.
+        ConfigError: `top` is not a whole number from 1 on.
     """
     require_whole("top", top, at_least=1)
 

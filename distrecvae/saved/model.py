@@ -109,7 +109,7 @@ class LoadedModel:
                 says "model" or "popularity".
 
         Raises:
-            ConfigError: `top` is no whole number from 1 on, or there is a threshold and no rating.
+            ConfigError: `top` is not a whole number from 1 on, or there is a threshold and no rating.
             DataError: `histories` is something else, or an id is missing.
         """
         require_top(top)
@@ -132,7 +132,7 @@ class LoadedModel:
             top: how many.
 
         Raises:
-            ConfigError: `top` is no whole number from 1 on, or the model does not tell which items are alike.
+            ConfigError: `top` is not a whole number from 1 on, or the model does not tell which items are alike.
             DataError: the model does not know the item.
         """
         require_top(top)
@@ -278,7 +278,7 @@ def model_folder(path: Path) -> Path:
             f"{path} does not exist; give a folder that `distrecvae train` or a search wrote"
         )
     if any((path / name).exists() for name in (RUN_FILE, SEARCH_FILE)):
-        raise CheckpointError(f"{path} has no model yet, it is not finished; go on with it by --resume")
+        raise CheckpointError(f"{path} has no model yet, it is not finished; continue it with --resume")
     raise CheckpointError(
         f"{path} holds no model ({CONFIG_FILE} and {MODEL_FILE} are not there, nor in {BEST_FOLDER}/);"
         " give a folder that `distrecvae train` or a search wrote"

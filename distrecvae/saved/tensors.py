@@ -180,7 +180,7 @@ def _require_sum(document: Mapping[str, Any], tensors: Mapping[str, torch.Tensor
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
-    """Return the CRC-32 of all bytes, tensors by name: a flipped bit would go on as if nothing were."""
+    """Return the CRC-32 of all bytes, tensors by name: a flipped bit would go unnoticed."""
     crc = 0
     for name in sorted(tensors):
         crc = zlib.crc32(_bytes_of(tensors[name]).data, zlib.crc32(name.encode(), crc))

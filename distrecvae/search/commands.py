@@ -1,4 +1,4 @@
-"""The command lines that a search writes down and shows: what made it, what goes on with it."""
+"""The command lines that a search writes down and shows: what made it, what resumes it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE
-from distrecvae.storage.uri import below, default_copy
+from distrecvae.storage.uri import below, default_copy, is_uri, parted
 
 BLEND_IT = "blend its trials"
-"""What the command is called that makes one model of a search's best trials; other searches' may be added to it."""
+"""The label of the command that makes one model of a search's best trials; other searches' may be added to it."""
 
 _PYTHON = "import distrecvae; "
 
 
 def resume_command(command: str, folder: Path | str) -> str:
-    """Return the command line that goes on with what `command` began in `folder`, which may be a URI."""
+    """Return the command line that resumes what `command` began in `folder`, which may be a URI."""
     if command.startswith(_PYTHON):
-        return command  # it goes on with what it began, as it is
+        return command  # it resumes what it began, as it is
     options = {part.split("=")[0] for part in command.split()}
     if "--extend" in options:
         return command
@@ -28,31 +28,34 @@ def resume_command(command: str, folder: Path | str) -> str:
     return parts if options & {"--out", "--name"} else f"{parts} --out {shlex.quote(str(folder))}"
 
 
-def model_commands(command: str, folder: Path | str, data: str) -> dict[str, str]:
+def model_commands(command: str, folder: Path | str, data: str, here: Path | None = None) -> dict[str, str]:
     """Return what can be done with the model of the search in `folder`, said in the way that the search was begun.
 
     Args:
         command: the command line, or the call, of the search.
         folder: its results folder, or the URI that it is mirrored at.
         data: its data set's.
+        here: the working copy of a URI: `train` and `blend` are for folders of this machine.
     """
     data = _shown(data)
-    place, mark, query = str(folder).partition("?")
-    again = f"{place}-train{mark}{query}"
+    again = (
+        f"runs/{parted(folder)[1]}-train" if isinstance(folder, str) and is_uri(folder) else f"{folder}-train"
+    )
+    trials = folder if here is None else here
     best = below(str(folder), BEST_FOLDER)
     config = below(best, CONFIG_FILE)
     if command.startswith(_PYTHON):
         return {
             "score it again": python_call("evaluate", model=best, data=data),
             "train it again": python_call("train", data=data, config=config, out=again),
-            BLEND_IT: python_call("blend", runs=folder, data=data),
+            BLEND_IT: python_call("blend", runs=trials, data=data),
         }
     return {
         "score it again": shlex.join(["distrecvae", "evaluate", "--model", best, "--data", data]),
         "train it again": shlex.join(
             ["distrecvae", "train", "--data", data, "--config", config, "--out", again]
         ),
-        BLEND_IT: shlex.join(["distrecvae", "blend", str(folder), "--data", data]),
+        BLEND_IT: shlex.join(["distrecvae", "blend", str(trials), "--data", data]),
     }
 
 
@@ -71,7 +74,7 @@ def command_line() -> str:
 
 
 def python_extend(folder: Path, uri: str | None = None) -> str:
-    """Return the call that goes on with the search in `folder`, which may be a URI's working copy."""
+    """Return the call that resumes the search in `folder`, which may be a URI's working copy."""
     if uri is None:
         return python_call("search", extend=folder)
     elsewhere = {} if folder == default_copy(uri) else {"working_copy": folder}

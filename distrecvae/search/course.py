@@ -43,7 +43,7 @@ HEAR_EVERY_S = 0.2
 LIVE_EVERY_S = 3.0
 """How often it is written what workers are at, for `top`."""
 LOOK_EVERY_S = 10.0
-"""How often the ledger on disk is held to the one that is written."""
+"""How often the ledger on disk is compared with the one that is written."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def carry_out(search: Search, session: Session, console: Console) -> Outcome:
 
 
 class _Course:
-    """One process's share of a search: made when it begins or goes on, over when it is interrupted or done."""
+    """One process's share of a search: made when it begins or is resumed, over when it is interrupted or done."""
 
     def __init__(self, search: Search, session: Session, console: Console) -> None:
         config, space, plan, folder = search.config, search.space, search.plan, search.folder
@@ -164,8 +164,8 @@ class _Course:
         conductor.settle()
         if not conductor.has_work:
             return
-        data, common = session.data, session.common(search.config.model)
         with self._progress:
+            data, common = session.data, session.common(search.config.model, self._progress.preparing)
             # More than once only where Tune lost sight of a trial.
             while self._goes_on():
                 tuning.run_trials(
@@ -228,7 +228,7 @@ class _Course:
             self._write_state(RUNNING)
 
     def _take_up(self) -> None:
-        """Take up what is asked of the search, in order, and answer."""
+        """Carry out the requests to the search, in order, and answer them."""
         for name, asked in self._mailbox.waiting():
             if isinstance(asked, str):
                 self._mailbox.answer(name, Answer(done=False, text=asked))
@@ -236,17 +236,21 @@ class _Course:
             done, text = self._conductor.steer(name, asked)
             if done and asked.action == "widen":
                 self._events.widened(self._conductor.steering.space, self._ledger.records.get(0))
+            self._describe(RUNNING)  # its mark vouches for the line: what is answered is not lost in silence
             self._mailbox.answer(name, Answer(done=done, text=text))
             self._progress.warn(f"{asked.text()}: {text}")
 
     def _write_state(self, status: SearchStatus) -> None:
         self._tables.write()
-        self._search.write(
-            status, self._conductor.elapsed_s, self._ledger.mark, self._conductor.steering.trials
-        )
+        self._describe(status)
 
         if status != RUNNING:
             remove_live(self._search.folder)
+
+    def _describe(self, status: SearchStatus) -> None:
+        self._search.write(
+            status, self._conductor.elapsed_s, self._ledger.mark, self._conductor.steering.trials
+        )
 
     def _say_what_begins(self, now: dict[str, str], taken_over: str) -> None:
         """Say the plan, what is taken over, and what has changed since the search was begun."""
@@ -255,7 +259,7 @@ class _Course:
         lines = [plan.headline(), plan.remark(), taken_over, changes(before, now)]
         if ledger.cut_bytes:
             lines.append(
-                f"{LEDGER_FILE}: its last line was cut off ({ledger.cut_bytes} bytes); that report is made again."
+                f"{LEDGER_FILE}: its last line was cut off ({ledger.cut_bytes} bytes); that report is repeated."
             )
         for line in filter(None, lines):
             self._say(line)
@@ -267,7 +271,7 @@ class _Course:
             self._notifier.over(event, text)
 
     def _last_words(self) -> None:
-        """Say how to go on, where the process is ended; all trials may be over, but nothing is published yet."""
+        """Say how to resume, where the process is ended; all trials may be over, but nothing is published yet."""
         self._write_state(INTERRUPTED)
         self._say(f"\n{self._summary(None, self._session.stop.reason)}")
         self._notify(notify.INTERRUPTED, f"the search is not over: {self._session.stop.reason}")

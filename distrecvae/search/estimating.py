@@ -1,4 +1,4 @@
-"""What a plan says of time and money: from an earlier search, from some batches, from the cluster's price."""
+"""Estimates a plan's time and cost: from an earlier search, from some batches, from the cluster's price."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def timing_like(folder: Path, model: str) -> Timing:
     """Return what passes took in an earlier search.
 
     Raises:
-        ResultsError: it is no search, it is another model's, or none of its trials was timed.
+        ResultsError: it is not a search, it is another model's, or none of its trials was timed.
     """
     described = read_description(folder, remedy="give --like-search the results folder of a search")
     if described.settings.model != model:

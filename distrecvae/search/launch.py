@@ -1,4 +1,4 @@
-"""How a search begins or goes on: its settings, data set, plan and folder checked, Ray started."""
+"""How a search begins or is resumed: its settings, data set, plan and folder checked, Ray started."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def search(
     mirror: Mirror | None = None,
     grow_to: int | None = None,
 ) -> Outcome:
-    """Run a search, or go on with the one in `folder`.
+    """Run a search, or resume the one in `folder`.
 
     Args:
         config: the settings.
         folder: the results folder; it must not exist (or be empty) unless `resume`.
-        resume: go on with the search that lies there.
+        resume: resume the search that lies there.
         console: shows progress; None for plain lines, or a live table on a terminal.
         verbose: let Ray speak, too.
         command: the command line that made this call, to be shown and written down; None where Python called: the
@@ -155,7 +155,7 @@ def search(
 
 
 def _found(data: str | None, described: Description, folder: Path) -> str | None:
-    """Return where the data set of a search that goes on lies, where the folder or the data was moved."""
+    """Return where the data set of a search that is resumed lies, where the folder or the data was moved."""
     if data is None or is_uri(data) or Path(data).exists() or data != described.settings.data:
         return data
     return place_of_data(folder, described)
@@ -181,7 +181,7 @@ def dry_run(
 
     Raises:
         DistrecvaeError: as `search` would.
-        ResultsError: `like` is no search, of another model, or none of its trials was timed.
+        ResultsError: `like` is not a search, of another model, or none of its trials was timed.
     """
     timing = None if like is None else timing_like(like, config.model)
     if (folder / SEARCH_FILE).exists():
@@ -211,13 +211,13 @@ def plan_search(
     begun_in: Precision | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-    """Return the plan; a search goes on in the precision that it was begun in, wherever that is.
+    """Return the plan; a search continues in the precision that it was begun in, wherever that is.
 
     Args:
         config: the settings.
         space: what is searched.
         session: Ray and the data set.
-        begun_in: the precision of a search that goes on.
+        begun_in: the precision of a search that is resumed.
         tell: is told where the plan has to wait for a node.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The words at the end of a search: what was found, what it is worth, where it lies, what to type next."""
+"""The summary at the end of a search: what was found, what it is worth, where it is, what to type next."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def search_summary(
     }
     if scored is not None:
         rows["the model"] = below(search.place, BEST_FOLDER)
-        rows |= model_commands(search.command, search.place, search.described.data)
+        rows |= model_commands(search.command, search.place, search.described.data, folder)
         if sum(record.has_model for record in ledger.records.values()) < 2:
             del rows[BLEND_IT]
     if interrupted:
-        rows["go on"] = search.goes_on
+        rows["resume"] = search.goes_on
     width = max(map(len, rows))
     lines += ["", *(f"{name:<{width}}  {value}" for name, value in rows.items())]
     return "\n".join(lines)

@@ -67,7 +67,7 @@ def _fetch(store: Store, wanted: Callable[[str], bool], folder: Path) -> None:
             time.sleep(AGAIN_AFTER_S)
     raise StorageError(
         f"{store.uri}: {torn} is newer than what lies beside it: its search is putting it, or died at that; try again,"
-        " or go on with the search by --resume",
+        " or resume the search with --resume",
         passing=True,
     )
 

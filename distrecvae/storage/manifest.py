@@ -59,7 +59,7 @@ class Manifest:
         for name in self.files:
             # A name from a store becomes a path on this machine: none leads out of the folder.
             if not is_name(name):
-                raise ValueError(f"{name!r} is no name of a file in a folder")
+                raise ValueError(f"{name!r} is not the name of a file in a folder")
 
     @property
     def state(self) -> tuple[int, str, int]:
@@ -94,7 +94,7 @@ def read_manifest(data: bytes, where: str) -> Manifest:
         return typed_json(data, Manifest)
     except MisfitError as error:
         raise StorageError(
-            f"{where} is damaged, or is none of ours ({error}); restore it, or take another place"
+            f"{where} is damaged, or was not written by distrecvae ({error}); restore it, or take another place"
         ) from None
 
 

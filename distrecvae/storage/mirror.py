@@ -1,7 +1,7 @@
 """Keeps a copy of a growing results folder at a URI, in a thread of its own, while a run writes into the folder.
 
 A store that fails, is slow or is gone never stops the run: it is said once, tried again at growing intervals, and said
-once when it works again. How the copy stays fit to go on from, `writer.py` says.
+once when it works again. How the copy stays fit to continue from, `writer.py` says.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Mirror:
         uri: as given.
         folder: as given.
         patience_s: how long the end waits for the last files.
-        catch_up: the command that goes on, and so puts what is left.
+        catch_up: the command that resumes the search, and so puts what is left.
         left: after the end, what is not mirrored, why, and what to do, in a line; empty where all of it is.
 
     Raises:
@@ -131,7 +131,7 @@ class Mirror:
                     time.sleep(min(1.0, self._every_s))
         if self._writer.taken_by:
             self._tell(
-                f"No longer mirrored at {self.uri}: {self._writer.taken_by}. This run goes on in {self.folder} alone;"
+                f"No longer mirrored at {self.uri}: {self._writer.taken_by}. This run continues in {self.folder} alone;"
                 " end one of them."
             )
         self._done.set()
@@ -140,7 +140,7 @@ class Mirror:
         self._trouble = one_line(error)
         if self._failing_since is None:
             self._failing_since = time.monotonic()
-            self._tell(f"Not mirrored for now: {error}. The run goes on, and is mirrored once that works.")
+            self._tell(f"Not mirrored for now: {error}. The run continues, and is mirrored once that works.")
 
     def _works(self) -> None:
         self._trouble = ""

@@ -22,7 +22,7 @@ ATTEMPTS = 3
 CHUNK_BYTES = 8 << 20
 
 _WHOLE_AT_ONCE = ("s3", "gcs", "abfs")
-"""File systems in which an object is seen when all of it is there; in others a file grows before everybody's eyes."""
+"""File systems in which an object is seen when all of it is there; in others a file can be seen while it grows."""
 
 Entry = tuple[int, str]
 """Of a file: its bytes, and their digest."""
@@ -212,7 +212,7 @@ _REASONS = (
         "ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|SIGNATURE|UNRECOGNIZED_CLIENT|E(?:XPIRED|xpired)"
         "|HTTP status 40[13]|Permission denied",
         "the credentials are refused",
-        "see to them (AWS_ACCESS_KEY_ID, AWS_PROFILE, the machine's role) and to what they allow",
+        "check them (AWS_ACCESS_KEY_ID, AWS_PROFILE, the machine's role) and what they allow",
         False,
     ),
     (
@@ -224,7 +224,7 @@ _REASONS = (
     (
         "NETWORK_CONNECTION|curlCode|Could not (?:connect|resolve)",
         "nothing answers there",
-        "see to the network, the region and AWS_ENDPOINT_URL",
+        "check the network, the region and AWS_ENDPOINT_URL",
         True,
     ),
     (

@@ -109,7 +109,7 @@ def settle(folder: Path, store: Store, say: Say, patience_s: float = 0.0) -> Non
         folder: the working copy; it need not exist.
         store: the mirror; there need be none.
         say: is told what is fetched.
-        patience_s: how long trouble of the store may last that can pass by itself: jobs are begun again at any moment.
+        patience_s: how long trouble of the store may last that can pass by itself: jobs are restarted at any moment.
 
     Raises:
         StorageError: the mirror cannot be read.
@@ -150,8 +150,8 @@ def _is_newer(folder: Path, here: Mapping[str, Path], store: Store, remote: Remo
     if is_agreed(last, remote.manifest):
         return False
     apart = ResultsError(
-        f"the working copy {folder} and {store.uri} went on separately, each has what the other has not; keep one:"
-        f" remove {folder} to go on from the mirror, or go on with --out {folder} alone"
+        f"the working copy {folder} and {store.uri} have diverged, each has what the other lacks; keep one:"
+        f" remove {folder} to continue from the mirror, or continue with --out {folder} alone"
     )
     ledgers = {name for name in (*here, *remote.sizes) if name.rpartition("/")[2] == LEDGER_FILE}
     if not ledgers:
@@ -180,7 +180,7 @@ def _fetch(folder: Path, store: Store, remote: Remote, say: Say) -> None:
     """Put the mirror's files in the place of the working copy's.
 
     Each file's size is held to the store's list. What is newer than the manifest was put by a writer that was killed in
-    the middle: a search goes on from that, but a model or a data set of which some files are old is none.
+    the middle: a search continues from that, but a model or a data set of which some files are old is none.
     """
     total = sum(remote.sizes.values())
     say(

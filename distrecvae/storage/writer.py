@@ -1,4 +1,4 @@
-"""The writing of a mirror: claims it for one process, and puts what changed, fit to go on from at every moment.
+"""The writing of a mirror: claims it for one process, and puts what changed, fit to continue from at every moment.
 
 A mirror is put file by file, and its writer may die after any of them. Two things make every such moment one that a
 search can be resumed from:
@@ -8,7 +8,7 @@ search can be resumed from:
   they are put: what was opened before is never ahead of it. (Files come into being by renaming: an open one stays as it
   is.) A ledger that is ahead of the rest costs nothing: it is the truth, and the rest is made again from it.
 - *`mirror.json` goes last.* It has each file's size and digest. So whoever fetches a model knows whether all of its
-  files are of one, and who goes on with a search tells a folder that is half new from a whole one.
+  files are of one, and who resumes a search tells a folder that is half new from a whole one.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class Writer:
         there = remote.manifest
         if remote.sizes and not files_of(self.folder):
             raise ResultsError(
-                f"{self.uri} is not empty; pass --resume to go on with what is there, or choose another --out"
+                f"{self.uri} is not empty; pass --resume to resume what is there, or choose another --out"
             )
         if remote.sizes and there is not None and not is_agreed(last, there):
             raise ResultsError(
                 f"{self.uri} was written by process {there.pid} on {there.host} at {there.at}, and not from the working"
-                f" copy {self.folder}; wait for its end, then go on with --resume"
+                f" copy {self.folder}; wait for its end, then continue with --resume"
             )
         # What another writer left half done may be newer than its manifest says: `settle` has left out the files then.
         held = dict(there.files) if there is not None and last is not None and last.files else {}

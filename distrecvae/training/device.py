@@ -173,21 +173,25 @@ def checked_device(device: torch.device | str) -> torch.device:
 
 
 def device_kind(device: torch.device | str) -> str:
-    """Return the kind of a device, "cpu" or "cuda": on one kind random values are the same wherever they are drawn."""
-    return torch.device(device).type
+    """Return the kind of a device, "cpu" or a GPU's name: on one kind random values are the same wherever drawn.
+
+    A GPU's generator gives each of its threads a stream, and how many there are depends on its processors.
+    """
+    place = torch.device(device)
+    return torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
 
 
 def moved(before: str | None, device: torch.device | str) -> str:
-    """Return what it means that what was trained on one kind of device goes on on another; empty where it does not.
+    """Return what it means that what was trained on one kind of device continues on another; empty where it does not.
 
     Args:
         before: the kind that it was trained on; None where that is not known.
-        device: where it goes on.
+        device: where it continues.
     """
     now = device_kind(device)
     if before in (None, now):
         return ""
-    return f"Goes on on {now}, and was on {before} until now: random values and rounding differ, and so will the scores"
+    return f"Continues on {now}, was on {before} until now: random values and rounding differ, and so will the scores"
 
 
 def usable_device(device: str | None) -> str:

@@ -24,11 +24,12 @@ class Common(NamedTuple):
     Two models with an equal one can be lent the same arrays.
 
     Attributes:
-        compute: from the training users to the arrays.
+        compute: from the training users to the arrays; its second argument, `progress`, may be left out and is told
+            the share that is done.
         size: of the arrays, from the training users, without computing them: bytes.
     """
 
-    compute: Callable[[InteractionMatrix], dict[str, npt.NDArray[Any]]]
+    compute: Callable[..., dict[str, npt.NDArray[Any]]]
     size: Callable[[InteractionMatrix], int]
 
 

@@ -48,7 +48,7 @@ def other_entry(model: str) -> Entry:
             found = point.load()
         except (ImportError, AttributeError) as error:
             raise ConfigError(
-                f"model {model!r} of {point.value} cannot be imported ({error}); install its package anew, or remove it"
+                f"model {model!r} of {point.value} cannot be imported ({error}); reinstall its package, or remove it"
             ) from None
     if not isinstance(found, Entry):
         raise ConfigError(

@@ -141,7 +141,7 @@ def config_from_dict(model: str, mapping: Mapping[str, Any]) -> Any:
     for name in mapping:
         if name not in names:
             hint = nearest(str(name), names) or f"; it has {', '.join(names) or 'none'}"
-            raise ConfigError(f"{name!r} is no setting of {model}{hint}")
+            raise ConfigError(f"{name!r} is not a setting of {model}{hint}")
     try:
         return known(**{k: tuple(v) if isinstance(v, list) else v for k, v in mapping.items()})
     except TypeError as error:

@@ -25,7 +25,7 @@ class Trainer(Protocol):
     """Trains one model, a cycle at a time.
 
     The model is usable after every `step`. `state_dict` is complete (parameters, optimizers, counters): a
-    trainer made from the same configuration, data and seed that loads it goes on bit for bit on a CPU.
+    trainer made from the same configuration, data and seed that loads it continues bit for bit on a CPU.
     """
 
     @property
@@ -128,7 +128,7 @@ class Report:
 
 
 def fit(trainer: Trainer, valid: HeldOutUsers | None, scoring: Scoring = PUBLISHED) -> Iterator[Report]:
-    """Yield a report after each further cycle of `trainer`, for ever; whoever iterates decides when to stop.
+    """Yield a report after each further cycle of `trainer`, for ever; what iterates decides when to stop.
 
     Without `valid` nothing is scored; `scoring` says by which metrics.
 

@@ -100,7 +100,7 @@ def test_a_search_alone_gets_its_blend_into_its_folder_and_again() -> None:
     [
         ({"runs": []}, "there is nothing to blend"),
         ({"runs": [3]}, "a run to blend is a int"),
-        ({"rule": "sum"}, "rule sum is none of auto"),
+        ({"rule": "sum"}, "rule sum is not one of auto"),
         ({"metric": "auc"}, "metric='auc' is not one of"),
         ({"max_members": 0}, "max_members 0 must be at least 1"),
         ({"best_trials": 0}, "best_trials 0 must be at least 1"),

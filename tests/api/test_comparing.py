@@ -42,7 +42,7 @@ def test_models_are_compared_in_a_table_and_more_can_come() -> None:
     assert "popularity" in repr(second)
     assert str(second) == (second.folder / "summary.txt").read_text(encoding="utf-8").rstrip()
 
-    # What was written down as the call that goes on can be pasted.
+    # What was written down as the call that continues can be pasted.
     namespace: dict[str, Any] = {}
     command = files.read_description(second.folder).command
     exec(command.replace("; ", "; result = ", 1), namespace)  # noqa: S102
@@ -51,7 +51,7 @@ def test_models_are_compared_in_a_table_and_more_can_come() -> None:
 
 
 def test_what_is_wrong_is_refused_before_anything_is_written() -> None:
-    with pytest.raises(ConfigError, match="models: 'eease' is no model"):
+    with pytest.raises(ConfigError, match="models: 'eease' is not a model"):
         compare(DATA, models=["eease"])
     with pytest.raises(ConfigError, match="models names nothing"):
         compare(DATA, models=[])

@@ -69,7 +69,7 @@ def test_data_that_is_not_like_the_models_may_flatter_it() -> None:
     other = distrecvae.prepare(frame(200, 5, 60), held_out_users=30)
     _, said = told(ease, other)
     assert (
-        "trained on other data, of whose users some may be held out in the data, which flatters it"
+        "trained on other data, some of whose users may be held out in the data, which flatters it"
         in said[-1]
     )
 
@@ -108,8 +108,8 @@ def test_a_user_whom_only_one_can_score_is_a_zero_of_the_other() -> None:
     assert found.per_user["ndcg_100"].tolist() == [0.5, 0.6, 0.0, 0.7]
     assert found.against.per_user["ndcg_100"].tolist() == [0.0, 0.4, 0.9, 0.0]
     assert (found.n_skipped, found.against.n_skipped) == (1, 1)
-    assert found.notes == ("1 user of those compared it cannot score, which counts as 0",)
-    assert found.against.notes == ("2 users of those compared it cannot score, which counts as 0",)
+    assert found.notes == ("1 user of those compared cannot be scored, which counts as 0",)
+    assert found.against.notes == ("2 users of those compared cannot be scored, which counts as 0",)
     assert found.gains["ndcg_100"].mean == pytest.approx((0.5 + 0.2 - 0.9 + 0.7) / 4)
 
 

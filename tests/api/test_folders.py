@@ -52,7 +52,7 @@ def test_the_first_run_has_no_number_and_the_next_ones_count(place: Place) -> No
 
 
 def test_a_number_is_above_all_others_though_some_are_gone(place: Place) -> None:
-    # Otherwise --resume would go on with an older one than was begun last.
+    # Otherwise --resume would continue with an older one than was begun last.
     used("ease-mine-9", "ease-mine-12")
     assert place() == Path("runs/ease-mine-13")
 

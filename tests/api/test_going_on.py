@@ -1,4 +1,4 @@
-"""A trial trains on under its search's record, without Ray: from its checkpoint, and the best is published anew."""
+"""A trial trains on under its search's record, without Ray: from its checkpoint, and the best is published again."""
 
 from __future__ import annotations
 

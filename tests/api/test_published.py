@@ -1,4 +1,4 @@
-"""`distrecvae.published` runs a paper's rows on small data, goes on where it stopped, says what is not comparable."""
+"""`distrecvae.published` runs a paper's rows on small data, continues where it stopped, says what is not comparable."""
 
 from __future__ import annotations
 

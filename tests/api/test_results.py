@@ -101,7 +101,7 @@ def test_a_search_that_is_over_has_test_scores(tmp_path: Path) -> None:
     assert found.best is not None
     assert found.best.scores["test"] == dict.fromkeys(METRICS, 0.125)
     assert "NDCG@100 0.2000 on valid users, 0.1250 on test users" in repr(found)
-    # One that goes on after its end was published does not show the test scores of an older choice.
+    # One that continues after its end was published does not show the test scores of an older choice.
     going_on = SearchResult(tmp_path, False, SUMMARY, "ndcg_100")
     assert going_on.best is not None
     assert list(going_on.best.scores) == ["valid"]
@@ -128,7 +128,7 @@ def test_an_interrupted_search_says_so_and_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_scores_over_no_users_are_not_there_and_are_said_so(tmp_path: Path) -> None:
-    # JSON has null for them; they are no numbers here, as in any mean, and never 0.
+    # JSON has null for them; they are not numbers here, as in any mean, and never 0.
     found = results(tmp_path, [[0.1], [0.2]], complete=True)
     means = {
         group: {"mean": dict.fromkeys(METRICS, value)} for group, value in (("valid", 0.2), ("test", None))

@@ -45,7 +45,7 @@ def test_several_are_one_table_of_their_own() -> None:
 
 
 def test_what_is_wrong_is_refused_and_nothing_is_written() -> None:
-    with pytest.raises(ResultsError, match="absent has no table to make anew"):
+    with pytest.raises(ResultsError, match="absent has no table to make again"):
         tables("absent")
     with pytest.raises(ConfigError, match="no comparison to make a table of"):
         tables([])

@@ -145,7 +145,7 @@ def test_weights_are_thin_where_the_blend_keeps_its_score(monkeypatch: pytest.Mo
     [
         ({"metric": "auc"}, "metric='auc' is not one of ndcg"),
         ({"metric": "coverage@20"}, "--metric coverage@20 is of lists, not of users"),
-        ({"rule": "sum"}, "--rule sum is none of auto, standardized, log-softmax, ranks"),
+        ({"rule": "sum"}, "--rule sum is not one of auto, standardized, log-softmax, ranks"),
         ({"max_members": 0}, "--max-members 0 must be at least 1"),
     ],
 )

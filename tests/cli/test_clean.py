@@ -32,3 +32,11 @@ def test_it_says_what_may_go_and_removes_it_only_with_yes(
     assert not any(state.exists() for state in states)
     assert run(str(tmp_path)) == 2
     assert "holds no search" in capsys.readouterr().err
+
+
+def test_at_a_uri_it_says_what_may_go_there(capsys: pytest.CaptureFixture[str]) -> None:
+    # It took s3://bucket/runs/mine for a folder s3:/bucket/runs/mine.
+    assert run("s3://bucket/runs/mine", "--yes") == 2
+    said = capsys.readouterr().err
+    assert "s3://bucket/runs/mine: `clean` removes from a folder of this machine" in said
+    assert "trials/*/state.safetensors" in said

@@ -181,8 +181,8 @@ def test_seeds_and_systems_of_others_are_handed_on_as_typed(heard: Heard) -> Non
     [
         (Comparison("the table", complete=True, without_score=()), 0),
         (Comparison("the table", complete=True, without_score=("ease",)), 1),
-        (Comparison("go on with", complete=False, without_score=()), 130),
-        (Comparison("go on with", complete=False, without_score=(), lost=True), LOST),
+        (Comparison("continue with", complete=False, without_score=()), 130),
+        (Comparison("continue with", complete=False, without_score=(), lost=True), LOST),
     ],
     ids=["all scored", "one without a score", "interrupted", "Ray went away"],
 )

@@ -43,4 +43,4 @@ def test_a_folder_without_one_says_so_and_no_folder_is_refused(
     assert run(str(tmp_path)) == 0
     assert capsys.readouterr().out == f"{tmp_path}: no search in it\n"
     assert run(str(tmp_path / "none")) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err

@@ -212,7 +212,7 @@ def test_a_search_without_data_is_a_small_one_unless_told_otherwise(
 def test_a_second_search_of_a_name_says_where_its_results_go_and_how_the_first_goes_on(
     heard: Heard, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Typed again after a kill, it began anew without a word, and --resume then took the newer one.
+    # Typed again after a kill, it began again without a word, and --resume then took the newer one.
     assert run("--model", "ease") == 0
     assert capsys.readouterr().err == ""
     Path("runs/ease-synthetic").mkdir(parents=True)
@@ -255,7 +255,7 @@ def test_resume_or_start_is_decided_by_what_lies_there(heard: Heard) -> None:
     Path("out").mkdir()
     Path("out/search.json").touch()
     assert run("--resume-or-start", "--out", "out") == 0
-    # Without being asked a search does not go on with what lies there: it is refused.
+    # Without being asked a search does not resume what lies there: it is refused.
     assert run("--out", "out") == 0
     assert heard.resumed == [False, True, False]
 

@@ -70,7 +70,7 @@ class Terminal:
         assert text in self.shown, self.shown
 
     def ended(self) -> int:
-        """Take in what is still shown, and return the exit status."""
+        """Note what is still shown, and return the exit status."""
         until = time.monotonic() + HANGS_AFTER_S
         while self.process.poll() is None and time.monotonic() < until:
             if select.select([self.master], [], [], 0.1)[0]:

@@ -82,7 +82,7 @@ def test_a_packaged_configuration_is_taken_by_name(data: Path, tmp_path: Path, r
     assert config["config"]["latent_dim"] == 4
     code, text, _ = run("train", "--out", out, "--max-passes", 3, "--resume", *named)
     assert code == 0
-    assert "going on after 2 passes" in text
+    assert "continuing after 2 passes" in text
     code, _, error = run("train", "--data", data, "--out", tmp_path / "no", "--config", "recvae-jiont")
     assert code == 2
     assert "did you mean 'recvae-joint'" in error
@@ -134,7 +134,7 @@ def test_precision_is_recorded_and_kept(data: Path, tmp_path: Path, run: Run) ->
     assert json.loads((out / "run.json").read_text())["precision"] == "bfloat16"
     code, _, error = run("train", "--out", out, "--resume", "--precision", "float32")
     assert code == 2
-    assert error == f"error: {out} was begun in bfloat16; leave --precision out, or start anew\n"
+    assert error == f"error: {out} was begun in bfloat16; leave --precision out, or start over\n"
     again = ("train", "--out", out, "--resume", "--max-passes", 12, "--threads", 1)
     code, said, _ = run(*again, "--precision", "auto")  # whatever that would be on this machine
     assert code == 0
@@ -256,12 +256,12 @@ def test_killed_or_stopped_it_goes_on_to_the_same_result(data: Path, tmp_path: P
     stopped.send_signal(signal.SIGINT)
     out, err = stopped.communicate(timeout=HANGS_AFTER_S)
     assert stopped.returncode == 130, err
-    assert f"go on with:\n  distrecvae train --out {tmp_path / 'out'} --resume" in out
+    assert f"continue with:\n  distrecvae train --out {tmp_path / 'out'} --resume" in out
     assert "Traceback" not in err
 
     code, text, _ = run("train", "--out", tmp_path / "out", "--resume", "--threads", 1)
     assert code == 0
-    assert "going on after" in text
+    assert "continuing after" in text
     assert_same_result(tmp_path / "whole", tmp_path / "out")
 
 
@@ -273,8 +273,10 @@ def test_a_cycle_that_takes_minutes_is_left_at_the_next_batch(data: Path, tmp_pa
     running.send_signal(signal.SIGTERM)
     out, err = running.communicate(timeout=HANGS_AFTER_S)
     assert running.returncode == 130, err
-    assert f"stopped after 0 passes; go on with:\n  distrecvae train --out {tmp_path / 'out'} --resume" in out
-    assert err == "\nstopping; once more stops at once and keeps the last checkpoint\n"
+    assert (
+        f"stopped after 0 passes; continue with:\n  distrecvae train --out {tmp_path / 'out'} --resume" in out
+    )
+    assert err == "\nstopping; a second signal stops at once and keeps the last checkpoint\n"
 
 
 def test_a_second_signal_says_how_to_go_on_too(
@@ -286,7 +288,9 @@ def test_a_second_signal_says_how_to_go_on_too(
     monkeypatch.setattr("distrecvae.api.train.folder.train_to_end", interrupted)
     code, _, err = run("train", "--data", data, "--out", tmp_path / "out", *SMALL)
     assert code == 130
-    assert f"to go on after the last checkpoint:\n  distrecvae train --out {tmp_path / 'out'} --resume" in err
+    assert (
+        f"to resume after the last checkpoint:\n  distrecvae train --out {tmp_path / 'out'} --resume" in err
+    )
 
 
 def test_a_folder_in_use_is_refused(data: Path, tmp_path: Path, run: Run) -> None:
@@ -325,7 +329,7 @@ def test_what_cannot_be_resumed_is_refused(data: Path, tmp_path: Path, run: Run)
     assert "holds no training run" in run("train", "--out", out, "--resume")[2]
     assert "--data is missing" in run("train", "--out", out)[2]
     run("train", "--data", data, "--out", out, "--max-passes", 4, *SMALL)
-    assert "is not empty; --resume goes on" in run("train", "--data", data, "--out", out, *SMALL)[2]
+    assert "is not empty; --resume resumes" in run("train", "--data", data, "--out", out, *SMALL)[2]
     assert "another configuration" in run("train", "--out", out, "--resume", "--set", "latent_dim=5")[2]
     assert "begun with seed 0" in run("train", "--out", out, "--resume", "--seed", 4)[2]
     other = tmp_path / "other"
@@ -392,8 +396,8 @@ def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
         patch.setattr("distrecvae.search.on_ray.side_by_side.train_seeds", interrupted)
         code, text, err = run("train", "--out", out, *options)
     assert code == 130
-    assert "stopping; once more stops at once" in err
-    assert f"go on with:\n  distrecvae train --out {out} --resume" in text
+    assert "stopping; a second signal stops at once" in err
+    assert f"continue with:\n  distrecvae train --out {out} --resume" in text
     assert not (out / "metrics.json").exists()
     assert 0 < len(history(out / "seed-5")) < len(history(tmp_path / "whole" / "seed-5"))
     assert run("train", "--out", out, "--resume", "--threads", 1)[0] == 0

@@ -148,7 +148,7 @@ class Hosts:
         )
 
     def cut(self, number: int) -> None:
-        """Take a host off the network; its processes go on."""
+        """Take a host off the network; its processes continue."""
         _run("ip", "link", "set", f"{PREFIX}{number}h", "down")
 
     def received_bytes(self, number: int) -> int:

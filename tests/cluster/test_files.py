@@ -236,7 +236,7 @@ def test_a_job_goes_on_by_itself_wherever_it_is_submitted() -> None:
     for entrypoint in (spec["entrypoint"], submitted.replace("\\\n", " ")):
         assert entrypoint.split()[:3] == ["python", "-m", "distrecvae.job"]
         assert re.search(r"--out /(results|home/ubuntu)/runs/", entrypoint), (
-            "begun again, it must find its folder"
+            "restarted, it must find its folder"
         )
         # Fails on what a search does not know.
         options = search.command.make_context("job", entrypoint.split()[3:]).params

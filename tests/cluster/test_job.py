@@ -105,7 +105,7 @@ def test_a_submitted_job_goes_on_after_its_driver_was_killed(tmp_path: Path) -> 
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     assert submitted.returncode == 0, said
-    assert "the search ended by signal 9 (Killed); it goes on in 1 s (1 of 10)" in said
+    assert "the search ended by signal 9 (Killed); it restarts in 1 s (1 of 10)" in said
     assert "4 of 4 trials" in said
     assert "succeeded" in said
     table = pd.read_parquet(out / "trials.parquet")

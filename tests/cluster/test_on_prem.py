@@ -1,6 +1,6 @@
 """`ray up cluster/on-prem.yaml` for real, on three hosts made of this machine that share nothing but the network.
 
-During a search a worker is cut off, then the head loses its power and is started anew with its disk.
+During a search a worker is cut off, then the head loses its power and is started again with its disk.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.results import reports_of
 RAY = str(Path(sys.executable).with_name("ray"))
 TRIALS = 8
 PASSES = 400
-LOST = "lost its process or its node; it goes on from its last checkpoint"
+LOST = "lost its process or its node; it continues from its last checkpoint"
 JOB_LOG = "/tmp/ray/session_latest/logs/job-driver-search.log"  # noqa: S108  (on a host)
 PORT = "28265"
 SPACE = """
@@ -172,7 +172,7 @@ def test_a_search_on_three_hosts_outlives_a_worker_and_the_head(
                 )
             hosts.cut(2)
             cut_at, at_cut = time.monotonic(), len(reports_of(out))
-            # What the host was training goes on from the states that the head has, on the other one.
+            # What the host was training continues from the states that the head has, on the other one.
             wait(lambda: LOST in hosts.ssh(0, f"cat {JOB_LOG}").stdout, "the lost host is not noticed")
             noticed_s = time.monotonic() - cut_at
         hosts.fail(0)

@@ -121,7 +121,7 @@ def test_goes_on_after_cuts(server: Server, tmp_path: Path, ranges: bool) -> Non
 
 def test_a_later_call_goes_on_where_this_one_gave_up(server: Server, tmp_path: Path) -> None:
     server.cut_after = [400_000, 0, 0, 0, 0]
-    with pytest.raises(DataError, match=r"ended after 400000 of 3000000 bytes.*goes on"):
+    with pytest.raises(DataError, match=r"ended after 400000 of 3000000 bytes.*continues"):
         fetch(server, tmp_path)
     assert (tmp_path / "data.zip.part").stat().st_size == 400_000
     server.asked.clear()
@@ -136,7 +136,7 @@ def test_a_whole_part_is_only_checked(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_part_that_does_not_fit_is_dropped(server: Server, tmp_path: Path) -> None:
-    """Longer than the archive (416), or of other bytes (MD5): fetched anew, now or at the next call."""
+    """Longer than the archive (416), or of other bytes (MD5): fetched again, now or at the next call."""
     (tmp_path / "data.zip.part").write_bytes(CONTENT + b"more")
     assert fetch(server, tmp_path, "published").read_bytes() == CONTENT
     (tmp_path / "data.zip").unlink()

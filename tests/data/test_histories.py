@@ -126,7 +126,7 @@ def test_nobody_is_no_error() -> None:
         ({"u": [1.5]}, "text or whole numbers"),
         (pd.DataFrame({"a": [1], "b": [2]}), "have the columns a, b; rename two of them to user_id and item_id"),
         (pd.DataFrame({"user_id": [1, 2], "item_id": ["x", None]}), r"item id is missing .* first in row 2"),
-        (pd.DataFrame({"user_id": [1], "item_id": [2], "rating": ["good"]}), "ratings that are no numbers"),
+        (pd.DataFrame({"user_id": [1], "item_id": [2], "rating": ["good"]}), "ratings that are not numbers"),
         ({"u": [1, pd.NA]}, "user 'u'.* missing"),
         ({"u": [1, pd.NaT]}, "missing"),
         ({"u": [np.array([1, 2])]}, r"user 'u'.*array\(\[1, 2\]\).*text or whole numbers"),

@@ -1,4 +1,4 @@
-"""A search under faults: injects them at seeded moments, goes on where the driver died, compares with no faults."""
+"""A search under faults: injects them at seeded moments, continues where the driver died, compares with no faults."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class Storm:
             self._start()
 
     def _expect(self, codes: set[int], words: str = "--resume") -> None:
-        """Wait for the driver's end; it must end so, soon, and say how to go on. It may have reached its own end."""
+        """Wait for the driver's end; it must end so, soon, and say how to continue. It may have reached its own end."""
         assert self._process is not None
         try:
             self._process.wait(HANGS_AFTER_S)
@@ -247,7 +247,7 @@ class Storm:
             self._keeper()
 
     def _hung_keeper(self) -> None:
-        """Stop it: it is killed, and begun anew."""
+        """Stop it: it is killed, and restarted."""
         victims = self._keepers()
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
@@ -347,7 +347,7 @@ class Storm:
         # Its workers live a moment longer; the next search begins beside them.
 
     def _store_gone(self) -> None:
-        """Let the object store be gone until the search has said so; it goes on, and catches up."""
+        """Let the object store be gone until the search has said so; it continues, and catches up."""
         assert self.s3 is not None
         with self._said_and_mended():
             self.s3.stop()
@@ -378,7 +378,7 @@ class Storm:
         return said.count(b"Not mirrored for now") > said.count(b"Mirrored again at")
 
     def _head_gone(self) -> None:
-        """Kill the driver and take its disk along: a later one goes on from the mirror, on another."""
+        """Kill the driver and take its disk along: a later one continues from the mirror, on another."""
         assert self.s3 is not None
         self._kill()
         shutil.rmtree(self.folder)
@@ -424,7 +424,7 @@ class Storm:
             time.sleep(2.0)
 
     def _refused(self) -> None:
-        """The storage fails once: the driver ends with one line, and a later one goes on."""
+        """The storage fails once: the driver ends with one line, and a later one continues."""
         (self.seam / "refuse").write_text(self._draw.choice(("EIO", "ENOSPC", "ESTALE", "EROFS")))
         try:
             self._expect({2})

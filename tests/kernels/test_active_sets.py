@@ -112,7 +112,7 @@ def test_an_item_whose_set_is_beyond_the_limit_is_left_with_the_weights_so_far(
     assert 0 < solved.left.numel() < 150
     assert len(set(solved.left.tolist())) == solved.left.numel()
     begun = torch.isin(solved.items.long(), solved.left)
-    assert begun.any(), "nothing to go on from"
+    assert begun.any(), "nothing to continue from"
     assert (solved.values > 0).all()
     rest = solved.without(solved.left)
     assert not rest.left.numel()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from distrecvae.activity import GRAM, activity
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError
 from distrecvae.kernels import item_weights
@@ -22,6 +23,7 @@ from distrecvae.kernels.item_weights import (
 )
 from tests.kernels.random_users import dense, random_users
 
+SHARES = (10 / 25, 20 / 25, 1.0)
 WEIGHT = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 20))).float()
 
 
@@ -131,3 +133,22 @@ def test_memory_is_near_its_estimate(n_users: int, dtype: torch.dtype) -> None:
     estimate = gram_bytes(train, dtype.itemsize)
     assert 0.7 * estimate <= measured <= 1.5 * estimate
     assert gram_bytes(train, 8) - gram_bytes(train, 4) == 4 * 700**2
+
+
+def test_the_gram_matrix_says_how_far_it_is_and_a_lent_one_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(item_weights, "BLOCK_ITEMS", 10)
+    users = random_users(n_users=9, n_items=25, seed=1)
+    told: list[tuple[str, float]] = []
+
+    def progress(share: float) -> None:
+        told.append((activity(), share))
+
+    arrays = gram_arrays(users, progress)
+    assert [what for what, _ in told] == [GRAM] * 3
+    assert [share for _, share in told] == pytest.approx(SHARES)
+    told.clear()
+    lent = lent_gram(users, arrays, progress)
+    assert told == []
+    assert torch.equal(lent_gram(users, None, progress), lent)
+    assert len(told) == len(SHARES)
+    assert activity() == ""

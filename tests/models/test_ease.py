@@ -129,8 +129,11 @@ def test_items_of_nobody_score_nothing() -> None:
 def test_a_long_solution_tells_how_far_it_is() -> None:
     # On 15,000 items a search said "0 of 8 trials ended, 1 running" for minutes.
     told: list[float] = []
-    solve_ease(EASEConfig(), random_users(n_users=300, n_items=600), progress=told.append)
-    assert len(told) > 3
+    users = random_users(n_users=300, n_items=600)
+    solve_ease(EASEConfig(), users, progress=told.append)
+    assert len(told) > 5
+    of_gram, told = told[:2], told[2:]  # two blocks of its rows
+    assert of_gram == [512 / 600, 1.0]
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1)
 

@@ -64,7 +64,7 @@ def test_rows_are_the_papers_or_those_that_are_named() -> None:
     assert len(rows_of("recvae")) == 6
     with pytest.raises(ConfigError, match=r"paper='recvea' is not one of .*did you mean 'recvae'"):
         rows_of("recvea")
-    with pytest.raises(ConfigError, match="'slim' is no row of that paper"):
+    with pytest.raises(ConfigError, match="'slim' is not a row of that paper"):
         rows_of("multvae", "slim")
     with pytest.raises(ConfigError, match="names no row"):
         rows_of("multvae", " ,")

@@ -44,7 +44,7 @@ def test_a_file_that_is_not_there_or_no_trials_is_refused(tmp_path: Path) -> Non
     with pytest.raises(CheckpointError, match="does not exist"):
         kept_model(tmp_path / "state.safetensors", METRIC)
     save_state(tmp_path / "a", {"x": torch.ones(1)}, {"model": "ease"})
-    with pytest.raises(CheckpointError, match="is no trial's state"):
+    with pytest.raises(CheckpointError, match="is not a trial's state"):
         kept_model(tmp_path / "a", METRIC)
     identity = {"model": "ease", "config": {}}
     save_state(tmp_path / "b", {"x": torch.ones(1)}, {"identity": identity, "history": []})

@@ -94,6 +94,6 @@ def test_the_passes_are_read_from_where_the_configuration_was_chosen(tmp_path: P
     (tmp_path / "metrics.json").write_text('{"trial": 3}', encoding="utf-8")
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(
-            ConfigError, match=r"does not say after how many passes .* give them by --max-passes"
+            ConfigError, match=r"does not say after how many passes .* give them with --max-passes"
         ):
             chosen_passes(folder)

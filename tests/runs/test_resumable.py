@@ -1,4 +1,4 @@
-"""Training that goes on: the same reports and the same best model, wherever it was interrupted."""
+"""Training that continues: the same reports and the same best model, wherever it was interrupted."""
 
 from __future__ import annotations
 

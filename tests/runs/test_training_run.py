@@ -83,7 +83,7 @@ def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_read_are_told(content: str, tmp_path: Path) -> None:
     (tmp_path / RUN_FILE).write_text(content)
     with pytest.raises(
-        ResultsError, match=r"run\.json cannot be read \(.*; restore it, or start anew"
+        ResultsError, match=r"run\.json cannot be read \(.*; restore it, or start over"
     ) as caught:
         read_settings(tmp_path)
     assert "\n" not in str(caught.value)
@@ -94,7 +94,7 @@ def test_settings_of_another_format_are_told(version: int, tmp_path: Path) -> No
     write_settings(tmp_path, settings())
     document = json.loads((tmp_path / RUN_FILE).read_text())
     (tmp_path / RUN_FILE).write_text(json.dumps(document | {"format": version}))
-    message = f"run.json is of format {version}; 1 is read here: start anew"
+    message = f"run.json is of format {version}; 1 is read here: start over"
     with pytest.raises(ResultsError, match=message) as caught:
         read_settings(tmp_path)
     assert "\n" not in str(caught.value)
@@ -107,7 +107,7 @@ def test_settings_with_one_missing_or_one_too_many_are_refused(name: str, tmp_pa
     value = document.pop(name)
     for damaged in (document, document | {name: value, "more": 1}):
         (tmp_path / RUN_FILE).write_text(json.dumps(damaged))
-        with pytest.raises(ResultsError, match="start anew"):
+        with pytest.raises(ResultsError, match="start over"):
             read_settings(tmp_path)
 
 
@@ -243,5 +243,5 @@ def test_a_run_that_goes_on_on_another_kind_of_device_says_so(tmp_path: Path) ->
     assert run_in(tmp_path).remark == ""
     with soft_cuda():
         assert run_in(tmp_path, device="cuda").remark.startswith(
-            "Goes on on cuda, and was on cpu until now: "
+            f"Continues on {torch.cuda.get_device_name(0)}, was on cpu until now: "
         )

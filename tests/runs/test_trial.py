@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -73,12 +74,30 @@ def test_a_trial_cut_off_goes_on_and_repeats_the_report_that_may_be_lost(
     first = scores(islice(cut.run(split), taken))
     rest = scores(cut.run(split))
     assert first == whole[:taken]
-    # It goes on from its last checkpoint (they are rationed by their cost), and the checkpoint's own report comes
+    # It continues from its last checkpoint (they are rationed by their cost), and the checkpoint's own report comes
     # first: the state is written before the report is given, whose reader may have died before taking it in.
     assert rest == whole[len(whole) - len(rest) :]
     assert len(rest) >= len(whole) - taken + 1
     if taken in (1, len(whole)):
         assert rest[0] == first[-1]
+
+
+@pytest.mark.cuda
+def test_a_trial_that_goes_on_on_another_kind_of_device_says_so_and_goes_on(
+    split: Split, tmp_path: Path
+) -> None:
+    # A trial of a search whose nodes are mixed drew other values from there on, and nobody heard of it.
+    said: list[str] = []
+    there = trial(tmp_path, device="cuda", max_passes=8)
+    list(islice(there.run(split, remark=said.append), 1))
+    list(islice(there.run(split, remark=said.append), 1))
+    assert not said, "it went on where it was"
+    here = Trial(dataclasses.replace(there.task, device="cpu"), there.path)
+    assert [passes for passes, _ in scores(here.run(split, remark=said.append))] == [4, 8]
+    assert said == [
+        f"Continues on cpu, was on {torch.cuda.get_device_name(0)} until now: random values and rounding differ, and"
+        " so will the scores"
+    ]
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "another trial's"])
@@ -132,7 +151,7 @@ def test_the_best_model_is_read_without_a_trainer_where_the_state_has_it(
     # Another trial's state, a damaged one, and one whose best is of another cycle are not believed.
     cut = done.path.read_bytes()
     trial(tmp_path, seed=8).best(1, split)
-    assert len(makings) == 2, "one that cannot be restored, one that begins anew"
+    assert len(makings) == 2, "one that cannot be restored, one that starts over"
     done.path.write_bytes(cut[:-1] + bytes([cut[-1] ^ 1]))
     again = done.best(best, split)
     assert all(torch.equal(again[name], expected[name]) for name in kept)
@@ -154,7 +173,7 @@ def test_a_state_whose_best_is_of_another_cycle_is_not_taken(split: Split, tmp_p
 def test_storage_that_refuses_a_state_is_told_and_a_model_that_is_made_again_does_without(
     split: Split, tmp_path: Path
 ) -> None:
-    # Results lie on the driver's disk, which is full for all trials alike: going on would lose what comes.
+    # Results lie on the driver's disk, which is full for all trials alike: continuing would lose what comes.
     refused = trial(tmp_path / "file")
     (tmp_path / "file").write_text("where the folder should be", encoding="utf-8")
     with pytest.raises(OSError, match="file"):

@@ -155,7 +155,7 @@ def test_where_no_checkpoint_was_kept_adam_begins_anew_and_it_is_said(tmp_path: 
     earlier = trained(tmp_path / "old", "recvae")
     (earlier / STATE_FILE).unlink()
     run = today(tmp_path / "new", "recvae", earlier)
-    assert "; Adam begins anew, no checkpoint was kept" in run.remark
+    assert "; Adam starts over, no checkpoint was kept" in run.remark
     state = state_of(run)
     assert not any(value.any() for name, value in state.items() if "/adam/" in name)
 
@@ -164,7 +164,7 @@ def test_a_checkpoint_of_another_run_is_no_ones(tmp_path: Path) -> None:
     earlier = trained(tmp_path / "old", "recvae")
     other = trained(tmp_path / "other", "recvae", config={"learning_rate": 1e-2})
     (other / STATE_FILE).replace(earlier / STATE_FILE)
-    assert "Adam begins anew" in today(tmp_path / "new", "recvae", earlier).remark
+    assert "Adam starts over" in today(tmp_path / "new", "recvae", earlier).remark
 
 
 def test_a_best_folder_alone_will_do(tmp_path: Path) -> None:

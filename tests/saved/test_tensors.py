@@ -144,7 +144,7 @@ def test_tensors_under_other_names_are_damage(tmp_path: Path) -> None:
 
 
 def test_a_file_from_before_there_were_checksums_is_read(tmp_path: Path) -> None:
-    # Its format is a number here: whoever raises FORMAT has to go on reading the files of before, or say so.
+    # Its format is a number here: whoever raises FORMAT has to continue reading the files of before, or say so.
     save_file({"a": torch.ones(1)}, tmp_path / "old", metadata=header_of({"format": 1, "metadata": {"x": 1}}))
     tensors, metadata = load_state(tmp_path / "old")
     assert (tensors["a"].tolist(), metadata) == ([1.0], {"x": 1})

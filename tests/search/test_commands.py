@@ -1,4 +1,4 @@
-"""Command lines that a search shows can be pasted: what was typed, and what goes on with it."""
+"""Command lines that a search shows can be pasted: what was typed, and what resumes it."""
 
 from __future__ import annotations
 
@@ -65,3 +65,17 @@ def test_a_model_is_scored_and_trained_again_in_the_way_that_its_search_was_begu
     for call, wanted in zip(called.values(), ("evaluate", "train", "blend"), strict=True):
         compile(call, "call", "exec")
         assert f"distrecvae.{wanted}(" in call
+
+
+def test_a_model_at_a_uri_is_trained_again_and_blended_where_that_can_be_done() -> None:
+    # `train --out s3://...` and `blend s3://...` were shown, and are refused.
+    uri, here = "s3://bucket/runs/mine", Path("cache/mine-1a2b")
+    typed = model_commands("distrecvae search --data d", uri, "d", here)
+    assert shlex.split(typed["score it again"])[2:4] == ["--model", f"{uri}/best"]
+    assert shlex.split(typed["train it again"])[-4:] == [
+        "--config",
+        f"{uri}/best/config.json",
+        "--out",
+        "runs/mine-train",
+    ]
+    assert shlex.split(typed[BLEND_IT]) == ["distrecvae", "blend", str(here), "--data", "d"]

@@ -220,13 +220,13 @@ def test_a_tracker_hears_of_every_trial_and_of_the_test_scores(begun: Begun) -> 
 
 
 def test_without_a_test_user_that_can_be_scored_a_search_ends_well(begun: Begun) -> None:
-    # It died at its very end: the gain over no users is no number, and no JSON.
+    # It died at its very end: the gain over no users is not a number, and no JSON.
     nobody = InteractionMatrix.from_pairs([], [], n_users=SPLIT.test.n_users, n_items=SPLIT.n_items)
     begun.split = replace(SPLIT, test=HeldOutUsers(SPLIT.test.fold_in, nobody))
     outcome = begun.carry_out()
     assert (outcome.complete, outcome.has_score, status()) == (True, True, "finished")
     assert "No test user can be scored" in outcome.summary
-    assert begun.log.last == (True, {}), "a tracker has no word for what is no number"
+    assert begun.log.last == (True, {}), "a tracker has no word for what is not a number"
 
 
 @pytest.mark.parametrize("end", [Status.FAILED, Status.DIVERGED])
@@ -322,7 +322,7 @@ def test_the_folder_follows_the_search_as_it_runs(begun: Begun, monkeypatch: pyt
         refresh()
         seen.append((status(), len(pd.read_csv("out/trials.csv"))))
         stop._ask("interrupted by SIGINT", 60)
-        # This is how Tune's loop is left: its own `except Exception` would go on.
+        # This is how Tune's loop is left: its own `except Exception` would continue.
         with pytest.raises(StopSearch):
             refresh()
 
@@ -489,8 +489,8 @@ def test_storage_that_fails_is_an_error_that_says_how_to_go_on(
     with pytest.raises(ResultsError) as caught:
         begun.carry_out()
     assert str(caught.value) == (
-        "out cannot be written (No space left on device); what was reported before is safe: see to the storage, then go"
-        f" on with: {GO_ON}"
+        "out cannot be written (No space left on device); what was reported before is safe: check the storage, then"
+        f" continue with: {GO_ON}"
     )
     assert status() == "interrupted"
     assert len(pd.read_csv("out/trials.csv")) == 1
@@ -511,7 +511,7 @@ def test_an_error_that_nobody_foresaw_does_not_take_the_way_on_with_it(
 def test_a_disk_that_is_full_when_the_model_is_published_is_said_so_too(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It said `error: output: the disk is full`: neither where nor how to go on.
+    # It said `error: output: the disk is full`: neither where nor how to continue.
     def full(folder: Path, **_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "model.safetensors"))
 
@@ -522,8 +522,8 @@ def test_a_disk_that_is_full_when_the_model_is_published_is_said_so_too(
     assert str(caught.value).startswith(
         "out/best/model.safetensors cannot be written (No space left on device)"
     )
-    assert str(caught.value).endswith(f"go on with: {GO_ON}")
-    assert begun.carry_out().has_score, "with room it goes on to its end"
+    assert str(caught.value).endswith(f"continue with: {GO_ON}")
+    assert begun.carry_out().has_score, "with room it continues to its end"
 
 
 @pytest.mark.parametrize("error", [ResourceError("no node"), RuntimeError("a bug"), KeyboardInterrupt()])

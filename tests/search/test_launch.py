@@ -1,4 +1,4 @@
-"""How a search begins or goes on: all that can be refused is refused before anything is written or started."""
+"""How a search begins or continues: all that can be refused is refused before anything is written or started."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_the_demos_data_is_of_its_seed_and_once_written_is_read(
     assert load_split(SearchConfig(seed=1), tmp_path).fingerprint == SPLIT.fingerprint
     assert load_split(SearchConfig(seed=2), tmp_path).fingerprint != SPLIT.fingerprint
     assert list(tmp_path.iterdir()) == []
-    # A later version of this package may make other data of the same seed: the search goes on with what it had.
+    # A later version of this package may make other data of the same seed: the search resumes what it had.
     save_dataset(SPLIT, tmp_path / "data", {})
     assert load_split(SearchConfig(seed=2), tmp_path).fingerprint == SPLIT.fingerprint
 
@@ -546,7 +546,7 @@ def test_a_folder_with_something_in_it_is_no_place_for_a_new_search(
     with pytest.raises(ResultsError) as caught:
         begin()
     assert str(caught.value) == (
-        "out is not empty; pass --resume to go on with the search in it, or choose another --out"
+        "out is not empty; pass --resume to resume the search in it, or choose another --out"
     )
     assert [path.name for path in Path("out").iterdir()] == ["notes"]
 
@@ -588,14 +588,14 @@ def test_other_searches_count_the_nodes_that_they_found(
     assert begin() == ENDED
 
 
-# A search that goes on.
+# A search that is resumed.
 
 
 def test_a_search_goes_on_as_it_is_described(carried: Carried) -> None:
     begin()
     before = Path("out/search.json").read_bytes()
     assert begin(config_of(trials=9), resume=True) == ENDED
-    # It is written anew by whoever carries it out: what began it, and when, stay.
+    # It is rewritten by whoever carries it out: what began it, and when, stay.
     assert json.loads(json.dumps(asdict(carried.last("described")))) == json.loads(before)
     assert carried.last("config").trials == 9
     assert Path("out/search.json").read_bytes() == before

@@ -273,7 +273,7 @@ def test_what_python_began_goes_on_in_python() -> None:
         f"import distrecvae; distrecvae.evaluate(model='{FOLDER}/best', data='my data')"
     )
     assert found["train it again"].startswith("import distrecvae; distrecvae.train(data='my data', config=")
-    assert found["go on"] == call
+    assert found["resume"] == call
 
 
 def test_what_can_be_typed_next_is_one_command_each_whatever_the_names() -> None:
@@ -311,8 +311,8 @@ def test_a_single_model_is_not_to_be_blended() -> None:
 def test_an_interrupted_search_says_why_and_how_to_go_on() -> None:
     text = summary(record(0, 0.3), interrupted="SIGTERM")
     assert text.splitlines()[1] == "The search is not over: SIGTERM."
-    assert shlex.split(rows(text)["go on"]) == [*shlex.split(TYPED), "--resume", "--out", str(FOLDER)]
-    assert "go on" not in rows(summary(record(0, 0.3)))
+    assert shlex.split(rows(text)["resume"]) == [*shlex.split(TYPED), "--resume", "--out", str(FOLDER)]
+    assert "resume" not in rows(summary(record(0, 0.3)))
 
 
 def test_trouble_is_told_by_reason_the_three_most_frequent() -> None:

@@ -9,8 +9,10 @@ import heapq
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from distrecvae.errors import ResultsError
 from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
 from distrecvae.search.core.chain import Mark, read_chain, require_reaches
 from distrecvae.search.core.conductor import RETRIES, Conductor
@@ -104,7 +106,7 @@ class Driver:
         self._write()
 
     def _require_given_up_in_time(self) -> None:
-        """A trial that Ray lost sight of is run again as often as is promised, and no oftener."""
+        """A trial that Ray lost sight of is run again as often as is promised, and no more often."""
         for number, times in self.strayed.items():
             record = self.ledger.records[number]
             if record.status is Status.RUNNING and times > RETRIES:
@@ -279,6 +281,7 @@ class Driver:
         while night.mail and night.mail[0][0] <= events:
             _, name, request = night.mail[0]
             answer = self.conductor.steer(name, request)
+            self._write()
             night.disk.operate()  # the answer is written
             if night.answers.setdefault(name, answer) != answer:
                 raise LostError(f"request {name} was answered {night.answers[name]}, and then {answer}")
@@ -342,7 +345,16 @@ class Driver:
             content = read_chain(place)
             for mark in marks:
                 require_reaches(content, mark, place, cast(Any, Place(disk, SEARCH_FILE)))
+            self._require_reports(content.records)
         return float(described["elapsed_s"]) if described is not None else 0.0
+
+    def _require_reports(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        reported = Counter(line["trial"] for line in lines if line["kind"] == "report")
+        for line in lines:
+            kept = self.states.latest(line["trial"]) if line["kind"] == "asked" else None
+            of_it = kept is not None and kept["config"] == line["config"]
+            if kept is not None and of_it and kept["cycle"] > reported[line["trial"]] + 1:
+                raise ResultsError("a state has reports that the ledger has not")
 
     def _report(self, run: Run) -> dict[str, Any]:
         return report_of(self.night.plan, run.task.config, run.cycle)

@@ -31,7 +31,7 @@ class Night:
         plan: what happens.
         disk: what is left of it.
         now_s: the clock, seconds.
-        restarts: how often the driver began anew.
+        restarts: how often the driver began again.
         refused: the ledger was destroyed by another program, the driver killed before it saw that: it is refused.
         hit: faults that came about.
         most_at_once: trials that ran at a time, at most.
@@ -71,7 +71,7 @@ class Night:
         """Run it to its end; return the driver that was the last; None where the ledger was refused, and rightly.
 
         Raises:
-            LostError: it does not end, or does not go on.
+            LostError: it does not end, or does not continue.
         """
         with _simulated(self):
             for restarts in range(len(self.plan.faults) + 2):
@@ -94,7 +94,7 @@ class Night:
                     return driver
                 self.operations_before += self.disk.operations
                 self.now_s += 60.0
-        raise LostError("it does not end: the driver was begun anew more often than there were faults")
+        raise LostError("it does not end: the driver was restarted more often than there were faults")
 
     def arm(self) -> None:
         """Let the next of the driver's faults come about in its time, where it is one of the disk's."""

@@ -42,7 +42,7 @@ class Run:
 
 
 class States:
-    """The states of trials on the simulated disk: what a trial can go on from. Stands for `TrialStates`."""
+    """The states of trials on the simulated disk: what a trial can continue from. Stands for `TrialStates`."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk

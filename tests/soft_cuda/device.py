@@ -99,7 +99,7 @@ class SoftDevice:
     _peak_live_bytes: int = 0
 
     def reset_counts(self) -> None:
-        """Begin counting anew; memory that is taken stays taken."""
+        """Begin counting again; memory that is taken stays taken."""
         for counter in (self.waits, self.uploads, self.calls):
             counter.clear()
         self.captures.clear()

@@ -235,6 +235,8 @@ def soft_cuda(total_bytes: int = 80 << 30) -> Iterator[SoftDevice]:
         for name, value in _stand_ins().items():
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
         stack.enter_context(mock.patch.object(torch, "Generator", _generator))
+        # As a build for CPUs answers. One for CUDA would have optimizers ask a driver that is not there.
+        stack.enter_context(mock.patch.object(torch.accelerator, "current_accelerator", return_value=None))
         stack.enter_context(
             mock.patch.object(threading.Thread, _BEGIN, _run_on_the_device(getattr(threading.Thread, _BEGIN)))
         )

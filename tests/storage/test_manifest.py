@@ -41,13 +41,13 @@ def test_names_that_lead_elsewhere_are_none(name: str) -> None:
     assert not is_name(name)
     document = json.loads(Manifest(generation=1, writer="f", files={}).text())
     document["files"] = {name: [1, "ab"]}
-    with pytest.raises(StorageError, match="here is damaged, or is none of ours"):
+    with pytest.raises(StorageError, match="here is damaged, or was not written by distrecvae"):
         read_manifest(json.dumps(document).encode(), "here")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"generation": "1", "writer": "f"}'])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(StorageError, match="here is damaged, or is none of ours"):
+    with pytest.raises(StorageError, match="here is damaged, or was not written by distrecvae"):
         read_manifest(text.encode(), "here")
 
 

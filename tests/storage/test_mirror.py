@@ -229,7 +229,7 @@ def test_a_writer_that_dies_after_any_file_leaves_a_mirror_that_goes_on(
     best = {name: data for name, data in files.items() if name.startswith("best/")}
     whole = [{name: all_of[name] for name in names[1:3]} for all_of in (first, local(search.folder))]
     assert best in ({}, *whole), "a model is whole, or left out: half of it is of another search's end"
-    # Whoever goes on puts right what was left half done.
+    # Whoever continues puts right what was left half done.
     with mirrored(fetched, uri=uri):
         pass
     manifest = manifest_at(Store(uri))
@@ -256,7 +256,7 @@ def test_a_server_that_fails_is_said_once_and_caught_up_with(s3: S3, search: Sea
         f"Not mirrored for now: {URI} cannot be "
     )  # read or written, whatever it was at
     assert ": the server fails (" in said[0]
-    assert said[0].endswith("The run goes on, and is mirrored once that works.")
+    assert said[0].endswith("The run continues, and is mirrored once that works.")
     assert said[1].startswith(f"Mirrored again at {URI}, after ")
     assert len(said) == 2
 
@@ -318,7 +318,7 @@ def test_a_place_that_holds_something_is_refused_where_nothing_goes_on(s3: S3, s
     with pytest.raises(ResultsError) as caught, mirrored(search.folder):
         pytest.fail("it holds something")
     assert str(caught.value) == (
-        f"{URI} is not empty; pass --resume to go on with what is there, or choose another --out"
+        f"{URI} is not empty; pass --resume to resume what is there, or choose another --out"
     )
     assert set(s3.objects()) == {PREFIX + "theirs"}
 
@@ -362,10 +362,10 @@ def test_of_two_writers_the_first_one_stops_mirroring_and_goes_on_alone(
         search.grow("another")
     assert held(s3) == local(heir.folder)
     assert said[0].startswith(f"No longer mirrored at {URI}: process ")
-    assert said[0].endswith(f"This run goes on in {search.folder} alone; end one of them.")
+    assert said[0].endswith(f"This run continues in {search.folder} alone; end one of them.")
     assert "writes there since" in first.left
     # And what the first one has found is never mixed with it.
-    with pytest.raises(ResultsError, match="went on separately, each has what the other has not"):
+    with pytest.raises(ResultsError, match="have diverged, each has what the other lacks"):
         settle(search.folder, Store(URI), lambda _: None)
 
 

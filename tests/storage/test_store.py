@@ -116,7 +116,7 @@ def test_an_endpoint_where_nothing_listens(s3: S3) -> None:
     store = Store("s3://bucket/x")
     s3.stop()
     try:
-        with pytest.raises(StorageError, match=r"nothing answers there .*; see to the network") as caught:
+        with pytest.raises(StorageError, match=r"nothing answers there .*; check the network") as caught:
             store.read("a")
         assert caught.value.passing
     finally:

@@ -80,7 +80,7 @@ def test_the_working_copy_lies_in_the_cache_one_a_uri(
     copy = default_copy("s3://bucket/runs/mine")
     assert copy.parent == tmp_path / "distrecvae" / "results"
     assert copy.name.startswith("mine-")
-    # The same place, said in another way: what goes on must find what was begun.
+    # The same place, said in another way: what continues must find what was begun.
     assert default_copy("s3://bucket/runs/mine/") == copy
     assert default_copy("s3://bucket/runs/mine?region=eu-west-1") == copy
     assert default_copy("s3://other/runs/mine") != copy

@@ -1,4 +1,4 @@
-"""The newer one of a working copy and its mirror is taken; two that went on separately are refused, never mixed."""
+"""The newer one of a working copy and its mirror is taken; two that have diverged are refused, never mixed."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_writer_that_died_around_its_manifest_is_still_the_last(
 
 
 def heir_of(search: Search, uri: str, folder: Path, *, lines: int = 1) -> Search:
-    """Let another machine go on with the search from its mirror."""
+    """Let another machine resume the search from its mirror."""
     settled(folder, uri)
     heir = Search(folder)
     heir.lines = search.lines
@@ -160,8 +160,8 @@ def test_two_that_went_on_separately_are_refused(search: Search, uri: str, tmp_p
     with pytest.raises(ResultsError) as caught:
         settled(search.folder, uri)
     assert str(caught.value) == (
-        f"the working copy {search.folder} and {uri} went on separately, each has what the other has not; keep one:"
-        f" remove {search.folder} to go on from the mirror, or go on with --out {search.folder} alone"
+        f"the working copy {search.folder} and {uri} have diverged, each has what the other lacks; keep one:"
+        f" remove {search.folder} to continue from the mirror, or continue with --out {search.folder} alone"
     )
     assert local(search.folder) == before
     refused = r"was written by process .*, and not from the working copy"
@@ -175,7 +175,7 @@ def test_a_folder_that_was_never_mirrored_there_is_refused_unless_its_ledger_fit
     begin(search, uri)
     other = Search(tmp_path / "other")
     other.grow("another search")
-    with pytest.raises(ResultsError, match="went on separately"):
+    with pytest.raises(ResultsError, match="have diverged"):
         settled(other.folder, uri)
 
 
@@ -190,7 +190,7 @@ def test_of_several_searches_some_may_not_be_newer_here_and_some_there(uri: str,
     with mirrored(tmp_path / "heir", uri=uri), (tmp_path / "heir/ease/ledger.jsonl").open("a") as ledger:
         ledger.write("2 of the heir\n")
     mine["recvae"].grow("of the first")
-    with pytest.raises(ResultsError, match="went on separately"):
+    with pytest.raises(ResultsError, match="have diverged"):
         settled(tmp_path / "copy", uri)
 
 
@@ -207,7 +207,7 @@ def test_without_a_ledger_the_mirror_is_taken_where_nothing_changed_here(uri: st
     with mirrored(heir, uri=uri):
         (heir / "run.json").write_text("8")
     (mine.folder / "run.json").write_text("9")
-    with pytest.raises(ResultsError, match="went on separately"):
+    with pytest.raises(ResultsError, match="have diverged"):
         settled(mine.folder, uri)
 
 

@@ -1,4 +1,4 @@
-"""`fit`: a report after every cycle, for as long as anyone asks, and nothing that is no number."""
+"""`fit`: a report after every cycle, for as long as anyone asks, and nothing that is not a number."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_scores_that_are_no_numbers_end_it() -> None:
 
 
 def test_validation_users_of_whom_none_can_be_scored_are_refused_before_a_step() -> None:
-    # Their mean is no number; training was called diverged, and a lower learning rate was advised.
+    # Their mean is not a number; training was called diverged, and a lower learning rate was advised.
     nobody = InteractionMatrix.from_pairs([], [], n_users=2, n_items=USERS.n_items)
     trainer = Scripted([{"loss": 1.0}])
     with pytest.raises(DataError, match="none of the 2 validation users"):

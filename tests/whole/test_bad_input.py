@@ -273,7 +273,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "items that are one": (
         EVALUATE,
         parquet("run/best/items.parquet", item_id=np.zeros(59, dtype=np.int64)),
-        ["58 ids that are there before"],
+        ["58 ids that are there twice"],
     ),
     "items that are halves": (
         EVALUATE,
@@ -503,7 +503,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "a run of another version": (
         ["train", "--out", "run", "--resume"],
         json_with("run/run.json", format=99),
-        ["format 99", "start anew"],
+        ["format 99", "start over"],
     ),
     "a run whose data went away": (
         ["train", "--out", "run", "--resume"],
@@ -532,7 +532,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "search.json lacks its plan": (
         resume(),
         json_without("begun/search.json", "plan"),
-        ["begun/search.json", "plan: field required", "restore it, or start anew"],
+        ["begun/search.json", "plan: field required", "restore it, or start over"],
     ),
     "search.json with a status that is none": (
         resume(),
@@ -581,7 +581,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     ),
     "search.json that is a list": (resume(), written("begun/search.json", "[]"), ["cannot be read"]),
     "search.json that is binary": (resume(), written("begun/search.json", b"\xff\xfe"), ["cannot be read"]),
-    "another seed": (resume("--seed", "9"), nothing, ["seed=0, now it is 9", "anew"]),
+    "another seed": (resume("--seed", "9"), nothing, ["seed=0, now it is 9", "again"]),
     "another metric": (resume("--metric", "recall_20"), nothing, ["metric='ndcg_100'", "'recall_20'"]),
     "another space": (
         resume(),
@@ -630,7 +630,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "an extension by another rule": (
         [*EXTEND, "--max-passes", "9"],
         nothing,
-        ["max_passes=200, now it is 9", "anew"],
+        ["max_passes=200, now it is 9", "again"],
     ),
     "an extension in another space": (
         [*EXTEND, "--space", "recvae"],
@@ -658,10 +658,14 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "a full disk at a checkpoint": (
         ["train", "--out", "run", "--resume", "--max-passes", "12", "--threads", "1"],
         fails(tensors, "state_pieces", errno.ENOSPC),
-        ["cannot be written (No space left on device)", "go on with: distrecvae train --out run --resume"],
+        ["cannot be written (No space left on device)", "continue with: distrecvae train --out run --resume"],
     ),
     # compare
-    "models that are not": ([*COMPARE, "--models", "recvae,eaze"], nothing, ["'eaze' is no model", "'ease'"]),
+    "models that are not": (
+        [*COMPARE, "--models", "recvae,eaze"],
+        nothing,
+        ["'eaze' is not a model", "'ease'"],
+    ),
     "no comparison to resume": (
         [*COMPARE, "--models", "ease", "--resume"],
         nothing,

@@ -237,7 +237,7 @@ def test_a_trial_leaves_a_node_that_is_drained_and_loses_nothing(site: Site) -> 
     options = ["--trials", "1", "--max-passes", "1000000", "--concurrent", "1", "--checkpoint-every", "3600"]
     done = run(site, DRAINING, *site.arguments(*options))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "trial 0: its node is about to go; it goes on from here on another one" in done.stdout
+    assert "trial 0: its node is about to go; it continues from here on another one" in done.stdout
     assert "lost its process" not in done.stdout
     saved, reported = next(
         (int(line.split()[1]), int(line.split()[3]))

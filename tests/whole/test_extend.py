@@ -1,4 +1,4 @@
-"""`--extend`: a search goes on by what its folder says, and ends as one that had been begun so. Without Ray."""
+"""`--extend`: a search continues by what its folder says, and ends as one that had been begun so. Without Ray."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from distrecvae.data.synthetic import synthetic_split
 from tests import HANGS_AFTER_S, ROOT
@@ -79,6 +80,7 @@ def test_it_runs_without_ray_on_the_soft_device(tmp_path: Path) -> None:
     )
     told = all_criteria(found)
     assert told["waits, bfloat16"] == "4 in 4 passes, for their losses"
+    assert "NDCG@100, float32 by TF32" in told
     assert told["not recorded, bfloat16"] == "the same state, to the bit"
     assert told["seconds, kernels"].startswith("left out")
     page = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
@@ -108,6 +110,16 @@ def test_a_step_beyond_its_limit_is_ended_and_fails_the_run(tmp_path: Path) -> N
     again = run(tmp_path / "out", "--soft", "--only", "versions")
     assert again.returncode == 2
     assert "a result is never edited" in again.stderr
+
+
+def test_tf32_is_on_while_it_is_looked_at_and_off_again() -> None:
+    trainings, products = importlib.import_module("acceptance.trainings"), torch.backends.cuda.matmul
+    name = "fp32_precision" if hasattr(products, "fp32_precision") else "allow_tf32"
+    before = getattr(products, name)
+    assert before not in ("tf32", True)
+    with trainings.products_by_tf32():
+        assert getattr(products, name) in ("tf32", True)
+    assert getattr(products, name) == before
 
 
 def notes(path: Path, *lines: Any) -> outcome.Outcome:

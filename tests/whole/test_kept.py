@@ -1,7 +1,8 @@
-"""Results folders of earlier versions, kept as they were written: they are read, and gone on with, for ever.
+"""Folders of earlier versions, kept as they were written: they are read, and resumed, for ever.
 
-`tests/kept/search-N` was written by the first version whose ledger has format N. It is never written anew: where a
-later version cannot read it, that version is wrong.
+`tests/kept/search-N` was written by the first version whose ledger has format N; `data` and `data-2` are prepared data
+of formats 1 and 2, `train-1` a training of format 1, and each `best/` has a model of format 1. None is rewritten:
+where a later version cannot read it, that version is wrong.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ import pytest
 
 import distrecvae
 from distrecvae.cli import main
+from distrecvae.data import io
+from distrecvae.runs import training_run
+from distrecvae.saved import model as saved_model
+from distrecvae.search.core import ledger
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status
 from distrecvae.search.folder.mailbox import Mailbox
@@ -116,3 +121,79 @@ def test_a_moved_folder_names_the_way_to_its_data_and_keeps_no_request_that_was_
         main(["continue", "mine", "--trial", "5", "--max-passes", "24", "--data", "elsewhere"])
     assert ended.value.code == 0, capsys.readouterr()
     assert read_records(kept, "valid/ndcg_100")[5].max_passes == 24
+
+
+def typed(*words: str) -> None:
+    """Run a command as it is typed; it must end well."""
+    with pytest.raises(SystemExit) as ended:
+        main([*words])
+    assert ended.value.code == 0
+
+
+def test_whoever_raises_a_formats_number_keeps_a_folder_of_it() -> None:
+    def numbers(pattern: str, file: str) -> set[int]:
+        return {
+            json.loads((path / file).read_text(encoding="utf-8"))["format"] for path in KEPT.glob(pattern)
+        }
+
+    assert (KEPT / f"search-{ledger.FORMAT}").is_dir()
+    assert numbers("data*", "dataset.json") >= {io.FORMAT, io.OVERLAPPING_FORMAT}
+    assert training_run.FORMAT in numbers("train-*", "run.json")
+    assert saved_model.FORMAT in numbers("*-*/best", "config.json")
+
+
+def test_commands_that_only_look_open_it(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed("list", ".")
+    assert "mine" in capsys.readouterr().out
+    typed("why", "mine", "--trial", str(BEST))
+    why = capsys.readouterr().out
+    assert f"trial {BEST}" in why.lower()
+    (kept.parent / "histories.csv").write_text("user_id,item_id\nann,1\nann,2\nbob,3\n", encoding="utf-8")
+    typed("recommend", "--model", "mine", "--histories", "histories.csv", "--top", "5", "--out", "recs.csv")
+    rows = (kept.parent / "recs.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[0].strip('"') for row in rows[1:]] == ["ann"] * 5 + ["bob"] * 5
+
+
+def test_a_finished_one_has_nothing_left_to_do(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (kept / "ledger.jsonl").read_bytes()
+    model = (kept / "best" / "model.safetensors").read_bytes()
+    typed("search", "--extend", "mine")
+    assert "6 of 6 trials" in capsys.readouterr().out
+    assert (kept / "ledger.jsonl").read_bytes() == lines
+    assert (kept / "best" / "model.safetensors").read_bytes() == model
+
+
+def test_its_best_configuration_can_be_trained(kept: Path) -> None:
+    typed(
+        "train", "--data", "data", "--config", "mine/best/config.json", "--max-passes", "4", "--out", "again"
+    )
+    trained = json.loads(Path("again/best/config.json").read_text(encoding="utf-8"))
+    assert (
+        trained["config"] == json.loads((kept / "best" / "config.json").read_text(encoding="utf-8"))["config"]
+    )
+
+
+def test_a_kept_training_is_loaded_scored_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(KEPT / "data", "data")
+    shutil.copytree(KEPT / "train-1", "run")
+    typed("evaluate", "--model", "run", "--data", "data")
+    assert "NDCG@100 0.2479 ± 0.0418" in capsys.readouterr().out, "as that version said"
+    before = Path("run/history.csv").read_text(encoding="utf-8").splitlines()
+    typed("train", "--out", "run", "--resume", "--max-passes", "12")
+    after = Path("run/history.csv").read_text(encoding="utf-8").splitlines()
+    assert (after[:3], len(after)) == (before, 4), "a cycle more; what was written stands"
+
+
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [("data", "07cd9cfa23b842c9ccdc4b48b50fc85b"), ("data-2", "da841a12ab11133256d8a6e18eb2a20a")],
+)
+def test_kept_data_is_what_it_was(name: str, fingerprint: str, tmp_path: Path) -> None:
+    # The fingerprint is made of the matrices: models and searches know their data by it.
+    split = io.load_dataset(KEPT / name)
+    assert split.fingerprint == fingerprint
+    io.save_dataset(split, tmp_path / "anew", {})
+    assert io.load_dataset(tmp_path / "anew").fingerprint == fingerprint

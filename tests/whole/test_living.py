@@ -102,7 +102,7 @@ def test_an_evening(site: Site) -> None:
         process.wait()
     if not Mailbox(folder).names:  # it had heard that one before it died: then it is in the ledger
         assert steered(folder)[-1] == ("go", True)
-    # 4. The morning: it goes on from where it was, steered as it was.
+    # 4. The morning: it continues from where it was, steered as it was.
     with site.searching(*LONG, "--resume", "--notify", notify) as process:
         wait_for(
             lambda: all(r.passes > before[n] for n, r in records(folder).items() if n in running(folder)),
@@ -130,7 +130,7 @@ def test_an_evening(site: Site) -> None:
     more = found[2].passes + 8
     gone_on = command(site, "continue", "evening", "--trial", "2", "--max-passes", str(more))
     assert gone_on.returncode == 0, gone_on.stdout + gone_on.stderr
-    assert "trial 2 goes on from" in gone_on.stdout
+    assert "trial 2 continues from" in gone_on.stdout
     record = records(folder)[2]
     assert (record.status, record.max_passes) == (Status.FINISHED, more)
     assert record.passes > found[2].passes

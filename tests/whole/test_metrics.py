@@ -48,7 +48,7 @@ def test_a_training_is_chosen_by_one_and_tells_the_others(
     printed = capsys.readouterr().out
     assert "MRR@5" in printed
     assert "coverage@20" in printed
-    # Scored again it is by the same metrics, unless others are named; going on it is by no others.
+    # Scored again it is by the same metrics, unless others are named; continuing it is by no others.
     assert status("evaluate", "--model", str(out), "--data", data) == 0
     assert all(title in capsys.readouterr().out for title in ("NDCG@10 ",))
     found = dr.evaluate(out, data, metrics="recall@20,hit@1")

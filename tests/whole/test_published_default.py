@@ -1,7 +1,7 @@
 """The published default stays bit for bit: fingerprints of a table that never changes, and what they are of.
 
 Whoever prepared a data set compares by its fingerprint what was trained on it years later. So the numbers below are
-never written anew; where one no longer comes out, the change that did it is wrong, or is another default with another
+never rewritten; where one no longer comes out, the change that did it is wrong, or is another default with another
 name. They are held by an oracle, too, which has the protocol and docs/protocol.md's words on the fingerprint and shares
 no code with the package: numbers that were wrong from the beginning would not stand here.
 """

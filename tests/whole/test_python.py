@@ -251,7 +251,7 @@ result = dr.search(data, space="./space.yaml", trials=int(sys.argv[1]), max_pass
                    concurrent=1, checkpoint_every=0.05, out="out", resume_or_start=True)
 best = result.best
 print("ended", result.complete, len(result.trials), repr(result))
-print("again", result.summary.rpartition("go on")[2].strip())
+print("again", result.summary.rpartition("resume ")[2].strip())
 """
 
 
@@ -272,7 +272,7 @@ def test_a_script_without_a_main_guard_is_interrupted_and_goes_on(site: Site, tm
         process.kill()
     assert process.returncode == 0, out + err
     call = "import distrecvae; distrecvae.search(extend='out')"
-    assert f"to go on: {call}" in err
+    assert f"to resume: {call}" in err
     assert "Traceback" not in err
     said = dict(line.split(" ", 1) for line in out.splitlines() if line.startswith(("ended", "again")))
     assert said["ended"].startswith("False ")

@@ -128,7 +128,7 @@ CASES = [
     good("pair.csv", U + '1,"a\n2,b"\n3,c\n', (1, '"a'), (2, 'b"'), (3, "c")),
     bad("stray_among_quoted.csv", U + '1,"a,1"\n2,"Heroes\n3,c\n', "quote in line 3 that opens"),
     bad("swallow.csv", 'user_id,item_id,t\n1,a,"x\n2,b,y\n3,c,z"\n', "quote in line 2 that is closed 2 line"),
-    bad("id_over_lines.csv", U + '"1","a\nb"\n', "line 2 that makes the item id go on in the next line"),
+    bad("id_over_lines.csv", U + '"1","a\nb"\n', "line 2 that makes the item id continue in the next line"),
     bad("after_quote.csv", U + '1,"a"b\n2,"c"\n', "quote in line 2 in the middle"),
     bad("space_quote.csv", U + '1, "a"\n2,"b"\n', "space beside the quotes of the item id in line 2"),
     # headers
@@ -149,7 +149,7 @@ CASES = [
     bad("no_positions.csv", "1,a\n2,b\n", "by position", header=False),
     good("numeric_column.csv", "user_id,item_id,2020\n1,a,x\n2,b,y\n", *AB, pandas={}),
     good("told_header.csv", "who,7\n1,a\n2,b\n", *AB, header=True, columns=ColumnNames(user="who", item="7")),
-    bad("header_twice.csv", U + "1,a\n" + U + "2,b\n", "header once more, in line 3"),
+    bad("header_twice.csv", U + "1,a\n" + U + "2,b\n", "header a second time, in line 3"),
     bad(
         "words_no_header.csv", "ann,film\nbob,film\nann,book\n", "'ann' is the name of the user column",
         columns=ColumnNames(user="ann", item="film"),

@@ -101,7 +101,7 @@ def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
         distrecvae.load(tmp_path)
     (tmp_path / "search.json").write_text("{}")
     with pytest.raises(
-        CheckpointError, match=r"has no model yet, it is not finished; go on with it by --resume"
+        CheckpointError, match=r"has no model yet, it is not finished; continue it with --resume"
     ):
         distrecvae.load(tmp_path)
 

@@ -266,7 +266,7 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whol
         workers[0].kill()
         output, _ = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 0, output
-    assert "trial 0 lost its process or its node; it goes on from its last checkpoint" in output
+    assert "trial 0 lost its process or its node; it continues from its last checkpoint" in output
     assert "Traceback" not in output
     same_search(site.folder / "murdered", whole[0])
 
@@ -302,7 +302,7 @@ def test_resuming_a_finished_search_says_its_summary_again(site: Site, whole: tu
 def test_one_command_starts_a_search_goes_on_with_it_and_says_its_summary(
     site: Site, whole: tuple[Path, Any]
 ) -> None:
-    # What a job that is begun again by itself types every time.
+    # What a job that is restarted by itself types every time.
     settings = (*SETTINGS, "--out", "job/search", "--resume-or-start")
     with site.searching(*settings) as process:
         wait_for(lambda: n_reports(site.folder / "job/search") >= 5, process)

@@ -117,6 +117,6 @@ def test_a_dotted_name_is_code_that_only_a_person_calls(somebody: Somebody) -> N
     evaluate = ("evaluate", "--model", str(best), "--data", "data")
     refused = somebody.run("-m", "distrecvae", *evaluate, path=beside)
     assert refused.returncode == 2
-    assert "is code of somebody's that a file names" in refused.stderr
+    assert "is code that a file names" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert "NDCG@100" in somebody.distrecvae(*evaluate, path=beside, DISTRECVAE_TRUST="knnrec:entry")

@@ -43,7 +43,7 @@ class Order:
         precision: of the matrix products.
         threads: CPU threads; None for all cores.
         checkpoint_every_s: seconds between checkpoints, at least.
-        resume: go on with what lies there.
+        resume: resume what lies there.
     """
 
     given: Mapping[str, Any]
@@ -112,7 +112,7 @@ def train_in(out: Path, order: Order, *, goes_on: str, data: Data | None = None)
         if many and (begun is None or len(begun) > (seeds or 0)):
             raise ConfigError(
                 f"{out} was begun with {len(begun or [0])} seed(s), --seeds is {seeds}; runs of several seeds may only"
-                " grow: start anew in another folder"
+                " grow: start over in another folder"
             )
         many = begun is not None
         place = seed_folder(out, begun[0]) if begun else out
@@ -128,8 +128,8 @@ def train_in(out: Path, order: Order, *, goes_on: str, data: Data | None = None)
         write_seeds(out, numbers)
         own = {seed_folder(out, number): replace(settings, seed=number) for number in numbers}
         if _run_seeds(out, own, split, device, order.threads, order.checkpoint_every_s, order.address):
-            say(f"stopped; go on with:\n  {goes_on}")
-            return Trained(False, settings, numbers, ended=f"stopped; go on with: {goes_on}")
+            say(f"stopped; continue with:\n  {goes_on}")
+            return Trained(False, settings, numbers, ended=f"stopped; continue with: {goes_on}")
         return Trained(True, settings, numbers, ended=f"{len(numbers)} seeds are trained")
 
 
@@ -181,14 +181,16 @@ def _run(
         f" {settings.precision}"
     )
     if run.passes:
-        say(f"going on after {run.passes} passes")
+        say(f"continuing after {run.passes} passes")
     try:
         if train_to_end(run, settings):
-            say(f"stopped after {run.passes} passes; go on with:\n  {goes_on}")
-            return Trained(False, settings, ended=f"stopped after {run.passes} passes; go on with: {goes_on}")
+            say(f"stopped after {run.passes} passes; continue with:\n  {goes_on}")
+            return Trained(
+                False, settings, ended=f"stopped after {run.passes} passes; continue with: {goes_on}"
+            )
         scores = run.finish()
     except KeyboardInterrupt:
-        say(f"\nto go on after the last checkpoint:\n  {goes_on}", file=sys.stderr)
+        say(f"\nto resume after the last checkpoint:\n  {goes_on}", file=sys.stderr)
         raise
     except OSError as error:
         raise storage_error(error, out, goes_on) from error

@@ -1,4 +1,4 @@
-"""What is shown while training runs go on, and how they are asked to stop."""
+"""What is shown while training runs continue, and how they are asked to stop."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from distrecvae.activity import GRAM, activity
 from distrecvae.metrics import on_validation, title_of
-from distrecvae.pacing import Seldom
+from distrecvae.pacing import Remaining, Seldom
 from distrecvae.signals import handled
+from distrecvae.words import to_go_in_brackets
 
 Tell = Callable[[float], None]
 """Is told which share of something is done, 0 to 1."""
@@ -107,10 +109,22 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
         if seen:
             raise KeyboardInterrupt
         seen.append(number)
-        say("\nstopping; once more stops at once and keeps the last checkpoint", file=sys.stderr)
+        say("\nstopping; a second signal stops at once and keeps the last checkpoint", file=sys.stderr)
 
     with handled(note, (signal.SIGINT, signal.SIGTERM)):
         yield lambda: bool(seen)
+
+
+def _shares_said() -> Tell:
+    """Return what prints now and then how far a long step is, and what is to go of it."""
+    remaining = Remaining()
+
+    def line(share: float, to_go_s: float | None) -> None:
+        what = "Gram matrix" if activity() == GRAM else "solved"
+        say(f"{what} {share:.0%}{to_go_in_brackets(to_go_s)}")
+
+    tell = Seldom(line, SHARE_EVERY_S)
+    return lambda share: tell(share, remaining.after(share))
 
 
 @contextmanager
@@ -125,7 +139,7 @@ def _shown(settings: RunSettings, run: Run) -> Iterator[tuple[Callable[[dict[str
         return (scores + loss).lstrip()
 
     if not sys.stdout.isatty():
-        run.progress = Seldom(lambda share: say(f"solved {share:.0%}"), SHARE_EVERY_S)
+        run.progress = _shares_said()
         within = Seldom(
             lambda share: say(f"passes {run.passes:4d}  and {share:.0%} of a cycle"), CYCLE_EVERY_S
         )
@@ -153,7 +167,9 @@ def _shown(settings: RunSettings, run: Run) -> Iterator[tuple[Callable[[dict[str
         def advance(passes: float) -> None:
             progress.update(task, completed=run.passes + passes)
 
-        run.progress = advance
+        run.progress = lambda share: progress.update(
+            task, completed=run.passes + share, description=activity()
+        )
         yield (
             lambda report: progress.update(task, completed=report["passes"], description=line(report)),
             Seldom(lambda share: advance(share * run.passes_per_cycle), BAR_EVERY_S),

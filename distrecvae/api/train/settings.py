@@ -1,4 +1,4 @@
-"""What a training run is asked to do: options to settings, of a new run or of one that goes on."""
+"""What a training run is asked to do: options to settings, of a new run or of one that is resumed."""
 
 from __future__ import annotations
 
@@ -95,31 +95,31 @@ def old_settings(
     precision: str | None,
     split: Split | None,
 ) -> tuple[Split, RunSettings]:
-    """Return the data, read unless it is there, and the settings of the run in `out`, with what was given anew."""
+    """Return the data, read unless it is there, and the settings of the run in `out`, with what was newly given."""
     from distrecvae.data.io import load_dataset
     from distrecvae.runs.training_run import read_settings
 
     settings = read_settings(out)
     if configuration is not None and configuration() != (settings.model, settings.config):
-        raise ConfigError(f"{out} was begun with another configuration; leave it out or start anew")
+        raise ConfigError(f"{out} was begun with another configuration; leave it out or start over")
     if given.get("refit", settings.refit) != settings.refit:
-        raise ConfigError(f"{out} was begun without --refit; leave it out, or start anew in another folder")
+        raise ConfigError(f"{out} was begun without --refit; leave it out, or start over in another folder")
     if given.get("seed", settings.seed) != settings.seed:
-        raise ConfigError(f"{out} was begun with seed {settings.seed}; leave --seed out, or start anew")
+        raise ConfigError(f"{out} was begun with seed {settings.seed}; leave --seed out, or start over")
     earlier = given.get("warm_weights")
     if earlier is not None and str(Path(earlier).resolve()) != settings.warm_weights:
         begun = settings.warm_weights or "fresh ones"
         raise ConfigError(
-            f"{out} was begun with the weights of {begun}; leave --warm-weights out, or start anew"
+            f"{out} was begun with the weights of {begun}; leave --warm-weights out, or start over"
         )
     given = {name: value for name, value in given.items() if name != "warm_weights"}
     names = {field.name for field in fields(settings)} & given.keys()
     if precision not in (None, AUTO, settings.precision):
-        raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start anew")
+        raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start over")
     kept = _as_kept({name: given[name] for name in names})
     for name in ("metric", "metrics"):
         if kept.get(name, getattr(settings, name)) != getattr(settings, name):
-            raise ConfigError(f"{out} was begun with another --{name}; leave it out, or start anew")
+            raise ConfigError(f"{out} was begun with another --{name}; leave it out, or start over")
     settings = replace(settings, **kept)
     return load_dataset(settings.data) if split is None else split, settings
 
@@ -147,6 +147,4 @@ def refuse_used(out: Path) -> None:
         ResultsError: it has.
     """
     if out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
-        raise ResultsError(
-            f"{out} is not empty; --resume goes on with the run in it, or choose another folder"
-        )
+        raise ResultsError(f"{out} is not empty; --resume resumes the run in it, or choose another folder")

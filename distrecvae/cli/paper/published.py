@@ -23,10 +23,10 @@ from distrecvae.signals import INTERRUPTED
               help="Results folder.  [default: runs/published-PAPER-DATA, numbered]")  # fmt: skip
 @click.option("--max-passes", type=click.IntRange(1), metavar="N",
               help="Data passes at most, to try it.  [default: as published]")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Root of all randomness.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all randomness.")
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1.  [default: cuda if there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
-@click.option("--resume", is_flag=True, help="Go on with what lies in the results folder.")
+@click.option("--resume", is_flag=True, help="Resume what lies in the results folder.")
 def command(
     paper: str,
     data: str,
@@ -41,10 +41,10 @@ def command(
 ) -> int:
     """Train PAPER's models with their published settings, and print ours beside theirs.
 
-    On MovieLens-20M, Netflix or MSD, prepared as docs/published.md says. A data set is told by its
+    On MovieLens-20M, Netflix or MSD, prepared as docs/published.md says. A data set is recognized by its
     numbers of users and items. On other data, --settings says whose settings to use; the table then says
     that these are not the published data, and shows no difference. A model that this machine has no room
-    for is left out and said. The exit status is 1 where a row is missing.
+    for is left out, and named. The exit status is 1 where a row is missing.
 
     \b
     Examples:

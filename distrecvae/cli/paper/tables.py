@@ -16,7 +16,7 @@ from distrecvae.cli.parts.output import say
 @click.option("--metric", metavar="NAME", help="Which decides who is best.  [default: as compared]")
 @click.option("--metrics", metavar="A,B,...", help="Columns of a paper's table.  [default: all]")
 def command(folders: tuple[Path, ...], out: Path | None, metric: str | None, metrics: str | None) -> None:
-    """Make the tables of comparisons anew, from what lies in their folders alone.
+    """Make the tables of comparisons again, from what lies in their folders alone.
 
     Of one comparison: comparison.tex (booktabs; the best bold, significance marked), .csv, .md, .png and
     comparison_tests.csv, every paired test with interval and effect size. Of several, one a data set: the

@@ -22,7 +22,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of text below a head, in columns as wide as they must be."""
+    """Print rows of text below a head, in columns as wide as needed."""
     lines = [head, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:

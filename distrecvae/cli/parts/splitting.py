@@ -33,7 +33,7 @@ def _held_out(_context: click.Context, _option: click.Parameter, text: str | Non
 
 _OPTIONS = (
     click.option(
-        "--preset", type=click.Choice(list(PRESETS)), help="A published protocol; other options go over it."
+        "--preset", type=click.Choice(list(PRESETS)), help="A published protocol; other options override it."
     ),
     click.option(
         "--min-rating",

@@ -1,1 +1,1 @@
-"""What a data set has to do with the one of the day before: choices, users, items."""
+"""What a data set takes over from the one of the day before: choices, users, items."""

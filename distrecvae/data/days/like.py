@@ -123,7 +123,7 @@ class Like:
         chosen = replace(named, **{name: value for name, value in given.items() if value is not None})
         if self.options.folds is not None or chosen.folds is not None:
             raise ConfigError(
-                f"--like {self.name} with --folds: folds are drawn anew each time, and nobody keeps one; leave one out"
+                f"--like {self.name} with --folds: folds are drawn again each time, no user keeps one; leave one out"
             )
         for name in ("split", "leave"):
             before, now = getattr(self.options, name), getattr(chosen, name)
@@ -151,7 +151,7 @@ class Like:
         """Return what the next data set's protocol says of this one, JSON-able.
 
         Args:
-            given: options that were given anew, by their names.
+            given: options that were newly given, by their names.
         """
         default = SplitOptions()
         own = {

@@ -1,4 +1,4 @@
-"""Which reader reads a source: told by `--format`, or by the file's name and its first bytes."""
+"""Chooses the reader of a source: by `--format`, or by the file's name and its first bytes."""
 
 from __future__ import annotations
 

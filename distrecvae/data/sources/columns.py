@@ -1,4 +1,4 @@
-"""Which column of a file is the user, the item, the rating: by its usual names, or as told."""
+"""Finds which column of a file is the user, the item, the rating: by its usual names, or as given."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _DATA = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnNames:
-    """Column names as told; None means: find it by its usual names.
+    """Column names as given; None means: find it by its usual names.
 
     Attributes:
         user, item, rating, timestamp: a column's name, in any case; without a header its position, from 1. The
@@ -78,7 +78,7 @@ class Told:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The columns that are read, where they are there."""
+        """The columns that are read, where they exist."""
         return ("user", "item", "rating", "timestamp") if self.times else ("user", "item", "rating")
 
 
@@ -99,7 +99,7 @@ class Columns:
     told: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
-        """Return what is written down of them, JSON-able."""
+        """Return what is recorded of them, JSON-able."""
         facts: dict[str, Any] = {"columns": dict(self.names)}
         return facts | ({"guessed": list(self.guessed)} if self.guessed else {})
 
@@ -172,7 +172,7 @@ def taken_columns(what: object, names: Sequence[str], told: Told) -> Columns:
 
 
 def no_header_columns(what: object, first: Sequence[str], told: Told) -> Columns:
-    """Return which column of a text without a header is what, by the positions told.
+    """Return which column of a text without a header is what, by the given positions.
 
     Raises:
         ConfigError: users' and items' positions are not told, or one is no position.
@@ -183,7 +183,7 @@ def no_header_columns(what: object, first: Sequence[str], told: Told) -> Columns
         if position is None or (role == "rating" and str(position).casefold() == _NONE):
             if role in ("user", "item"):
                 raise ConfigError(
-                    f"{what} is read without a header, so columns are told by position: give --user-column and"
+                    f"{what} is read without a header, so columns are named by position: give --user-column and"
                     " --item-column, 1 for the first"
                 )
             continue

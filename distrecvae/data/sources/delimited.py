@@ -4,7 +4,7 @@ cores.
 Ids are read as dictionaries (one copy of each distinct id, 32 bits a row), so a file of 20 million rows costs
 a few hundred megabytes, and ids keep their text until `factorize` decides that they are numbers.
 
-Arrow takes a stray quote for the beginning of a text that goes on over lines, and reads fewer rows than there are.
+Arrow takes a stray quote for the beginning of a text that continues over lines, and reads fewer rows than there are.
 So its bytes are watched (`watching`); where quotes stand as none may that quote, or span lines, an exact reading in
 Python (`quotes`) says what they mean, or refuses the file with the line.
 """
@@ -49,7 +49,7 @@ def read_delimited(part: Part, told: Told, *, typed_header: bool = False) -> Int
 
     Raises:
         DataError: empty, only a header, no header, a missing column, a row of another width, an empty id, a rating
-            that is no number, a quote that may mean two things, or damaged.
+            that is not a number, a quote that may mean two things, or damaged.
     """
     text = text_of(part, header=told.header is not False, encoding=told.encoding, spaces=True)
     source: dict[str, Any] = {"path": str(part), "format": "recbole" if typed_header else "csv"}
@@ -134,7 +134,7 @@ def _parse(text: Text, layout: Layout, told: Told, *, may_quote: bool) -> tuple[
             first_fault(
                 layout, text.lines, quoted=quoted, nothing=frozenset(word.encode() for word in NO_RATING)
             )
-            raise DataError(f"{text.part} cannot be read ({table}); write it anew as CSV")
+            raise DataError(f"{text.part} cannot be read ({table}); write it again as CSV")
     except LineError as error:
         raise DataError(f"{text.part} {error}") from None
     if seen.any_zero:

@@ -74,8 +74,8 @@ def _column(series: pd.Series[Any], role: str, found: Columns, what: str) -> pa.
         name = found.names[role]
         if role == "rating":
             raise DataError(
-                f"{what} has ratings that are no numbers (column {name!r}: {first_line(error)}); correct them, or"
-                " leave ratings out by --rating-column none"
+                f"{what} has ratings that are not numbers (column {name!r}: {first_line(error)}); correct them, or"
+                " leave ratings out with --rating-column none"
             ) from None
         if role == "timestamp":
             raise DataError(

@@ -1,4 +1,4 @@
-"""JSON lines: an object a line, as Amazon's and Yelp's reviews are."""
+"""Reads JSON lines: an object a line, as Amazon's and Yelp's reviews are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_json_lines(part: Part, told: Told) -> InteractionTable:
     Ids are text or whole numbers. An object without a rating, or with null, has none.
 
     Raises:
-        DataError: a line is no object, an id is missing or of another type, a rating is no number.
+        DataError: a line is no object, an id is missing or of another type, a rating is not a number.
     """
     lines: list[int] = []
     values: dict[str, list[Any]] = {}
@@ -67,7 +67,7 @@ def _objects(part: Part) -> Iterator[tuple[int, dict[str, Any]]]:
                 found = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
             except (ValueError, RecursionError):
                 raise DataError(
-                    f"{part} is no JSON in line {number}; every line must be an object of its own"
+                    f"{part} is not JSON in line {number}; every line must be an object of its own"
                 ) from None
             if not isinstance(found, dict):
                 raise DataError(f"{part} has a {type(found).__name__} in line {number}; it must be an object")

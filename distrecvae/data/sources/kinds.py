@@ -1,4 +1,4 @@
-"""What a file is that is no table of ours: told by its first bytes, refused with what to do."""
+"""Recognizes files that are not tables, by their first bytes, and refuses them with a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What LensKit writes: data sets, folders of numbered tables, and lists of items by user."""
+"""Reads what LensKit writes: data sets, folders of numbered tables, and lists of items by user."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def read_lenskit(folder: Path) -> InteractionTable:
         if "rating" in rows.column_names:
             columns["rating"] = rows.column("rating").cast(pa.float64())
     except (pa.ArrowException, OSError, ValueError, KeyError, AttributeError) as error:
-        raise DataError(f"{folder} is no data set of LensKit's, or damaged ({first_line(error)})") from error
+        raise DataError(
+            f"{folder} is not a data set of LensKit's, or damaged ({first_line(error)})"
+        ) from error
     names = {"user": "user_id", "item": "item_id"} | ({"rating": "rating"} if "rating" in columns else {})
     source = {"path": str(folder), "format": "lenskit", "columns": names}
     return to_table(pa.table(columns), source, str(folder), names=names)
@@ -84,7 +86,7 @@ def read_lists(path: Path) -> InteractionTable:
             columns["rating"] = pc.struct_field(items, "rating").cast(pa.float64())
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(
-            f"{path} is no file of item lists by user_id, or damaged ({first_line(error)})"
+            f"{path} is not a file of item lists by user_id, or damaged ({first_line(error)})"
         ) from error
     names = {"user": "user_id", "item": "item_id", "rating": "rating"}
     source = {"path": str(path), "format": "lenskit", "columns": {role: names[role] for role in columns}}

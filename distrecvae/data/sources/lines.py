@@ -1,4 +1,4 @@
-"""Text as lines and records, exactly: which line a record begins in, and what is wrong in which.
+"""Reads text as lines and records, exactly: which line a record begins in, and which line is wrong and why.
 
 Read in Python, line by line: taken where Arrow's fast reading met quotes that may mean two things, or failed, and the
 line is to be named. The rule is RFC 4180's: a field that begins with a quote ends with one, quotes in it are doubled.
@@ -14,14 +14,14 @@ LONGEST_LINE = 8 << 20
 """Bytes of a line or a quoted text beyond which it is none: no row of a table is so long."""
 
 OpenLines = Callable[[], Iterator[bytes]]
-"""Gives the lines of a table after its header, without their ends, anew each time."""
+"""Gives the lines of a table after its header, without their ends, from the first one at each call."""
 
 QUOTE = b'"'
 REMEDY = "double it where it is a character, or write the file without quotes"
 
 
 class LineError(Exception):
-    """A line breaks a rule. The text names it, by its number from 1, and goes on from the name of the file.
+    """A line breaks a rule. The text names it, by its number from 1, and continues from the name of the file.
 
     Attributes:
         ambiguous: it is whole both ways, with quotes that quote and with quotes that do not.
@@ -159,7 +159,7 @@ def of_another_width(record: Record, layout: Layout) -> LineError:
 
 
 def first_fault(layout: Layout, open_lines: OpenLines, *, quoted: bool, nothing: frozenset[bytes]) -> None:
-    """Refuse the first record that is not as wide as the table, whose ids are not UTF-8 or whose rating is no number.
+    """Refuse the first record that is not as wide as the table, has ids that are not UTF-8 or a rating that is none.
 
     Args:
         layout: how the table is written.
@@ -180,11 +180,11 @@ def first_fault(layout: Layout, open_lines: OpenLines, *, quoted: bool, nothing:
                     raise LineError(
                         f"has rating {field.decode(errors='replace')!r:.80} in line {record.line} (column"
                         f" {layout.names[role]!r}); ratings must be numbers, with a point and without thousands"
-                        " separators: correct it, or leave ratings out by --rating-column none"
+                        " separators: correct it, or leave ratings out with --rating-column none"
                     )
             elif not is_utf8(field):
                 raise LineError(
-                    f"is not UTF-8 text in line {record.line}; convert it first, or say what it is by --encoding"
+                    f"is not UTF-8 text in line {record.line}; convert it first, or say what it is with --encoding"
                 )
 
 

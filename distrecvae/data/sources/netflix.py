@@ -1,4 +1,4 @@
-"""The Netflix Prize files, `combined_data_*.txt` and `mv_*.txt`: a line `N:` opens movie N."""
+"""Reads the Netflix Prize files, `combined_data_*.txt` and `mv_*.txt`: a line `N:` opens movie N."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a source's bytes are reached: plain, gzip, a member of a zip, or several parts read as one."""
+"""Opens a source's bytes: plain, gzip, a member of a zip, or several parts read as one."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Replacing(io.RawIOBase):
 
     def __init__(self, file: BinaryIO | io.RawIOBase, old: bytes, new: bytes, size: int = 4 << 20) -> None:
         self._file, self._old, self._new, self._size = file, old, new, size
-        self._held = b""  # the start of an `old` that may go on in the next chunk
+        self._held = b""  # the start of an `old` that may continue in the next chunk
         self._left = memoryview(b"")
         self.n_replaced = 0
 

@@ -68,7 +68,7 @@ def _numbers(column: pa.ChunkedArray, columns: Columns, source: Part | Path) -> 
     except pa.ArrowException as error:
         raise DataError(
             f"{source}: column {columns.names['rating']!r} holds no numbers ({first_line(error)}); correct it, or"
-            " leave ratings out by --rating-column none"
+            " leave ratings out with --rating-column none"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Whether the quotes of a table quote, or are characters of its texts: told by all of them, or refused by line.
+"""Decides whether the quotes of a table quote or are characters of its texts, or refuses the table with the line.
 
 A reader that takes every quote for the beginning of a text reads fewer rows than there are, without a word.
 """
@@ -26,7 +26,7 @@ def quotes_quote(layout: Layout, open_lines: OpenLines) -> bool:
 
     Args:
         layout: how the table is written.
-        open_lines: gives its lines after the header, anew each time.
+        open_lines: gives its lines after the header, from the first one at each call.
 
     Raises:
         LineError: what quotes mean in a line cannot be told.
@@ -58,7 +58,7 @@ def _require_ids(record: Record, layout: Layout) -> None:
             )
         if record.spanned and b"\n" in field:
             raise LineError(
-                f"has a quote in line {record.line} that makes the {role} id go on in the next line, as no id does;"
+                f"has a quote in line {record.line} that makes the {role} id continue in the next line, as no id does;"
                 f" {REMEDY}"
             )
 

@@ -1,4 +1,4 @@
-"""The way from columns to an InteractionTable, the same for every source: ids, ratings, what is missing."""
+"""Turns columns into an InteractionTable, the same way for every source: ids, ratings, missing values."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def to_table(
     if not table.num_rows:
         raise DataError(f"{what} has no rows; it must hold interactions")
     n_rows, kept = table.num_rows, None
-    remedy = "remove them" if missing is None else "remove them, or leave them out by --missing ''"
+    remedy = "remove them" if missing is None else "remove them, or leave them out with --missing ''"
     missing = missing or ()
     ids = {role: clean_ids(table.column(role), f"{what}: {role}") for role in ("user", "item")}
     if missing:
@@ -84,7 +84,7 @@ def to_table(
         if infinite.size:
             raise DataError(
                 f"{what} has a rating that is not finite in {place(int(infinite[0]))} (column {names['rating']!r});"
-                " correct it, or leave ratings out by --rating-column none"
+                " correct it, or leave ratings out with --rating-column none"
             )
     times = None
     if "timestamp" in table.column_names:
@@ -134,8 +134,8 @@ def _require_no_other_header(table: InteractionTable, what: str, columns: Column
     both = np.flatnonzero((table.users == at[0]) & (table.items == at[1])) if None not in at else np.zeros(0)
     if both.size:
         raise DataError(
-            f"{what} has its header once more, in {table.place(int(both[0]))}; remove it there (or give --no-header if"
-            " its first line is a row)"
+            f"{what} has its header a second time, in {table.place(int(both[0]))}; remove it there (or give --no-header"
+            " if its first line is a row)"
         )
     for role, position in zip(("user", "item"), at, strict=True):
         if role in columns.told and position is not None:

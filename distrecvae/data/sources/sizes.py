@@ -1,4 +1,4 @@
-"""How large a source may be: what it declares is held against the memory before anything of it is read."""
+"""Limits how large a source may be: what it declares is compared with the memory before anything is read."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def require_room(n_rows: int, what: object, max_rows: int | None, *, estimated: 
         about = "about " if estimated else ""
         raise DataError(
             f"{what} has {about}{n_rows:,} rows, which take about {gib(n_rows * ROW_BYTES)}, and {gib(left)} of memory"
-            " are left; take a larger machine, or a part of it (--max-rows goes over this)"
+            " are left; take a larger machine, or a part of it (--max-rows overrides this)"
         )

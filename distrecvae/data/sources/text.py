@@ -1,4 +1,4 @@
-"""How a text table begins, and its bytes as UTF-8: encoding, what stands before the header, the delimiter."""
+"""Reads how a text table begins, and its bytes as UTF-8: encoding, what precedes the header, the delimiter."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def text_of(
     except UnicodeDecodeError as error:
         raise DataError(
             f"{part} is not UTF-8 text ({error.reason} at byte {error.start}); convert it first, or say what it is"
-            " by --encoding"
+            " with --encoding"
         ) from error
     delimiter = delimiter or _delimiter(shown, spaces=spaces)
     found, n_lines = _first_record(head[at:], delimiter)

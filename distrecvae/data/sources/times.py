@@ -1,4 +1,4 @@
-"""Times of interactions: what in a column is one, and how all become float64."""
+"""Reads times of interactions: which values of a column are times, and all of them as float64."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _of_texts(column: pa.ChunkedArray, what: str, place: Callable[[int], str]) -
     values = texts.to_pandas()
     dates = pd.to_datetime(values, utc=True, format="ISO8601", errors="coerce")
     if dates.notna().sum() < (numbers := pd.to_numeric(values, errors="coerce")).notna().sum():
-        dates = numbers  # for the message: what is wrong is the one that is no number
+        dates = numbers  # for the message: what is wrong is the one that is not a number
     wrong = np.flatnonzero((dates.isna() & values.notna()).to_numpy())
     if wrong.size:
         row = int(wrong[0])

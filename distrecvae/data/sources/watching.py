@@ -1,4 +1,4 @@
-"""The eye on bytes while Arrow reads them: quotes and where they stand, zero bytes, too many lines.
+"""Watches bytes while Arrow reads them: quotes and where they are, zero bytes, too many lines.
 
 Whole-array work on each stretch of bytes, so that watching costs a fraction of parsing.
 """

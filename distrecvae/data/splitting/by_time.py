@@ -70,7 +70,7 @@ def split_at_moments(table: InteractionTable, options: SplitOptions) -> tuple[Sp
     ):
         if not groups[name].size:
             raise DataError(
-                f"{why}; choose other moments by --valid-from and --test-from (times run from"
+                f"{why}; choose other moments with --valid-from and --test-from (times run from"
                 f" {written(float(times.min()), times)} to {written(float(times.max()), times)}), or lower"
                 " --min-user-interactions"
             )

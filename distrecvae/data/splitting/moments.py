@@ -1,4 +1,4 @@
-"""Moments at which a table is divided: as they are told, among the times that it has. Needs NumPy alone."""
+"""The moments at which a table is divided: as given, among the times that it has. Needs NumPy alone."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def moment(text: str | float, times: Float64Array, option: str) -> float:
         at_utc = datetime.fromisoformat(written)
     except ValueError:
         raise DataError(
-            f"{option} {written!r} is no moment; give a date such as 2015-03-31, a number in the unit of the times, or"
-            " a share of the interactions such as 90%"
+            f"{option} {written!r} is not a moment; give a date such as 2015-03-31, a number in the unit of the times,"
+            " or a share of the interactions such as 90%"
         ) from None
     seconds = (at_utc if at_utc.tzinfo else at_utc.replace(tzinfo=UTC)).timestamp()
     largest = float(np.abs(times).max())

@@ -1,4 +1,4 @@
-"""A split in words: what its groups are, for accounts and model cards."""
+"""Describes a split in words: what its groups are, for accounts and model cards."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def split_notes(protocol: Mapping[str, Any]) -> list[str]:
         )
     if n := counts.get("users_cut_within_a_moment"):
         lines.append(
-            f"note       of {counted(n, 'user', 'users')} items of one and the same time are on both sides; which is"
+            f"note       of {counted(n, 'user', 'users')} items of the same time are on both sides; which is"
             " which was drawn by the seed"
         )
     return lines

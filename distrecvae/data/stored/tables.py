@@ -72,7 +72,7 @@ def load_ids(
         (stop - start) - len(column.slice(start, stop - start).unique()) for start, stop in pairwise(bounds)
     )
     if repeated:
-        raise DataError(f"{path} has {repeated} ids that are there before; run `distrecvae prepare` again")
+        raise DataError(f"{path} has {repeated} ids that are there twice; run `distrecvae prepare` again")
     if whole:
         return np.asarray(column.to_numpy(), dtype=np.int64)
     return np.array(column.to_pylist(), dtype=object)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import torch
 
+from distrecvae.activity import FACTORIZING, INVERTING, at
+
 BLOCK = 256
 """Rows of a block: small beside the matrix, and large enough for its products to be as fast as whole ones."""
 
@@ -32,16 +34,18 @@ def invert_(matrix: torch.Tensor, progress: Callable[[float], None] | None = Non
         if progress is not None:
             progress(min(1.0, done / work))
 
-    for start in starts:
-        if not _factor(matrix, start):
-            return False
-        tell(_cost(n, start))
-    for start in reversed(starts):
-        _invert_factor(matrix, start)
-        tell(_cost(n, start))
-    for start in starts:
-        _multiply(matrix, start)
-        tell(_cost(n, start))
+    with at(FACTORIZING):
+        for start in starts:
+            if not _factor(matrix, start):
+                return False
+            tell(_cost(n, start))
+    with at(INVERTING):
+        for start in reversed(starts):
+            _invert_factor(matrix, start)
+            tell(_cost(n, start))
+        for start in starts:
+            _multiply(matrix, start)
+            tell(_cost(n, start))
     return True
 
 

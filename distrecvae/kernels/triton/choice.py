@@ -51,7 +51,7 @@ def _works(device: torch.device) -> bool:
         from distrecvae.kernels.triton.probe import launch
 
         launch(device)
-    except Exception as error:  # whatever it is: training goes on without
+    except Exception as error:  # whatever it is: training continues without
         reason = (str(error) or type(error).__name__).splitlines()[0]
         _log.warning("Triton does not work on %s (%s); PyTorch's slower kernels are used", device, reason)
         return False

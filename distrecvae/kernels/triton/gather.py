@@ -74,7 +74,7 @@ def _sum_rows(
                 total = _sum(begin, stop, items, values, weight, column, WIDTH, STRIDE, PLACES, COLUMNS)
                 tl.store(parts + part * 2 * WIDTH + column, total, mask=real)
             if last < end:
-                # Another long row may begin in here. Longer than a part, it goes on beyond the end.
+                # Another long row may begin in here. Longer than a part, it continues beyond the end.
                 row = _row_of(offsets, n_rows, end - 1)
                 first, last = tl.load(offsets + row), tl.load(offsets + row + 1)
                 if last - first > LONG:

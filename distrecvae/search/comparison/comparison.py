@@ -72,19 +72,19 @@ def compare(
     seeds: int | None = None,
     scores: Sequence[str] = (),
 ) -> Comparison:
-    """Run the searches of a comparison, or go on with the one in `folder`, and write its table.
+    """Run the searches of a comparison, or resume the one in `folder`, and write its table.
 
     Args:
         listed: the searches; their settings differ in model and space only.
         folder: for results; it must not exist (or be empty) unless `resume`.
-        resume: go on with the comparison that lies there; it may have more models than it was begun with.
-        command: the command line, or the call, that goes on with this comparison, to be shown and written down.
+        resume: resume the comparison that lies there; it may have more models than it was begun with.
+        command: the command line, or the call, that resumes this comparison, to be shown and written down.
         console: shows progress; None for plain lines, or a live table on a terminal.
         verbose: let Ray speak, too.
         in_python: Python called, and its process is not ended, whatever hangs.
         data: the data set, where the caller has it; one that lies nowhere is written into `folder`.
         blend: make one model of the searches' best ones in the end, in `blend/`.
-        seeds: train each chosen configuration anew with so many seeds, and compare their means; None for the searches'
+        seeds: train each chosen configuration again with so many seeds, and compare their means; None for the searches'
             own models, or for as many as the comparison in `folder` was begun with.
         scores: systems that were trained elsewhere, NAME=PATH each; none for those that it was begun with.
 
@@ -138,7 +138,7 @@ def compare(
                 space=entrant.space,
             )
             if not outcome.complete:
-                text = f"Interrupted in the search of {entrant.name}; nothing is lost. Go on:\n  {command}"
+                text = f"Interrupted in the search of {entrant.name}; nothing is lost. Continue:\n  {command}"
                 return Comparison(text, complete=False, without_score=(), lost=outcome.lost)
             if not outcome.has_score:
                 without_score.append(entrant.name)
@@ -148,7 +148,9 @@ def compare(
                 stop.last_words, stop.goes_on = lambda: None, command
                 repeated = with_seeds(row, place, plans[entrant.name], session, repeats)
                 if repeated is None:
-                    text = f"Interrupted in the seeds of {entrant.name}; nothing is lost. Go on:\n  {command}"
+                    text = (
+                        f"Interrupted in the seeds of {entrant.name}; nothing is lost. Continue:\n  {command}"
+                    )
                     return Comparison(text, complete=False, without_score=(), lost=stop.lost)
                 row = repeated
             rows.append(row)
@@ -165,7 +167,7 @@ def compare(
                     check=stop.check,
                 )
             except StopSearch:
-                text = f"Interrupted while the searches' models were blended; nothing is lost. Go on:\n  {command}"
+                text = f"Interrupted while the searches' models were blended; nothing is lost. Continue:\n  {command}"
                 return Comparison(text, complete=False, without_score=())
             text = f"{text}\n\n{said}" if said else text
         write_text(folder / SUMMARY_FILE, text + "\n")
@@ -190,7 +192,7 @@ def _ending(
     steps = (
         f"{'the report':<20}{folder / REPORT_FILE} (open it in a browser)",
         f"{'table':<20}{folder / MARKDOWN_FILE} (also .csv, .tex, .png)",
-        f"{'make it anew':<20}distrecvae tables {folder}",
+        f"{'make it again':<20}distrecvae tables {folder}",
         f"{'each search':<20}{folder}/NAME, its model in NAME/best",
         f"{'compare the trials':<20}tensorboard --logdir {folder}",
     )

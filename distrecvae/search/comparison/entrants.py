@@ -69,7 +69,7 @@ def _entrant(name: str, config: SearchConfig) -> Entrant:
     else:
         known = (*registry.names(), *available_spaces(), *available_configs())
         hint = nearest(name, known) or f"; known are {', '.join(registry.names())}"
-        raise ConfigError(f"--models: {name!r} is no model, search space or configuration{hint}")
+        raise ConfigError(f"--models: {name!r} is not a model, search space or configuration{hint}")
     return Entrant(_row_name(name), one_trial_without_parameters(own, space), space)
 
 

@@ -76,7 +76,7 @@ def read_description(folder: Path) -> Description:
         ) from None
     except (OSError, MisfitError) as error:
         reason = first_line(error)
-    raise ResultsError(f"{path} cannot be read ({reason}); restore it, or start anew in another folder")
+    raise ResultsError(f"{path} cannot be read ({reason}); restore it, or start over in another folder")
 
 
 def write_description(folder: Path, description: Description) -> None:
@@ -85,7 +85,7 @@ def write_description(folder: Path, description: Description) -> None:
 
 
 def check_same(described: Description, settings: Mapping[str, Any], split: Split, folder: Path) -> None:
-    """Refuse to go on under another budget or with other data than the comparison was begun with.
+    """Refuse to continue under another budget or with other data than the comparison was begun with.
 
     Raises:
         ResultsError: a setting or the data set differs.
@@ -94,12 +94,12 @@ def check_same(described: Description, settings: Mapping[str, Any], split: Split
         if value != described.settings.get(name):
             raise ResultsError(
                 f"{folder} was begun with {name}={described.settings.get(name)!r}, now it is {value!r};"
-                " resume with the same settings or start anew in another folder"
+                " resume with the same settings or start over in another folder"
             )
     if described.fingerprint != split.fingerprint:
         raise ResultsError(
             f"{folder} was begun on a data set with fingerprint {described.fingerprint}, this one has"
-            f" {split.fingerprint}; resume with the same data, or start anew"
+            f" {split.fingerprint}; resume with the same data, or start over"
         )
 
 

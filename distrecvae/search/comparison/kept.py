@@ -1,6 +1,6 @@
 """What a comparison's table is made from, as it lies in the folder: its rows, every held-out user's metrics, versions.
 
-All tables and pictures are views of it, and can be made anew by it alone: neither models nor data are needed.
+All tables and pictures are views of it, and can be made again by it alone: neither models nor data are needed.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def read_table(folder: Path) -> Table:
         for name in (ROWS_FILE, *PER_USER_FILES.values()):
             if not (folder / name).exists():
                 raise ResultsError(
-                    f"{folder} has no table to make anew ({name} is missing); give the folder of a comparison, or go on"
-                    " with it by `distrecvae compare --resume`, which writes one"
+                    f"{folder} has no table to make again ({name} is missing); give the folder of a comparison,"
+                    " or continue it with `distrecvae compare --resume`, which writes one"
                 )
         found = read_typed(path, _File)
         users = {group: pd.read_parquet(folder / name) for group, name in PER_USER_FILES.items()}
@@ -153,10 +153,10 @@ def read_table(folder: Path) -> Table:
         rows = tuple(_row(each, users) for each in found.rows)
     except (MisfitError, OSError, KeyError, ValueError) as error:
         raise ResultsError(
-            f"{folder}: its table cannot be read ({first_line(error)}); go on with it by `distrecvae compare --resume`"
+            f"{folder}: its table cannot be read ({first_line(error)}); continue it with `distrecvae compare --resume`"
         ) from None
     if not rows:
-        raise ResultsError(f"{path} has no row; go on with the comparison by --resume")
+        raise ResultsError(f"{path} has no row; resume the comparison with --resume")
     return Table(
         title=found.title,
         data=found.data,

@@ -53,8 +53,8 @@ def plans_text(
         listed: the searches.
         folder: where their results would go.
         verbose: show what Ray says, too.
-        resume: it would go on with the comparison in `folder`.
-        seeds: with so many each chosen configuration would be trained anew.
+        resume: it would resume the comparison in `folder`.
+        seeds: with so many each chosen configuration would be trained again.
         scores: systems that were trained elsewhere, NAME=PATH each.
 
     Raises:
@@ -86,7 +86,7 @@ def seeds_rows(plan: Plan, numbers: Sequence[int]) -> list[tuple[str, str]]:
         return [("seeds", f"{len(numbers)}, and one training for all: nothing in it is random; {storage}")]
     passes = counted(len(trained) * plan.trial_passes, "pass", "passes")
     listed = ", ".join(map(str, numbers))
-    text = f"{listed}: the chosen configuration trained anew with each, at most {passes} more, {storage}"
+    text = f"{listed}: the chosen configuration trained again with each, at most {passes} more, {storage}"
     return [("seeds", text)]
 
 

@@ -1,7 +1,7 @@
 """The chosen configuration of a search under several seeds: how much of a score is training's luck.
 
 The search's own model is the luckiest of its trials by the validation users, so its seed is not reported among the
-others': the configuration is trained anew with each seed, as often as a trial may be, and its mean is what stands in
+others': the configuration is trained again with each seed, as often as a trial may be, and its mean is what stands in
 the table. A model that is solved at once has no randomness, and is trained once.
 """
 
@@ -64,7 +64,7 @@ def trained_seeds(model: str, numbers: Sequence[int]) -> tuple[int, ...]:
 
 
 def require_growing(begun: int | None, count: int | None, folder: Path) -> int | None:
-    """Return how many seeds a comparison has that goes on: what is given, or what it was begun with.
+    """Return how many seeds a resumed comparison has: what is given, or what it was begun with.
 
     Raises:
         ConfigError: fewer than it was begun with.

@@ -1,4 +1,4 @@
-"""The question whether one model beats another: paired tests over the same users, corrected for their number."""
+"""Tests whether one model beats another: paired tests over the same users, corrected for their number."""
 
 from __future__ import annotations
 

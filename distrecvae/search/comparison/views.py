@@ -85,7 +85,7 @@ def tables_of(folders: Sequence[Path], metric: str | None = None) -> list[Table]
         chosen = sorted({table.metric for table in tables})
         if len(chosen) > 1:
             raise ConfigError(
-                f"the comparisons were chosen by {' and '.join(chosen)}; say by --metric which one decides"
+                f"the comparisons were chosen by {' and '.join(chosen)}; say with --metric which one decides"
             )
         return tables
     trust_in(metric)

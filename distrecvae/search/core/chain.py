@@ -25,7 +25,7 @@ from distrecvae.errors import ResultsError
 
 _ROOT = b"distrecvae"
 _CHECK = re.compile(rb',"check":"([0-9a-f]{32})"}$')
-REMEDY = "restore it from a backup, or start anew in another folder"
+REMEDY = "restore it from a backup, or start over in another folder"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Mark:
             lines, check = form["lines"], form["check"]
             if is_whole(lines) and isinstance(check, str):
                 return cls(lines, check)
-        raise ValueError(f"{form!r} is no mark of a ledger")
+        raise ValueError(f"{form!r} is not a mark of a ledger")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,9 @@ class Chain:
 
         Raises:
             OSError: it could not be written; of what was, nothing counts.
+            ResultsError: as `require_in_place`; nobody is to act on a line that whoever comes next will not find.
         """
+        self.require_in_place()
         text = json.dumps(record, separators=(",", ":"), allow_nan=False)[:-1].encode()
         check = _check(self.mark.check, text)
         line = b'%s,"check":"%s"}\n' % (text, check.encode())
@@ -181,7 +183,7 @@ class Chain:
             raise
 
     def require_in_place(self) -> None:
-        """Refuse to go on when the file at its path is no longer the one that is written to.
+        """Refuse to continue when the file at its path is no longer the one that is written to.
 
         What was written to it is kept beside it.
 
@@ -199,7 +201,7 @@ class Chain:
         _write_synced(rescued, os.pread(self._file, self._bytes, 0))  # and nothing that another program added
         raise ResultsError(
             f"{self._path} was {'removed' if there is None else 'changed'} by another program while the search ran;"
-            f" what was written to it is in {rescued.name}: move that in its place, then go on with --resume"
+            f" what was written to it is in {rescued.name}: move that in its place, then continue with --resume"
         )
 
 

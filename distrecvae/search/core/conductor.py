@@ -27,24 +27,24 @@ from distrecvae.search.core.tasks import trial_task
 from distrecvae.search.space.space import SearchSpace
 
 RETRIES = 3
-"""How often a trial whose process died is run again, each time from its checkpoint, before it gets any further."""
+"""How often a trial whose process died is restarted from its checkpoint without getting any further."""
 
 
 class Watcher(Protocol):
     """Something that shows or stores the course of a search: progress, event files, tables."""
 
     def started(self, record: TrialRecord) -> None:
-        """A trial was given out (again, after an interruption)."""
+        """A trial was assigned to a worker, the first time or again after an interruption."""
 
     def reported(self, record: TrialRecord) -> None:
-        """A trial's new report was written down."""
+        """A trial's new report was recorded."""
 
     def ended(self, record: TrialRecord) -> None:
         """A trial ended."""
 
 
 class Conductor:
-    """Gives out trials, hears their reports, decides; the ledger is written before anything else happens.
+    """Assigns trials, receives their reports, decides; the ledger is written before anything else happens.
 
     Args:
         ledger: the search's record, possibly of an interrupted search.
@@ -107,19 +107,19 @@ class Conductor:
 
     @property
     def has_work(self) -> bool:
-        """Whether there is another trial to give out."""
+        """Whether there is another trial to start."""
         if self.out_of_time:
             return any(record.max_passes is not None for record in self._waiting)
         return bool(self._waiting) or not self.all_begun
 
     @property
     def all_begun(self) -> bool:
-        """Whether no other trial is to come than those that there are."""
+        """Whether no further trial will be started."""
         return len(self.ledger.records) >= self.steering.trials
 
     @property
     def paused(self) -> bool:
-        """Whether no trial may run, until somebody says so."""
+        """Whether the search is paused: no trial may run."""
         return self.steering.paused
 
     @property
@@ -159,7 +159,7 @@ class Conductor:
         self._waiting = deque(record for record in self._waiting if record.status is Status.RUNNING)
 
     def steer(self, name: str, request: Request) -> tuple[bool, str]:
-        """Take up what somebody asks; return whether it is done, and the answer. It is written down first.
+        """Carry out a request; return whether it is done, and the answer. It is recorded first.
 
         Args:
             name: of the request; one that was taken up before, by an earlier run perhaps, is answered as it was.
@@ -185,14 +185,14 @@ class Conductor:
         return done, answer
 
     def keep_time(self) -> None:
-        """End what is under way once the time budget is spent: no trial has to report to hear of it."""
+        """End running trials once the time budget is spent, without waiting for their reports."""
         if self.out_of_time:
             for record in self.ledger.unfinished():
                 self._stop_in_time(record)
             self.settle()
 
     def heard(self, number: int, metrics: Mapping[str, Any]) -> bool:
-        """Take in one report; return whether the trial must stop now."""
+        """Receive one report; return whether the trial must stop now."""
         record = self.ledger.records[number]
         if self.ledger.report(number, metrics):
             for watcher in self._watchers:
@@ -201,12 +201,12 @@ class Conductor:
         self._stop_in_time(record)
         return record.status is not Status.RUNNING
 
-    def advanced(self, number: int, share: float) -> None:
-        """Take in which share of a long step is done; it is shown and not written down."""
-        self.ledger.records[number].share = share
+    def advanced(self, number: int, share: float, to_go_s: float | None = None) -> None:
+        """Receive the share of a long step that is done, and what is to go; it is shown, not recorded."""
+        self.ledger.records[number].share, self.ledger.records[number].step_to_go_s = share, to_go_s
 
     def dropped(self, number: int) -> bool:
-        """Take in that a trial was dropped for no fault of its own; return whether it is given out again."""
+        """Record that a trial was dropped through no fault of its own; return whether it is restarted."""
         record = self.ledger.records[number]
         self._dropped[number] += 1
         if record.status is not Status.RUNNING or self._dropped[number] > RETRIES:
@@ -215,18 +215,18 @@ class Conductor:
         return True
 
     def reclaim(self) -> None:
-        """Take back every trial that is under way: whoever ran them has ended."""
+        """Take back every running trial: the process that ran them has ended."""
         waiting = {record.number for record in self._waiting}
         for record in self.ledger.unfinished():
             if record.number not in waiting and not self.dropped(record.number):
                 self._end(record, Status.FAILED, f"it was dropped {self._dropped[record.number]} times")
 
     def finished(self, number: int) -> None:
-        """Take in that a trial spent its budget."""
+        """Record that a trial spent its budget."""
         self._end(self.ledger.records[number], Status.FINISHED, "")
 
     def failed(self, number: int, status: Status, reason: str) -> None:
-        """Take in that a trial diverged or failed."""
+        """Record that a trial diverged or failed."""
         self._end(self.ledger.records[number], status, reason)
 
     def keep_traceback(self, number: int, text: str) -> str:

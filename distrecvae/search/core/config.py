@@ -32,7 +32,7 @@ DEMO = "synthetic"
 
 _STORAGE = re.compile(rf"{JOURNAL}.+|(?:{'|'.join(DATABASES)})(?:\+\w+)?://.*")
 
-# What a resumed search may be given anew: how much and with what, never what is searched or how it is judged.
+# What a resumed search may be given newly: how much and with what, never what is searched or how it is judged.
 CHANGEABLE = frozenset(
     {
         "data",
@@ -73,8 +73,8 @@ class SearchConfig:
         "search space: a packaged name or a YAML file; without it the model's own", None
     )
     warm_start: str | None = _help(
-        "results folder of an earlier search of the model, on other data as a rule: its best configurations are tried"
-        " right after the first trial",
+        "results folder of an earlier search of the same model, usually on other data: its best configurations are"
+        " tried right after the first trial",
         None,
     )
     warm_start_trials: int | None = _help("how many of them; without it 5", None)
@@ -86,11 +86,11 @@ class SearchConfig:
         "data passes before a trial may be stopped: the first rung; without it a fifth of --max-passes", None
     )
     reduction_factor: int = _help(
-        "one trial in this many goes on at a rung; rungs grow by the same factor", 3
+        "one trial in this many continues at a rung; rungs grow by the same factor", 3
     )
     metric: str = _help("validation metric to maximise: ndcg@10, recall@20, mrr, ...", METRICS[0])
     metrics: str = _help(
-        "what else is computed of rankings: ndcg@10,map@10,coverage@20, ... or package.module:function@10",
+        "other metrics to compute: ndcg@10,map@10,coverage@20, ... or package.module:function@10",
         ",".join(METRICS),
     )
     sampler: str = _help("how configurations are proposed", "tpe")
@@ -122,10 +122,10 @@ class SearchConfig:
         " then say what the search costs",
         None,
     )
-    seed: int = _help("root of all randomness", 0)
+    seed: int = _help("seed of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
     keep_checkpoints: int | str = _help(
-        "of how many of the best trials checkpoints are kept, beside the first one's: a number, or all",
+        "how many of the best trials keep their checkpoints, beside the first trial: a number, or all",
         KEPT_TRIALS,
     )
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
+from statistics import fmean
 
+from distrecvae.activity import GRAM
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import BAD, Status, TrialRecord
 from distrecvae.search.core.rules import MedianRule, StoppingRule
@@ -100,6 +102,34 @@ def forecast(
     return Forecast(low, likely, high)
 
 
+def forecast_of_solving(records: Collection[TrialRecord], *, trials: int, at_once: int) -> Forecast | None:
+    """Return what is to be expected of trials that are one long step each, before any of them has reported.
+
+    Args:
+        records: the trials so far.
+        trials: how many there will be in all.
+        at_once: workers.
+
+    Returns:
+        None while no worker says what is to go of its step.
+    """
+    solving = [r for r in records if _step_left_s(r) is not None and r.share < 1]
+    if not solving:
+        return None
+    whole_s = fmean((r.step_to_go_s or 0.0) / (1 - r.share) for r in solving)
+    left_s = [_step_left_s(r) for r in records if r.status is Status.RUNNING]
+    under_way = [whole_s if each is None else each for each in left_s]
+    likely_s = _laid([*sorted(under_way, reverse=True), *[whole_s] * max(0, trials - len(records))], at_once)
+    return Forecast(likely_s, likely_s, likely_s)
+
+
+def _step_left_s(record: TrialRecord) -> float | None:
+    """Return the seconds until the first report of a trial that is solved at once; None where they are not known."""
+    if record.status is not Status.RUNNING or record.reports or record.doing == GRAM:
+        return None
+    return record.step_to_go_s
+
+
 class _Known:
     """What the trials so far say of those to come."""
 
@@ -138,13 +168,13 @@ class _Known:
         return tuple(rung for rung in self._rule.rungs(number) if rung < self.trial_passes)
 
     def _alike(self, n: int, place: int) -> float:
-        """Return how likely the n-th trial at a rung goes on, were all equally good; `place`: which rung, from 0."""
+        """Return how likely the n-th trial at a rung continues, were all equally good; `place`: which rung, from 0."""
         if isinstance(self._rule, MedianRule):
             return 1.0 if n <= self._rule.min_trials else KEEPS_ON[place > 0]
         return max(1, n // self._config.reduction_factor) / n
 
     def chances(self, to_come: int, random: Random) -> dict[int, float]:
-        """Return for each rung how likely a trial goes on there: a draw from what may be so."""
+        """Return for each rung how likely a trial continues there: a draw from what may be so."""
         found, arriving = {}, float(to_come)
         for place, at in enumerate(sorted({each for number in range(8) for each in self.grid(number)})):
             arrived = self._arrived.get(at, 0)
@@ -201,15 +231,20 @@ def _makespan(
         most = record.max_passes
         end = most or known.end_of(record.number, record.passes, chances, random)
         pace = known.own_pace(record) or paces.of(end)
+        if (left_s := _step_left_s(record)) is not None and end <= 1:
+            under_way.append(left_s)
+            continue
         # On average half of the cycle under way is done.
         cycle = record.passes / int(record.reports[-1]["cycle"]) if record.reports else 0.0
         under_way.append(max(0.0, (end - record.passes - cycle / 2) * pace))
-    free = [0.0] * at_once
-    over = 0.0
-    for seconds in (
-        *sorted(under_way, reverse=True),
-        *_new_ones(known, len(running), to_come, chances, paces, random),
-    ):
+    new = _new_ones(known, len(running), to_come, chances, paces, random)
+    return _laid([*sorted(under_way, reverse=True), *new], at_once)
+
+
+def _laid(trials_s: Iterable[float], at_once: int) -> float:
+    """Return how long trials of these seconds take that are begun in this order on so many workers."""
+    free, over = [0.0] * at_once, 0.0
+    for seconds in trials_s:
         until = heapq.heappop(free) + seconds
         heapq.heappush(free, until)
         over = max(over, until)

@@ -12,7 +12,7 @@ tables, event files, the journal and summaries are views. Its records, each a li
 To stop a trial is all that a rule ever decides, and its `ended` is on disk before it hears of that: there is no record
 of decisions beside these.
 
-Whatever is killed when, the file holds a prefix of what happened, and a resumed search goes on from there.
+Whatever is killed when, the file holds a prefix of what happened, and a resumed search continues from there.
 """
 
 from __future__ import annotations
@@ -91,11 +91,11 @@ class Ledger:
         return said[-1] if said else {}
 
     def resumed(self, about: Mapping[str, Any]) -> None:
-        """Write down that the search goes on, and with what."""
+        """Record that the search was resumed, and with what."""
         self._write("resumed", at=_now().isoformat(), **about)
 
     def require_in_place(self) -> None:
-        """Refuse to go on where the file was removed or replaced; see `Chain.require_in_place`."""
+        """Refuse to continue where the file was removed or replaced; see `Chain.require_in_place`."""
         self._chain.require_in_place()
 
     def ask(
@@ -109,8 +109,8 @@ class Ledger:
         """Return a new trial with a configuration: `starting_values` of its number, the rest by the sampler.
 
         The sampler is made for this one suggestion from the trial's number, so nothing of it needs saving. What an
-        earlier trial had is drawn anew: `propose`. Where the space is another than it was, `express` puts the trials
-        before into its words, and the study is made anew.
+        earlier trial had is drawn again: `propose`. Where the space is another than it was, `express` puts the trials
+        before into its words, and the study is made again.
         """
         if express is not None:
             self._study = None
@@ -243,7 +243,7 @@ def records_of(lines: Iterable[Mapping[str, Any]], metric: str, path: Path) -> d
 def replayed(
     lines: Iterable[Mapping[str, Any]], metric: str, path: Path
 ) -> Iterator[tuple[Mapping[str, Any], dict[int, TrialRecord]]]:
-    """Yield each line of a ledger with the trials as they stood once it was written; they are one and the same objects.
+    """Yield each line of a ledger with the trials as they stood once it was written; they are the same objects.
 
     Raises:
         ResultsError: a line is not what a ledger writes.

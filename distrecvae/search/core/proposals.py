@@ -39,7 +39,7 @@ class Proposals:
         )
 
     def redraws(self, number: int) -> Iterator[BaseSampler]:
-        """Yield the samplers that draw the trial of that number anew, where it was an earlier one again.
+        """Yield the samplers that draw the trial of that number again, where it was an earlier one again.
 
         What a person added stays as it was added: there are none.
         """

@@ -65,8 +65,9 @@ class TrialRecord:
         ended_at: when it ended, UTC; None while it has not.
         doing: what its worker is at, or what it waits for, in a word; shown and not written down.
         share: of its step that is done, where its model tells; what has been reported is not part of it.
+        step_to_go_s: seconds until that step is done, by its worker's pace; None where that is not known.
         suggestion: how it was proposed.
-        max_passes: its own budget, where it goes on by hand after its end: no rule stops it then. None: the search's.
+        max_passes: its own budget, where it continues by hand after its end: no rule stops it then. None: the search's.
     """
 
     number: int
@@ -77,6 +78,7 @@ class TrialRecord:
     reason: str = ""
     ended_at: datetime | None = None
     share: float = 0.0
+    step_to_go_s: float | None = None
     doing: str = ""
     suggestion: Suggestion = field(default_factory=Suggestion)
     max_passes: int | None = None
@@ -123,11 +125,11 @@ class TrialRecord:
         return max(self.reports, key=lambda r: float(r[metric]), default=None)
 
     def reopen(self, max_passes: int) -> None:
-        """Let a trial that ended go on, to so many passes at most."""
+        """Let a trial that ended continue, to so many passes at most."""
         self.status, self.reason, self.ended_at, self.max_passes = Status.RUNNING, "", None, max_passes
 
     def take(self, report: dict[str, Any], metric: str) -> None:
-        """Take in a further report."""
+        """Add a further report."""
         value = float(report[metric])
         self.best.append(max(value, self.best[-1]) if self.best else value)
         self.reports.append(report)

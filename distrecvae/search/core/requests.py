@@ -1,4 +1,4 @@
-"""Says what can be asked of a search that goes on: data that is checked before it counts, never code."""
+"""Says what can be asked of a running search: data that is checked before it counts, never code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Scalar = None | bool | int | float | str
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What somebody asks of a search.
+    """A request to a search.
 
     Attributes:
         action: one of `ACTIONS`.
@@ -136,7 +136,7 @@ def _pairs(action: str, words: Sequence[str]) -> list[tuple[str, str]]:
     for word in words:
         name, equals, text = word.partition("=")
         if not name or not equals or not text:
-            raise ConfigError(f"{action}: {word!r} is no NAME=VALUE; write {USAGE[action]}")
+            raise ConfigError(f"{action}: {word!r} is not NAME=VALUE; write {USAGE[action]}")
         pairs.append((name.replace("-", "_"), text))
     return pairs
 
@@ -145,7 +145,7 @@ def _number(action: str, word: str) -> int:
     try:
         return int(word)
     except ValueError:
-        raise ConfigError(f"{action}: {word!r} is no number; write {USAGE[action]}") from None
+        raise ConfigError(f"{action}: {word!r} is not a number; write {USAGE[action]}") from None
 
 
 def _ends(name: str, text: str) -> list[Scalar]:
@@ -168,7 +168,7 @@ def _value(name: str, text: str) -> Scalar | list[float]:
     try:
         value = yaml_value(text)
     except (yaml.YAMLError, MisfitError) as error:
-        raise ConfigError(f"{name}: {text!r} is no value ({first_line(error)})") from None
+        raise ConfigError(f"{name}: {text!r} is not a value ({first_line(error)})") from None
     if isinstance(value, str):
         # YAML takes 1e-3 for text: it wants 1.0e-3.
         try:

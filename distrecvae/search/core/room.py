@@ -1,4 +1,4 @@
-"""How many trials run at once after memory ran out: fewer each time that it happens again. No Ray in here."""
+"""Decides how many trials run at once after memory ran out: fewer each time that it happens again. No Ray in here."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ is not the trials that are too large, something else holds the memory."""
 
 
 class Verdict(Enum):
-    """What becomes of a trial whose worker was stopped for memory."""
+    """What happens to a trial whose worker was stopped for memory."""
 
     AGAIN = "again"
-    """It goes on, as many at once as before."""
+    """It continues, as many at once as before."""
     FEWER = "fewer"
-    """It goes on, and fewer run at once from now on."""
+    """It continues, and fewer run at once from now on."""
     ALONE = "alone"
-    """It goes on after a pause: no other trial could have made room."""
+    """It continues after a pause: no other trial could have made room."""
     FAILED = "failed"
     """It died alone too often at one place: it does not fit."""
 
 
 class Room:
-    """How many trials may run at once; it shrinks, and the next process that goes on with the search begins anew.
+    """How many trials may run at once; it shrinks, and the next process that resumes the search starts over.
 
     Memory may cost several trials at once; that is one time. The first time nothing changes: what took the memory may
     be somebody else's.
@@ -64,16 +64,16 @@ class Room:
         return now_s >= self._closed_until_s
 
     def began(self) -> None:
-        """Take in that a trial began, or went on, on a worker."""
+        """Note that a trial began, or continued, on a worker."""
         self._gone.clear()
 
     def advanced(self, number: int) -> None:
-        """Take in that a trial got further: its deaths were at another place."""
+        """Note that a trial got further: its deaths were at another place."""
         self._alone.pop(number, None)
         self._failed_since = False
 
     def ran_out(self, number: int, running: int, now_s: float) -> Verdict:
-        """Take in that a trial's worker was stopped for memory.
+        """Note that a trial's worker was stopped for memory.
 
         Args:
             number: the trial's.

@@ -79,13 +79,13 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True)
 class Asha:
-    """Asynchronous successive halving: at each rung the best 1 / `reduction_factor` of the trials go on.
+    """Asynchronous successive halving: at each rung the best 1 / `reduction_factor` of the trials continue.
 
     Rungs are min_passes * reduction_factor^k, not beyond `max_passes`. A trial's value at a rung
     is its running best at its first report with at least that many passes. It is judged at that report only;
-    if a cycle crossed several rungs, at the highest. It goes on if its rank among the values at the rung is
+    if a cycle crossed several rungs, at the highest. It continues if its rank among the values at the rung is
     at most max(1, floor(n / reduction_factor)), n being the number of values, its own included, and equal
-    values sharing the better rank. So the first trial at a rung always goes on, and so does the best so far.
+    values sharing the better rank. So the first trial at a rung always continues, and so does the best so far.
 
     Floor is the rule of ASHA's Algorithm 2, applied once, on arrival, because a stopped trial is not revived.
     Of 24 equally good trials 34 % pass at factor 3; rounding up would pass 40 %, and for the same cost find
@@ -261,7 +261,7 @@ def _halve(
     rung = rungs[reached - 1]
     found = ((rival.number, _value_at(rival, rung)) for rival in rivals)
     values = {number: value for number, value in found if value is not None}
-    # Its rank is one more than the number of greater values: it goes on where the last place that does is no better.
+    # Its rank is one more than the number of greater values: it continues where the last place that does is no better.
     last_place = max(1, len(values) // factor)
     bar = sorted(values.values(), reverse=True)[last_place - 1]
     return Judgement(rung, curve.points[-1][1], values, bar)

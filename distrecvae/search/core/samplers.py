@@ -1,6 +1,6 @@
 """The choice of a sampler: how the next configuration is proposed.
 
-A sampler is made anew for every suggestion, seeded by the search's seed and the trial's number. What it
+A new sampler is made for every suggestion, seeded by the search's seed and the trial's number. What it
 knows, it reads from the study; so a search that was interrupted proposes what it would have proposed, with
 nothing pickled.
 """
@@ -29,7 +29,7 @@ STARTUP_TRIALS = 10
 """Ended trials before `tpe` and `gp` propose by what they know."""
 
 REDRAWS = 10
-"""How often a suggestion is drawn anew that an earlier trial had, at most: a small space may have no other left."""
+"""How often a suggestion is drawn again that an earlier trial had, at most: a small space may have no other left."""
 
 _PACKAGES = {"cmaes": ("cmaes",), "gp": ("scipy", "torch"), "qmc": ("scipy",)}
 
@@ -92,7 +92,7 @@ def make_sampler(
 def redrawing_samplers(
     name: str, *, seed: int, trial_number: int, concurrent: int = 1
 ) -> Iterator[BaseSampler]:
-    """Yield what draws a suggestion anew that was an earlier trial's: the same kind of sampler, then random ones.
+    """Yield what draws a suggestion again that was an earlier trial's: the same kind of sampler, then random ones.
 
     Arguments as for `make_sampler`. One whose suggestions do not depend on the trial's seed is not asked again.
     """

@@ -1,4 +1,4 @@
-"""When a trial that says nothing is taken for hung: many times its usual cycle. No Ray in here, and no clock."""
+"""Decides when a silent trial counts as hung: after many times its usual cycle. No Ray in here, and no clock."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ class Silence:
         self._named: set[int] = set()
 
     def heard(self, number: int) -> None:
-        """Take in a sign of life: a worker began with the trial, or it reported anything."""
+        """Note a sign of life: a worker began with the trial, or it reported anything."""
         self._silent_s[number] = 0.0
         self._named.discard(number)
 
     def over(self, number: int) -> None:
-        """Take in that the trial has no worker any more."""
+        """Note that the trial has no worker any more."""
         self._silent_s.pop(number, None)
         self._named.discard(number)
 

@@ -78,7 +78,7 @@ def at_quantile(distribution: BaseDistribution, u: float) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(u * len(distribution.choices))]
     if not isinstance(distribution, FloatDistribution | IntDistribution):
-        raise TypeError(f"{distribution!r} is no distribution of Optuna's suggest methods")
+        raise TypeError(f"{distribution!r} is not a distribution of Optuna's suggest methods")
     low, high, step = distribution.low, distribution.high, distribution.step
     if distribution.log:
         margin = 0.5 if isinstance(distribution, IntDistribution) else 0.0

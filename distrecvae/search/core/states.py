@@ -1,7 +1,7 @@
-"""The states of a search's trials: what each can be gone on with, in a file of its own under the results folder.
+"""The states of a search's trials: what each can be resumed from, in a file of its own under the results folder.
 
 This is the one record of how far a trial's training is kept, beside the ledger, which has what it reported. Whoever
-lets a trial go on (after a death, a move, a pause, a `--resume`) lends it `latest`; whoever ends it for good calls
+lets a trial continue (after a death, a move, a pause, a `--resume`) lends it `latest`; whoever ends it for good calls
 `forget`. A trial's state is durable before the ledger has the report that came with it, so the ledger never knows of
 a last model that is not kept; a state that is missing or damaged costs time and nothing else, for a trial is a function
 of its task.
@@ -67,7 +67,7 @@ class TrialStates:
             file.writelines(pieces)
 
     def latest(self, trial: int) -> KeptState | None:
-        """Return the state that a trial can go on from; None where there is none, or it is damaged."""
+        """Return the state that a trial can continue from; None where there is none, or it is damaged."""
         from distrecvae.saved.tensors import (
             read_metadata,
         )  # torch, which the process that keeps states does without
@@ -80,7 +80,7 @@ class TrialStates:
             return None
 
     def forget(self, trial: int) -> None:
-        """Remove a trial's state: nobody will go on with it."""
+        """Remove a trial's state: nobody will resume it."""
         self.path(trial).unlink(missing_ok=True)
 
     def clean(self, trial: int) -> None:
@@ -116,7 +116,7 @@ class Incoming:
         return self.received == self._n_bytes
 
     def take(self, pieces: Iterable[Any]) -> None:
-        """Take in the next bytes.
+        """Receive the next bytes.
 
         Raises:
             OSError: the storage refuses them; the file is removed, and the error names its place.

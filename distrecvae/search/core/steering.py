@@ -1,4 +1,4 @@
-"""How a search has been steered: a function of what its ledger has of requests, so that a resumed search knows it.
+"""How a search has been steered: a function of the requests in its ledger, so that a resumed search knows it.
 
 A request that is taken up is a line of the ledger (`steered`) before it takes effect, with what it found (`facts`): how
 many trials had been asked for, which ones ran. What was refused is a line, too, and changes nothing.
@@ -53,7 +53,7 @@ class Steering:
         self._config, self._most, self._config_class = config, concurrent, config_class
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take in what a ledger has: the requests that were done, and the trials that were asked for since."""
+        """Note what a ledger has: the requests that were done, and the trials that were asked for since."""
         was: int | None = None
         for line in lines:
             if line["kind"] == "asked":
@@ -63,11 +63,11 @@ class Steering:
                 was = line["facts"]["was"] if request.action in ("trials", "end") else was
                 self.apply(request, line["facts"])
         if was is not None and self._config.trials != was:
-            # Whoever goes on with the search typed another number than there was when it was steered.
+            # Whoever resumes the search typed another number than there was when it was steered.
             self.trials = max(self.trials, self._config.trials)
 
     def asked(self) -> None:
-        """Take in that a trial was asked for: it was the first of those added by hand, if there were any."""
+        """Note that a trial was asked for: it was the first of those added by hand, if there were any."""
         if self.added:
             self.added.pop(0)
 
@@ -218,7 +218,7 @@ class Steering:
     def _check_go(self, request: Request, records: Mapping[int, TrialRecord]) -> str:  # noqa: ARG002
         if not self.paused:
             raise ConfigError("it is not paused")
-        return "it goes on"
+        return "it continues"
 
     def _check_end(self, request: Request, records: Mapping[int, TrialRecord]) -> str:  # noqa: ARG002
         running = sum(record.ended_at is None for record in records.values())
@@ -233,18 +233,18 @@ class Steering:
         if record.ended_at is None:
             raise ConfigError(f"trial {number} is under way; wait for its end")
         if not record.has_model:
-            raise ConfigError(f"trial {number} {record.status} ({record.reason}); it cannot go on")
+            raise ConfigError(f"trial {number} {record.status} ({record.reason}); it cannot continue")
         cycle = record.passes // int(record.reports[-1]["cycle"])
         if passes < record.passes + cycle:
             raise ConfigError(
                 f"trial {number} has had {record.passes} passes and a cycle takes {cycle};"
                 f" give --max-passes {record.passes + cycle} or more"
             )
-        return f"trial {number} goes on from {record.passes} passes to at most {passes}"
+        return f"trial {number} continues from {record.passes} passes to at most {passes}"
 
 
 def steered_trials(lines: Iterable[Mapping[str, Any]], config: SearchConfig, space: SearchSpace) -> int:
-    """Return how many trials a search is to have that goes on with these settings, as it was steered."""
+    """Return how many trials a search is to have that continues with these settings, as it was steered."""
     steering = Steering(space, config)
     steering.replay(lines)
     return steering.trials

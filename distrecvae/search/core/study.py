@@ -109,8 +109,8 @@ def propose(
 ) -> tuple[dict[str, Any], FrozenTrial]:
     """Add the trial of that number to the study; return its configuration and the trial as Optuna has it.
 
-    A configuration that an earlier trial had would give that one's reports again. It is drawn anew, with no values set,
-    by one sampler of `redraws` after the other, until it is another one; where none finds any, the last draw stands.
+    A configuration that an earlier trial had would give that one's reports again. It is drawn again, with no values
+    set, by one sampler of `redraws` after the other, until it is another one; if none is found, the last draw stands.
 
     Args:
         study: the trials before it; how it comes out depends on nothing else.
@@ -118,7 +118,7 @@ def propose(
         make_sampler: returns the sampler for it.
         suggest: draws a configuration.
         starting_values: parameters that are set before the sampler draws the others.
-        redraws: returns the samplers that draw it anew.
+        redraws: returns the samplers that draw it again.
         anew: returns the study once more as it was given: a trial cannot be taken back. None draws once.
     """
     known = [trial.user_attrs.get(CONFIG_KEY) for trial in study.get_trials(deepcopy=False)]

@@ -1,1 +1,1 @@
-"""What a search would find on this machine or cluster, what is wrong with it, and the remedy."""
+"""Checks what a search would find on this machine or cluster, what is wrong with it, and the remedy."""

@@ -1,1 +1,1 @@
-"""What lies in a results folder: its description, its tables, its models; and what goes on from one."""
+"""What lies in a results folder: its description, its tables, its models; and how a search is resumed from one."""

@@ -16,12 +16,12 @@ PARENTS = 3
 
 
 def absolute(place: str) -> str:
-    """Return where a data set lies, whoever asks from where: a URI as it is, a path absolute."""
+    """Return a data set's place, wherever it is asked from: a URI as it is, a path made absolute."""
     return place if is_uri(place) else str(Path(place).absolute())
 
 
 def place_of_data(folder: Path, described: Description) -> str:
-    """Return where the data set lies that the search in `folder` was begun with: of its fingerprint.
+    """Return where the data set of the search in `folder` lies: the one with its fingerprint.
 
     Raises:
         ResultsError: it is not where it was, nor where it would be if both had been moved together.

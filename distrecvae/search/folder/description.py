@@ -1,9 +1,8 @@
-"""Describes a search when it begins, and refuses to go on with another one than was described."""
+"""Describes a search when it begins, and refuses to resume another one than was described."""
 
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -76,7 +75,9 @@ def describe(
 
 def _facts(plan: Plan) -> PlanFacts:
     return PlanFacts(
-        **asdict(plan.slots),
+        concurrent=plan.slots.concurrent,
+        cpus=plan.slots.cpus,
+        gpus=plan.slots.gpus,
         device=plan.slots.device,
         device_name=plan.facts.name,
         precision=plan.precision,
@@ -92,7 +93,7 @@ def _facts(plan: Plan) -> PlanFacts:
 def check_same(
     described: Description, config: SearchConfig, space: SearchSpace, split: Split, folder: Path
 ) -> None:
-    """Refuse to go on with another search than the one that was begun.
+    """Refuse to resume another search than the one that was begun.
 
     Raises:
         ResultsError: a setting that must not change, the space or the data set differs.
@@ -102,17 +103,17 @@ def check_same(
         if value != begun[name]:
             raise ResultsError(
                 f"{folder} was begun with {name}={begun[name]!r}, now it is {value!r};"
-                " resume with the same settings or start anew in another folder"
+                " resume with the same settings or start over in another folder"
             )
     searched = space.to_dict()
     if any(described.space.get(part) != searched[part] for part in ("model", "parameters", "base")):
         raise ResultsError(
-            f"{folder} was begun with another search space; resume with the same one, or start anew"
+            f"{folder} was begun with another search space; resume with the same one, or start over"
         )
     if described.dataset.fingerprint != split.fingerprint:
         raise ResultsError(
             f"{folder} was begun on a data set with fingerprint {described.dataset.fingerprint}, this one has"
-            f" {split.fingerprint}; resume with the same data, or start anew"
+            f" {split.fingerprint}; resume with the same data, or start over"
         )
     if config.trials < described.settings.trials:
         raise ResultsError(

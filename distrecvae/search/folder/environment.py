@@ -1,4 +1,4 @@
-"""Names what a search's numbers depend on beside its settings, and says what of that has changed when it goes on."""
+"""Names what a search's numbers depend on beside its settings, and says what of that has changed when it is resumed."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     changed = [name for name in now if before.get(name, now[name]) != now[name]]
     if not changed:
         return ""
-    text = f"Goes on with {', '.join(f'{name} {now[name]} (was {before[name]})' for name in changed)}:"
+    text = f"Resumed with {', '.join(f'{name} {now[name]} (was {before[name]})' for name in changed)}:"
     lost = []
     if "distrecvae" in changed or any(name in changed for name in _OF_NUMBERS):
         lost.append("a trial's scores")
     if "distrecvae" in changed or any(name in changed for name in _OF_PROPOSALS):
         lost.append("proposals")
     if not lost:
-        return f"{text} results are not touched by that."
+        return f"{text} results are not affected."
     return f"{text} {' and '.join(lost)} may differ from what the search would have had without a break."

@@ -1,4 +1,4 @@
-"""`--extend`: a search that goes on by what its folder says of it, so that nothing is typed again."""
+"""`--extend`: a search is resumed by what its folder says of it, so that nothing is typed again."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def begun_search(folder: Path, given: Mapping[str, Any]) -> tuple[SearchConfig, 
 
 
 def nothing_left(described: Description, config: SearchConfig, folder: Path) -> bool:
-    """Tell whether a search that goes on is over already: it has a model, and all of its trials or no time for more.
+    """Tell whether a search that is resumed is over already: it has a model, and all of its trials or no time for more.
 
     Of a folder that was fetched from a mirror the model may be missing: half of it was there, and was left out.
     """
@@ -58,7 +58,7 @@ def nothing_left(described: Description, config: SearchConfig, folder: Path) -> 
 def as_steered(
     config: SearchConfig, space: SearchSpace, folder: Path, grow_to: int | None = None
 ) -> SearchConfig:
-    """Return the settings with which a search goes on: with as many trials as it was steered to, or `grow_to`.
+    """Return the settings with which a search is resumed: with as many trials as it was steered to, or `grow_to`.
 
     Raises:
         ResultsError: the ledger is damaged.

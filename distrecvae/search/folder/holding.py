@@ -12,7 +12,7 @@ from distrecvae.files import claimed, exclusive
 
 @contextmanager
 def own(what: str, folder: Path, *, resume: bool) -> Iterator[None]:
-    """Hold a results folder before anything slow is done: for a new run it has to be empty, and is gone if none comes.
+    """Hold a results folder before anything slow is done; a new run's has to be empty, and is removed if none begins.
 
     Raises:
         ResultsError: something else lies there, or another process holds it.
@@ -30,7 +30,7 @@ def own(what: str, folder: Path, *, resume: bool) -> Iterator[None]:
 def _require_empty(what: str, folder: Path) -> None:
     if in_use(folder):
         raise ResultsError(
-            f"{folder} is not empty; pass --resume to go on with the {what} in it, or choose another --out"
+            f"{folder} is not empty; pass --resume to resume the {what} in it, or choose another --out"
         )
 
 

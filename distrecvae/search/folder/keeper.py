@@ -8,7 +8,7 @@ from distrecvae.search.core.states import TrialStates
 
 
 class Keeper:
-    """Removes the state files of ended trials, but for those of the `n_best` best and of the first one; a watcher.
+    """Removes the state files of ended trials except those of the `n_best` best and of the first one; a watcher.
 
     Args:
         states: the files.

@@ -1,4 +1,4 @@
-"""`live.json`: what is known of a running search beside its ledger, for whoever looks from elsewhere.
+"""`live.json`: what is known of a running search beside its ledger, for those who look from elsewhere.
 
 It is there while the search runs, and a copy of nothing that is kept: what workers are at, and what is still to go.
 """
@@ -16,13 +16,15 @@ from distrecvae.typed import MisfitError, read_typed
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """How a running search stands.
+    """The state of a running search.
 
     Attributes:
         elapsed_s: seconds that it took so far.
         to_go: seconds that are still to go: at least, likely, at most; None while nothing tells.
         paused: whether no trial may run.
         doing: what each running trial's worker is at, by the trial's number.
+        steps: of each running trial's long first step, by its number: the share that is done, and the seconds to
+            go; None where they are not known.
         at: when this was written, UTC.
     """
 
@@ -30,6 +32,7 @@ class Live:
     to_go: tuple[float, float, float] | None = None
     paused: bool = False
     doing: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property

@@ -22,7 +22,7 @@ from distrecvae.typed import MisfitError, read_typed
 LARGEST_BYTES = 64 << 10
 """Of a request; a longer file is answered with that."""
 AT_ONCE = 50
-"""Requests that are taken up before trials are looked after again."""
+"""Requests that are answered before the trials' turn comes again."""
 LOOK_S = 0.05
 _ANSWER = ".answer"
 
@@ -74,7 +74,7 @@ class Mailbox:
             time.sleep(LOOK_S)
 
     def withdraw(self, name: str) -> None:
-        """Take a request back that nobody has taken up."""
+        """Withdraw a request that nobody has taken up."""
         (self._place / f"{name}.json").unlink(missing_ok=True)
 
     @property
@@ -98,7 +98,7 @@ class Mailbox:
         (self._place / f"{name}.json").unlink(missing_ok=True)
 
     def clear_answers(self) -> None:
-        """Remove answers that nobody came for: an earlier run of the search gave them."""
+        """Remove answers that nobody collected: an earlier run of the search gave them."""
         for path in self._place.glob(f"*{_ANSWER}.json"):
             path.unlink(missing_ok=True)
 

@@ -64,7 +64,7 @@ def _candidates(folder: Path, place: Place) -> Iterator[Candidate]:
         found = [each for search in searches for each in _of_search(search, search.name, place)]
         if not found:
             raise CheckpointError(
-                f"{folder} has no model yet: no search in it is over; go on with it by --resume"
+                f"{folder} has no model yet: no search in it is over; continue it with --resume"
             )
         yield from found
     elif (folder / SEARCH_FILE).exists():
@@ -107,7 +107,7 @@ def _of_search(search: Path, label: str, place: Place) -> Iterator[Candidate]:
             continue
         found += 1
     if not found:
-        raise CheckpointError(f"{search} has no trial whose model is kept; go on with it by --resume")
+        raise CheckpointError(f"{search} has no trial whose model is kept; continue it with --resume")
 
 
 def _described(search: Path, place: Place) -> Description:

@@ -17,10 +17,10 @@ from distrecvae.storage.mirror import Mirror
 
 @dataclass(frozen=True)
 class Search:
-    """A search in its folder, new or going on.
+    """A search in its folder, new or resumed.
 
     Attributes:
-        config: the settings, with what was given anew.
+        config: the settings, with what was newly given.
         space: what is searched.
         plan: how it is laid on the cluster.
         folder: the results folder; `search.json` lies in it.
@@ -49,7 +49,7 @@ class Search:
 
     @property
     def goes_on(self) -> str:
-        """What to type, or to call, to go on with it."""
+        """What to type, or to call, to resume it."""
         return resume_command(self.command, self.place)
 
     def write(self, status: Status, elapsed_s: float, ledger: Mark, trials: int | None = None) -> None:

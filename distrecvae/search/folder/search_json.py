@@ -161,7 +161,7 @@ def read_description(folder: Path, *, remedy: str = "leave out --resume to start
                 f"{path} has format {found!r}, this version reads {FORMAT}; use the version that wrote it"
             ) from None
         reason = str(error)
-    raise ResultsError(f"{path} cannot be read ({reason}); restore it, or start anew in another folder")
+    raise ResultsError(f"{path} cannot be read ({reason}); restore it, or start over in another folder")
 
 
 def write_description(folder: Path, description: Description) -> None:

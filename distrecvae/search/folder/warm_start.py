@@ -62,7 +62,7 @@ def _read_warm_start(folder: Path, source: str, space: SearchSpace, most: int) -
 def warm_start_of(
     config: SearchConfig, space: SearchSpace, described: Description | None
 ) -> WarmStart | None:
-    """Return what a search takes over: by the description if it goes on, else by its settings; None for nothing.
+    """Return what a search takes over: by the description if it continues, else by its settings; None for nothing.
 
     Raises:
         ResultsError: as `read_warm_start`.

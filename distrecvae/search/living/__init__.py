@@ -1,1 +1,1 @@
-"""Living with a search: what there is, how it stands, why a trial ended so, whether it can be had again."""
+"""Living with a search: which there are, how each stands, why a trial ended so, whether it can be reproduced."""

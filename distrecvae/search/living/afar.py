@@ -1,4 +1,4 @@
-"""The asking side of steering where the search is at a URI: its object store carries the request, and the answer."""
+"""Sends requests to a search at a URI: its object store carries the request and the answer."""
 
 from __future__ import annotations
 

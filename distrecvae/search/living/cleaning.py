@@ -1,4 +1,4 @@
-"""What may go of a search's folder: checkpoints that nothing needs any more, and what killed processes left."""
+"""Finds what can be removed from a search's folder: checkpoints that nothing needs, and what killed processes left."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from distrecvae.errors import ConfigError
 from distrecvae.files import exclusive, held, size_bytes
 from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.metrics import on_validation
@@ -20,13 +21,13 @@ TEMPORARY = (".*.part", ".ray")
 
 @dataclass(frozen=True)
 class Dispensable:
-    """What may go of a search's folder.
+    """What can be removed from a search's folder.
 
     Attributes:
         folder: the search's.
         temporary: files and folders that killed processes left.
         checkpoints: state files of trials that ended; a trial of which nothing is left is trained again where it is
-            needed: to go on with it, or for `best/` where a search that grows keeps its best.
+            needed: to resume it, or for `best/` where a search that grows keeps its best.
         size_bytes: of all of them.
         removed: whether they are gone.
     """
@@ -51,13 +52,13 @@ class Dispensable:
             what = counted(len(self.temporary), "temporary file", "temporary files")
             parts.append(f"{what} ({mib(sum(map(size_bytes, self.temporary)))})")
         return (
-            f"{self.folder}: {' and '.join(parts)}, {self.size_bytes:,} bytes, may go; with --yes they do."
+            f"{self.folder}: {' and '.join(parts)}, {self.size_bytes:,} bytes, can be removed; --yes removes them."
             " A trial whose checkpoint is gone is trained again where it is needed."
         )
 
 
 def dispensable(folder: Path) -> Dispensable:
-    """Return what may go; nothing is removed. Of a search that runs or is not over, it is little or nothing.
+    """Return what can be removed, and remove nothing. Of a search that runs or is not over, it is little or nothing.
 
     Raises:
         ResultsError: there is no search in `folder`, or it is damaged.
@@ -65,13 +66,27 @@ def dispensable(folder: Path) -> Dispensable:
     return _find(folder, alone=not held(folder))
 
 
+def require_here(place: Path | str) -> Path:
+    """Return the folder whose content may go.
+
+    Raises:
+        ConfigError: it is a URI.
+    """
+    if isinstance(place, str):
+        raise ConfigError(
+            f"{place}: `clean` removes from a folder of this machine; what may go there of a search that is over are"
+            f" the objects trials/*/{STATE_FILE}, with the store's own tool"
+        )
+    return place
+
+
 def clean(folder: Path) -> Dispensable:
-    """Remove what may go of a search that nobody runs, and return what it was.
+    """Remove what can be removed from a search that does not run, and return what it was.
 
     Raises:
         ResultsError: there is no search in `folder`, it is damaged, or it runs.
     """
-    _find(folder, alone=False)  # a folder that is no search's is not touched, not by a lock either
+    _find(folder, alone=False)  # a folder that is not a search's is not touched, not by a lock either
     with exclusive(folder):
         found = _find(folder, alone=True)
         for path in (*found.temporary, *found.checkpoints):

@@ -1,4 +1,4 @@
-"""Holds what is known of why a trial is what it is, and says it: a page for a terminal."""
+"""Explains a trial: what is known of how it was proposed and judged, as a page for a terminal."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Why:
     """All that the ledger tells of a trial.
 
     Attributes:
-        folder: the search's.
+        folder: the search's, or its URI.
         described: `search.json`.
         record: the trial as it stands.
         rank: its place among the trials that have a score, 1 for the best; None where it has none.
@@ -65,7 +65,7 @@ class Why:
         records: all trials.
     """
 
-    folder: Path
+    folder: Path | str
     described: Description
     record: TrialRecord
     rank: int | None
@@ -122,11 +122,11 @@ def _judged(why: Why, judged: Judgement) -> str:
     n = len({*judged.values, own})
     if judged.stops:
         whose = f" (trial {judged.holder})" if judged.holder is not None else ""
-        said = f"to go on it needed {judged.bar:.4f}{whose}. It was stopped."
+        said = f"to continue it needed {judged.bar:.4f}{whose}. It was stopped."
     elif n == 1:
-        said = "the first to get there, it went on."
+        said = "the first to get there, it continued."
     else:
-        said = f"{judged.bar:.4f} was enough to go on."
+        said = f"{judged.bar:.4f} was enough to continue."
     rivals = sorted(
         ((number, value) for number, value in judged.values.items() if number != own),
         key=lambda rival: (-rival[1], rival[0]),
@@ -174,7 +174,7 @@ def _origin(why: Why) -> str:
     }[origin.kind]
     if origin.good:
         said += (
-            f" {sampler} held {_numbers(origin.good)} to be good, and drew what is likelier among these than among the"
+            f" {sampler} counted {_numbers(origin.good)} as good, and drew what is likelier among these than among the"
             f" other {len(origin.others)}."
         )
     if origin.again is None:

@@ -1,4 +1,4 @@
-"""What is to be known before a trial that ended trains on: whether it can, and from where."""
+"""Checks whether a trial that has ended can be continued, and from where."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from distrecvae.search.folder.search_json import read_description
 
 
 def before_going_on(folder: Path, request: Request) -> str:
-    """Return what a `continue` will do, in a line: from its checkpoint, or where that is gone, all over again.
+    """Return what a `continue` will do, in a line: from its checkpoint, or, where that is gone, from the start.
 
     Raises:
         ResultsError: there is no search in `folder`, or it is damaged.
-        ConfigError: the trial cannot go on, and why.
+        ConfigError: the trial cannot continue, and why.
     """
     described = read_description(folder, remedy="give the results folder of a search")
     records = read_records(folder, on_validation(described.settings.metric))

@@ -56,13 +56,13 @@ class Listed:
 
 
 def searches_below(folder: Path) -> list[Listed]:
-    """Return the searches in and below `folder`, the one that was heard of last first; nothing is written.
+    """Return the searches in and below `folder`, the most recently active first; nothing is written.
 
     Raises:
         ResultsError: there is no such folder.
     """
     if not folder.is_dir():
-        raise ResultsError(f"{folder} is no folder; give one with searches in it, such as runs")
+        raise ResultsError(f"{folder} is not a folder; give one with searches in it, such as runs")
     found = [_listed(each) for each in _searches(folder)]
     never = datetime.min.replace(tzinfo=UTC)
     return sorted(found, key=lambda each: (each.heard or each.began or never, str(each.folder)), reverse=True)

@@ -1,7 +1,7 @@
 """Trains a trial again from the ledger alone and compares it report by report: the same bits, or what they differ by.
 
 A trial is a function of its task: configuration, seed, data. What else its bits depend on is written down when a search
-begins or goes on (versions, device, processor, threads), so that a difference has a name.
+begins or is resumed (versions, device, processor, threads), so that a difference has a name.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import load_dataset
 from distrecvae.errors import DivergedError, ResultsError
-from distrecvae.layout import LEDGER_FILE, STATE_FILE
+from distrecvae.layout import LEDGER_FILE, SEARCH_FILE, STATE_FILE
 from distrecvae.metrics import on_validation
 from distrecvae.runs.trial import run_trial
 from distrecvae.saved.places import StateFile
@@ -27,6 +27,7 @@ from distrecvae.search.core.tasks import trial_task
 from distrecvae.search.folder.data_place import place_of_data
 from distrecvae.search.folder.environment import touching_numbers, versions
 from distrecvae.search.folder.search_json import Description, read_description
+from distrecvae.storage.fetched import on_this_machine
 from distrecvae.training import registry
 from distrecvae.training.device import (
     device_facts,
@@ -62,14 +63,14 @@ class Reproduction:
     """A trial that was trained again, in part or whole.
 
     Attributes:
-        folder: the search's.
+        folder: the search's, or its URI.
         record: the trial, as the ledger has it.
         compared: its reports beside those made again, in order.
         differs: what is not the same here as it was: `torch 2.9 (was 2.8)`, each.
         ended: how the second training ended, where that is not how the first one did; empty otherwise.
     """
 
-    folder: Path
+    folder: Path | str
     record: TrialRecord
     compared: tuple[Compared, ...]
     differs: tuple[str, ...]
@@ -101,7 +102,7 @@ class Reproduction:
         if self.ended:
             lines.append(self.ended)
         lines.append(
-            f"What its numbers depend on, and is another than it was: {'; '.join(self.differs)}."
+            f"What its numbers depend on, and has changed: {'; '.join(self.differs)}."
             if self.differs
             else "Nothing that was written down differs (versions, device, processor, threads). On a GPU no bits are"
             " promised; and of a cluster's workers the processors are not known, only the driver's."
@@ -116,7 +117,7 @@ class Reproduction:
 
 
 def reproduce(
-    folder: Path,
+    place: Path | str,
     trial: int,
     *,
     until: int | None = None,
@@ -125,10 +126,10 @@ def reproduce(
     threads: int | None = None,
     tell: Callable[[Compared], None] = lambda _: None,
 ) -> Reproduction:
-    """Train a trial of the search in `folder` again and compare its reports; nothing is written there.
+    """Train a trial of a search again and compare its reports; nothing is written there.
 
     Args:
-        folder: the search's folder.
+        place: the search's folder, or the URI where it is mirrored.
         trial: the trial's number.
         until: the last cycle to train; None for as many as the trial had.
         data: where its data set lies; None looks where it was.
@@ -139,7 +140,22 @@ def reproduce(
     Raises:
         ResultsError: there is no search, no such trial, it has no report, or the data set is not found or another one.
         ResourceError: there is no such device.
+        StorageError: the URI cannot be read.
     """
+    with on_this_machine(place, lambda name: name in (SEARCH_FILE, LEDGER_FILE)) as folder:
+        found = _reproduced(folder, trial, until, data, device, threads, tell)
+    return replace(found, folder=place)
+
+
+def _reproduced(
+    folder: Path,
+    trial: int,
+    until: int | None,
+    data: str | None,
+    device: str | None,
+    threads: int | None,
+    tell: Callable[[Compared], None],
+) -> Reproduction:
     described = read_description(folder, remedy="give the results folder of a search")
     path, metric = folder / LEDGER_FILE, on_validation(described.settings.metric)
     lines = read_chain(path).records
@@ -208,7 +224,7 @@ def _compare(
                 tell(compared[-1])
             if until is None and record.status is Status.DIVERGED:
                 next(reports, None)
-                return compared, f"It went on where the trial diverged ({record.reason})."
+                return compared, f"It continued where the trial diverged ({record.reason})."
         except DivergedError as error:
             if record.status is not Status.DIVERGED or len(compared) < len(wanted):
                 return compared, f"It diverged after {counted(len(compared), 'report', 'reports')}: {error}."

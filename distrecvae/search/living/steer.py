@@ -1,4 +1,4 @@
-"""The asking side of steering: a request is left with a search that runs, and its answer waited for."""
+"""Sends a request to a running search, and waits for its answer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from distrecvae.storage.fetched import on_this_machine
 
 PATIENCE_S = 60.0
 KEPT = ("add", "narrow", "widen", "fix")
-"""What makes sense for a search that nobody runs: it is taken up when that goes on."""
+"""What makes sense for a search that nobody runs: it is taken up when that is resumed."""
 
 
 def steer(place: Path | str, request: Request, *, patience_s: float = PATIENCE_S) -> str:
     """Ask the search in `place` for something, and return its answer.
 
-    A search that nobody runs keeps a request of `KEPT` for when it goes on, and the answer says so.
+    A search that nobody runs keeps a request of `KEPT` for when it is resumed, and the answer says so.
 
     Args:
         place: the results folder, or the URI where a search is mirrored.
@@ -41,13 +41,11 @@ def steer(place: Path | str, request: Request, *, patience_s: float = PATIENCE_S
             state = "is over" if described.status == FINISHED else "does not run"
             trials = f" --trials {request.number}" if request.action == "trials" else ""
             raise ResultsError(
-                f"{place} {state}, so nobody hears {request.text()!r}; go on with it:"
+                f"{place} {state}, so nobody hears {request.text()!r}; resume it:"
                 f" distrecvae search --extend {place}{trials}"
             )
         send(place, request) if isinstance(place, str) else Mailbox(place).send(request)
-        return (
-            f"{place} does not run; taken up when it goes on: distrecvae search --extend {place} --trials N"
-        )
+        return f"{place} does not run; taken up when it is resumed: distrecvae search --extend {place} --trials N"
     if isinstance(place, str):
         answer = wait(place, send(place, request), patience_s)
     else:

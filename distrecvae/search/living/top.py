@@ -89,7 +89,7 @@ class Standing:
         return f"<pre>{escape(self.text())}</pre>"
 
     def screen(self) -> RenderableType:
-        """Return it for a terminal: what it is, how it stands, who runs, the best one, who ended last."""
+        """Return it for a terminal: what it is, how it stands, which trials run, the best one, which ended last."""
         settings, records = self.described.settings, self.records.values()
         head = Text(f"{self.place}  ", style="bold")
         head.append(self.headline(), style="not bold")
@@ -149,6 +149,7 @@ def standing(place: Path | str) -> Standing:
     for number, doing in ({} if live is None else live.doing).items():
         if (record := records.get(int(number))) is not None and record.status is Status.RUNNING:
             record.doing = doing
+            record.share, record.step_to_go_s = live.steps.get(number, (0.0, None)) if live else (0.0, None)
     return Standing(place, status, described, records, elapsed_s, min(heard_s, default=None), live)
 
 

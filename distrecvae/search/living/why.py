@@ -1,4 +1,4 @@
-"""Says why a trial is what it is: by what it was proposed, where it was judged, which curve it lost to.
+"""Explains a trial: by what it was proposed, where it was judged, which curve it lost to.
 
 A function of the ledger: it is read line by line up to the moment in question, the study is rebuilt as it stood then,
 and the sampler and the rule are asked again.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +19,7 @@ import optuna
 from optuna.samplers import TPESampler
 
 from distrecvae.errors import ResultsError
-from distrecvae.layout import LEDGER_FILE
+from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.ledger import curves_of, replayed
@@ -31,14 +32,25 @@ from distrecvae.search.core.steering import Steering
 from distrecvae.search.core.study import propose, study_of
 from distrecvae.search.folder.search_json import Description, read_description
 from distrecvae.search.living.explanation import ADDED, PROPOSED, START, STARTUP, WARM, Origin, Why
+from distrecvae.storage.fetched import on_this_machine
 
 
-def why(folder: Path, trial: int) -> Why:
-    """Return why a trial of the search in `folder` is what it is; nothing is written: the search may be running.
+def why(place: Path | str, trial: int) -> Why:
+    """Explain a trial of a search; nothing is written: the search may be running.
+
+    Args:
+        place: the search's folder, or the URI where it is mirrored.
+        trial: the trial's number.
 
     Raises:
         ResultsError: there is no search, no such trial, or a file is damaged.
+        StorageError: the URI cannot be read.
     """
+    with on_this_machine(place, lambda name: name in (SEARCH_FILE, LEDGER_FILE)) as folder:
+        return replace(_why(folder, trial), folder=place)
+
+
+def _why(folder: Path, trial: int) -> Why:
     described, path = (
         read_description(folder, remedy="give the results folder of a search"),
         folder / LEDGER_FILE,
@@ -60,7 +72,7 @@ def explained(
     *,
     ask_again: bool = True,
 ) -> dict[int, Why]:
-    """Return why these trials are what they are, by number; those that the ledger does not have are left out.
+    """Explain these trials, by number; those that the ledger does not have are left out.
 
     Args:
         folder: of the search.
@@ -163,7 +175,7 @@ def _again(
     earlier: list[TrialRecord],
     lines: Sequence[Mapping[str, Any]],
 ) -> bool:
-    """Tell whether the same is proposed again; a search that goes on may have had more, or fewer, trials at once."""
+    """Tell whether the same is proposed again; a search that is resumed may have had more, or fewer, trials at once."""
     for concurrent in dict.fromkeys((described.plan.concurrent, 1, 2)):
         steering, proposals = _as_it_stood(described, concurrent, lines)
         config, _ = propose(

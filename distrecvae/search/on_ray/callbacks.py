@@ -18,7 +18,16 @@ from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.interruption import StopSearch
 from distrecvae.search.on_ray.ray_internals import forget
-from distrecvae.search.on_ray.trainable import BROKEN, FAILURE, LEAVING, REFUSED, SHARE, TRACEBACK
+from distrecvae.search.on_ray.trainable import (
+    BROKEN,
+    FAILURE,
+    LEAVING,
+    MOVED,
+    REFUSED,
+    SHARE,
+    TO_GO,
+    TRACEBACK,
+)
 from distrecvae.search.on_ray.workers import Workers, number_of
 
 
@@ -31,7 +40,7 @@ class _Unpickled:
 
 @contextmanager
 def _ours() -> Iterator[None]:
-    """Let an error of ours end the search as it is: Tune would make a trial's failure, or a traceback, of it."""
+    """Let an error of ours end the search as it is: Tune would turn it into a trial's failure, or a traceback."""
     try:
         yield
     except Exception as error:
@@ -95,9 +104,13 @@ class ConductorScheduler(_Unpickled, FIFOScheduler):  # type: ignore[misc]
             elif BROKEN in result:
                 self._workers.broke(trial, self._reason(number, result))
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
+            elif MOVED in result:
+                self._workers.heard(trial, further=False)
+                self._workers.moved(trial, str(result[MOVED]))
+                return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
             elif SHARE in result:
                 self._workers.heard(trial, further=False)
-                self._conductor.advanced(number, float(result[SHARE]))
+                self._conductor.advanced(number, float(result[SHARE]), result.get(TO_GO))
                 return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
             elif "passes" in result:
                 metrics = {
@@ -141,7 +154,7 @@ class ConductorCallback(_Unpickled, Callback):  # type: ignore[misc]
         self._ended.append(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        """Tune gave a trial up: its process died more often than it is run again, or at a bad moment."""
+        """Tune gave up a trial: its process died more often than it is restarted, or at a bad moment."""
         number = number_of(trial)
         with _ours():
             # Tune counts the death of a worker that was about to be used again twice, and then gives up at once.

@@ -1,4 +1,4 @@
-"""What each worker is at: workers tell the process that keeps their states, and the driver asks that. Nobody waits."""
+"""Reports what each worker is doing: workers tell the process that keeps their states, which the driver asks."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class Doings:
         self._ask = Seldom(self._look, ASKED_EVERY_S)
 
     def look(self) -> None:
-        """Take in that time has passed; waits for nothing."""
+        """Note that time has passed; waits for nothing."""
         self._ask()
 
     def _look(self) -> None:
         if self._asked is not None:
             if not ray.wait([self._asked], timeout=0)[0]:
                 return
-            with suppress(ray.exceptions.RayError):  # it died, and is begun anew
+            with suppress(ray.exceptions.RayError):  # it died, and is restarted
                 self._take(ray.get(self._asked))
         self._asked = self._keeper.doings.remote()

@@ -64,7 +64,7 @@ class Sign(Enum):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A part of Ray without which the driver cannot go on.
+    """A part of Ray without which the driver cannot continue.
 
     Attributes:
         name: what it is, in words.
@@ -106,7 +106,7 @@ class Interruption:
 
     Attributes:
         last_words: what a search wants done before its process is ended: its tables written, its summary shown.
-        goes_on: the command that goes on with the search. It is shown at once: the next signal, or a Ray that was told
+        goes_on: the command that resumes the search. It is shown at once: the next signal, or a Ray that was told
             to end as well and takes its driver along, leaves no time for last words.
     """
 
@@ -130,7 +130,7 @@ class Interruption:
 
     @property
     def lost(self) -> bool:
-        """Whether that is a Ray that went away: whoever begins a job again goes on."""
+        """Whether that is a Ray that went away: what restarts the job resumes the search."""
         return self._lost
 
     @contextmanager
@@ -171,7 +171,7 @@ class Interruption:
             raise StopSearch
 
     def over(self) -> None:
-        """Take in that Ray was left: nothing can hang any more, signals do again what they did before."""
+        """Note that Ray was left: nothing can hang any more, signals do again what they did before."""
         undo, self._undo = self._undo, None
         if undo is not None:
             undo()
@@ -185,7 +185,7 @@ class Interruption:
             raise KeyboardInterrupt
         self._first_at = now
         self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
-        words = f"\nstopping; once more stops at once{self.goes_on and f'; to go on: {self.goes_on}'}"
+        words = f"\nstopping; a second signal stops at once{self.goes_on and f'; to resume: {self.goes_on}'}"
         print(words, file=sys.stderr, flush=True)
 
     def _ask(self, reason: str, grace_s: float) -> None:
@@ -222,7 +222,7 @@ class Interruption:
                     self._ask(f"{part.name} ({part.host}:{part.port}) {sign.value}", LOST_GRACE_S)
 
     def _raise_interrupt(self) -> None:
-        words = f"\n{self._reason}, and Ray does not answer{self.goes_on and f'; to go on: {self.goes_on}'}"
+        words = f"\n{self._reason}, and Ray does not answer{self.goes_on and f'; to resume: {self.goes_on}'}"
         print(words, file=sys.stderr, flush=True)
         self._signals = max(self._signals, 1)
         # To the main thread: a call that it waits in ends with it.

@@ -1,4 +1,4 @@
-"""What is refused, in a line, before and while Ray is started or joined."""
+"""Refuses, in a line, what would fail before and while Ray is started or joined."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from distrecvae.search.core.states import Incoming
 AT_ONCE = 8
 """Calls that are answered side by side: one waits for the disk, another is lent something."""
 HANGS_AFTER_S, ASKED_EVERY_S = 60.0, 2.0
-"""How long it may not answer at all before it is killed and begun anew; how often it is asked."""
+"""How long it may not answer at all before it is killed and restarted; how often it is asked."""
 CLOSES_WITHIN_S = 10.0
 """How long a state that is just being written may take at the end of a search."""
 
@@ -66,7 +66,7 @@ class Keeper:
     def lend(self, training: str) -> tuple[int, int]:
         """Give a training to the caller, and take it from whoever had it: return a lease, and its state's bytes, or 0.
 
-        A worker that was cut off may come back when its trial has long gone on elsewhere: what it sends is not taken.
+        A worker that was cut off may come back when its trial has long continued elsewhere: what it sends is not taken.
         """
         with self._turns[training]:
             lease = max(time.time_ns(), self._leases.get(training, 0) + 1)
@@ -85,7 +85,7 @@ class Keeper:
             return np.frombuffer(file.read(n_bytes), np.uint8)
 
     def take(self, training: str, lease: int, begins: int, n_bytes: int, piece: Piece) -> Answer:
-        """Take in a piece of a state; with the last one the state is in its place, durable.
+        """Receive a piece of a state; with the last one the state is in its place, durable.
 
         Args:
             training: whose state.
@@ -104,7 +104,7 @@ class Keeper:
                     self._incoming[training] = Incoming(self._path(training), n_bytes)
                 incoming = self._incoming.get(training)
                 if incoming is None or incoming.received != begins:
-                    # This process was begun anew, or the piece has come before.
+                    # This process was restarted, or the piece has come before.
                     return Answer(0 if incoming is None else incoming.received)
                 incoming.take(piece)
                 if incoming.whole:
@@ -116,7 +116,7 @@ class Keeper:
                 return Answer(0, refused=(error.errno or 0, error.strerror or str(error), str(path)))
 
     def close(self) -> None:
-        """Take nothing more; what was being put into its place is there when this returns, and nothing half there."""
+        """Receive nothing more; when this returns, what was being written is complete and nothing is half there."""
         self._closed = True
         for training, turn in list(self._turns.items()):
             with turn:
@@ -134,7 +134,7 @@ class Keeper:
 
     @ray.method(concurrency_group="awake", max_task_retries=0)  # type: ignore[untyped-decorator]
     def tell(self, training: str, what: str) -> None:
-        """Take in what a training's worker is at."""
+        """Note what a training's worker is at."""
         self._doings[training] = what
 
     @ray.method(concurrency_group="awake", max_task_retries=0)  # type: ignore[untyped-decorator]
@@ -144,7 +144,7 @@ class Keeper:
 
     @ray.method(concurrency_group="awake", max_task_retries=0)  # type: ignore[untyped-decorator]
     def awake(self) -> None:
-        """Answer: nothing that others wait for is waited for here."""
+        """Answer at once, as a sign that the process lives."""
 
     def _drop(self, training: str) -> None:
         incoming = self._incoming.pop(training, None)
@@ -177,7 +177,7 @@ class SeedKeeper(Keeper):
 
 
 class Wakefulness:
-    """Sees to it that a keeper answers: one that is stopped would hang every trial.
+    """Makes sure that a keeper answers: one that is stopped would hang every trial.
 
     Args:
         keeper: its handle.
@@ -191,7 +191,7 @@ class Wakefulness:
         self._ask = Seldom(self._look, ASKED_EVERY_S)
 
     def look(self) -> None:
-        """Take in that time has passed; waits for nothing."""
+        """Note that time has passed; waits for nothing."""
         self._ask()
 
     def _look(self) -> None:

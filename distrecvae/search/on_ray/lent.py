@@ -18,11 +18,11 @@ from distrecvae.search.on_ray.doing import telling
 from distrecvae.search.planning.resources import PIECE_BYTES
 
 ANSWERS_WITHIN_S = 1.0
-"""How long a worker waits to hear whether the search is paused, before it goes on."""
+"""How long a worker waits to hear whether the search is paused, before it continues."""
 
 
 class NotWantedError(ResourceError):
-    """A worker's state is not wanted any more: its trial goes on elsewhere, or the search is over."""
+    """A worker's state is not wanted any more: its trial continues elsewhere, or the search is over."""
 
 
 class RefusedError(OSError):
@@ -79,7 +79,7 @@ class LentState:
             if answer.refused is not None:
                 raise RefusedError(*answer.refused)
             if not answer.wanted:
-                raise NotWantedError(f"{self.name} is not wanted any more; its trial goes on elsewhere")
+                raise NotWantedError(f"{self.name} is not wanted any more; its trial continues elsewhere")
             sent = answer.received
             if sent == n_bytes:
                 return
@@ -115,7 +115,7 @@ class LentStates:
         """Tell whether the search is paused: trials save what they have, and give their workers back."""
         try:
             return bool(ray.get(self.keeper.pausing.remote(), timeout=ANSWERS_WITHIN_S))
-        except ray.exceptions.RayError:  # late, or it died and is begun anew: it is asked again
+        except ray.exceptions.RayError:  # late, or it died and is restarted: it is asked again
             return False
 
     def telling(self, training: str) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""The question whether the cluster's other nodes can run this package, asked of the nodes themselves."""
+"""Asks the cluster's other nodes whether they can run this package."""
 
 from __future__ import annotations
 

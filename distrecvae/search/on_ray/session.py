@@ -88,16 +88,17 @@ class Session:
         held = dataset_bytes(self.split) + sum(other.size(train) for other in self._lent)
         return held + common.size(train) <= self.cluster.object_store_bytes
 
-    def common(self, model: str) -> Any:
+    def common(self, model: str, progress: Callable[[float], None] | None = None) -> Any:
         """Return a reference of what the trials of `model` have in common, None where each has to compute it itself.
 
         It is computed here, when first asked for, and put into Ray's object store once for all models that share it.
+        `progress` is told the share of it that is computed.
         """
         common = registry.common_of(model)
         if common is None or not self.lends_common(model):
             return None
         if common not in self._lent:
-            self._lent[common] = ray.put(common.compute(self.split.train))
+            self._lent[common] = ray.put(common.compute(self.split.train, progress))
         return self._lent[common]
 
 

@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.5
 """How often the driver looks at its workers, and a worker, between two batches, whether it is to stop; no more often it
 tells its reports."""
 RESTARTS = 3
-"""How often a seed whose process died is begun again, each time from its checkpoint."""
+"""How often a seed whose process died is restarted, each time from its checkpoint."""
 
 
 def train_seeds(
@@ -73,7 +73,7 @@ def train_seeds(
             SearchConfig(trials=len(runs), cpus_per_trial=cpus, gpus_per_trial=gpus, data="-"), cluster
         )
         tell(slots)
-        worker = ray.remote(_train).options(num_cpus=slots.cpus, num_gpus=gpus, max_retries=RESTARTS)
+        worker = _on_worker(slots.cpus, gpus)
         data = ray.put(split)
         with keeping(folder, SeedKeeper) as keeper:
             waiting: dict[Any, int] = {
@@ -92,6 +92,13 @@ def train_seeds(
             return _wait(waiting, keeper, look)
 
 
+def _on_worker(cpus: int, gpus: float) -> Any:
+    """Return `_train` as a function of Ray's."""
+    # A GPU's worker takes one run: its context would live on, and an error that ruined it would meet the next one.
+    limits = {"max_retries": RESTARTS, "max_calls": 1 if gpus else 0}
+    return ray.remote(num_cpus=cpus, num_gpus=gpus, **limits)(_train)
+
+
 def _wait(waiting: dict[Any, int], keeper: Any, look: Callable[[], bool]) -> bool:
     """Wait for all workers; return whether one of them was stopped before its end."""
     stopped, diverged = False, ""
@@ -105,7 +112,7 @@ def _wait(waiting: dict[Any, int], keeper: Any, look: Callable[[], bool]) -> boo
                 reason = one_line(error)
                 raise ResourceError(
                     f"seed {seed}: its process died more than {RESTARTS} times ({reason});"
-                    " lower what it takes, then go on with --resume"
+                    " lower what it takes, then continue with --resume"
                 ) from None
             if isinstance(trouble, tuple):
                 raise OSError(*trouble)
@@ -113,7 +120,7 @@ def _wait(waiting: dict[Any, int], keeper: Any, look: Callable[[], bool]) -> boo
             if trouble:
                 diverged = diverged or f"seed {seed}: {trouble}"
         if look():
-            keeper.stop.remote()  # each time: the keeper may have been begun anew
+            keeper.stop.remote()  # each time: the keeper may have been restarted
     if diverged:
         raise DivergedError(diverged)
     return stopped
@@ -178,7 +185,7 @@ class _Heard:
         return self._stopping
 
     def record(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Take in the reports so far."""
+        """Receive the reports so far."""
         self._last = history
         self._tell()
 

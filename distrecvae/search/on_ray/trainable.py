@@ -15,7 +15,7 @@ from distrecvae.activity import PREPARING, at
 from distrecvae.data.shared import SharedData, from_shared
 from distrecvae.errors import DistrecvaeError, DivergedError
 from distrecvae.layout import trial_folder
-from distrecvae.pacing import Seldom
+from distrecvae.pacing import Remaining, Seldom
 from distrecvae.runs.trial import TrialTask, memory_of, run_trial
 from distrecvae.search.core.records import Status
 from distrecvae.search.on_ray.lent import LentStates, NotWantedError, RefusedError
@@ -44,8 +44,11 @@ BROKEN = "broken"
 """Key of a report before the worker ends itself, since its device is lost to it; `reason` says why."""
 LEAVING = "leaving"
 """Key of a report after which the trial is to be moved: its node is about to go, and what it has is saved."""
+MOVED = "moved"
+"""Key of a report before the others: what it means that the trial was on another kind of device until now."""
 SHARE = "share"
-"""Key of a report that only tells which share of a long step is done."""
+"""Key of a report that only tells which share of a long step is done, and in `TO_GO` how many seconds are to go."""
+TO_GO = "to_go_s"
 DEVICE_LOST = 70
 """Exit status of a worker that ends itself since its device is lost to it."""
 SHARE_EVERY_S = 2.0
@@ -93,8 +96,8 @@ def trainable(
     """Run one trial on a Ray worker (a Tune function trainable).
 
     A trial that cannot work (diverged, out of memory, an exception) reports so and ends well: running it again would
-    give the same. Only a process that dies is run again, by Tune, and goes on from its checkpoint. A process whose GPU
-    has failed must die: Tune would give it the next trials, and each of them would fail.
+    give the same. Only a process that dies is run again, by Tune, and continues from its checkpoint. A process whose
+    GPU has failed must die: Tune would give it the next trials, and each of them would fail.
     """
     # How long a stopped trial may take to wind up; after Tune's 2 s a busy machine would lose the next trial.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
@@ -110,9 +113,9 @@ def trainable(
             require_room(memory_of(task, train, lent=common is not None), device_facts(task.device), gpus)
         departure = departure_of_this_worker()
         departure.pausing = states.pausing
-        progress = Seldom(_tell, SHARE_EVERY_S)
+        progress = _shares()
         with at(PREPARING), states.telling(training):
-            for metrics in run_trial(task, place, train, valid, common, progress, departure.look):
+            for metrics in run_trial(task, place, train, valid, common, progress, departure.look, _remark):
                 tune.report({**metrics, LEAVING: True} if departure.near else metrics)
     except DivergedError as error:
         tune.report({FAILURE: str(Status.DIVERGED), "reason": str(error)})
@@ -140,5 +143,12 @@ def trainable(
             raise
 
 
-def _tell(share: float) -> None:
-    tune.report({SHARE: share})
+def _shares() -> Callable[[float], None]:
+    """Return what takes each share of a step that is done, and reports one now and then."""
+    remaining = Remaining()
+    tell = Seldom(lambda share, to_go: tune.report({SHARE: share, TO_GO: to_go}), SHARE_EVERY_S)
+    return lambda share: tell(share, remaining.after(share))
+
+
+def _remark(text: str) -> None:
+    tune.report({MOVED: text})

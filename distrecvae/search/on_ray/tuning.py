@@ -31,7 +31,7 @@ Ray itself gives it 60 s."""
 
 
 PAUSE_EVERY_S = 1.0
-"""How often workers' keeper is told whether the search is paused: it may have been begun anew meanwhile."""
+"""How often workers' keeper is told whether the search is paused: it may have been restarted meanwhile."""
 
 
 def clear_away(folder: Path) -> None:

@@ -47,11 +47,12 @@ class Workers:
         self._stopped: set[int] = set()
         self._moving: set[int] = set()
         self._broken: dict[int, str] = {}
+        self._kinds_told: set[str] = set()
         self._looked_s = time.monotonic()
         self._held = False
 
     def began(self, trial: Trial) -> None:
-        """Take in that a trial has a worker."""
+        """Note that a trial has a worker."""
         number = number_of(trial)
         self._on[number] = trial
         self._to_be.pop(number, None)
@@ -62,7 +63,7 @@ class Workers:
         self._is_at(number, STARTING)
 
     def are_at(self, doings: Mapping[str, str]) -> None:
-        """Take in what workers say that they are at, by their trials' folders under the results folder."""
+        """Note what workers say that they are at, by their trials' folders under the results folder."""
         for number in self._on.keys() - self._to_be.keys():
             self._is_at(number, doings.get(str(trial_folder(Path(), number)), STARTING))
 
@@ -71,7 +72,7 @@ class Workers:
         record.doing = what if record.status is Status.RUNNING else ""
 
     def heard(self, trial: Trial, *, further: bool) -> None:
-        """Take in a sign of life; `further`: the trial got further than it ever was."""
+        """Note a sign of life; `further`: the trial got further than it ever was."""
         number = number_of(trial)
         self._silence.heard(number)
         if further:
@@ -82,7 +83,7 @@ class Workers:
             self._conductor.room.advanced(number)
 
     def broke(self, trial: Trial, reason: str) -> None:
-        """Take in that a trial's worker can do no more on its device, and is about to end itself."""
+        """Note that a trial's worker can do no more on its device, and is about to end itself."""
         self._broken[number_of(trial)] = reason
 
     def move(self, trial: Trial) -> None:
@@ -91,14 +92,22 @@ class Workers:
         self._moving.add(number_of(trial))
         stop_worker(trial)
 
+    def moved(self, trial: Trial, what: str) -> None:
+        """Note that a trial continues on another kind of device than before; `what` that means is told once."""
+        if what not in self._kinds_told:
+            self._kinds_told.add(what)
+            self._tell(
+                f"trial {number_of(trial)}: {what[0].lower()}{what[1:]}. Of others that move so nothing is said"
+            )
+
     def left(self, trial: Trial) -> None:
-        """Take in that a trial has ended, or lost its worker."""
+        """Note that a trial has ended, or lost its worker."""
         self._on.pop(number_of(trial), None)
         self._to_be.pop(number_of(trial), None)
         self._silence.over(number_of(trial))
 
     def lost(self, trial: Trial, others: int) -> None:
-        """Take in that a trial's worker died; Tune is about to run it again, unless the conductor ends it here.
+        """Note that a trial's worker died; Tune is about to run it again, unless the conductor ends it here.
 
         Args:
             trial: the trial.
@@ -111,18 +120,18 @@ class Workers:
             self._ran_out(number, min(others + 1, self._conductor.room.at_once))
         elif number in self._broken:
             self._tell(
-                f"trial {number}: {self._broken[number]}; its process ended, and it goes on from its last checkpoint in"
-                " another"
+                f"trial {number}: {self._broken[number]}; its process ended, and it continues from its last checkpoint"
+                " in another"
             )
         elif number in self._moving and self._conductor.paused:
             forgive(trial)  # it has been said that all are given back
         elif number in self._moving:
             forgive(trial)
-            self._tell(f"trial {number}: its node is about to go; it goes on from here on another one")
+            self._tell(f"trial {number}: its node is about to go; it continues from here on another one")
         elif number in self._stopped:
-            self._tell(f"trial {number}: its worker was stopped; it goes on from its last checkpoint")
+            self._tell(f"trial {number}: its worker was stopped; it continues from its last checkpoint")
         else:
-            self._tell(f"trial {number} lost its process or its node; it goes on from its last checkpoint")
+            self._tell(f"trial {number} lost its process or its node; it continues from its last checkpoint")
 
     def why_given_up(self, number: int, deaths: int) -> str:
         """Return why a trial that died so often is not run again."""
@@ -133,7 +142,7 @@ class Workers:
         return f"its process died {deaths} times at the same place (when memory runs out the system kills it)"
 
     def step(self) -> None:
-        """Take in that Tune went around its loop: time has passed."""
+        """Note that Tune went around its loop: time has passed."""
         now_s = time.monotonic()
         passed_s, self._looked_s = min(now_s - self._looked_s, LONGEST_STEP_S), now_s
         self._conductor.keep_time()
@@ -178,9 +187,7 @@ class Workers:
             )
             self._conductor.failed(number, Status.FAILED, reason)
             return
-        line = (
-            f"trial {number}: memory ran out and Ray stopped its worker; it goes on from its last checkpoint"
-        )
+        line = f"trial {number}: memory ran out and Ray stopped its worker; it continues from its last checkpoint"
         if verdict is Verdict.FEWER:
             line += f"; from now on {counted(room.at_once, 'trial', 'trials')} at a time instead of {before}"
         self._tell(line)

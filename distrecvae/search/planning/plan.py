@@ -106,7 +106,10 @@ class Plan:
             ("model", self.config.model),
             ("data", self.sizes),
             ("trials", f"{self.config.trials}, {self.slots.concurrent} at once"),
-            ("each on", f"{self.slots.cpus} CPU, {self.slots.gpus:g} GPU ({self.facts.name})"),
+            (
+                "each on",
+                f"{self.slots.cpus} CPU, {self.slots.gpus:g} GPU ({self.facts.name}){self._idle()}",
+            ),
             ("precision", self.precision),
             ("sampler", f"{self.config.sampler}, seed {self.config.seed}"),
             ("scheduler", scheduler),
@@ -134,6 +137,11 @@ class Plan:
         names, ranges = (max(len(row[i]) for row in described) + 2 for i in (0, 1))
         lines += ["", *(f"{name:<{names}}{text:<{ranges}}{first}" for name, text, first in described)]
         return "\n".join(lines)
+
+    def _idle(self) -> str:
+        """Return what would put idle cores to work: it is not done unasked, for the threads decide the last bits."""
+        share = self.slots.share
+        return f"; cores are idle, --cpus-per-trial {share} uses them" if share > self.slots.cpus else ""
 
     def _checkpoints(self) -> str:
         n_kept = self.config.n_kept

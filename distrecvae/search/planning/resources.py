@@ -1,8 +1,8 @@
-"""Lays trials on what a cluster has: how many run at once, and with what. Whoever asks Ray fills in `Cluster`."""
+"""Lays trials out on what a cluster has: how many run at once, and with what. What asks Ray fills in `Cluster`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import floor
 
 from distrecvae.errors import ResourceError
@@ -48,11 +48,13 @@ class Slots:
         concurrent: trials at once.
         cpus: CPU cores (and training threads) a trial.
         gpus: GPUs a trial, possibly a fraction.
+        share: cores that each trial on the CPUs of one machine could have, were none idle; 0 elsewhere.
     """
 
     concurrent: int
     cpus: int
     gpus: float
+    share: int = field(default=0, compare=False)
 
     @property
     def device(self) -> str:
@@ -96,7 +98,9 @@ def slots_for(config: SearchConfig, cluster: Cluster) -> Slots:
             f"{', or wait for such a node with --elastic' if cluster.joined else ''}"
         )
     concurrent = min(config.concurrent or fit, fit, config.trials)
-    return Slots(concurrent, config.cpus_per_trial, gpus)
+    alone = len(cluster.nodes) == 1 and not gpus
+    share = floor(cluster.cpus) // concurrent if alone else 0
+    return Slots(concurrent, config.cpus_per_trial, gpus, share)
 
 
 def piece_bytes(cluster: Cluster, shared_bytes: int, concurrent: int) -> int:

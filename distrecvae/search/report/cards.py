@@ -1,4 +1,4 @@
-"""What the page shows of a trial that is clicked on: its curve, its configuration, and why it is what it is."""
+"""What the page shows of a trial that is clicked on: its curve, its configuration, and why it ended as it did."""
 
 from __future__ import annotations
 

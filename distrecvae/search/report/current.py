@@ -26,7 +26,7 @@ _WRITE = (
 
 
 class CurrentReport:
-    """Writes `report.html` of a search that runs, again and again; its failures are nobody's business.
+    """Rewrites `report.html` now and then while a search runs; its failures never end the search.
 
     Args:
         folder: the results folder.

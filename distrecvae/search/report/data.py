@@ -30,7 +30,7 @@ from distrecvae.search.living.why import explained
 from distrecvae.search.space.space import SearchSpace
 
 MOST_EXPLAINED = 150
-"""Trials of which the page says why they are what they are: a second of work for every hundred."""
+"""Trials that the page explains: a second of work for every hundred."""
 GIVEN_UP_S = 600.0
 """A search that no process of this machine holds, and that was silent for so long, is not looked at again."""
 
@@ -184,7 +184,7 @@ def read_results(folder: Path) -> SearchResults:
     trials = tuple(
         _trial(record, space, metric, begun, _by_hand(record, found)) for record in records.values()
     )
-    # A search that goes on has the model of its earlier end in best/: its scores are not this search's yet.
+    # A search that is resumed has the model of its earlier end in best/: its scores are not this search's yet.
     scores = read_best_scores(folder) if described.status == FINISHED else None
     best = leading(records.values())
     limits = None if best is None else limits_of(best, space)

@@ -62,7 +62,7 @@ def curves(results: SearchResults) -> go.Figure:
 
 def passes_by_trial(results: SearchResults, unspent: Sequence[int]) -> go.Figure:
     """Return the passes that each trial had and, lighter, those that stopping it saved."""
-    figure = blank_figure("Data passes that each trial had, and those that it was spared", height=240)
+    figure = blank_figure("Data passes of each trial, and those that stopping it saved", height=240)
     numbers = [t.number for t in results.trials]
     shown = {
         "hovertemplate": "trial %{x}: %{y} passes<extra>%{fullData.name}</extra>",

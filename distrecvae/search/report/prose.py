@@ -56,7 +56,7 @@ def _verdict_before_the_end(results: SearchResults, best: Trial) -> list[str]:
     beside = "" if first is None or best.number == 0 else f", the {start} configuration has {first:.4f}"
     state = "was interrupted"
     if results.described.status == RUNNING:
-        state = "is running" if results.runs else "was killed, or runs out of sight"
+        state = "is running" if results.runs else "was killed, or runs where it cannot be seen"
     over = (
         f"The search {state}"
         if _goes_on(results)
@@ -154,7 +154,7 @@ def curves_about(results: SearchResults) -> str:
     if not results.described.plan.rungs:
         return about
     settings = results.settings
-    return f"{about} At a rung {settings.scheduler} lets the best 1 in {settings.reduction_factor} go on."
+    return f"{about} At a rung {settings.scheduler} lets the best 1 in {settings.reduction_factor} continue."
 
 
 def saving(results: SearchResults) -> str:

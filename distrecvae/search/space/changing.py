@@ -1,4 +1,4 @@
-"""Changes a space while its search goes on: a range narrower or wider, a parameter fixed; each gives a new space."""
+"""Changes a space while its search continues: a range narrower or wider, a parameter fixed; each gives a new space."""
 
 from __future__ import annotations
 

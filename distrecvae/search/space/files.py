@@ -56,7 +56,7 @@ def _parse(name: str, path: Traversable) -> object:
     except UnicodeDecodeError:
         raise SpaceError(f"{name}: is not UTF-8 text; a search space is a YAML file") from None
     except MisfitError as error:
-        raise SpaceError(f"{name}: is no search space: {error}") from None
+        raise SpaceError(f"{name}: is not a search space: {error}") from None
     except yaml.YAMLError as error:
         raise SpaceError(f"{name}: is not YAML: {_one_line(error)}") from None
 

@@ -251,7 +251,7 @@ class SearchSpace:
                 form.get("max_passes"),
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise SpaceError(f"not a stored search space ({error!r} is amiss)") from None
+            raise SpaceError(f"not a stored search space ({error!r})") from None
 
 
 def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:

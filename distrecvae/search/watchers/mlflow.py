@@ -27,7 +27,7 @@ _SEARCH, _TRIAL = "distrecvae.search", "distrecvae.trial"
 class MLflowLog:
     """Writes to the server of MLFLOW_TRACKING_URI, or into `mlflow.db` in the results folder; a watcher.
 
-    A step is a data pass. After an interruption a trial's run goes on where it was: steps that it has are not written
+    A step is a data pass. After an interruption a trial's run continues where it was: steps that it has are not written
     again. The experiment is that of MLFLOW_EXPERIMENT_NAME, or `distrecvae`.
     """
 
@@ -51,7 +51,7 @@ class MLflowLog:
         return str(record.number) in self._ended
 
     def started(self, record: TrialRecord) -> None:
-        """Create the trial's run with its parameters, or go on with it."""
+        """Create the trial's run with its parameters, or resume it."""
         known = self._runs.get(str(record.number))
         if known is None:
             run = self._create(

@@ -35,7 +35,7 @@ BEST, TROUBLE, INTERRUPTED, END = "best", "trouble", "interrupted", "end"
 PATIENCE_S = 20.0
 """A command or a server that takes longer is given up."""
 LAST_PATIENCE_S = 5.0
-"""So long the end of a search waits for what is still to be told, at most."""
+"""How long the end of a search waits, at most, for what is still to be sent."""
 MOST_WAITING = 20
 LONGEST_TEXT = 1000
 PREFIX = "DISTRECVAE_"
@@ -87,7 +87,7 @@ def resolved(notify: str) -> str:
         try:
             program = shlex.split(target)[0]
         except (ValueError, IndexError):
-            raise ConfigError(f"--notify {notify}: that is no command; see to its quotes") from None
+            raise ConfigError(f"--notify {notify}: that is not a command; check its quotes") from None
         if shutil.which(program) is None:
             raise ConfigError(f"--notify {notify}: there is no command {program!r} here; give its path")
     return target
@@ -116,7 +116,7 @@ class Notifier:
         self._thread: threading.Thread | None = None
 
     def started(self, record: TrialRecord) -> None:
-        """Nobody wants to hear of that."""
+        """Nothing is sent for that."""
 
     def reported(self, record: TrialRecord) -> None:
         """Tell where another trial takes the lead, once it has come to the first rung: before, everyone leads."""
@@ -174,7 +174,7 @@ class Notifier:
             except Exception as error:
                 if not self._failing:  # what it is may have a password in it, and is not repeated
                     self._say(
-                        f"--notify failed ({type(error).__name__}: {first_line(error)}); the search goes on"
+                        f"--notify failed ({type(error).__name__}: {first_line(error)}); the search continues"
                     )
                 self._failing = True
             finally:

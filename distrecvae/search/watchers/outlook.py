@@ -1,4 +1,4 @@
-"""What is still to go of a search that runs, told by what its trials took so far and by its pace here."""
+"""Estimates how long a running search still takes, from what its trials took so far and from its pace here."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from distrecvae.activity import WAITING
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.forecast import Forecast, forecast
+from distrecvae.search.core.forecast import Forecast, forecast, forecast_of_solving
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import StoppingRule
 from distrecvae.search.folder.live import Live, write_live
 
 ANEW_EVERY_S = 2.0
-"""How often it is worked out anew, at most."""
+"""How often it is worked out again, at most."""
 MOST_OVERHEAD = 10.0
 
 
@@ -51,7 +51,7 @@ class Outlook:
         self._told_at: float | None = None
 
     def follow(self, conductor: Conductor) -> None:
-        """Take in how many trials there will be, and how many run at once, as the search is steered."""
+        """Note how many trials there will be, and how many run at once, as the search is steered."""
         self.n_trials, self.at_once = conductor.steering.trials, conductor.at_once
 
     def started(self, record: TrialRecord) -> None:
@@ -61,7 +61,7 @@ class Outlook:
             self._since[record.number] = time.monotonic()
 
     def reported(self, record: TrialRecord) -> None:
-        """Take in what the newest report took, by the clock and by its own account."""
+        """Note what the newest report took, by the clock and by its own account."""
         now, report = time.monotonic(), record.reports[-1]
         took = float(report.get("train_s", 0.0)) + float(report.get("evaluate_s", 0.0))
         self._clock_s += max(took, now - self._since.get(record.number, now - took))
@@ -82,9 +82,11 @@ class Outlook:
         return self._told if self._told is None or budget is None else self._told.within(budget - elapsed_s)
 
     def _worked_out(self) -> Forecast | None:
+        records = self._ledger.records.values()
+        if self.at_once and not self._work_s and self._trial_passes == 1:
+            return forecast_of_solving(records, trials=self.n_trials, at_once=self.at_once)
         if not self.at_once or not self._work_s:
             return None
-        records = self._ledger.records.values()
         running = [record for record in records if record.status is Status.RUNNING]
         working = sum(record.doing != WAITING for record in running)
         # Where trials wait for a node there is room for those that do not, and no more.
@@ -107,5 +109,10 @@ def show_elsewhere(folder: Path, conductor: Conductor, outlook: Outlook) -> None
         to_go=None if to_go is None else astuple(to_go),
         paused=conductor.paused,
         doing={str(record.number): record.doing for record in conductor.ledger.unfinished() if record.doing},
+        steps={
+            str(record.number): (record.share, record.step_to_go_s)
+            for record in conductor.ledger.unfinished()
+            if record.share and not record.reports
+        },
     )
     write_live(folder, live)

@@ -10,6 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from distrecvae.activity import activity
+from distrecvae.pacing import Remaining
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
@@ -23,11 +25,13 @@ from distrecvae.search.watchers.standing import (
     solved_share,
     status_line,
 )
-from distrecvae.words import duration
+from distrecvae.words import duration, to_go_in_brackets
 
 REFRESH_S = 0.5
 NOTEBOOK_EVERY_S = 2.0
 PLAIN_EVERY_S = 60.0
+PREPARING_EVERY_S = 10.0
+"""The same before the trials, when nothing else is said."""
 
 
 class Table(Protocol):
@@ -81,6 +85,7 @@ class Progress:
         self._best_shown: tuple[int, float] | None = None
         self._table: Table | None = None
         self._every_s = PLAIN_EVERY_S
+        self._remaining = Remaining()
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal:
@@ -96,7 +101,7 @@ class Progress:
             self._table = None
 
     def started(self, record: TrialRecord) -> None:
-        """A plain output says nothing of starts."""
+        """Plain output does not mention starts."""
 
     def reported(self, record: TrialRecord) -> None:
         """Say where a new best was found."""
@@ -130,11 +135,23 @@ class Progress:
             self._console.print(Text(text, style="yellow"))
 
     def warn(self, text: str) -> None:
-        """Say a line that people should see: a trial lost its process and is run again, say."""
+        """Print a line that people should see, such as a trial that lost its process and is restarted."""
         if self._table is None:
             self._line(text)
         else:
             self._console.print(Text(text, style="yellow"))
+
+    def preparing(self, share: float) -> None:
+        """Show how far is what all trials have in common, if it is time to; it comes before them."""
+        to_go_s, now = self._remaining.after(share), time.monotonic()
+        if now - self._shown_at < min(self._every_s, PREPARING_EVERY_S):
+            return
+        self._shown_at = now
+        text = f"{activity()}, once for all trials: {share:.0%}{to_go_in_brackets(to_go_s)}"
+        if self._table is None:
+            self._line(text)
+        else:
+            self._table.update(Text(f"{duration(self._elapsed())}  {text}"))
 
     def refresh(self) -> None:
         """Show the present state if it is time to."""

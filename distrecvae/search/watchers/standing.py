@@ -9,11 +9,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from distrecvae.activity import GRAM
 from distrecvae.metrics import on_validation
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import Status, TrialRecord, leading
 from distrecvae.search.space.space import SearchSpace
+from distrecvae.words import to_go_in_brackets
 
 MOST_ROWS = 12
 """Running trials that a screen shows."""
@@ -72,5 +74,8 @@ def running_table(records: Iterable[TrialRecord], config: SearchConfig) -> Rende
 
 
 def solved_share(record: TrialRecord) -> str:
-    """Return how far a trial's first step is, where its model tells; empty else."""
-    return f"{record.share:.0%} solved" if record.share and not record.reports else ""
+    """Return how far a trial's first step is and what is to go of it, where its model tells; empty else."""
+    if not record.share or record.reports:
+        return ""
+    of = "of the Gram matrix" if record.doing == GRAM else "solved"
+    return f"{record.share:.0%} {of}{to_go_in_brackets(record.step_to_go_s)}"

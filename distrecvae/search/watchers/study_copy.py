@@ -155,7 +155,7 @@ class NoLock(JournalFileOpenLock):
 
 
 class Journal(StudyCopy):
-    """The copy in the results folder, for Optuna's tools; a logger. It is a view: each run writes it anew."""
+    """The copy in the results folder, for Optuna's tools; a logger. It is a view: each run rewrites it."""
 
     def __init__(self, folder: Path, *, search_id: str, metric: str) -> None:
         path = folder / JOURNAL_FILE

@@ -27,7 +27,7 @@ PASSES, SECONDS = "cost/passes", "cost/duration_s"
 class EventFiles:
     """Writes `trials/NNNNN/events.out.tfevents...`; a watcher of the conductor.
 
-    A step is a data pass. The file of a trial that goes on after an interruption is written anew from the ledger, so
+    A step is a data pass. The file of a trial that continues after an interruption is rewritten from the ledger, so
     it holds each report once. `best/...` are the scores at the trial's best report so far, as in `trials.csv`.
     """
 
@@ -37,11 +37,11 @@ class EventFiles:
         self._steered_to: list[SearchSpace] = []
 
     def widened(self, space: SearchSpace, first: TrialRecord | None = None) -> None:
-        """Take in that trials come from this space now: the tab's columns reach as far, too, as do its filters.
+        """Note that trials come from this space now: the tab's columns reach as far, too, as do its filters.
 
         Args:
             space: what is searched now.
-            first: the first trial, whose file describes the columns: it is written anew; None where it will be anyway.
+            first: the first trial, whose file describes the columns: it is rewritten; None where it will be anyway.
         """
         self._steered_to.append(space)
         if first is not None:

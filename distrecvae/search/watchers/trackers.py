@@ -92,7 +92,7 @@ def make_loggers(
         space: what is searched.
         ledger: the search's record.
         started: when the search began; with the folder, what tells it from other searches.
-        tell: is told in one line if a logger fails; the search goes on without it.
+        tell: is told in one line if a logger fails; the search continues without it.
     """
     search_id = hashlib.blake2b(f"{folder.resolve()} {started}".encode(), digest_size=8).hexdigest()
     metric = on_validation(config.metric)

@@ -19,7 +19,7 @@ PROJECT = "distrecvae"
 class WandbLog:
     """Writes where wandb's own environment variables say (WANDB_MODE, WANDB_PROJECT, WANDB_BASE_URL, ...); a watcher.
 
-    A step is a data pass. A trial's run has the same id after an interruption, so that it is gone on with; wandb drops
+    A step is a data pass. A trial's run has the same id after an interruption, so that it is resumed; wandb drops
     steps that it has. Local files lie in the results folder.
     """
 

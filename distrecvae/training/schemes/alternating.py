@@ -1,6 +1,6 @@
 """The training of RecVAE: encoder and decoder in turn (or together), cycle by cycle; its state.
 
-What a single optimizer step computes is `distrecvae.training.schemes.update`'s business. See docs/models.md.
+What a single optimizer step computes is in `distrecvae.training.schemes.update`. See docs/models.md.
 """
 
 from __future__ import annotations

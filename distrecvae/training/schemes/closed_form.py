@@ -71,7 +71,7 @@ class ClosedFormTrainer:
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over a state made by `state_dict`."""
         if "cycle" not in state:
-            raise CheckpointError("cycle is missing; the state is of another model: start anew")
+            raise CheckpointError("cycle is missing; the state is of another model: start over")
         cycle = int(state["cycle"])
         if cycle:
             self._take({name: value for name, value in state.items() if name != "cycle"})

@@ -247,7 +247,7 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
             FLOAT_BYTES * config.batch_size * (HIDDEN_TENSORS * config.hidden_dim + VECTOR_TENSORS * user_dim)
         )
         step += working_bytes(config.batch_size, train.n_items, device.type, product_dtype(precision))
-        # Gradients are made anew each step; the best model's copy is on the host.
+        # Gradients are made again each step; the best model's copy is on the host.
         working = 2 * FLOAT_BYTES * parameters + step + score_bytes(train.n_users, train.n_items, device)
         if device.type == "cuda":
             # The data lies there too. A CUDA graph lends what its step holds, gradients included, to no one else.

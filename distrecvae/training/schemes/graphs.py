@@ -25,7 +25,7 @@ SWITCH = "DISTRECVAE_GRAPHS"
 _log = logging.getLogger(__name__)
 _failed: list[str] = []
 """Why recording failed in this process. PyTorch's allocator then takes a capture for unfinished for ever, and frees no
-cached memory while one goes on: each further try would leave more of it behind."""
+cached memory while one continues: each further try would leave more of it behind."""
 
 _as_they_are = ContextVar("_as_they_are", default=False)
 
@@ -117,7 +117,7 @@ class Recorder(Generic[Given]):
                 self._step(copies, kind)
         except RuntimeError as error:
             _failed.append(str(error).split("\n")[0])
-            _log.warning("CUDA graphs do not work here (%s); training goes on without", _failed[0])
+            _log.warning("CUDA graphs do not work here (%s); training continues without", _failed[0])
             return False
         self._recorded[kind] = _Recorded(graph, copies)
         return True

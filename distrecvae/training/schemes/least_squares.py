@@ -136,7 +136,7 @@ class LeastSquaresTrainer:
             given = state.get(name)
             if given is None or given.shape != value.shape or given.dtype != value.dtype:
                 found = "missing" if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
-                raise CheckpointError(f"{name} is {found}; it is the state of another run: start anew")
+                raise CheckpointError(f"{name} is {found}; it is the state of another run: start over")
         self._model.items.copy_(state["items"])
         self._factors.copy_(state["users"])
         self._cycle = int(state["cycle"])

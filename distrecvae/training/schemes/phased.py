@@ -31,14 +31,14 @@ class Network(Protocol):
         """The part that scores, a `distrecvae.evaluation.Recommender`: all that is kept of a trained model."""
 
     def phases(self) -> tuple[Phase, ...]:
-        """Return the phases of training in order; the last one goes on for as long as anyone trains."""
+        """Return the phases of training in order; the last one continues for as long as anyone trains."""
 
 
 class PhasedTrainer:
     """Trains a network, a pass at a time; see `distrecvae.training.trainer.Trainer` for the promises.
 
-    Every part has one Adam. It starts anew, its moments zero, where a phase gives the part another loss to minimize,
-    and goes on where the phase before had the same.
+    Every part has one Adam. It starts over, its moments zero, where a phase gives the part another loss to minimize,
+    and continues where the phase before had the same.
 
     Args:
         make: returns the network with fresh parameters, drawn from PyTorch's global generator.
@@ -167,7 +167,7 @@ class PhasedTrainer:
         self._cycle = int(cycle)
 
     def begin_from(self, earlier: Earlier) -> bool:
-        """Take over the parameters of what scores, and from a state all parts and moments; phases begin anew."""
+        """Take over the parameters of what scores, and from a state all parts and moments; phases start over."""
         scorer, training = self._network.scorer, earlier.training
         parts = {f"model/{name}": value for name, value in self._module.state_dict().items()}
         whole = parts.keys() <= training.keys()

@@ -9,6 +9,7 @@ import torch
 
 from distrecvae.errors import CheckpointError
 from distrecvae.kernels.item_axes import take_items
+from distrecvae.kernels.transfer import copies_on_host
 
 
 def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
@@ -82,8 +83,8 @@ def take_moments(
 
 
 def snapshot(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return copies on the CPU."""
-    return {name: value.detach().to("cpu", copy=True) for name, value in named.items()}
+    """Return copies on the CPU, for which a GPU is waited for once."""
+    return copies_on_host(named)
 
 
 def take_over(named: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> None:
@@ -96,6 +97,6 @@ def take_over(named: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tenso
         given = state.get(name)
         if given is None or given.shape != value.shape or given.dtype != value.dtype:
             found = "missing" if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
-            raise CheckpointError(f"{name} is {found}; it is the state of another run: start anew")
+            raise CheckpointError(f"{name} is {found}; it is the state of another run: start over")
     for name, value in named.items():
         value.copy_(state[name])

@@ -1,4 +1,4 @@
-"""What is shown while training goes on, on a terminal and in a log, and what a first and a second Ctrl-C do."""
+"""What is shown while training continues, on a terminal and in a log, and what a first and a second Ctrl-C do."""
 
 from __future__ import annotations
 
@@ -137,7 +137,10 @@ def test_a_log_hears_of_a_long_step_now_and_then(
 
     train(Told(report(1, 0.5), during=solve), settings("slim"))
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith("solved")] == ["solved 30%", "solved 60%"]
+    assert [line for line in lines if line.startswith("solved")] == [
+        "solved 30% (28 s to go)",
+        "solved 60% (16 s to go)",
+    ]
 
 
 def test_a_long_step_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -148,7 +151,8 @@ def test_a_long_step_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
         main(["train", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--model", "slim"])
     assert stopped.value.code == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith("solved ")] == [
+    assert any(line.startswith("Gram matrix 100%") for line in lines)
+    assert [line.partition(" (")[0] for line in lines if line.startswith("solved ")] == [
         "solved 33%",
         "solved 67%",
         "solved 100%",
@@ -203,7 +207,7 @@ def test_a_first_signal_ends_training_after_the_cycle_that_it_met(
     assert run.given == 2
     out, err = capsys.readouterr()
     assert out.count("\n") == 2, "the cycle that it met is shown"
-    assert err == "\nstopping; once more stops at once and keeps the last checkpoint\n"
+    assert err == "\nstopping; a second signal stops at once and keeps the last checkpoint\n"
     assert run.n_saves == 1
 
 
@@ -228,7 +232,7 @@ def test_a_signal_within_a_long_cycle_ends_training_at_the_next_batch() -> None:
     run = Told(report(4, 0.25), report(8, 0.5), during=interrupt)
     assert train(run, settings()) is True
     assert (batches, run.given) == ([0, 1], 0)
-    assert run.n_saves == 0, "in the middle of a cycle there is nothing that could be gone on with"
+    assert run.n_saves == 0, "in the middle of a cycle there is nothing that could be resumed"
 
 
 def test_a_signal_does_not_cost_cycles_that_were_not_saved_yet() -> None:
@@ -275,7 +279,7 @@ def test_a_bar_moves_within_a_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_signal_in_the_last_cycle_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    # There is nothing left to go on with: the model is scored, as without the signal.
+    # There is nothing left to continue with: the model is scored, as without the signal.
     run = Told(report(4, 0.25), during=lambda *_: signal.raise_signal(signal.SIGINT))
     assert train(run, settings()) is False
     assert run.ended == "over"
@@ -434,6 +438,6 @@ def test_a_line_is_said_at_once() -> None:
 
 def test_what_people_must_know_of_going_on_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
     run = Told(report(4, 0.25))
-    run.remark = "Goes on on cpu, and was on cuda until now"
+    run.remark = "Continues on cpu, was on cuda until now"
     train(run, settings())
     assert capsys.readouterr().out.splitlines()[0] == run.remark

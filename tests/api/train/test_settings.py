@@ -1,4 +1,4 @@
-"""What a training run is asked to do: a new one by its options, one that goes on by its folder, never a mixture."""
+"""What a training run is asked to do: a new one by its options, one that continues by its folder, never a mixture."""
 
 from __future__ import annotations
 
@@ -194,23 +194,23 @@ def test_auto_goes_on_in_the_precision_that_it_began_in(begun: Begun) -> None:
             {},
             ("ease", None, ("regularization=51",)),
             None,
-            "was begun with another configuration; leave it out or start anew",
+            "was begun with another configuration; leave it out or start over",
         ),
         (
             {},
             ("popularity", None, ()),
             None,
-            "was begun with another configuration; leave it out or start anew",
+            "was begun with another configuration; leave it out or start over",
         ),
         (
             {"refit": True},
             None,
             None,
-            "was begun without --refit; leave it out, or start anew in another folder",
+            "was begun without --refit; leave it out, or start over in another folder",
         ),
-        ({"seed": 4}, None, None, "was begun with seed 3; leave --seed out, or start anew"),
-        ({"seed": 0}, None, None, "was begun with seed 3; leave --seed out, or start anew"),
-        ({}, None, "bfloat16", "was begun in float32; leave --precision out, or start anew"),
+        ({"seed": 4}, None, None, "was begun with seed 3; leave --seed out, or start over"),
+        ({"seed": 0}, None, None, "was begun with seed 3; leave --seed out, or start over"),
+        ({}, None, "bfloat16", "was begun in float32; leave --precision out, or start over"),
     ],
     ids=["settings", "model", "refit", "seed", "seed 0", "precision"],
 )
@@ -278,7 +278,7 @@ def test_a_refit_that_goes_on_has_its_length_already() -> None:
         ({}, None, None, "--refit needs --config FOLDER/config.json of a finished model, or --max-passes"),
         ({}, "ease.yaml", None, "metrics.json does not say after how many passes the model was the best"),
     ],
-    ids=["seeds", "patience", "no patience", "no length", "a file that is no model's"],
+    ids=["seeds", "patience", "no patience", "no length", "a file that is not a model's"],
 )
 def test_a_refit_that_nothing_bounds_or_that_has_to_choose_is_refused(
     given: dict[str, Any], source: str | None, seeds: int | None, message: str
@@ -300,7 +300,7 @@ def test_a_folder_with_something_in_it_is_not_written_to(name: str, tmp_path: Pa
     with pytest.raises(ResultsError) as caught:
         refuse_used(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path} is not empty; --resume goes on with the run in it, or choose another folder"
+        f"{tmp_path} is not empty; --resume resumes the run in it, or choose another folder"
     )
 
 

@@ -40,7 +40,7 @@ def test_one_and_several(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["absent"], "error: absent has no table to make anew (rows.json is missing)"),
+        (["absent"], "error: absent has no table to make again (rows.json is missing)"),
         (["x", "x"], "error: x and x are of the same data"),
         (["x", "--metric", "ndgc@100"], "did you mean 'ndcg'"),
         (["x", "--metrics", "mrr"], "do not all have mrr"),

@@ -75,7 +75,7 @@ def test_folds_are_folders_and_the_first_is_searched(
         ("--split leave-last --held-out-users 5", "--held-out-users 5 has no effect with --split leave-last"),
         ("--leave 2", "--leave 2 has no effect with --split users"),
         ("--split global-time --valid-from 1990-01-01", "so that users are left on both sides"),
-        ("--split global-time --test-from soon", "--test-from 'soon' is no moment"),
+        ("--split global-time --test-from soon", "--test-from 'soon' is not a moment"),
         ("--split global-time --timestamp-column rated", "no column 'rated'"),
         ("--split global-time --timestamp-column movieId", "both item and timestamp"),
         ("--folds 200", "are not enough for 200 folds"),

@@ -1,4 +1,4 @@
-"""A data set that is made like an earlier one: its choices, its users' groups, and what was given anew."""
+"""A data set that is made like an earlier one: its choices, its users' groups, and what was newly given."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_what_is_given_wins_and_is_said(yesterday: Data, tmp_path: Path) -> None
     like = [line for line in str(made).splitlines() if line.startswith("like")]
     assert like == [
         f"like       {yesterday.folder}: --min-user-interactions 2 --held-out-users 6 --seed 7 --user-column buyer"
-        " --rating-column stars --missing NA; given anew: --item-column --min-rating",
+        " --rating-column stars --missing NA; newly given: --item-column --min-rating",
         "like       60 users of it in the groups that they had there, 20 new",
     ]
 

@@ -42,9 +42,9 @@ def refusal(part: Part, *, typed_header: bool = False) -> str:
     return str(refused.value)
 
 
-CONVERT = "convert it first, or say what it is by --encoding"
+CONVERT = "convert it first, or say what it is with --encoding"
 NUMBERS = (
-    "ratings must be numbers, with a point and without thousands separators: correct it, or leave ratings out by"
+    "ratings must be numbers, with a point and without thousands separators: correct it, or leave ratings out with"
     " --rating-column none"
 )
 
@@ -146,7 +146,7 @@ def test_an_empty_id_is_refused_or_left_out_as_told(line: str, role: str, tmp_pa
     part = written(tmp_path, f"user,item,rating\n1,2,3\n{line}\n")
     assert refusal(part) == (
         f"{part} has rows whose {role} id is missing (column '{role}', empty or NaN in 1 of them, first in line 3);"
-        " remove them, or leave them out by --missing ''"
+        " remove them, or leave them out with --missing ''"
     )
     assert rows(read_delimited(part, Told(missing=("",)))) == [("1", "2", 3.0)]
 

@@ -45,8 +45,8 @@ def test_numbers_are_numbers_however_they_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "is no JSON in line 2"),
-        ("[" * 100_000, "is no JSON in line 2"),
+        ("{", "is not JSON in line 2"),
+        ("[" * 100_000, "is not JSON in line 2"),
         ("[1, 2]", "has a list in line 2"),
         ('{"user": [1], "item": 2}', r"has user id \[1\] in line 2"),
         ('{"user": true, "item": 2}', "has user id True in line 2"),

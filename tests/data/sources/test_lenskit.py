@@ -44,5 +44,5 @@ def test_lists_are_read_user_by_user(tmp_path: Path) -> None:
     assert not is_lists(tmp_path / "flat.parquet")
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 and no more")
     assert not is_lists(tmp_path / "torn.parquet")
-    with pytest.raises(DataError, match="no file of item lists"):
+    with pytest.raises(DataError, match="not a file of item lists"):
         read_lists(tmp_path / "flat.parquet")

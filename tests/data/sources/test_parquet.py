@@ -156,12 +156,12 @@ def test_a_member_of_a_zip(tmp_path: Path) -> None:
         (
             {"user": [1, None, None], "item": [1, 2, 3]},
             "{} has rows whose user id is missing (column 'user', empty or NaN in 2 of them, first in row 2);"
-            " remove them, or leave them out by --missing ''",
+            " remove them, or leave them out with --missing ''",
         ),
         (
             {"User": ["a"], "Item": [" "]},
             "{} has rows whose item id is missing (column 'Item', empty or NaN in 1 of them, first in row 1);"
-            " remove them, or leave them out by --missing ''",
+            " remove them, or leave them out with --missing ''",
         ),
     ],
 )
@@ -182,7 +182,7 @@ def test_ratings_that_are_no_numbers_are_refused_with_their_column(
     with pytest.raises(DataError) as refused:
         read_parquet(part, ANY)
     assert str(refused.value).startswith(f"{part}: column 'Stars' holds no numbers (")
-    assert str(refused.value).endswith("); correct it, or leave ratings out by --rating-column none")
+    assert str(refused.value).endswith("); correct it, or leave ratings out with --rating-column none")
     assert "\n" not in str(refused.value)
 
 

@@ -41,7 +41,7 @@ def test_quotes_that_mean_one_thing(content: str, n_columns: int, quote: bool) -
         ('1,a,1,"Heroes\n2,b,2,x\n3,c,3,7"\n', layout(4), "line 2 that is closed 2 line"),
         ('1,a,1,"x"\n2,b,2,"Heroes\n3,c,3,y\n', layout(4), "line 3 that opens a field and is never closed"),
         ('1,"a\n2,"b\n', layout(2, quoted_header=True), "in line 3 in the middle"),
-        ('"1","a\nb"\n', layout(2), "line 2 that makes the item id go on"),
+        ('"1","a\nb"\n', layout(2), "line 2 that makes the item id continue"),
         ('1,"a"\n2,"b",c\n', layout(2), "has 3 fields in line 3 and 2 in its first"),
     ],
 )

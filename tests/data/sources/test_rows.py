@@ -48,5 +48,5 @@ def test_missing_ids_are_counted_and_the_first_told_by_column_and_place(items: l
         to_table(given_table, {}, "here", names=NAMES, place=lambda row: f"line {row + 10}")
     assert str(refused.value) == (
         "here has rows whose item id is missing (column 'what', empty or NaN in 2 of them, first in line 11);"
-        " remove them, or leave them out by --missing ''"
+        " remove them, or leave them out with --missing ''"
     )

@@ -52,7 +52,7 @@ def test_a_text_is_held_to_the_memory_by_its_size(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(sizes, "memory_left", lambda: 48 * 20_000)
     for name in ("a.csv", "a.zip"):
         with pytest.raises(
-            DataError, match=r"has about (29,9|30,0)\d\d rows, which take about .*--max-rows goes over this"
+            DataError, match=r"has about (29,9|30,0)\d\d rows, which take about .*--max-rows overrides this"
         ):
             read_table(tmp_path / name)
         assert read_table(tmp_path / name, max_rows=30_000).n_rows == 30_000

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 FIRST, DAYS = 1_420_070_400, 700
-"""The second at which 2015 began in UTC, and how many days the ratings go on."""
+"""The second at which 2015 began in UTC, and how many days the ratings continue."""
 
 
 def ratings(n_users: int = 120, n_items: int = 60, seed: int = 3) -> pd.DataFrame:

@@ -179,7 +179,7 @@ def test_a_cut_among_items_of_one_time_is_counted_and_never_goes_back_in_time() 
             ConfigError,
             "must begin before the test does",
         ),
-        ({"valid_from": "soon"}, DataError, "--valid-from 'soon' is no moment"),
+        ({"valid_from": "soon"}, DataError, "--valid-from 'soon' is not a moment"),
         (
             {"min_user_interactions": 40},
             DataError,

@@ -39,7 +39,7 @@ def test_what_folds_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="100 are not enough for 101 folds"):
         prepare_data(ratings(), folds=101, held_out_users=20)
     data = prepare_data(ratings(), folds=2)
-    with pytest.raises(ConfigError, match="folds are drawn anew each time"):
+    with pytest.raises(ConfigError, match="folds are drawn again each time"):
         prepare_data(ratings(), like=data.like())
     data.save(tmp_path / "folds")
     from distrecvae.data.io import load_dataset

@@ -31,5 +31,5 @@ def test_what_people_should_know_has_a_line_each() -> None:
         "note       1 user has too few items to leave some, trained on only",
         "note       2 users with too little history before what they did later, not scored",
         "dropped    3 interactions to predict that the same user's history has",
-        "note       of 4 users items of one and the same time are on both sides; which is which was drawn by the seed",
+        "note       of 4 users items of the same time are on both sides; which is which was drawn by the seed",
     ]

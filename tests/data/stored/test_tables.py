@@ -16,9 +16,9 @@ def test_a_user_may_be_in_two_groups_and_not_twice_in_one(tmp_path: Path) -> Non
     path = tmp_path / "users.parquet"
     save_ids(path, np.array([1, 2, 3, 2, 3, 3]), kind="user_id")
     assert load_ids(path, kind="user_id", groups=[3, 2, 1]).tolist() == [1, 2, 3, 2, 3, 3]
-    with pytest.raises(DataError, match="1 ids that are there before"):
+    with pytest.raises(DataError, match="1 ids that are there twice"):
         load_ids(path, kind="user_id", groups=[4, 1, 1])
-    with pytest.raises(DataError, match="3 ids that are there before"):
+    with pytest.raises(DataError, match="3 ids that are there twice"):
         load_ids(path, kind="user_id")
 
 

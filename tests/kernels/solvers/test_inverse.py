@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from distrecvae.activity import FACTORIZING, INVERTING, activity
 from distrecvae.kernels.solvers import inverse
 from distrecvae.kernels.solvers.inverse import invert_
 
@@ -48,7 +49,15 @@ def test_what_has_no_inverse_is_said_in_whichever_block_it_shows(
 def test_the_share_that_is_done_rises_evenly_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inverse, "BLOCK", 4)
     told: list[float] = []
-    assert invert_(positive_definite(400), told.append)
+    stages: list[str] = []
+
+    def progress(share: float) -> None:
+        told.append(share)
+        stages.append(activity())
+
+    assert invert_(positive_definite(400), progress)
+    assert stages == [FACTORIZING] * 100 + [INVERTING] * 200
+    assert activity() == ""
     assert len(told) == 3 * 100
     assert all(before < after for before, after in pairwise(told))
     assert told[-1] == pytest.approx(1)

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def kernels_are_kept_in_a_folder_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compile anew in each run of the tests, and leave nothing in the home folder."""
+    """Compile again in each run of the tests, and leave nothing in the home folder."""
     if find_spec("triton") is None:
         yield
         return

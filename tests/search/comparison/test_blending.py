@@ -55,7 +55,7 @@ def blended(rows: list[Row], folder: Path, split: Split, check: Callable[[], Non
 def test_the_best_models_are_blended_into_the_comparisons_folder(
     rows: list[Row], tmp_path: Path, split: Split
 ) -> None:
-    for _ in range(2):  # a comparison that goes on is blended again
+    for _ in range(2):  # a comparison that is resumed is blended again
         text = blended(rows, tmp_path, split)
     found = read_facts(tmp_path / "blend")
     assert {each.name for each in found.candidates} == {"recvae trial 5", "ease"}

@@ -82,7 +82,7 @@ class TestDescription:
         with pytest.raises(ResultsError) as refusal:
             files.read_description(tmp_path)
         assert str(refusal.value).startswith(f"{tmp_path / COMPARISON_FILE} cannot be read (")
-        assert str(refusal.value).endswith("); restore it, or start anew in another folder")
+        assert str(refusal.value).endswith("); restore it, or start over in another folder")
         assert "\n" not in str(refusal.value)
 
     def test_a_folder_in_its_place_is_refused(self, tmp_path: Path) -> None:
@@ -107,11 +107,11 @@ class TestSame:
             files.check_same(described, {**SETTINGS, name: now}, split, tmp_path)
         assert str(refusal.value) == (
             f"{tmp_path} was begun with {name}={begun!r}, now it is {now!r};"
-            " resume with the same settings or start anew in another folder"
+            " resume with the same settings or start over in another folder"
         )
 
     def test_a_setting_that_it_knew_nothing_of_counts_as_unset(self, tmp_path: Path, split: Split) -> None:
-        """An older version's comparison goes on as long as what came since is left alone."""
+        """An older version's comparison continues as long as what came since is left alone."""
         described = files.describe(SETTINGS, split, "compare", ())
         files.check_same(described, {**SETTINGS, "new": None}, split, tmp_path)
         with pytest.raises(ResultsError, match="was begun with new=None, now it is 1;"):
@@ -124,7 +124,7 @@ class TestSame:
             files.check_same(described, SETTINGS, other, tmp_path)
         assert str(refusal.value) == (
             f"{tmp_path} was begun on a data set with fingerprint {split.fingerprint}, this one has"
-            f" {other.fingerprint}; resume with the same data, or start anew"
+            f" {other.fingerprint}; resume with the same data, or start over"
         )
 
 
@@ -135,7 +135,7 @@ class TestTables:
         users = HeldOutUsers(split.test.fold_in.slice(0, 2), split.test.held_out.slice(0, 2))
         n_users = split.train.n_users + split.valid.n_users + 2
         split = replace(split, test=users, user_ids=split.user_ids[:n_users])
-        for _ in range(2):  # each search that ends writes them anew
+        for _ in range(2):  # each search that ends rewrites them
             files.write_tables(tmp_path, self.rows, split, SearchConfig(data="/some/where/ml-1m", trials=7))
         assert {path.name for path in tmp_path.iterdir()} == {
             "comparison.csv", "comparison_tests.csv", "comparison.md", "comparison.tex", "comparison.png",

@@ -54,7 +54,7 @@ def a_table() -> Table:
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     written = a_table()
-    for _ in range(2):  # each search that ends writes it anew
+    for _ in range(2):  # each search that ends rewrites it
         write_table(tmp_path, written)
     found = read_table(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {ROWS_FILE, *PER_USER_FILES.values()}

@@ -108,7 +108,7 @@ def test_each_seed_is_a_training_of_its_own_and_a_users_value_their_mean(
     assert (found.trials, found.search_s) == (own.trials, own.search_s)
     assert len(trained) == 2
 
-    # Going on trains what is missing and nothing else.
+    # Continuing trains what is missing and nothing else.
     more = repeated(own, tmp_path, split, 3)
     assert more is not None
     assert more.seeds is not None

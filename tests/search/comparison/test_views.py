@@ -1,4 +1,4 @@
-"""The files of a table, made anew from a folder, and those of several data sets as one."""
+"""The files of a table, made again from a folder, and those of several data sets as one."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_same_data_twice_and_different_choices_are_refused(tmp_path: Path) -
     with pytest.raises(ResultsError, match=r"two and .*one are of the same data"):
         views.tables_of([one, two])
     other = folder(tmp_path / "other", "netflix", 0, metric="recall_20")
-    with pytest.raises(ConfigError, match="chosen by ndcg_100 and recall_20; say by --metric"):
+    with pytest.raises(ConfigError, match="chosen by ndcg_100 and recall_20; say with --metric"):
         views.tables_of([one, other])
     assert [each.metric for each in views.tables_of([one, other], "ndcg@100")] == ["ndcg_100"] * 2
 

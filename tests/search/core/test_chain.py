@@ -38,7 +38,7 @@ def accepted(path: Path, mark: Mark) -> Content | None:
     except ResultsError as error:
         refusal = str(error)
     assert "\n" not in refusal
-    assert not refusal or refusal.endswith("restore it from a backup, or start anew in another folder")
+    assert not refusal or refusal.endswith("restore it from a backup, or start over in another folder")
     return None if refusal else content
 
 
@@ -113,7 +113,7 @@ def test_lines_that_are_dropped_doubled_swapped_or_zeroed_are_refused(path: Path
 
 
 def test_a_line_that_was_edited_with_its_own_check_is_refused_by_the_next(path: Path) -> None:
-    # Somebody writes a line anew, with a check that fits: the lines behind it do not follow from it.
+    # Somebody writes a line again, with a check that fits: the lines behind it do not follow from it.
     lines = path.read_bytes().splitlines(keepends=True)
     edited = path.with_name("edited")
     chain = Chain(edited)
@@ -245,11 +245,21 @@ def test_a_file_that_is_changed_under_the_writer_is_noticed_and_what_was_written
         path.with_name("copy").replace(path)
     else:
         path.write_bytes(whole + b"{}\n" if how == "longer" else whole[:-1])
-    with pytest.raises(ResultsError, match="go on with --resume") as refused:
+    with pytest.raises(ResultsError, match="continue with --resume") as refused:
         chain.require_in_place()
     assert f"was {'removed' if how == 'removed' else 'changed'} by another program" in str(refused.value)
     rescued = path.with_name("ledger-rescued.jsonl").read_bytes()
     assert how in ("longer", "shorter") or rescued == whole
+
+
+def test_nothing_is_appended_where_nobody_would_find_it(path: Path) -> None:
+    """A night found it: another program cut the file, a request was taken up and answered, the power failed."""
+    chain, whole = Chain(path), path.read_bytes()
+    path.with_name("half").write_bytes(whole[: whole.find(b"\n") + 1])
+    path.with_name("half").replace(path)
+    with pytest.raises(ResultsError, match="was changed by another program"):
+        chain.append({"n": 4})
+    assert path.with_name("ledger-rescued.jsonl").read_bytes() == whole
 
 
 @pytest.mark.parametrize(

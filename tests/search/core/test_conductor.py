@@ -153,7 +153,7 @@ def test_a_spent_time_budget_stops_what_runs_and_starts_nothing(tmp_path: Path) 
 
 
 def test_a_resumed_search_without_time_left_ends_what_was_under_way(tmp_path: Path) -> None:
-    # Else it would say "interrupted, go on with --resume" for ever.
+    # Else it would say "interrupted, continue with --resume" for ever.
     config = toy_search_config(time_budget_s=1000.0)
     open_conductor(tmp_path, config).next_task()
     again = open_conductor(tmp_path, config)
@@ -216,7 +216,7 @@ def test_watchers_hear_of_everything_once_in_the_order_in_which_it_was_written(t
     heard = Heard()
     conductor = open_conductor(tmp_path, toy_search_config(trials=2, scheduler="none"), (heard,))
     conductor.next_task()
-    for cycle in (1, 1, 2):  # a trial that goes on from its checkpoint repeats a report
+    for cycle in (1, 1, 2):  # a trial that continues from its checkpoint repeats a report
         conductor.heard(0, report(cycle))
     conductor.finished(0)
     conductor.finished(0)
@@ -415,7 +415,7 @@ def test_a_report_that_is_repeated_after_a_restart_is_not_judged_by_what_came_si
         conductor.next_task()
     assert not conductor.heard(0, report(1, 0.1))
     assert not conductor.heard(1, report(1, 0.2))
-    assert not conductor.heard(0, report(1, 0.1)), "its worker died, and it goes on from its state"
+    assert not conductor.heard(0, report(1, 0.1)), "its worker died, and it continues from its state"
     assert conductor.heard(2, report(1, 0.05)), "it is the third of three"
 
 

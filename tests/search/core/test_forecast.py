@@ -171,3 +171,15 @@ def test_a_search_of_any_length_is_told_at_once() -> None:
     assert found is not None
     assert found.likely_s == pytest.approx(19_900 * 40 / 8, rel=0.01)
     assert time.process_time() - started < 20.0, "it is asked every two seconds"
+
+
+def test_a_step_that_says_what_is_to_go_of_it_is_taken_at_its_word() -> None:
+    done, running = trial(0, 0, Status.FINISHED), trial(1, 0)
+    done.take({"passes": 1, "cycle": 1, METRIC: 0.1, "train_s": 4.0}, METRIC)
+    config = SearchConfig(max_passes=1, min_passes=1, scheduler="none")
+    told = {"rule": make_rule("none", 1, 1), "trials": 2, "trial_passes": 1, "at_once": 1}
+    before = forecast([done, running], config, **told)  # type: ignore[arg-type]
+    running.share, running.step_to_go_s = 0.9, 0.25
+    after = forecast([done, running], config, **told)  # type: ignore[arg-type]
+    assert before == Forecast(4.0, 4.0, 4.0)
+    assert after == Forecast(0.25, 0.25, 0.25)

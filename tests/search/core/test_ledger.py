@@ -94,7 +94,7 @@ def test_nothing_counts_before_it_is_on_disk(ledger: Ledger, monkeypatch: pytest
 
 
 def test_a_report_that_was_made_before_is_not_written_again(ledger: Ledger) -> None:
-    # A trial that goes on from a checkpoint passes by what it reported.
+    # A trial that continues from a checkpoint passes by what it reported.
     assert not ledger.report(1, report(4, 0.2))
     assert ledger.report(1, report(8, 0.1))
     assert ledger.records[1].best == [0.2, 0.2]
@@ -210,7 +210,7 @@ def test_a_ledger_of_another_format_is_refused(tmp_path: Path, first: dict[str, 
 
 
 def test_a_ledger_of_format_2_is_read(tmp_path: Path) -> None:
-    # A number here, not FORMAT: whoever raises that has to go on reading the ledgers of before.
+    # A number here, not FORMAT: whoever raises that has to continue reading the ledgers of before.
     Chain(tmp_path / LEDGER_FILE).append({"kind": "begun", "format": 2})
     assert read_records(tmp_path, METRIC) == {}
 

@@ -148,10 +148,10 @@ class TestAgainstOptuna:
     """ASHA and `optuna.pruners.SuccessiveHalvingPruner` are one rule where both are defined.
 
     Alike: rungs min * factor^k; a value counts at a rung as it was at the trial's first report there; stopped trials
-    go on counting; of n values, the trial's own included, the best max(1, n // factor) go on, equals sharing the better
-    rank. Not alike, and so kept out of the comparison: Optuna looks at the last value (here both are given the running
-    best), judges a report that crossed several rungs at each of them (here no cycle is longer than the way between
-    two rungs) and at the end of the budget, too (it is not asked there).
+    go on counting; of n values, the trial's own included, the best max(1, n // factor) continue, equals sharing the
+    better rank. Not alike, and so kept out of the comparison: Optuna looks at the last value (here both are given the
+    running best), judges a report that crossed several rungs at each of them (here no cycle is longer than the way
+    between two rungs) and at the end of the budget, too (it is not asked there).
     """
 
     @pytest.mark.parametrize("cycles", [(1,), (4,), tuple(range(1, 9))], ids=["1", "4", "1 to 8"])
@@ -162,7 +162,7 @@ class TestAgainstOptuna:
         while decisions < 5_000:
             asked, stopped = one_search_of_both(draw, cycles, least, factor)
             decisions, stops = decisions + asked, stops + stopped
-        assert stops > 100, "or they only agreed on letting trials go on"
+        assert stops > 100, "or they only agreed on letting trials continue"
 
 
 def one_search_of_both(
@@ -210,7 +210,7 @@ class TestEveryRule:
     @settings(deadline=None)
     @given(seen=many_curves)
     def test_answers_by_the_curves_alone(self, rule: StoppingRule, seen: dict[int, Curve]) -> None:
-        """Asked again, or with the trials in another order, or by a rule made anew, it says the same."""
+        """Asked again, or with the trials in another order, or by a rule made again, it says the same."""
         answers = {number: rule.should_stop(number, seen) for number in seen}
         backwards = dict(reversed(seen.items()))
         assert {number: rule.should_stop(number, backwards) for number in seen} == answers

@@ -156,5 +156,5 @@ class TestSobol:
             assert values.count(whole) == pytest.approx(n * part, abs=1)
 
     def test_what_optuna_does_not_suggest_is_refused(self) -> None:
-        with pytest.raises(TypeError, match=r"^'uniform' is no distribution of Optuna's suggest methods$"):
+        with pytest.raises(TypeError, match=r"^'uniform' is not a distribution of Optuna's suggest methods$"):
             at_quantile("uniform", 0.5)  # type: ignore[arg-type]

@@ -178,7 +178,7 @@ def test_no_trial_is_given_out_while_it_is_paused_nor_after_a_kill(tmp_path: Pat
     again = open_conductor(tmp_path / "mine", toy_search_config())
     assert again.paused
     assert again.next_task() is None
-    assert ask(again, "go") == (True, "it goes on")
+    assert ask(again, "go") == (True, "it continues")
     task = again.next_task()
     assert task is not None
     assert task.number == 1, "the one that was under way"
@@ -209,7 +209,7 @@ def test_more_trials_fewer_and_no_fewer_than_there_are(tmp_path: Path) -> None:
         "resumed as it was typed, it has what it was told"
     )
     assert steered_trials(lines, toy_search_config(trials=30), SPACE) == 30, (
-        "typed anew, it has what is typed"
+        "typed again, it has what is typed"
     )
 
 
@@ -260,7 +260,7 @@ def continued(conductor: Conductor, trial: int, passes: int) -> tuple[bool, str]
 
 def test_a_trial_that_ended_goes_on_to_a_budget_of_its_own_and_no_rule_stops_it(tmp_path: Path) -> None:
     conductor = started(tmp_path)
-    assert continued(conductor, 0, 60) == (True, "trial 0 goes on from 36 passes to at most 60")
+    assert continued(conductor, 0, 60) == (True, "trial 0 continues from 36 passes to at most 60")
     assert conductor.ledger.records[0].status is Status.RUNNING
     again = open_conductor(tmp_path / "mine", toy_search_config())
     assert again.ledger.records[0].max_passes == 60
@@ -286,7 +286,7 @@ def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
         False, "trial 0 has had 36 passes and a cycle takes 4; give --max-passes 40 or more"
     )  # fmt: skip
     conductor.failed(1, Status.DIVERGED, "loss is nan")
-    assert continued(conductor, 1, 64)[1] == "trial 1 diverged (loss is nan); it cannot go on"
+    assert continued(conductor, 1, 64)[1] == "trial 1 diverged (loss is nan); it cannot continue"
 
 
 def test_nothing_changes_by_checking() -> None:

@@ -77,7 +77,7 @@ def test_a_study_in_memory_is_what_optuna_would_have_made(tmp_path: Path) -> Non
 
 
 def test_a_trial_has_its_number_and_what_its_sampler_remembers() -> None:
-    # CMA-ES goes on from what it wrote down of the trials before.
+    # CMA-ES continues from what it wrote down of the trials before.
     trial = TrialRecord(3, {}, suggestion=Suggestion(attrs={"cma:generation": 2}))
     found = as_optuna_has_it(trial)
     assert (found.number, found.system_attrs) == (3, {"cma:generation": 2})

@@ -91,7 +91,7 @@ def written(folder: Path) -> dict[str, Any]:
 def trained_again(
     conductor: Conductor, number: int, cycle: int, split: Split
 ) -> tuple[Evaluation, Evaluation]:
-    """Return the scores of a trial after that many cycles, trained anew: no state file is read."""
+    """Return the scores of a trial after that many cycles, trained again: no state file is read."""
     config = conductor.ledger.records[number].config
     parsed = registry.config_from_dict("recvae", config)
     trainer = registry.make_trainer("recvae", parsed, split.train, seed=rng.trial_seed(5, config))

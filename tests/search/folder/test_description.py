@@ -1,4 +1,4 @@
-"""A search is described whole when it begins, and no other search goes on in its folder."""
+"""A search is described whole when it begins, and no other search continues in its folder."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_setting_that_decides_what_is_found_must_stay(
     ((name, value),) = change.items()
     said = refusal(begun(split, plan), split, replace(CONFIG, **change))
     assert f"was begun with {name}={getattr(CONFIG, name)!r}, now it is {value!r}" in said
-    assert said.endswith("; resume with the same settings or start anew in another folder")
+    assert said.endswith("; resume with the same settings or start over in another folder")
 
 
 def test_how_much_and_with_what_may_change(split: Split, plan: Plan) -> None:
@@ -154,7 +154,7 @@ def other_space(part: str) -> SearchSpace:
 @pytest.mark.parametrize("part", ["range", "start", "model"])
 def test_another_space_is_refused(split: Split, plan: Plan, part: str) -> None:
     said = refusal(begun(split, plan), split, space=other_space(part))
-    assert said.endswith("was begun with another search space; resume with the same one, or start anew")
+    assert said.endswith("was begun with another search space; resume with the same one, or start over")
 
 
 @pytest.mark.parametrize("part", ["description", "source"])

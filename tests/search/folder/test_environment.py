@@ -21,7 +21,7 @@ def test_nothing_is_said_where_nothing_changed() -> None:
 
 def test_another_torch_or_device_touches_scores_and_another_optuna_proposals() -> None:
     assert changes(BEFORE, {**BEFORE, "torch": "2.14.1"}) == (
-        "Goes on with torch 2.14.1 (was 2.13.0): a trial's scores may differ from what the search would have had"
+        "Resumed with torch 2.14.1 (was 2.13.0): a trial's scores may differ from what the search would have had"
         " without a break."
     )
     assert "a trial's scores may differ" in changes(BEFORE, {**BEFORE, "device": "NVIDIA H100"})
@@ -31,10 +31,7 @@ def test_another_torch_or_device_touches_scores_and_another_optuna_proposals() -
 
 def test_another_ray_or_python_is_said_and_harms_nothing() -> None:
     said = changes(BEFORE, {**BEFORE, "ray": "2.61", "python": "3.12.1"})
-    assert (
-        said
-        == "Goes on with python 3.12.1 (was 3.11.7), ray 2.61 (was 2.60.0): results are not touched by that."
-    )
+    assert said == "Resumed with python 3.12.1 (was 3.11.7), ray 2.61 (was 2.60.0): results are not affected."
 
 
 def test_the_environment_is_this_ones() -> None:

@@ -96,7 +96,7 @@ def test_more_trials_need_time_where_the_budget_is_spent(tmp_path: Path) -> None
 
 
 def test_a_search_that_was_interrupted_is_not_asked_for_more_time(tmp_path: Path) -> None:
-    # It has no model yet: going on with it publishes one.
+    # It has no model yet: continuing with it publishes one.
     make(tmp_path, time_budget_s=ELAPSED_S, status="interrupted")
     assert begun_search(tmp_path, {"trials": 3})[0].trials == 3
 

@@ -24,7 +24,7 @@ def test_a_new_runs_folder_is_held_before_anything_slow_is_done(tmp_path: Path) 
         with pytest.raises(ResultsError, match="in use"), own("search", folder, resume=False):
             pytest.fail("it is held")
         (folder / "search.json").touch()
-    refused = "not empty; pass --resume to go on with the search"
+    refused = "not empty; pass --resume to resume the search"
     with pytest.raises(ResultsError, match=refused), own("search", folder, resume=False):
         pytest.fail("there is a search")
     with own("search", folder, resume=True):

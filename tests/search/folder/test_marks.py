@@ -133,3 +133,26 @@ def test_nothing_is_written_while_it_is_looked_at(ledger: Ledger, tmp_path: Path
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     require_whole_ledger(tmp_path, described(ledger.mark))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_ledger_without_the_reports_that_a_state_has_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    """A night found it: half a ledger was taken, a trial was resumed from its state, and its history had a hole."""
+    record = ledger.records[0]
+    history = [dict(report) for report in record.reports]
+    assert len(history) > 3
+    metadata = {"ledger": Mark().to_dict(), "history": history, "identity": {"config": record.config}}
+    save_state(trial_folder(tmp_path, 0) / STATE_FILE, {"x": torch.zeros(1)}, metadata)
+    require_whole_ledger(tmp_path, described(Mark()))
+
+    lines = (tmp_path / LEDGER_FILE).read_bytes().splitlines(keepends=True)
+    its = [at for at, line in enumerate(lines) if b'"kind":"report","trial":0,' in line]
+    (tmp_path / LEDGER_FILE).write_bytes(b"".join(lines[: its[-1]]))
+    require_whole_ledger(tmp_path, described(Mark()))  # a kill may come between a state and its report
+    (tmp_path / LEDGER_FILE).write_bytes(b"".join(lines[: its[-2]]))
+    too_few = f"has {len(its) - 2} reports of trial 0, and its state in .* has {len(its)}"
+    with pytest.raises(ResultsError, match=too_few):
+        require_whole_ledger(tmp_path, described(Mark()))
+
+    of_another = {**metadata, "identity": {"config": {**record.config, "width": 9}}}
+    save_state(trial_folder(tmp_path, 0) / STATE_FILE, {"x": torch.zeros(1)}, of_another)
+    require_whole_ledger(tmp_path, described(Mark()))  # its trial begins again

@@ -22,7 +22,7 @@ def test_it_writes_how_it_stands_and_keeps_the_rest(tmp_path: Path) -> None:
     described = describe(
         CONFIG, SPACE, split, plan, folder=tmp_path, data="data/toy", command="typed", warm=None
     )
-    # The seed cannot be given anew; whoever checks that sits above, and what was written first stands.
+    # The seed cannot be newly given; whoever checks that sits above, and what was written first stands.
     anew = replace(CONFIG, trials=50, concurrent=7, seed=9)
     mark = Mark(3, "0123456789abcdef" * 2)
     Search(anew, SPACE, plan, tmp_path, described, "typed again").write(INTERRUPTED, 12.5, mark)

@@ -1,4 +1,4 @@
-"""`search.json` comes back as it was written; what cannot be gone on from is refused in a line that says what to do."""
+"""`search.json` comes back as it was written; what cannot be resumed is refused in a line that says what to do."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "search.json").write_bytes(content)
     said = refusal(tmp_path)
     assert said.startswith(f"{tmp_path / 'search.json'} cannot be read (")
-    assert said.endswith("); restore it, or start anew in another folder")
+    assert said.endswith("); restore it, or start over in another folder")
 
 
 def test_a_folder_of_that_name_is_refused(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ class Clock:
 
 
 def due(tables: Tables) -> bool:
-    return tables.due  # asked anew: mypy takes it for an attribute that nothing changes
+    return tables.due  # asked again: mypy takes it for an attribute that nothing changes
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_one_that_is_over_is_not_waited_for(s3: S3, under_way: Path) -> None:
         ResultsError, match=rf"{URI} is over, .* distrecvae search --extend {URI} --trials 50$"
     ):
         steer(URI, Request(action="trials", number=50))
-    assert "taken up when it goes on" in steer(URI, NARROW)
+    assert "taken up when it is resumed" in steer(URI, NARROW)
     assert len([name for name in s3.objects() if "/requests/" in name]) == 1
 
 

@@ -39,7 +39,7 @@ def test_of_a_search_that_is_over_checkpoints_and_leftovers_go_and_nothing_else(
     assert (set(found.checkpoints), set(found.temporary)) == (set(states), {left, mine / ".ray"})
     assert found.size_bytes == 2012
     assert "2 checkpoints" in str(found)
-    assert "2,012 bytes, may go; with --yes they do" in str(found)
+    assert "2,012 bytes, can be removed; --yes removes them" in str(found)
     assert all(path.exists() for path in (*states, left)), "nothing is removed by asking"
     done = clean(mine)
     assert done.removed

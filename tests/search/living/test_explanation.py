@@ -26,9 +26,9 @@ def told(*judgements: Judgement, trial: TrialRecord | None = None, origin: Origi
 
 def test_a_rank_counts_the_trial_itself_where_the_rule_does_not() -> None:
     median = told(Judgement(8, 0.3, {1: 0.4, 2: 0.2, 3: 0.5, 4: 0.35}, 0.375))
-    assert "At 8 passes it had 0.3000, rank 4 of 5: to go on it needed 0.3750. It was stopped." in median
+    assert "At 8 passes it had 0.3000, rank 4 of 5: to continue it needed 0.3750. It was stopped." in median
     asha = told(Judgement(8, 0.3, {1: 0.4, 2: 0.2, 7: 0.3}, 0.4))
-    assert "rank 2 of 3: to go on it needed 0.4000 (trial 1). It was stopped." in asha
+    assert "rank 2 of 3: to continue it needed 0.4000 (trial 1). It was stopped." in asha
     assert "Rivals there, the best first: 1 (0.4000), 2 (0.2000)." in asha
 
 
@@ -53,7 +53,7 @@ def test_what_spoke_for_a_value_stands_beside_it() -> None:
     origin = Origin(PROPOSED, (), 20, 0, (2, 0.5), True, (1, 2), (3, 4, 5), {"dropout": 2.53})
     said = told(origin=origin)
     assert (
-        "tpe held trials 1, 2 to be good, and drew what is likelier among these than among the other 3."
+        "tpe counted trials 1, 2 as good, and drew what is likelier among these than among the other 3."
         in said
     )
     assert "likelier among the good" in said

@@ -1,4 +1,4 @@
-"""What a trial that is to train on goes on from is said before anything is begun."""
+"""What a trial that is to train on continues from is said before anything is begun."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def asked(trial: int, passes: int) -> Request:
 def test_it_says_from_where(tmp_path: Path) -> None:
     shutil.copytree(KEPT, tmp_path / "mine")
     said = before_going_on(tmp_path / "mine", asked(5, 40))
-    assert said == "trial 5 goes on from 16 passes to at most 40; its checkpoint has 16 passes"
+    assert said == "trial 5 continues from 16 passes to at most 40; its checkpoint has 16 passes"
     said = before_going_on(tmp_path / "mine", asked(3, 40))
     assert said.endswith("its checkpoint is not kept, so it is trained again from its first pass")
 

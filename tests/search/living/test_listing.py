@@ -84,5 +84,5 @@ def test_one_that_was_killed_before_its_first_trial_is_listed(over: Path, tmp_pa
 def test_hidden_folders_are_passed_by_and_no_folder_is_an_error(over: Path, tmp_path: Path) -> None:
     shutil.copytree(over, tmp_path / ".mine.x.part")
     assert searches_below(tmp_path) == []
-    with pytest.raises(ResultsError, match="is no folder; give one with searches"):
+    with pytest.raises(ResultsError, match="is not a folder; give one with searches"):
         searches_below(tmp_path / "runs")

@@ -139,7 +139,7 @@ def test_a_trial_that_diverges_does_so_again(mine: Path) -> None:
     ran_here(mine)
     found = reproduce(mine, 1)
     assert not found.same
-    assert found.ended == "It went on where the trial diverged (loss is nan)."
+    assert found.ended == "It continued where the trial diverged (loss is nan)."
     assert found.ended in str(found)
 
 
@@ -184,3 +184,13 @@ def test_the_command_says_each_report_and_its_status_is_whether_all_are_the_same
     assert run("--trial", "3") == 2, "an edited ledger is refused, not compared with"
     assert "ledger.jsonl" in capsys.readouterr().err
     assert json.loads((mine / "search.json").read_text(encoding="utf-8"))["status"] == "finished"
+
+
+def test_a_search_at_a_uri_is_reproduced_and_named_by_it(mine: Path) -> None:
+    ran_here(mine)
+    uri = f"file://{mine}"
+    found = reproduce(uri, 0, until=2, data=str(mine.parent / "data"))
+    assert found.same
+    assert str(found).startswith(f"Trial 0 of {uri}: 2 reports made again")
+    with pytest.raises(ResultsError, match=f"^trial 9|^{uri} has no trial 9"):
+        reproduce(uri, 9)

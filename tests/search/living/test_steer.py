@@ -69,7 +69,7 @@ def test_one_that_does_not_run_is_not_waited_for(under_way: Path, over: Path, tm
     shutil.copytree(over, tmp_path / "mine")
     with pytest.raises(ResultsError, match=r"is over, .* distrecvae search --extend .*mine --trials 50$"):
         steer(tmp_path / "mine", Request(action="trials", number=50))
-    assert "taken up when it goes on" in steer(tmp_path / "mine", NARROW)
+    assert "taken up when it is resumed" in steer(tmp_path / "mine", NARROW)
     ((_, kept),) = Mailbox(tmp_path / "mine").waiting()
     assert kept == NARROW
 

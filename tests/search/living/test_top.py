@@ -92,9 +92,12 @@ def test_what_workers_are_at_and_what_is_to_go_is_as_the_search_says_it(under_wa
     running = next(record for record in records.values() if record.status is Status.RUNNING)
     ended = next(record for record in records.values() if record.status is not Status.RUNNING)
     doing = {str(running.number): "saving", str(ended.number): "training", "99": "training"}
-    write_live(under_way, Live(elapsed_s=80.0, to_go=(300.0, 600.0, 900.0), doing=doing))
+    steps = {str(running.number): (0.5, 20.0), "99": (0.5, None)}
+    write_live(under_way, Live(elapsed_s=80.0, to_go=(300.0, 600.0, 900.0), doing=doing, steps=steps))
     with exclusive(under_way):
         shown = standing(under_way)
+    taken = shown.records[running.number]
+    assert (taken.share, taken.step_to_go_s) == (0.5, 20.0)
     text = shown.text(150)
     assert any(
         line.split()[:1] == [str(running.number)] and line.endswith("saving") for line in text.splitlines()

@@ -94,7 +94,7 @@ def test_the_words_name_the_rung_the_rivals_and_the_curve_that_it_lost_to(long: 
     found, text = why(long, record.number), " ".join(str(why(long, record.number)).split())
     last = found.judgements[-1]
     holder = min(n for n, value in last.values.items() if value == last.bar)
-    assert f"to go on it needed {last.bar:.4f} (trial {holder}). It was stopped." in text
+    assert f"to continue it needed {last.bar:.4f} (trial {holder}). It was stopped." in text
     best = leading(records.values())
     assert best is not None
     assert f"The best is trial {best.number} with {best.score:.4f}" in text
@@ -177,3 +177,12 @@ def test_a_request_that_was_refused_may_name_a_trial_that_there_is_not(long: Pat
     lines.insert(asked, refused)
     described = read_description(long)
     assert explained(long, described, lines, [0], ask_again=False)[0].judgements == why(long, 0).judgements
+
+
+def test_a_search_at_a_uri_is_asked_there_and_named_by_it(over: Path) -> None:
+    uri = f"file://{over}"
+    at_home, afar = why(over, 3), why(uri, 3)
+    assert afar.folder == uri
+    assert str(afar).split() == str(at_home).replace(str(over), uri).split(), "but for where lines break"
+    with pytest.raises(ResultsError, match=f"^{uri} has no trial 99; it has trials 0 to"):
+        why(uri, 99)

@@ -57,7 +57,7 @@ def test_a_trial_that_tune_gives_up_too_early_is_given_out_again(conductor: Cond
     said: list[str] = []
     callback = ConductorCallback(conductor, Workers(conductor, said.append), lambda: None)
     callback.on_trial_error(0, [], tune_trial(conductor, deaths=2))
-    assert said == ["trial 0 lost its process or its node; it goes on from its last checkpoint"]
+    assert said == ["trial 0 lost its process or its node; it continues from its last checkpoint"]
     assert conductor.ledger.records[0].status is Status.RUNNING
     assert tune_trial(conductor, deaths=0).config["task"]["number"] == 0
 

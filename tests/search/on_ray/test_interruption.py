@@ -81,7 +81,7 @@ def test_the_first_signal_asks() -> None:
     out, err = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 0
     assert out == "stopped: interrupted by SIGTERM\n"
-    assert err == "\nstopping; once more stops at once\n"
+    assert err == "\nstopping; a second signal stops at once\n"
 
 
 def test_the_second_signal_does_not_ask() -> None:
@@ -141,7 +141,7 @@ def test_a_part_of_ray_that_is_gone_ends_the_search() -> None:
 def test_a_part_of_ray_that_takes_connections_and_says_nothing_ends_the_search(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # A process that is stopped: the kernel goes on taking its connections, and the search hung for ever.
+    # A process that is stopped: the kernel continues taking its connections, and the search hung for ever.
     monkeypatch.setattr(interruption, "STALLED_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         part = Endpoint("Ray's head", "127.0.0.1", server.getsockname()[1], patience_s=3600.0)

@@ -62,7 +62,7 @@ def test_a_lease_outlives_the_process_that_gave_it(tmp_path: Path) -> None:
         "it has nothing of it: all of it once more"
     )
     assert again.take(ONE, now, 0, 8, piece(b"abcd")) == Answer(4)
-    assert again.take(ONE, now, 0, 8, piece(b"ABCD")) == Answer(4), "begun anew, it begins anew"
+    assert again.take(ONE, now, 0, 8, piece(b"ABCD")) == Answer(4), "restarted, it starts over"
     assert again.take(ONE, now, 4, 8, piece(b"efgh")) == Answer(8)
     assert again.take(ONE, before, 0, 4, piece(b"old!")) == Answer(0, wanted=False)
     assert (tmp_path / ONE / STATE_FILE).read_bytes() == b"ABCDefgh"

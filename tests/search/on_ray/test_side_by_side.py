@@ -13,6 +13,7 @@ from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DivergedError, ResourceError
 from distrecvae.runs.training_run import RunSettings, TrainingRun
+from distrecvae.search.on_ray import side_by_side
 from distrecvae.search.on_ray.side_by_side import train_seeds
 from distrecvae.search.planning.resources import Slots
 from distrecvae.training.registry import config_class, config_to_dict
@@ -76,3 +77,17 @@ def test_what_fits_nowhere_is_refused(split: Split, tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="a trial asks for 4096 CPU"):
         train({place: settings(split, tmp_path, 0)}, tmp_path, split, threads=4096)
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(("gpus", "calls"), [(0.0, 0), (1.0, 1)])
+def test_a_worker_with_a_gpu_takes_one_run(gpus: float, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Asked for by `options`, Ray kept it, with its CUDA context, for whatever came next.
+    asked: list[dict[str, Any]] = []
+
+    def remote(**given: Any) -> Any:
+        asked.append(given)
+        return lambda function: function
+
+    monkeypatch.setattr("ray.remote", remote)
+    side_by_side._on_worker(2, gpus)
+    assert [(each["num_gpus"], each["max_calls"]) for each in asked] == [(gpus, calls)]

@@ -26,9 +26,11 @@ from distrecvae.search.on_ray.trainable import (
     DEVICE_LOST,
     FAILURE,
     LEAVING,
+    MOVED,
     REFUSED,
     SHARE,
     SHARE_EVERY_S,
+    TO_GO,
     TRACEBACK,
     Departure,
     trainable,
@@ -203,7 +205,7 @@ def test_storage_that_refuses_a_state_ends_the_search_with_its_own_words(
 def test_a_trial_that_goes_on_elsewhere_is_left_without_a_word(
     task: TrialTask, places: Places, reports: Reports
 ) -> None:
-    places.refuses = NotWantedError("its trial goes on elsewhere")
+    places.refuses = NotWantedError("its trial continues elsewhere")
     run(task, places)
     assert [report["passes"] for report in reports] == [4], "it has trained on and knows nothing of it"
 
@@ -269,7 +271,19 @@ def test_the_share_of_a_long_step_is_told_now_and_then(
 
     monkeypatch.setattr(worker, "run_trial", solving)
     run(task, places)
-    assert reports == [{SHARE: 0.2}, {SHARE: 0.4}]
+    assert reports == [{SHARE: 0.2, TO_GO: pytest.approx(9.6)}, {SHARE: 0.4, TO_GO: pytest.approx(7.2)}]
+
+
+@pytest.mark.cuda
+def test_a_trial_that_was_on_another_kind_of_device_tells_its_driver_first(
+    task: TrialTask, places: Places, reports: Reports
+) -> None:
+    run(replace(task, device="cuda"), places)
+    reports.clear()
+    run(replace(task, max_passes=12), places)
+    assert reports[0].keys() == {MOVED}
+    assert reports[0][MOVED].startswith("Continues on cpu, was on ")
+    assert [report["passes"] for report in reports[1:]] == [8, 12]
 
 
 def raising(error: Exception) -> Any:

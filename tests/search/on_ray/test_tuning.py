@@ -82,7 +82,7 @@ def test_every_trial_runs_to_its_end_in_the_order_of_the_conductor(
 
 @pytest.mark.ray
 def test_an_error_of_ours_comes_out_as_it_is(conductor: Conductor, cluster: Cluster, tmp_path: Path) -> None:
-    # Tune would make a trial's failure of it, or go on.
+    # Tune would make a trial's failure of it, or continue.
     def refresh() -> None:
         if conductor.ledger.records[0].reports:
             raise ResourceError("the cluster has gone; start it again")

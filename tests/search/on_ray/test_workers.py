@@ -29,8 +29,10 @@ from distrecvae.search.core.rules import Never
 from distrecvae.search.on_ray import trainable as worker
 from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray import workers as following
+from distrecvae.search.on_ray.callbacks import ConductorScheduler
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.session import Session
+from distrecvae.search.on_ray.trainable import MOVED
 from distrecvae.search.on_ray.tuning import run_trials
 from distrecvae.search.on_ray.workers import LONGEST_STEP_S, Workers, number_of
 from distrecvae.search.planning.resources import Cluster, Slots
@@ -105,7 +107,7 @@ def test_a_trial_whose_worker_hangs_is_named_and_run_again_from_its_checkpoint(
     named, acted, again = said
     assert named.startswith("trial 0 has not reported for ")
     assert acted.endswith(": its worker is stopped")
-    assert again == "trial 0: its worker was stopped; it goes on from its last checkpoint"
+    assert again == "trial 0: its worker was stopped; it continues from its last checkpoint"
     record = conductor.ledger.records[0]
     assert (record.status, record.passes) == (Status.FINISHED, 400)
     assert [report["passes"] for report in record.reports] == list(range(4, 401, 4))
@@ -194,7 +196,7 @@ def test_a_lost_gpu_costs_its_process_and_no_trial(
     assert [record.status for record in conductor.ledger.records.values()] == [Status.FINISHED] * 4
     (line,) = said
     assert line.startswith("trial 1: AcceleratorError: CUDA error: an illegal memory access was encountered")
-    assert line.endswith("; its process ended, and it goes on from its last checkpoint in another")
+    assert line.endswith("; its process ended, and it continues from its last checkpoint in another")
 
 
 @pytest.mark.ray
@@ -252,10 +254,25 @@ def test_memory_that_runs_out_again_leaves_fewer_at_once_in_a_line(
             workers.began(trial)
         for trial in trials:
             workers.lost(trial, 1)
-    plain = "memory ran out and Ray stopped its worker; it goes on from its last checkpoint"
+    plain = "memory ran out and Ray stopped its worker; it continues from its last checkpoint"
     fewer = f"{plain}; from now on 1 trial at a time instead of 2"
     assert said == [f"trial 0: {plain}", f"trial 1: {plain}", f"trial 0: {fewer}", f"trial 1: {plain}"]
     assert all(record.status is Status.RUNNING for record in conductor.ledger.records.values())
+
+
+def test_trials_that_go_on_on_another_kind_of_device_are_told_of_once(conductor: Conductor) -> None:
+    # On a cluster of several kinds of GPUs that is every trial that loses its node: one line says what it means.
+    said: list[str] = []
+    workers, trials = Workers(conductor, said.append), [tune_trial(conductor) for _ in range(2)]
+    scheduler = ConductorScheduler(conductor, workers)
+    for trial in trials:
+        workers.began(trial)
+        assert (
+            scheduler.on_trial_result(None, trial, {MOVED: "Continues on one, was on another"}) == "CONTINUE"
+        )
+    assert said == ["trial 0: continues on one, was on another. Of others that move so nothing is said"]
+    assert scheduler.on_trial_result(None, trials[0], {MOVED: "Continues on a third"}) == "CONTINUE"
+    assert len(said) == 2
 
 
 def test_only_a_trial_that_dies_alone_fails_for_memory(
@@ -315,7 +332,7 @@ def test_a_trial_whose_node_is_about_to_go_is_moved_and_its_deaths_are_forgotten
     trial.run_metadata.num_failures = 1  # Tune counts the worker that was stopped
     workers.lost(trial, 0)
     assert trial.run_metadata.num_failures == 0
-    assert said == ["trial 0: its node is about to go; it goes on from here on another one"]
+    assert said == ["trial 0: its node is about to go; it continues from here on another one"]
     workers.began(trial)
     workers.lost(trial, 0)
     assert "lost its process" in said[-1], "that was another death"

@@ -293,3 +293,10 @@ def test_the_plan_says_what_it_takes_where_that_is_known() -> None:
     assert "time        about 23 s, where 4 are always at once (ten batches, timed here)" in text
     assert "cost        about 0.0259 GPU-hours, 0.052 at 2 an hour" in text
     assert plan(facts, slots, scheduler="none").expected(0.5, "").share == 1.0
+
+
+@pytest.mark.parametrize(("share", "said"), [(1, ""), (4, "; cores are idle, --cpus-per-trial 4 uses them")])
+def test_the_plan_says_what_would_use_idle_cores(share: int, said: str) -> None:
+    made = plan(CPU, 0)
+    made = replace(made, slots=replace(made.slots, share=share))
+    assert rows(made)["each on"].endswith(f"({CPU.name}){said}")

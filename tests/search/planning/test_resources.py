@@ -155,5 +155,17 @@ def test_states_travel_in_pieces_that_leave_the_data_its_room() -> None:
     assert piece_bytes(little, 16 << 20, 8) == 3 << 20
     assert 8 * piece_bytes(little, 16 << 20, 8) <= (48 << 20) // 2
     assert piece_bytes(little, 64 << 20, 8) == LEAST_PIECE_BYTES, (
-        "it goes on, slowly, where there is no room at all"
+        "it continues, slowly, where there is no room at all"
     )
+
+
+def test_idle_cores_are_named() -> None:
+    # EASE with --concurrent 1 solved on one core of two; the plan says what uses the other one.
+    for asked, nodes, share in (
+        ({"concurrent": 1}, [(8.0, 0.0)], 8),
+        ({"concurrent": 3}, [(8.0, 0.0)], 2),
+        ({}, [(8.0, 0.0)], 1),
+        ({"concurrent": 1}, [(8.0, 0.0), (8.0, 0.0)], 0),
+        ({"concurrent": 1}, [(8.0, 1.0)], 0),
+    ):
+        assert slots_for(SearchConfig(**asked), cluster(*nodes)).share == share  # type: ignore[arg-type]

@@ -132,7 +132,7 @@ def test_reports_of_a_running_trial_are_counted_on_from_its_start(tmp_path: Path
 
 
 def test_the_search_began_with_the_trial_that_began_first(tmp_path: Path) -> None:
-    # A trial that was begun again after an interruption may have a later start than the next one.
+    # A trial that was restarted after an interruption may have a later start than the next one.
     make_search(tmp_path, space=RECVAE, trials=3, max_passes=8, scheduler="none")
     rewrite_times(tmp_path, lambda number: 50.0 - 10.0 * number, took_s=20.0)
     ends = [trial.curve[-1].at_s for trial in read_results(tmp_path).trials]

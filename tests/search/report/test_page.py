@@ -210,7 +210,7 @@ def test_only_the_page_of_a_running_search_reads_itself_again(tmp_path: Path) ->
     os.utime(tmp_path / "runs" / "ledger.jsonl", (long_ago, long_ago))
     killed = read_results(tmp_path / "runs")
     assert not killed.runs
-    assert "was killed, or runs out of sight" in words_of(report_page(killed))
+    assert "was killed, or runs where it cannot be seen" in words_of(report_page(killed))
 
 
 def test_several_searches_have_ids_of_their_own(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_without_a_model_there_is_one_sentence(ends: list[Status], status: Searc
 
 @pytest.mark.parametrize("beside", [False, True])
 def test_without_a_test_user_that_can_be_scored_the_test_score_is_not_there(beside: bool) -> None:
-    # A mean over no users is no number: it was written as 0, and the end of the search died of the gain.
+    # A mean over no users is not a number: it was written as 0, and the end of the search died of the gain.
     none = group_scores(None, skipped=60)
     first = first_scores(group_scores(0.3), none, (0.1, 0.01), (None, None)) if beside else None
     scores = best_scores(1, group_scores(0.4), none, first)

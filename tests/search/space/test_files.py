@@ -117,7 +117,7 @@ def test_a_key_may_go_over_one_that_was_merged(tmp_path: Path) -> None:
         ("model: !!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
         ("{[1]: 2}", "is not YAML: a name is not text (line 1, column 2)"),
         ("model: \x07", "is not YAML: "),  # an error without a place
-        ("[" * 5000, "is no search space: it is nested too deeply"),
+        ("[" * 5000, "is not a search space: it is nested too deeply"),
         ("model: 2026-13-45", "a value in it is impossible: month must be in 1..12"),
         (f"model: {'9' * 5000}", "a value in it is impossible"),
         (b"\xff\xfe\x00", "is not UTF-8 text; a search space is a YAML file"),

@@ -88,7 +88,7 @@ def test_mlflow_has_every_report_once_and_each_trial_under_the_search(
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
     ledger, said = make_search(tmp_path, space=SPACE, trials=6, max_passes=20), list[str]()
     records, empty = ledger.records, Ledger(made(tmp_path / "empty"), "valid/ndcg_100")
-    # Trial 0 is interrupted after two reports; a later run goes on with it and is told of all others.
+    # Trial 0 is interrupted after two reports; a later run resumes it and is told of all others.
     first = open_logger(tmp_path, empty, said)
     first.started(cut(records[0], 1))
     first.reported(cut(records[0], 2))

@@ -1,4 +1,4 @@
-"""A command or a server is told what happened, on loopback; whatever it does, the search does not wait and goes on."""
+"""A command or a server is told what happened, on loopback; whatever it does, the search does not wait for it."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_server_that_refuses_is_said_once_without_its_address_and_told_again()
         told.over(END, "over")
         assert len(said) == 1
         assert said[0].startswith("--notify failed (HTTPError: ")
-        assert said[0].endswith("; the search goes on")
+        assert said[0].endswith("; the search continues")
         assert "secret" not in said[0]
         server.status = 200
         told.over(END, "over")
@@ -226,7 +226,7 @@ def test_a_command_that_fails_or_hangs_is_said_and_its_children_are_ended_with_i
 ) -> None:
     said: list[str] = []
     made("false", said=said).over(END, "over")
-    assert said == ["--notify failed (RuntimeError: the command's exit status is 1); the search goes on"]
+    assert said == ["--notify failed (RuntimeError: the command's exit status is 1); the search continues"]
     monkeypatch.setattr(notify, "PATIENCE_S", 0.5)
     child = tmp_path / "child"
     made(f"sh -c 'sleep 1000 & echo $! > {child}.part; mv {child}.part {child}; wait'", said=said).over(
@@ -266,7 +266,7 @@ def test_what_it_names_is_looked_up_in_the_environment_and_must_be_there(
         resolved("no-such-program --now")
     assert resolved("true") == "true"
     monkeypatch.setenv("HOOK", "'")
-    with pytest.raises(ConfigError, match="see to its quotes"):
+    with pytest.raises(ConfigError, match="check its quotes"):
         resolved("env:HOOK")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distrecvae.activity import TRAINING, WAITING
+from distrecvae.activity import GRAM, INVERTING, TRAINING, WAITING
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import Never
@@ -89,7 +89,24 @@ def test_it_is_written_down_for_others(tmp_path: Path) -> None:
     outlook = Outlook(conductor.ledger, config, Never(), trial_passes=36, at_once=2)
     outlook.follow(conductor)
     assert (outlook.n_trials, outlook.at_once) == (3, 1)
+    conductor.advanced(0, 0.4, 12.0)
     show_elsewhere(tmp_path, conductor, outlook)
     live = read_live(tmp_path)
     assert live is not None
+    assert live.steps == {"0": (0.4, 12.0)}
     assert (live.doing, live.to_go, live.paused) == ({"0": WAITING}, None, False)
+
+
+def test_of_long_single_steps_it_is_told_before_the_first_report(clock: Clock) -> None:
+    # A search of EASE on 15,000 items told nothing of its end for as long as its first trial took.
+    one, other = record(0), record(1)
+    config = SearchConfig(trials=5, scheduler="none")
+    outlook = Outlook(Records(one, other), config, Never(), trial_passes=1, at_once=2)
+    one.share, one.step_to_go_s, one.doing = 0.5, 30.0, GRAM
+    assert likely(outlook, clock) is None, "that is the matrix and not the step"
+    one.doing = INVERTING
+    # A trial takes 60 s: the one 30 and 60 and 60, the other, of which nothing is known, 60 and 60.
+    assert likely(outlook, clock) == 150.0
+    other.share, other.step_to_go_s = 0.25, 75.0
+    # 80 s: the one 30 and 80, the other one 75 and 80, and another 80 on the first.
+    assert likely(outlook, clock) == 190.0

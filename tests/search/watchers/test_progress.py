@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from distrecvae.activity import GRAM, at
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
@@ -18,7 +19,13 @@ from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.watchers import progress as shown
 from distrecvae.search.watchers.notebook import NotebookTable
 from distrecvae.search.watchers.outlook import Outlook
-from distrecvae.search.watchers.progress import NOTEBOOK_EVERY_S, PLAIN_EVERY_S, REFRESH_S, Progress
+from distrecvae.search.watchers.progress import (
+    NOTEBOOK_EVERY_S,
+    PLAIN_EVERY_S,
+    PREPARING_EVERY_S,
+    REFRESH_S,
+    Progress,
+)
 from distrecvae.search.watchers.standing import MOST_ROWS
 
 SPACE = SearchSpace.load("recvae-demo")
@@ -330,3 +337,18 @@ def test_a_terminal_keeps_only_what_went_wrong(clock: Clock) -> None:
         said = " ".join(screen.said())
     for words in ("trial 2 failed (no memory)", "trial 3 diverged (loss is nan)", "trial 4 lost its process"):
         assert words in said
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_comes_before_the_trials_is_shown_with_what_is_to_go_of_it(
+    clock: Clock, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distrecvae.pacing.time", SimpleNamespace(monotonic=clock.monotonic))
+    screen = Screen(terminal=terminal)
+    with screen.progress, at(GRAM):
+        screen.progress.preparing(0.1)
+        assert screen.said() == []
+        clock.now += PREPARING_EVERY_S
+        screen.progress.preparing(0.3)
+        (line,) = screen.said()
+        assert line.endswith("computing the Gram matrix, once for all trials: 30% (35 s to go)")

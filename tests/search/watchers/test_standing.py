@@ -6,6 +6,7 @@ import io
 
 from rich.console import Console
 
+from distrecvae.activity import GRAM
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status
 from distrecvae.search.watchers.standing import MOST_ROWS, running_table, solved_share, status_line
@@ -41,4 +42,8 @@ def test_a_share_is_said_of_a_first_step_only() -> None:
     assert solved_share(trial) == ""
     trial.share = 0.25
     assert solved_share(trial) == "25% solved"
+    trial.step_to_go_s = 75.2
+    assert solved_share(trial) == "25% solved (1 min 15 s to go)"
+    trial.doing = GRAM
+    assert solved_share(trial) == "25% of the Gram matrix (1 min 15 s to go)"
     assert solved_share(record(1, 0.3)) == ""

@@ -44,7 +44,7 @@ def copying(folder: Path, config: SearchConfig, said: list[str]) -> tuple[Conduc
 
 
 def run(folder: Path, config: SearchConfig) -> Ledger:
-    """Run a search to its end, or go on with it."""
+    """Run a search to its end, or resume it."""
     said: list[str] = []
     conductor, copy = copying(folder, config, said)
     run_serially(conductor, config)
@@ -118,7 +118,7 @@ def test_a_search_killed_around_a_write_is_copied_once(
             run_serially(conductor, config)
         copy.finish(complete=False, scores={})  # a killed process closes what it has open
     assert numbers(studies(url)["mine"]) == list(range(4 if written else 3))
-    for trials in (5, 7, 7):  # goes on, grows, is over
+    for trials in (5, 7, 7):  # continues, grows, is over
         run(tmp_path / "mine", toy_search_config(trials=trials, storage=url))
         assert numbers(studies(url)["mine"]) == list(range(trials))
     assert list(studies(url)) == ["mine"]

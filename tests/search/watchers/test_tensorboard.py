@@ -228,7 +228,7 @@ def test_columns_reach_as_far_as_the_search_was_steered_and_a_trial_that_trains_
     rows = shown(tmp_path)[1]
     assert metrics(rows["trials/00000"])["best/ndcg_100"] == pytest.approx(0.4)
     assert len(rows) == 2
-    # A blend that was made in the folder is no trial.
+    # A blend that was made in the folder is not a trial.
     (tmp_path / "blend").mkdir()
     (tmp_path / "blend" / "blend.json").write_text("{}", encoding="utf-8")
     assert len(shown(tmp_path)[1]) == 2

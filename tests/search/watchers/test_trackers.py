@@ -101,7 +101,7 @@ def test_the_tracker_that_is_named_is_told_of_every_trial_that_has_ended(
     assert noted.told == [("started", 1), ("ended", 1), ("started", 3), ("ended", 3)]
     assert (about["folder"], about["space"], about["config"]) == (tmp_path, SPACE, config)
     assert len(loggers(config=SearchConfig())) == 1, "the journal alone"
-    # A search that is resumed is the same one; another folder, or one begun anew in the same, is another.
+    # A search that is resumed is the same one; another folder, or one restarted in the same, is another.
     loggers()
     loggers(started="2027")
     loggers(folder=tmp_path / "other")

@@ -1,4 +1,4 @@
-"""RecVAE's trainer: it learns, it can be saved and goes on bit for bit, and its shortcuts change nothing."""
+"""RecVAE's trainer: it learns, it can be saved and continues bit for bit, and its shortcuts change nothing."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_the_state_before_the_first_step_is_one_too() -> None:
 
 def test_what_is_no_state_is_refused() -> None:
     trainer = Counted().trainer()
-    with pytest.raises(CheckpointError, match=r"cycle is missing; the state is of another model: start anew"):
+    with pytest.raises(CheckpointError, match=r"cycle is missing; the state is of another model: start over"):
         trainer.load_state_dict({"weight": torch.eye(3)})
     assert (trainer.solved, trainer.cycle) == (False, 0)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -147,13 +148,19 @@ class TestOnAGPU:
         said = [record.getMessage() for record in caplog.records]
         assert len(said) == 1
         assert said[0].startswith("CUDA graphs do not work here (")
-        assert said[0].endswith("); training goes on without")
+        assert said[0].endswith("); training continues without")
 
+    @pytest.mark.parametrize(
+        "settings", [{}, {"gamma": None, "beta": 0.5, "anneal_updates": 100}], ids=["rescaled", "annealed"]
+    )
     def test_recorded_steps_give_what_steps_that_are_not_recorded_give_to_the_bit(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        # An annealed weight of the KL term changes from step to step: a number of the host would be frozen.
+        config = dataclasses.replace(SMALL, **settings)
+
         def trained() -> dict[str, torch.Tensor]:
-            trainer = AlternatingTrainer(SMALL, random_train(), seed=1, device="cuda")
+            trainer = AlternatingTrainer(config, random_train(), seed=1, device="cuda")
             for _ in range(3):
                 trainer.step()
             return trainer.state_dict()

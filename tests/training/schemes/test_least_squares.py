@@ -121,7 +121,7 @@ def test_another_runs_state_is_refused_and_changes_nothing(
     other.step()
     before = trainer.state_dict()
     state = {name: value for name, value in (other.state_dict() | change).items() if value is not None}
-    with pytest.raises(CheckpointError, match=f"{message}; it is the state of another run: start anew"):
+    with pytest.raises(CheckpointError, match=f"{message}; it is the state of another run: start over"):
         trainer.load_state_dict(state)
     after = trainer.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())

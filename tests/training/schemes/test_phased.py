@@ -1,4 +1,4 @@
-"""Training in phases: parts, losses and optimizers change when they should, and a state goes on bit for bit."""
+"""Training in phases: parts, losses and optimizers change when they should, and a state continues bit for bit."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import torch
 
 from distrecvae.errors import CheckpointError
 from distrecvae.training.schemes.state import adam, moments, snapshot, take_over
+from tests.soft_cuda import SoftDevice
 
 
 def test_weights_decay_and_biases_do_not() -> None:
@@ -53,6 +54,16 @@ def test_all_there_is_to_save_is_there_before_the_first_step() -> None:
     }
     assert not any(value.any() for value in found.values())
     assert found["adam/weight/exp_avg"].dtype == torch.float64
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_on_a_gpu_its_step_can_be_recorded(device: str, soft_device: SoftDevice) -> None:
+    # PyTorch refuses to record the step of one that is not `capturable`: then all steps run as they are. Without a GPU
+    # it does not look.
+    optimizer = adam(torch.nn.Linear(3, 2).to(device), 0.1)
+    assert {group["capturable"] for group in optimizer.param_groups} == {device == "cuda"}
+    assert {group["fused"] for group in optimizer.param_groups} == {True}
+    assert {str(state["step"].device.type) for state in optimizer.state.values()} == {device}
 
 
 def test_moments_are_the_optimizers_own_and_a_snapshot_is_not() -> None:

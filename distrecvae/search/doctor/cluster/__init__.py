@@ -1,1 +1,1 @@
-"""What is wrong with a cluster's files before they cost anything: Ray's launcher, KubeRay, AWS's policies."""
+"""Finds what is wrong with a cluster's files before they cost anything: Ray's launcher, KubeRay, AWS's policies."""

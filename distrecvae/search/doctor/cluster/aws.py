@@ -1,4 +1,4 @@
-"""What is wrong with a launcher's file for AWS: zones, images, machines, spot, roles, ports."""
+"""Finds what is wrong with a launcher's file for AWS: zones, images, machines, spot, roles, ports."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _of_zones(content: dict[str, Any]) -> Iterator[Finding]:
                 "zones",
                 "provider.availability_zone",
                 zone,
-                f"it is none of {region}",
+                f"it is not in {region}",
                 f"write {region}a,{region}b,{region}c",
             )
     if given is not None and len(set(zones)) < 2:

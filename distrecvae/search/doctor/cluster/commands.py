@@ -62,7 +62,7 @@ def of_commands(content: dict[str, Any], folder: Path) -> Iterator[Finding]:
                 "secrets",
                 where,
                 f"{name}=...",
-                "a secret in a file is everybody's who reads it, and in each node's log",
+                "whoever reads the file has a secret in it, and each node's log shows it",
                 "give the head a role (AWS: IamInstanceProfile), or set it in the job's own environment",
             )
     for key in ("image", "head_image", "worker_image"):
@@ -195,7 +195,7 @@ def _of_mounts(content: dict[str, Any], folder: Path) -> Iterator[Finding]:
                 "secrets",
                 where,
                 local,
-                "a key on every node is everybody's who reaches one",
+                "whoever reaches a node has a key that lies on every node",
                 "take it out: give the head a role (AWS: IamInstanceProfile), or credentials of its own",
             )
         elif local.rstrip("/") in ("", ".", "..", "~") or local.endswith(".git"):
@@ -214,7 +214,7 @@ def _of_mounts(content: dict[str, Any], folder: Path) -> Iterator[Finding]:
                 where,
                 local,
                 "it is not here",
-                "mend the path; it counts from where `ray up` is typed",
+                "correct the path; it is relative to where `ray up` is typed",
             )
     builds = any("~/distrecvae" in c or "$HOME/distrecvae[" in c for _, c in commands_of(content))
     for part in PARTS if builds and mounts else ():

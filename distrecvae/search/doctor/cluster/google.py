@@ -1,4 +1,4 @@
-"""What is wrong with a launcher's file for Google Cloud, or for machines of one's own."""
+"""Finds what is wrong with a launcher's file for Google Cloud, or for machines of one's own."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _of_zone(provider: dict[str, Any]) -> Iterator[Finding]:
             "zones",
             "provider.availability_zone",
             zone or None,
-            f"it is none of {region}",
+            f"it is not in {region}",
             f"write {region}-a, or another that has the GPUs",
         )
 

@@ -1,4 +1,4 @@
-"""What is wrong with a RayJob or a RayCluster: how it is begun, ends, grows, and who reaches it."""
+"""Finds what is wrong with a RayJob or a RayCluster: how it is begun, ends, grows, and who reaches it."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def _of_job(spec: dict[str, Any]) -> Iterator[Finding]:
             "job",
             "spec.backoffLimit",
             spec.get("backoffLimit"),
-            "a head that is lost ends the job, which is not begun again",
-            "write backoffLimit: 10: the search goes on with its folder",
+            "a head that is lost ends the job, which is not restarted",
+            "write backoffLimit: 10: the search continues with its folder",
         )
     if not number(spec, "activeDeadlineSeconds"):
         yield wrong(
@@ -157,7 +157,7 @@ def _of_job(spec: dict[str, Any]) -> Iterator[Finding]:
         return
     for option, why in (
         ("--elastic", "its nodes come while it runs"),
-        ("--out", "begun again, it must find its folder"),
+        ("--out", "restarted, it must find its folder"),
         ("--gpus-per-trial", "nodes that are not there cannot be asked"),
     ):
         if option not in entry:

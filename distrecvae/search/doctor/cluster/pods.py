@@ -1,4 +1,4 @@
-"""What is wrong with a group of pods: what they ask for, what they mount, where they run, when they are moved."""
+"""Finds what is wrong with a group of pods: what they ask for, what they mount, where they run, when they are moved."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def of_pods(group: Group) -> Iterator[Finding]:
             "pods",
             f"{where}.spec.restartPolicy",
             group.pod.get("restartPolicy"),
-            "a Ray that is begun again in its old pod is another node under the same name",
+            "a Ray that is restarted in its old pod is another node under the same name",
             "write restartPolicy: Never: the operator makes a new pod",
         )
     yield from _of_places(group, where)
@@ -61,7 +61,7 @@ def of_pods(group: Group) -> Iterator[Finding]:
                 "secrets",
                 f"{where}.spec.containers[0].env.{text(entry, 'name')}",
                 "...",
-                "a secret in a file is everybody's who reads it",
+                "whoever reads the file has a secret in it",
                 "put it into a Secret, and write valueFrom: {secretKeyRef: ...}",
             )
     if not group.is_head:

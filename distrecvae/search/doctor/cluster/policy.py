@@ -1,4 +1,4 @@
-"""What is wrong with an IAM policy for `ray up`: what it must allow, and how narrowly."""
+"""Finds what is wrong with an IAM policy for `ray up`: what it must allow, and how narrowly."""
 
 from __future__ import annotations
 
