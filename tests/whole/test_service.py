@@ -163,3 +163,12 @@ def test_the_same_under_ray_serve(place: Path, site: Site) -> None:
     items = distrecvae.load(place / "runs" / "ease").item_ids.tolist()
     with served([sys.executable, "start.py"], f"http://127.0.0.1:{port}", place, site) as url:
         assert ask(url, items=items[:3], top=4) == expected(place, items=items[:3], top=4)
+
+
+def test_what_cannot_be_answered_is_said_at_both_addresses(service: str) -> None:
+    # /similar answered an unknown item, and any item of a blend, with a traceback and 500.
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{service}/similar/nobody-has-it", timeout=HANGS_AFTER_S)  # noqa: S310
+    assert refused.value.code == 422
+    assert "nobody-has-it" in json.load(refused.value)["detail"]
+    refused.value.close()
