@@ -36,6 +36,9 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 SPACE_OF_BENCH = SearchSpace.load(SPACE)
 
 Pace = Callable[[FrozenTrial], float | None]
+Hear = Callable[[float, Ledger, int, float], None]
+"""Is told of each report, once it is taken in: when (whole trainings by the clock), the ledger, the trial's number, and
+the true score of what it trained by then."""
 SamplerOf = Callable[[int, int, Pace], BaseSampler]
 """Takes the search's seed, the trial's number, and what says how many seconds a pass of a trial took."""
 
@@ -123,11 +126,19 @@ class _Training:
 
 
 def replay(
-    method: Method, surrogate: Surrogate, *, seed: int, workers: int, most: float, until: float = 1.0
+    method: Method,
+    surrogate: Surrogate,
+    *,
+    seed: int,
+    workers: int,
+    most: float,
+    until: float = 1.0,
+    hear: Hear | None = None,
 ) -> Course:
     """Replay a search until it has cost `most` whole trainings of the published configuration by the clock.
 
-    It ends sooner where the model that it would hand back has closed the share `until` of the gap.
+    It ends sooner where the model that it would hand back has closed the share `until` of the gap. `hear` is told of
+    every report.
     """
     config = SearchConfig(
         trials=100_000,
@@ -154,7 +165,7 @@ def replay(
         )
         enough = surrogate.published + until * (surrogate.best - surrogate.published) if until < 1 else np.inf
         with _proposing(method, config.seed, ledger):
-            return _run(conductor, surrogate, config.seed, workers, most * whole_s, whole_s, enough)
+            return _run(conductor, surrogate, config.seed, workers, most * whole_s, whole_s, enough, hear)
 
 
 @contextmanager
@@ -187,6 +198,7 @@ def _run(
     most_s: float,
     whole_s: float,
     enough: float,
+    hear: Hear | None,
 ) -> Course:
     clock: list[tuple[float, int, _Training]] = []
     trainings: dict[int, _Training] = {}
@@ -220,6 +232,8 @@ def _run(
         if not over and training.done == len(training.passes):
             conductor.finished(training.number)
             over = True
+        if hear is not None:
+            hear(now / whole_s, conductor.ledger, training.number, training.true[training.done - 1])
         if over:
             begin(now)
         else:

@@ -110,6 +110,7 @@ def compare(
     storage: str | None = SearchConfig.storage,
     notify: str | None = SearchConfig.notify,
     price_per_hour: float | None = SearchConfig.price_per_hour,
+    enough: float | None = SearchConfig.enough,
     seed: int = SearchConfig.seed,
     config: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -149,6 +150,7 @@ def compare(
         storage: copy the trials to an Optuna study, too.
         notify: tell a command or a URL of a new best, of trouble and of the end; "env:NAME" for one in a variable.
         price_per_hour: what an hour of a GPU costs you, or of a core; the summary then says what the search cost.
+        enough: end the search where a further hour can be expected to bring less than this of `metric`.
         seed: root of all randomness.
         config: YAML file of these settings; arguments win.
         out: results folder; None for runs/NAME.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -12,14 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from distrecvae.api.given import spoken_in_python
+from distrecvae.api.shown import in_a_line, means, scores_html, table_html
 from distrecvae.errors import ResultsError
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE, REPORT_FILE
-from distrecvae.metrics import on_validation, on_validation_in, title_of
-from distrecvae.words import with_error
+from distrecvae.metrics import on_validation, on_validation_in
 
 if TYPE_CHECKING:
     from distrecvae.saved.model import LoadedModel
+    from distrecvae.search.core.ahead.enough import Further
     from distrecvae.search.core.limits import Limits
+    from distrecvae.selection import ExpectedScore
 
 MOST_ROWS = 10
 """Trials that a notebook shows."""
@@ -77,7 +78,7 @@ class SearchResult:
             return None
         published = self.folder / BEST_FOLDER / METRICS_FILE
         if self.complete and published.exists():
-            return Best(dict(record.config), _means(published))
+            return Best(dict(record.config), means(published))
         valid = {name: report[on_validation(name)] for name in on_validation_in(report)}
         return Best(dict(record.config), {"valid": valid})
 
@@ -92,6 +93,26 @@ class SearchResult:
 
         record = leading(read_records(self.folder, on_validation(self.metric)).values())
         return None if record is None else limits_of(record, read_description(self.folder).searched())
+
+    @property
+    def expected(self) -> ExpectedScore | None:
+        """What the chosen model's score by `metric` could be expected to be over users who did not choose it, worked
+        out before any test user was looked at; None before the end, and where too few trials told."""
+        from distrecvae.search.folder.best_scores import read_best_scores
+
+        scores = read_best_scores(self.folder) if self.complete else None
+        return None if scores is None else scores.expected
+
+    def further(self, trials: int | None = None) -> Further | None:
+        """Return what so many further trials can be expected to bring, and how long they take; None while too little
+        is known. Without a number it is of as many trials as there were."""
+        from distrecvae.search.core.ahead.enough import further
+        from distrecvae.search.core.ledger import read_records
+        from distrecvae.search.folder.search_json import read_description
+
+        records = read_records(self.folder, on_validation(self.metric)).values()
+        at_once = read_description(self.folder).plan.concurrent
+        return further(records, trials=len(records) if trials is None else trials, at_once=at_once)
 
     @property
     def model(self) -> LoadedModel:
@@ -114,7 +135,7 @@ class SearchResult:
     def __repr__(self) -> str:
         trials, over = self.trials, "" if self.complete else ", not over"
         best = self.best
-        found = "no score yet" if best is None else _in_a_line(best.scores, self.metric)
+        found = "no score yet" if best is None else in_a_line(best.scores, self.metric)
         return f"<SearchResult in {self.folder}{over}: {len(trials)} trials, {found}>"
 
     def _repr_html_(self) -> str:
@@ -124,8 +145,8 @@ class SearchResult:
         state = f"{len(trials)} trials" if self.complete else f"{len(trials)} trials, not over"
         parts = [f"<p><b>Search in {escape(str(self.folder))}</b>: {state}</p>"]
         if best is not None:
-            parts.append(_scores_html(best.scores))
-        parts.append(f"<p>Trials, the best {len(shown)} first:</p>{_table_html(shown)}")
+            parts.append(scores_html(best.scores))
+        parts.append(f"<p>Trials, the best {len(shown)} first:</p>{table_html(shown)}")
         if self.complete:
             parts.append(f"<p>Figures: {escape(str(self.folder / REPORT_FILE))}</p>")
         else:
@@ -195,7 +216,7 @@ class Comparison:
             "p_value_holm",
         ]
         head = f"<p><b>Comparison in {escape(str(self.folder))}</b>, best first</p>"
-        return f"{head}\n{_table_html(table[names])}\n<pre>{escape(self.summary)}</pre>"
+        return f"{head}\n{table_html(table[names])}\n<pre>{escape(self.summary)}</pre>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -228,7 +249,7 @@ class TrainResult:
         if not self.complete:
             raise ResultsError(f"{self.folder} has no scores yet; continue with resume=True")
         many = bool(self.seeds or self.folds)
-        return _means((self.folder if many else self.folder / BEST_FOLDER) / METRICS_FILE)
+        return means((self.folder if many else self.folder / BEST_FOLDER) / METRICS_FILE)
 
     @property
     def history(self) -> pd.DataFrame:
@@ -248,12 +269,12 @@ class TrainResult:
         return self.summary
 
     def __repr__(self) -> str:
-        found = _in_a_line(self.scores, next(iter(self.scores["test"]))) if self.complete else "not over"
+        found = in_a_line(self.scores, next(iter(self.scores["test"]))) if self.complete else "not over"
         return f"<TrainResult in {self.folder}: {found}>"
 
     def _repr_html_(self) -> str:
         head = f"<p><b>Training in {escape(str(self.folder))}</b>: {escape(self.summary)}</p>"
-        return head + (f"\n{_scores_html(self.scores)}" if self.complete else "")
+        return head + (f"\n{scores_html(self.scores)}" if self.complete else "")
 
 
 def _model_of(folder: Path) -> LoadedModel:
@@ -262,31 +283,3 @@ def _model_of(folder: Path) -> LoadedModel:
 
     with spoken_in_python():
         return load_model(folder, usable_device(None))
-
-
-def _means(path: Path) -> dict[str, dict[str, float]]:
-    from distrecvae.saved.tensors import read_json
-
-    metrics = read_json(path)
-    return {
-        group: {name: math.nan if mean is None else mean for name, mean in metrics[group]["mean"].items()}
-        for group in ("valid", "test")
-        if group in metrics
-    }
-
-
-def _in_a_line(scores: Mapping[str, Mapping[str, float]], metric: str) -> str:
-    means = [f"{with_error(scores[group][metric], None)} on {group} users" for group in scores]
-    return f"{title_of(metric)} {', '.join(means)}"
-
-
-def _scores_html(scores: Mapping[str, Mapping[str, float]]) -> str:
-    said = {
-        group: {title_of(name): with_error(mean, None) for name, mean in means.items()}
-        for group, means in scores.items()
-    }
-    return _table_html(pd.DataFrame(said).T, index=True)
-
-
-def _table_html(frame: pd.DataFrame, *, index: bool = False) -> str:
-    return str(frame.to_html(index=index, border=0, na_rep="", float_format="{:.4g}".format))

@@ -15,6 +15,7 @@ from distrecvae.dotted import named_object, trust
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.metrics import lists, ranks
 from distrecvae.metrics.ranks import Float64Array
+from distrecvae.words import first_line
 
 RankMetric = Callable[[npt.NDArray[np.bool_], npt.NDArray[np.integer], int], Float64Array]
 """Hits (n_users, n_ranks), held-out counts (n_users,) and k to a value a user, as `ranks.ndcg` does."""
@@ -211,7 +212,13 @@ def _imported(dotted: str) -> RankMetric:
         )
 
     def checked(hits: npt.NDArray[np.bool_], n_held_out: npt.NDArray[np.integer], k: int) -> Float64Array:
-        values = np.asarray(found(hits, n_held_out, k), dtype=np.float64)
+        try:
+            values = np.asarray(found(hits, n_held_out, k), dtype=np.float64)
+        except Exception as error:  # it is anybody's code
+            raise ConfigError(
+                f"metric {dotted} broke: {type(error).__name__}: {first_line(error)}; it is called with hits (users x"
+                " ranks), n_held_out (users) and k, and gives a number a user"
+            ) from error
         if values.shape != n_held_out.shape:
             raise ConfigError(
                 f"metric {dotted} gave an array of shape {values.shape} for {n_held_out.size} users; it must give a"

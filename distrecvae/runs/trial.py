@@ -114,10 +114,9 @@ def best_model(
     small for one. Only where that state does not reach so far, or is gone, the trial is repeated up to that cycle: it
     is a function of its task. A state that cannot be written on the way is done without.
     """
-    with suppress(CheckpointError):
-        kept = read_best(path, identity=_identity(task), metric=task.metric, cycle=cycle)
-        if kept is not None:
-            return kept
+    kept = kept_model(task, path, cycle)
+    if kept is not None:
+        return kept
     place = StateFile(path)
     training = _restored(task, place, train, valid, must_save=False)
     if training.best is None or training.best["cycle"] != cycle:
@@ -126,6 +125,13 @@ def best_model(
         for _ in training.cycles(lambda: training.trainer.cycle >= cycle):
             pass
     return training.best_state
+
+
+def kept_model(task: TrialTask, path: Path, cycle: int) -> dict[str, torch.Tensor] | None:
+    """Return the parameters that the trial had after `cycle` cycles, from its state at `path`; None without these."""
+    with suppress(CheckpointError):
+        return read_best(path, identity=_identity(task), metric=task.metric, cycle=cycle)
+    return None
 
 
 def _over(training: ResumableTraining, task: TrialTask) -> bool:

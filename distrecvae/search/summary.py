@@ -12,6 +12,7 @@ from distrecvae.layout import BEST_FOLDER, REPORT_FILE
 from distrecvae.metrics import title_of
 from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import BLEND_IT, model_commands
+from distrecvae.search.core.ahead.enough import further, said_enough
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import BAD, Status, no_score
@@ -51,6 +52,8 @@ def search_summary(
     ]
     if interrupted:
         lines.append(f"The search is not over: {interrupted}.")
+    elif enough := said_enough(ledger.answers):
+        lines.append(f"It ended by itself: {enough}.")
     lines += _trouble(ledger)
     if (busy := busy_s(ledger.records.values())) > 0:
         lines.append(f"Its trials took {cost_text(busy, search.plan.slots, config.price_per_hour)}.")
@@ -59,10 +62,12 @@ def search_summary(
             "",
             *_scores(search, *scored),
             "",
+            *_expected(search, scored[0]),
             *_verdict(search, *scored),
             "",
             *_parameters(search, *scored),
             *_limits(search, scored[0]),
+            *_further(search, ledger),
         ]
     elif (best := ledger.best()) is not None:
         title = title_of(config.metric)
@@ -129,6 +134,18 @@ def _verdict(search: Search, best: Scored, first: Scored | None) -> list[str]:
     return textwrap.wrap(text, WIDTH)
 
 
+def _expected(search: Search, best: Scored) -> list[str]:
+    found, metric = best.expected, search.config.metric
+    if found is None:
+        return []
+    text = (
+        f"The best of {found.chosen_from} scores is partly luck: before any test user was looked at, {title_of(metric)}"
+        f" {with_error(found.mean, found.standard_error)} was to be expected of it, where the validation users that"
+        f" chose it give {best.valid.mean(metric):.4f}."
+    )
+    return textwrap.wrap(text, WIDTH)
+
+
 def _parameters(search: Search, best: Scored, first: Scored | None) -> list[str]:
     space = search.space
     chosen = space.flatten(best.record.config)
@@ -143,6 +160,14 @@ def _parameters(search: Search, best: Scored, first: Scored | None) -> list[str]
 def _limits(search: Search, best: Scored) -> list[str]:
     said = limits_of(best.record, search.space).sentences()
     return ["", *textwrap.wrap(" ".join(said), WIDTH)] if said else []
+
+
+def _further(search: Search, ledger: Ledger) -> list[str]:
+    records, title = ledger.records.values(), title_of(search.config.metric)
+    expected = further(records, trials=len(records), at_once=search.plan.slots.concurrent)
+    if expected is None:
+        return []
+    return ["", *textwrap.wrap(f"{expected.sentence(title)} To go on: --extend.", WIDTH)]
 
 
 def _trouble(ledger: Ledger) -> list[str]:

@@ -14,8 +14,10 @@ from distrecvae.api.results import MOST_ROWS, Best, SearchResult
 from distrecvae.errors import CheckpointError
 from distrecvae.files import write_json
 from distrecvae.metrics import METRICS
+from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.ledger import Ledger, read_records
 from distrecvae.search.core.records import Status
+from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.folder.tables import Tables
 from distrecvae.search.space.space import SearchSpace
 from tests.search.reported import make_search
@@ -148,3 +150,20 @@ def test_a_trial_that_diverged_is_never_the_best(tmp_path: Path) -> None:
     ledger.report(0, {"passes": 4, "cycle": 1, **scores, "train_s": 1.0})
     ledger.end(0, Status.DIVERGED, "loss is nan")
     assert SearchResult(tmp_path, True, SUMMARY, "ndcg_100").best is None
+
+
+def test_what_further_trials_can_be_expected_to_bring(tmp_path: Path) -> None:
+    space = SearchSpace.load("recvae")
+    ledger = make_search(tmp_path / "it", space=space, trials=14, max_passes=24)
+    found = SearchResult(tmp_path / "it", True, SUMMARY, "ndcg_100")
+    assert found.further() == further(
+        ledger.records.values(), trials=14, at_once=found_at_once(tmp_path / "it")
+    )
+    few, many = found.further(1), found.further(100)
+    assert few is not None
+    assert many is not None
+    assert 0 < few.gain < many.gain
+
+
+def found_at_once(folder: Path) -> int:
+    return read_description(folder).plan.concurrent

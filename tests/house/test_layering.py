@@ -19,7 +19,7 @@ FLOORS = (
     ("data",),
     ("kernels", "papers"),
     ("models", "ranking"),
-    ("evaluation", "paired"),
+    ("evaluation", "paired", "selection"),
     ("elsewhere", "recommendation", "shared_items", "training/trainer", "training/device"),
     ("training/entry",),
     ("training/others",),

@@ -27,6 +27,7 @@ def ours_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distrecvae.dotted._trusted", set[str]())
     metric_of.cache_clear()
     trust_in("tests.metrics.mine:half@1,tests.metrics.mine:of_all@1,tests.metrics.mine:missing@1")
+    trust_in("tests.metrics.mine:of_two@1,tests.metrics.mine:in_words@1")
     trust_in("tests.metrics.mine:NOT_A_FUNCTION@1,no.such.package:metric@1")
 
 
@@ -141,3 +142,22 @@ def test_reports_say_which_metrics_they_have() -> None:
 
 def test_a_name_that_is_none_stays_as_it_is() -> None:
     assert title_of("something else") == "something else"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "of_two",
+            r"of_two broke: TypeError: .*takes 2 positional arguments but 3 were given; it is called with hits",
+        ),
+        ("in_words", r"in_words broke: ValueError: could not convert string to float"),
+    ],
+)
+def test_a_function_of_ones_own_that_breaks_is_a_line(name: str, words: str) -> None:
+    """One with other arguments, or that gives no numbers, ended `train` with a traceback and status 70."""
+    metric = metric_of(f"tests.metrics.mine:{name}@2").of_ranks
+    assert metric is not None
+    with pytest.raises(ConfigError, match=words) as caught:
+        metric(np.ones((3, 2), dtype=bool), np.ones(3, dtype=np.int64), 2)
+    assert "\n" not in str(caught.value)

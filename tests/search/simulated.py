@@ -52,7 +52,12 @@ def toy_search_config(**settings: Any) -> SearchConfig:
 
 
 def open_conductor(
-    folder: Path, config: SearchConfig, watchers: tuple[Watcher, ...] = (), *, space: SearchSpace = SPACE
+    folder: Path,
+    config: SearchConfig,
+    watchers: tuple[Watcher, ...] = (),
+    *,
+    space: SearchSpace = SPACE,
+    at_once: int = 1,
 ) -> Conductor:
     folder.mkdir(exist_ok=True)
     return Conductor(
@@ -62,6 +67,7 @@ def open_conductor(
         rule=make_rule(config.scheduler, config.first_rung, config.most_passes, config.reduction_factor),
         folder=folder,
         watchers=watchers,
+        concurrent=at_once,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from scipy import stats
 
 from distrecvae.evaluation import Evaluation
 from distrecvae.search.commands import python_call
+from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.folder.best import Scored
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.summary import WIDTH, search_summary
+from distrecvae.selection import ExpectedScore
 from tests.search.described import TYPED, begun
 
 DEMO, PUBLISHED = SearchSpace.load("recvae-demo"), SearchSpace.load("recvae")
@@ -30,6 +33,7 @@ class Records(Ledger):
 
     def __init__(self, *records: TrialRecord) -> None:
         self.records = {record.number: record for record in records}
+        self.answers = {}
 
 
 def record(
@@ -337,3 +341,30 @@ def test_no_line_of_words_is_longer_than_a_hundred_columns() -> None:
     text = compared(space=PUBLISHED, skipped=123456)
     assert WIDTH == 100
     assert max(len(line) for line in text.rsplit("\n\n", 1)[0].splitlines()) <= 100
+
+
+def test_what_was_to_be_expected_of_the_chosen_model_stands_beside_what_chose_it() -> None:
+    trial = record(0, 0.4)
+    expected = ExpectedScore(mean=0.36, standard_error=0.012, luck=0.01, models=3, chosen_from=24)
+    found = (replace(scored(trial, VALID, TEST), expected=expected), None)
+    assert (
+        "The best of 24 scores is partly luck: before any test user was looked at, NDCG@100 0.3600 ± 0.0120 was to be"
+        " expected of it, where the validation users that chose it give 0.4000."
+    ) in flat(summary(trial, found=found))
+
+
+def test_it_says_what_further_search_can_be_expected_to_bring_and_why_the_search_ended() -> None:
+    trials = [record(n, 0.3, 0.3 + 0.01 * n) for n in range(12)]
+    for each in trials:
+        each.reports[-1]["train_s"] = 60.0
+    found = (scored(trials[-1], VALID, TEST), scored(trials[0], START_VALID, START_TEST))
+    text = flat(summary(*trials, found=found))
+    expected = further(trials, trials=12, at_once=begun(SearchConfig(), DEMO, FOLDER).plan.slots.concurrent)
+    assert expected is not None
+    assert f"{expected.sentence('NDCG@100')} To go on: --extend." in text
+    assert "can be expected" not in summary(*trials[:5]), "too little is known"
+    ledger = Records(*trials)
+    ledger.answers = {"enough 0.01": (True, "a further hour brings little: it ends: 0 trials are stopped")}
+    search = begun(SearchConfig(enough=0.01), DEMO, FOLDER, command=TYPED)
+    said = search_summary(search, ledger, elapsed_s=185.0, scored=found, interrupted=None)
+    assert said.splitlines()[1] == "It ended by itself: a further hour brings little."

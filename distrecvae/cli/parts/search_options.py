@@ -49,6 +49,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--storage", "storage", str),
     ("--notify", "notify", str),
     ("--price-per-hour", "price_per_hour", float),
+    ("--enough", "enough", float),
     ("--seed", "seed", int),
 )
 

@@ -81,13 +81,12 @@ def seeds_rows(plan: Plan, numbers: Sequence[int]) -> list[tuple[str, str]]:
     trained = trained_seeds(plan.config.model, numbers)
     if not trained:
         return []
+    storage = f"{mib(STATES_A_SEED * len(trained) * plan.state_bytes)} of storage"
     if len(trained) < len(numbers):
-        return [("seeds", f"{len(numbers)}, and one training of 1 pass for all: nothing in it is random")]
+        return [("seeds", f"{len(numbers)}, and one training for all: nothing in it is random; {storage}")]
     passes = counted(len(trained) * plan.trial_passes, "pass", "passes")
-    text = (
-        f"{', '.join(map(str, numbers))}: the chosen configuration trained again with each, at most {passes} more,"
-        f" {mib(STATES_A_SEED * len(trained) * plan.state_bytes)} of storage"
-    )
+    listed = ", ".join(map(str, numbers))
+    text = f"{listed}: the chosen configuration trained again with each, at most {passes} more, {storage}"
     return [("seeds", text)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from distrecvae.files import write_text
 from distrecvae.layout import TRACEBACK_FILE, trial_folder
 from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
+from distrecvae.search.core.ahead.enough import ENOUGH, is_enough
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.proposals import Proposals
@@ -23,7 +24,7 @@ from distrecvae.search.core.requests import Request
 from distrecvae.search.core.room import Room
 from distrecvae.search.core.rules import StoppingRule
 from distrecvae.search.core.steering import Steering
-from distrecvae.search.core.tasks import trial_task
+from distrecvae.search.core.tasks import left_in_turn, trial_task, undecided
 from distrecvae.search.space.space import SearchSpace
 
 RETRIES = 3
@@ -89,8 +90,8 @@ class Conductor:
         self._config, self._rule, self._folder = config, rule, folder
         self._device, self._precision, self._watchers = device, precision, tuple(watchers)
         self._started, self._elapsed_s = time.monotonic(), elapsed_s
-        self._waiting = deque(_in_turn(ledger))
-        self._undecided = _undecided(ledger.lines)
+        self._waiting = deque(left_in_turn(ledger))
+        self._undecided = undecided(ledger.lines)
         self._dropped: Counter[int] = Counter()
         self.room = Room(concurrent)
 
@@ -130,6 +131,7 @@ class Conductor:
     def next_task(self) -> TrialTask | None:
         """Return the next trial to run: an interrupted one first, then a new one; None when there are no more."""
         self.settle()
+        self._end_if_enough()
         if self.paused or not self.has_work:
             return None
         if self._waiting:
@@ -158,12 +160,13 @@ class Conductor:
         self._undecided = None
         self._waiting = deque(record for record in self._waiting if record.status is Status.RUNNING)
 
-    def steer(self, name: str, request: Request) -> tuple[bool, str]:
+    def steer(self, name: str, request: Request, why: str = "") -> tuple[bool, str]:
         """Carry out a request; return whether it is done, and the answer. It is recorded first.
 
         Args:
             name: of the request; one that was taken up before, by an earlier run perhaps, is answered as it was.
             request: what is asked.
+            why: begins the answer, where it is the search itself that asks.
         """
         if name in self.ledger.answers:
             return self.ledger.answers[name]
@@ -171,9 +174,9 @@ class Conductor:
         for record in self.ledger.unfinished():
             if record.reports and self._spent(record):  # it is over, though nobody has said so yet
                 self._end(record, Status.FINISHED, "")
-        facts = steering.facts(records)
+        facts = {**steering.facts(records), **({"by": name} if why else {})}
         try:
-            done, answer = True, steering.check(request, records)
+            done, answer = True, f"{why}{steering.check(request, records)}"
         except (ConfigError, SpaceError) as error:
             done, answer = False, str(error)
         self.ledger.steer(name, request, done=done, answer=answer, facts=facts)
@@ -183,6 +186,22 @@ class Conductor:
                 self._waiting.append(records[request.trials[0]])
             self.settle()
         return done, answer
+
+    def _end_if_enough(self) -> None:
+        """End the search where another trial is not worth its cost: a request like a person's, once for each price.
+
+        Whoever goes on with the search later, with more trials, gets them.
+        """
+        price = self._config.enough
+        if price is None or self.paused or self._waiting or self.all_begun:
+            return
+        name, records = f"{ENOUGH} {price!r}", self.ledger.records
+        if name in self.ledger.answers or self.steering.added:
+            return
+        expected = is_enough(records.values(), price, at_once=max(1, self.at_once))
+        if expected is not None:
+            why = f"a further hour can be expected to bring {expected.per_hour:+.2g}, less than {price:g}: "
+            self.steer(name, Request(action="end"), why)
 
     def keep_time(self) -> None:
         """End running trials once the time budget is spent, without waiting for their reports."""
@@ -271,25 +290,3 @@ class Conductor:
         record.doing = ""
         for watcher in self._watchers:
             watcher.ended(record)
-
-
-def _undecided(lines: Iterable[Mapping[str, Any]]) -> int | None:
-    """Return the trial whose report was the last thing that a killed driver wrote: what follows was not decided yet.
-
-    All other reports were decided on at once. They are not judged again, by what was reported since.
-    """
-    last: Mapping[str, Any] = {}
-    for line in lines:
-        last = last if line["kind"] == "resumed" else line
-    return int(last["trial"]) if last.get("kind") == "report" else None
-
-
-def _in_turn(ledger: Ledger) -> list[TrialRecord]:
-    """Return the trials that a killed search left: in the order in which they were asked for, or asked to train on."""
-    turn = {number: len(ledger.lines) + number for number in ledger.records}  # since it was opened
-    for position, line in enumerate(ledger.lines):
-        if line["kind"] == "asked":
-            turn[line["trial"]] = position
-        elif line["kind"] == "steered" and line["done"] and line["what"]["action"] == "continue":
-            turn[line["what"]["trials"][0]] = position
-    return sorted(ledger.unfinished(), key=lambda record: turn[record.number])

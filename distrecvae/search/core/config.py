@@ -49,6 +49,7 @@ CHANGEABLE = frozenset(
         "storage",
         "notify",
         "price_per_hour",
+        "enough",
     }
 )
 
@@ -122,6 +123,10 @@ class SearchConfig:
         " then say what the search costs",
         None,
     )
+    enough: float | None = _help(
+        "end the search where a further hour can be expected to bring less than this of --metric, 0.001 say",
+        None,
+    )
     seed: int = _help("seed of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
     keep_checkpoints: int | str = _help(
@@ -177,6 +182,10 @@ class SearchConfig:
         if price is not None and not (is_number(price) and price >= 0):
             raise ConfigError(
                 f"price_per_hour={price!r} must be a number, at least 0: what an hour of a GPU costs"
+            )
+        if self.enough is not None and not (is_number(self.enough) and self.enough > 0):
+            raise ConfigError(
+                f"enough={self.enough!r} must be a number above 0: what an hour of searching has to bring of the metric"
             )
         gpus = self.gpus_per_trial
         if gpus is not None and not (is_number(gpus) and 0 <= gpus <= 1):

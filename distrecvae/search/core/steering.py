@@ -118,7 +118,9 @@ class Steering:
         elif request.action == "end":
             self.trials, self.paused = facts["asked"], False
             self.added.clear()
-            self.stopped |= dict.fromkeys(facts["running"], "the search was ended by hand")
+            self.stopped |= dict.fromkeys(
+                facts["running"], f"the search was ended by {facts.get('by', 'hand')}"
+            )
 
     def next_point(self) -> dict[str, Any] | None:
         """Return the Optuna parameters of the configuration that was added by hand and is next; None without one."""

@@ -1,8 +1,8 @@
-"""Makes a trial's task of its record: what is needed to run it, or to repeat it."""
+"""Makes a trial's task of its record: what is needed to run it, or to repeat it; and says which ones a kill left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distrecvae import rng
@@ -10,6 +10,7 @@ from distrecvae.metrics import on_validation
 from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import TrialRecord
 
 
@@ -47,3 +48,25 @@ def trial_task(
         checkpoint_every_s=config.checkpoint_every_s if checkpoint_every_s is None else checkpoint_every_s,
         ledger=ledger,
     )
+
+
+def undecided(lines: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return the trial whose report was the last thing that a killed driver wrote: what follows was not decided yet.
+
+    All other reports were decided on at once. They are not judged again, by what was reported since.
+    """
+    last: Mapping[str, Any] = {}
+    for line in lines:
+        last = last if line["kind"] == "resumed" else line
+    return int(last["trial"]) if last.get("kind") == "report" else None
+
+
+def left_in_turn(ledger: Ledger) -> list[TrialRecord]:
+    """Return the trials that a killed search left: in the order in which they were asked for, or asked to train on."""
+    turn = {number: len(ledger.lines) + number for number in ledger.records}  # since it was opened
+    for position, line in enumerate(ledger.lines):
+        if line["kind"] == "asked":
+            turn[line["trial"]] = position
+        elif line["kind"] == "steered" and line["done"] and line["what"]["action"] == "continue":
+            turn[line["what"]["trials"][0]] = position
+    return sorted(ledger.unfinished(), key=lambda record: turn[record.number])

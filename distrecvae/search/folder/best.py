@@ -14,24 +14,34 @@ from distrecvae.evaluation import Evaluation, Scoring, evaluate
 from distrecvae.layout import BEST_FOLDER
 from distrecvae.metrics import METRICS
 from distrecvae.paired import Gain, paired_gain
-from distrecvae.runs.trial import best_model
+from distrecvae.runs.trial import best_model, kept_model
 from distrecvae.saved.model import save_model
 from distrecvae.search.core.conductor import Conductor
-from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.core.records import KEPT_TRIALS, TrialRecord, by_score
 from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
 from distrecvae.search.folder.search import Search
+from distrecvae.selection import ExpectedScore, expected_of_chosen
 from distrecvae.training import registry
 from distrecvae.training.device import usable_device
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A trial's best model on both groups of held-out users."""
+    """A trial's best model on both groups of held-out users.
+
+    Attributes:
+        record: the trial.
+        valid: on the validation users.
+        test: on the test users.
+        expected: of the chosen one, what its score by the metric that chose it could be expected to be over other
+            users, before any test user was looked at; None where too few trials tell.
+    """
 
     record: TrialRecord
     valid: Evaluation
     test: Evaluation
+    expected: ExpectedScore | None = None
 
 
 def score_trial(
@@ -91,7 +101,9 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
     if record is None:
         return None
     states = TrialStates(search.folder)
+    expected = expected_score(search, conductor, states, split)
     best, state = score_trial(conductor, states, record, split, metric, search.config.scored)
+    best = replace(best, expected=expected)
     first = conductor.ledger.records[0]
     beside = None
     if first.number != record.number and first.has_model:
@@ -106,6 +118,7 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
         test=_summary(best.test),
         ledger=conductor.ledger.mark,
         first=None if beside is None else _first(beside, best),
+        expected=expected,
     )
     save_model(
         search.folder / BEST_FOLDER,
@@ -118,6 +131,40 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
         item_counts=split.train.item_counts(),
     )
     return best, beside
+
+
+def expected_score(
+    search: Search, conductor: Conductor, states: TrialStates, split: Split
+) -> ExpectedScore | None:
+    """Return what the best trial's score can be expected to be over users who did not choose it.
+
+    The few best trials' models, as far as their states are kept, score the validation users once more: how their users
+    differ says how much of a score is luck that another model does not share. Test users are not looked at.
+    """
+    name, order = search.config.metric, by_score(conductor.ledger.records.values())
+    evaluations = []
+    for record in order[:KEPT_TRIALS]:
+        task = conductor.task(record)
+        cycle = int(_at_best(record, search.metric)["cycle"])
+        path = states.path(record.number)
+        if (state := kept_model(task, path, cycle)) is None and record is order[0]:
+            # It is repeated, as it would be to be published, which leaves its state.
+            task = replace(task, device=_like(task.device))
+            state = best_model(task, path, cycle, split.train, split.valid)
+        if state is not None:
+            config = registry.config_from_dict(task.model, task.config)
+            model = registry.load_recommender(task.model, config, split.n_items, state)
+            found = evaluate(model, split.valid, Scoring.of((name,), split.train))
+            evaluations.append(found)
+    best = evaluations[0]
+    if name not in best.per_user:
+        return None  # one value of all lists
+    return expected_of_chosen(
+        [record.score for record in order if record.score is not None],
+        [each.per_user[name] for each in evaluations],
+        best.mean(name),
+        best.standard_error(name),
+    )
 
 
 def _first(first: Scored, best: Scored) -> FirstScores:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from distrecvae.layout import BEST_FOLDER, METRICS_FILE
 from distrecvae.search.core.chain import Mark
+from distrecvae.selection import ExpectedScore
 from distrecvae.typed import MisfitError, read_as, read_typed
 
 
@@ -70,6 +71,8 @@ class BestScores:
         ledger: how long the search's ledger was when this was written.
         first: the first trial beside it; None where that is the chosen one, or has no model. It was called `published`
             once, which the first trial need not be and the chosen model is.
+        expected: what its score by `selected_by` could be expected to be over users who did not choose it; None where
+            too few trials told.
     """
 
     trial: int
@@ -80,6 +83,7 @@ class BestScores:
     test: GroupScores
     ledger: Mark
     first: Annotated[FirstScores | None, read_as("first", "published")] = None
+    expected: ExpectedScore | None = None
 
 
 def read_best_scores(folder: Path) -> BestScores | None:

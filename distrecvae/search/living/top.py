@@ -15,7 +15,8 @@ from rich.text import Text
 
 from distrecvae.layout import LEDGER_FILE, LIVE_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation, title_of
-from distrecvae.search.core.forecast import Forecast
+from distrecvae.search.core.ahead.enough import further
+from distrecvae.search.core.ahead.forecast import Forecast
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status, TrialRecord, leading
 from distrecvae.search.folder.live import Live, read_live
@@ -75,6 +76,15 @@ class Standing:
             return ""
         return Forecast(*self.live.to_go).less(self.live.age_s).text()
 
+    def further(self) -> str:
+        """Return what the trials that have not begun can be expected to bring, in words; empty where nothing tells."""
+        to_come = self.described.settings.trials - len(self.records)
+        if not self.runs or to_come < 1:
+            return ""
+        at_once = self.described.plan.concurrent
+        expected = further(self.records.values(), trials=to_come, at_once=at_once)
+        return "" if expected is None else expected.text()
+
     def text(self, width: int = 100) -> str:
         """Return `screen` as plain text."""
         console = Console(file=io.StringIO(), width=width, no_color=True, force_terminal=False)
@@ -93,7 +103,7 @@ class Standing:
         settings, records = self.described.settings, self.records.values()
         head = Text(f"{self.place}  ", style="bold")
         head.append(self.headline(), style="not bold")
-        line = ", ".join(filter(None, (status_line(list(records), settings), self.to_go())))
+        line = ", ".join(filter(None, (status_line(list(records), settings), self.to_go(), self.further())))
         parts: list[RenderableType] = [head, Text(line)]
         if any(record.status is Status.RUNNING for record in records):
             parts += ["", running_table(records, settings)]

@@ -16,6 +16,7 @@ from distrecvae.errors import ResultsError
 from distrecvae.files import held
 from distrecvae.layout import LEDGER_FILE
 from distrecvae.metrics import on_validation, on_validation_in
+from distrecvae.search.core.ahead.enough import Further, further
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import records_of
@@ -118,6 +119,7 @@ class SearchResults:
         trials: by number.
         scores: of the chosen model, of a search that is over and has one; else None.
         limits: of the search, that its best trial met; None while no trial has a model.
+        further: what as many trials again can be expected to bring; None while too little is known.
         why: by number why trials are what they are, of the best `MOST_EXPLAINED`.
         asked: what was asked of it, in order.
         runs: whether it is worth looking again.
@@ -130,6 +132,7 @@ class SearchResults:
     trials: tuple[Trial, ...]
     scores: BestScores | None
     limits: Limits | None
+    further: Further | None = None
     why: Mapping[int, Why] = field(default_factory=dict)
     asked: tuple[Asked, ...] = ()
     runs: bool = False
@@ -195,6 +198,7 @@ def read_results(folder: Path) -> SearchResults:
         trials,
         scores,
         limits,
+        further(records.values(), trials=len(records), at_once=described.plan.concurrent),
         why=found,
         asked=tuple(_asked(line, begun) for line in lines if line["kind"] == "steered"),
         runs=described.status == RUNNING and (held(folder) or _silent_s(path) < GIVEN_UP_S),

@@ -68,7 +68,10 @@ def _one(results: SearchResults, at: str, name: str) -> dict[str, Any]:
         "scores": prose.scores_table(results),
         "scores_note": prose.scores_note(results),
         "configuration": tables.parameters_table(results),
-        "limits": [] if results.limits is None else results.limits.sentences(),
+        "limits": [
+            *([] if results.limits is None else results.limits.sentences()),
+            *([] if results.further is None else [results.further.sentence(title_of(results.metric))]),
+        ],
         "any_report": any(trial.curve for trial in results.trials),
         "n_trials": len(results.trials),
         "n_scored": len(scored),

@@ -38,7 +38,9 @@ def verdict(results: SearchResults) -> list[str]:
         return [no_score([trial.status for trial in results.trials], over=not _goes_on(results))]
     if scores is None:
         return _verdict_before_the_end(results, best)
-    valid = f"On the validation users that chose it: {_scored(scores.valid, results.metric)}."
+    valid = (
+        f"On the validation users that chose it: {_scored(scores.valid, results.metric)}.{_expected(scores)}"
+    )
     if not scores.test.n_evaluated:
         return [
             f"{_chosen(results, scores)}: no test user can be scored, there is no test score (n/a).",
@@ -85,8 +87,19 @@ def _verdict_on_the_gain(results: SearchResults, scores: BestScores, first: Firs
         f" {gain:+.4f} ± {error:.4f} against the {start} configuration on the same users."
         f" {what_users_tell(gain, error, scores.test.n_evaluated)}",
         f"On the validation users that chose it the gain is {gain_valid:+.4f} ±"
-        f" {error_valid:.4f}; on the test users it is {kept}.",
+        f" {error_valid:.4f}; on the test users it is {kept}.{_expected(scores)}",
     ]
+
+
+def _expected(scores: BestScores) -> str:
+    """Return what was to be expected of the chosen model before any test user was looked at; empty where unknown."""
+    found = scores.expected
+    if found is None:
+        return ""
+    return (
+        f" The best of {found.chosen_from} scores is partly luck: before any test user was looked at,"
+        f" {with_error(found.mean, found.standard_error)} was to be expected."
+    )
 
 
 def _chosen(results: SearchResults, scores: BestScores) -> str:

@@ -7,9 +7,10 @@ from dataclasses import astuple
 from pathlib import Path
 
 from distrecvae.activity import WAITING
+from distrecvae.search.core.ahead.enough import Further, further
+from distrecvae.search.core.ahead.forecast import Forecast, forecast, forecast_of_solving
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.forecast import Forecast, forecast, forecast_of_solving
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import StoppingRule
@@ -49,6 +50,8 @@ class Outlook:
         self._one_ended = False
         self._told: Forecast | None = None
         self._told_at: float | None = None
+        self._further: Further | None = None
+        self._further_at: float | None = None
 
     def follow(self, conductor: Conductor) -> None:
         """Note how many trials there will be, and how many run at once, as the search is steered."""
@@ -80,6 +83,17 @@ class Outlook:
             self._told, self._told_at = self._worked_out(), now
         budget = self._config.time_budget_s
         return self._told if self._told is None or budget is None else self._told.within(budget - elapsed_s)
+
+    def further(self) -> Further | None:
+        """Return what the trials that have not begun can be expected to bring; None without any, and too early."""
+        now, records = time.monotonic(), self._ledger.records
+        if self._further_at is None or now - self._further_at >= ANEW_EVERY_S:
+            to_come, self._further_at = self.n_trials - len(records), now
+            at_once = max(1, self.at_once)
+            self._further = (
+                further(records.values(), trials=to_come, at_once=at_once) if to_come > 0 else None
+            )
+        return self._further
 
     def _worked_out(self) -> Forecast | None:
         records = self._ledger.records.values()

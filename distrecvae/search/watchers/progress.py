@@ -181,6 +181,8 @@ class Progress:
             parts += [doing] if (doing := doing_line(records)) else []
         if (to_go := self._outlook.to_go(self._elapsed())) is not None:
             parts.append(to_go.text())
+        if (further := self._outlook.further()) is not None:
+            parts.append(further.text())
         return ", ".join(parts)
 
     def _screen(self) -> RenderableType:

@@ -48,7 +48,7 @@ def test_seeds_are_counted_beside_the_trials(here: Path) -> None:
     of_multvae, of_ease, whole = text.split("\n\n== ")
     assert "5, 6, 7: the chosen configuration trained again with each, at most 36 passes more" in of_multvae
     assert of_multvae.index("\nbudget ") < of_multvae.index("\nseeds ") < of_multvae.index("\ntime budget ")
-    assert "seeds       3, and one training of 1 pass for all: nothing in it is random" in of_ease
+    assert "seeds       3, and one training for all: nothing in it is random; " in of_ease
     # multvae: 4 trials and 3 trainings of 12 passes; ease: 4 trials and one training of 1 pass.
     assert whole == (
         "in all\n2 searches, 8 trials, 4 trainings with seeds, 1 system trained elsewhere, at most 89 passes"

@@ -279,3 +279,36 @@ def test_a_trial_is_repeated_on_its_own_kind_of_device_where_there_is_one() -> N
     assert best._like("cuda") == "cpu"
     with soft_cuda():
         assert [best._like(device) for device in ("cpu", "cuda")] == ["cpu", "cuda"]
+
+
+def test_before_test_users_are_looked_at_it_is_worked_out_what_to_expect(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conductor = conductor_in(tmp_path / "search", trials=7)
+    search(conductor, split)
+    looked_at: list[HeldOutUsers] = []
+
+    def watched(model: Any, users: HeldOutUsers, *rest: Any) -> Evaluation:
+        looked_at.append(users)
+        return evaluate(model, users, *rest)
+
+    monkeypatch.setattr(best, "evaluate", watched)
+    published = publish(conductor, split, tmp_path / "search")
+    assert published is not None
+    expected, scores = published[0].expected, read_best_scores(tmp_path / "search")
+    assert expected is not None
+    assert scores is not None
+    assert scores.expected == expected, "it is written down"
+    n_models = expected.models
+    assert [users is split.valid for users in looked_at[: n_models + 1]] == [True] * (n_models + 1)
+    assert (n_models, expected.chosen_from) == (3, 7)
+    assert expected.mean < published[0].valid.mean("ndcg_100"), "the best of seven is flattered"
+
+
+def test_of_a_few_trials_nothing_is_expected(split: Split, tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path / "search")
+    search(conductor, split)
+    published = publish(conductor, split, tmp_path / "search")
+    assert published is not None
+    assert published[0].expected is None
+    assert written(tmp_path / "search")["expected"] is None

@@ -10,11 +10,13 @@ import pytest
 
 from distrecvae.errors import ResultsError
 from distrecvae.files import exclusive
+from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status, leading
 from distrecvae.search.folder.live import Live, write_live
 from distrecvae.search.living.top import QUIET_S, standing
 from tests.search.living.conftest import RECVAE
+from tests.search.reported import make_search
 
 
 def test_a_running_search_shows_who_runs_who_leads_and_who_ended(under_way: Path) -> None:
@@ -115,3 +117,15 @@ def test_it_says_what_the_leading_trial_leans_on(over: Path) -> None:
     assert best is not None
     leans = bool(RECVAE.edges(best.config)) or best.still_rising
     assert leans == (f"trial {best.number} leads, and" in standing(over).text(150))
+
+
+def test_what_the_trials_to_come_can_be_expected_to_bring(tmp_path: Path) -> None:
+    make_search(tmp_path / "it", space=RECVAE, trials=40, max_passes=24, status="running", stop_after=60)
+    with exclusive(tmp_path / "it"):
+        shown = standing(tmp_path / "it")
+    to_come = 40 - len(shown.records)
+    assert to_come > 0
+    expected = further(shown.records.values(), trials=to_come, at_once=shown.described.plan.concurrent)
+    assert expected is not None
+    assert expected.text() in " ".join(shown.text(200).split())
+    assert standing(tmp_path / "it").further() == "", "one that does not run has none to come"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from distrecvae.activity import GRAM, INVERTING, TRAINING, WAITING
+from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import Never
@@ -95,6 +96,19 @@ def test_it_is_written_down_for_others(tmp_path: Path) -> None:
     assert live is not None
     assert live.steps == {"0": (0.4, 12.0)}
     assert (live.doing, live.to_go, live.paused) == ({"0": WAITING}, None, False)
+
+
+def test_what_the_trials_to_come_can_be_expected_to_bring_is_told_while_there_are_some(clock: Clock) -> None:
+    ended = [record(n, 0.1, 0.1 + 0.01 * n, status=Status.FINISHED) for n in range(12)]
+    outlook = opened(*ended, at_once=2)
+    outlook.n_trials = 18
+    said = outlook.further()
+    assert said == further(ended, trials=6, at_once=2)
+    assert said is not None
+    outlook.n_trials = 12
+    assert outlook.further() is said, "it is not worked out at every look"
+    clock.now += ANEW_EVERY_S
+    assert outlook.further() is None
 
 
 def test_of_long_single_steps_it_is_told_before_the_first_report(clock: Clock) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from distrecvae.search.core.ahead.forecast import Forecast, forecast
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.forecast import Forecast, forecast
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import make_rule
 from tests.search.simulated import METRIC, open_conductor, toy_curve

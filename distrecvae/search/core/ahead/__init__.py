@@ -1,0 +1,1 @@
+"""What lies ahead of a search: how long it still takes, and what it can be expected to bring."""
