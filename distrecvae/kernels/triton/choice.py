@@ -14,6 +14,9 @@ import torch
 
 SWITCH = "DISTRECVAE_TRITON"
 """The environment variable that switches the kernels off, by "0": for oracles and for emergencies."""
+FUSION = "TRITON_DEFAULT_FP_FUSION"
+"""Whether Triton makes one operation of a product and a sum: it does, says from 3.9 on that it will not by itself, and
+warns until it is told."""
 CAPABILITY = (8, 0)
 """The least compute capability: bfloat16 in hardware. What is older is neither compiled for nor tested."""
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -39,6 +42,11 @@ def usable(*tensors: torch.Tensor) -> bool:
     )
 
 
+def keep_fusion() -> None:
+    """Let Triton multiply and add in one operation, as these kernels were tested; who has said otherwise is heeded."""
+    os.environ.setdefault(FUSION, "1")
+
+
 @cache
 def _works(device: torch.device) -> bool:
     """Compile the smallest kernel and launch it: that needs a driver, a C compiler and an assembler.
@@ -47,6 +55,7 @@ def _works(device: torch.device) -> bool:
     """
     if torch.version.hip is not None or torch.cuda.get_device_capability(device) < CAPABILITY:
         return False
+    keep_fusion()
     try:
         from distrecvae.kernels.triton.probe import launch
 

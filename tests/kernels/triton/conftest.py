@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from distrecvae.kernels.triton.choice import keep_fusion
+
 
 @pytest.fixture(scope="session", autouse=True)
 def kernels_are_kept_in_a_folder_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -16,6 +18,7 @@ def kernels_are_kept_in_a_folder_of_their_own(tmp_path_factory: pytest.TempPathF
         return
     import triton
 
+    keep_fusion()  # as where the kernels are taken
     before = triton.knobs.cache.dir
     triton.knobs.cache.dir = str(tmp_path_factory.mktemp("triton"))
     yield

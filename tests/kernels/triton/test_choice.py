@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import torch
 
 from distrecvae.kernels.sparse import SparseRows, gather_sum
 from distrecvae.kernels.triton import choice
-from distrecvae.kernels.triton.choice import SWITCH, usable
+from distrecvae.kernels.triton.choice import FUSION, SWITCH, keep_fusion, usable
 from tests.kernels.triton import needs_gpu, needs_triton
 from tests.soft_cuda import SoftDevice
 
@@ -135,3 +136,13 @@ def test_rows_on_a_gpu_are_summed_by_the_kernel(monkeypatch: pytest.MonkeyPatch)
         gather_sum(rows, values, weight)
     monkeypatch.setenv(SWITCH, "0")
     torch.testing.assert_close(gather_sum(rows, values, weight), expected)
+
+
+def test_triton_is_told_to_fuse_unless_it_was_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    # From 3.9 on it warned of each kernel that it compiled, and 3.10 would have rounded otherwise.
+    monkeypatch.setenv(FUSION, "0")
+    keep_fusion()
+    assert os.environ[FUSION] == "0"
+    monkeypatch.delenv(FUSION)
+    keep_fusion()
+    assert os.environ[FUSION] == "1"
