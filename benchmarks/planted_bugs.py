@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-MODULES = ("conductor", "ledger", "chain", "rules", "steering")
+MODULES = ("conductor", "ledger", "chain", "rules/curves", "rules/halving", "rules/median", "steering")
 HANGS_S = 120
 """A night takes milliseconds: a bug after which they do not end is found."""
 
@@ -146,7 +146,7 @@ CHANGES: dict[str, Callable[[ast.AST], bool]] = {
 
 def plant(bug: Bug) -> None:
     """Change the module's functions where they are: whoever has imported them has the bug."""
-    module = importlib.import_module(f"distrecvae.search.core.{bug.module}")
+    module = importlib.import_module(f"distrecvae.search.core.{bug.module.replace('/', '.')}")
     other = types.ModuleType(module.__name__)
     other.__dict__.update({"__file__": module.__file__, "__package__": module.__package__})
     sys.modules[module.__name__] = other  # dataclasses look their module up

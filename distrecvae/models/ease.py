@@ -142,5 +142,6 @@ def ease_bytes(
     # One matrix in float64, one in float32 (what it is made of, or the result), and some columns thrice. On a GPU the
     # factor is a second one in float64, when that in float32 is gone.
     by_blocks = 12 * size + 3 * 8 * train.n_items * min(BLOCK_ITEMS, train.n_items)
-    on_gpu = 0 if lent else 2 * 8 * size  # lent is what lies in the host's memory
+    # Lent is what lies in the host's memory. Diagonals are small, but there.
+    on_gpu = 0 if lent else 2 * 8 * size + 8 * 8 * train.n_items
     return max(0 if lent else gram_bytes(train, 4), on_gpu, by_blocks), 4 * size

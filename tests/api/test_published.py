@@ -69,7 +69,7 @@ def test_it_goes_on_where_it_stopped_and_only_with_the_same_data() -> None:
 
 
 def test_what_is_wrong_is_refused_before_anything_is_written() -> None:
-    with pytest.raises(ConfigError, match="none of the published data sets"):
+    with pytest.raises(ConfigError, match="not one of the published data sets"):
         run()
     with pytest.raises(ConfigError, match="is not one of recvae, ract, ease, multvae"):
         published("svd", DATA)

@@ -102,8 +102,8 @@ def test_like_yesterday(shell: Shell) -> None:
     n_new = now.user_ids.size - len(both)
     assert f"like       {len(both)} users of it in the groups that they had there, {n_new} new\n" in out
     assert not set(now.user_ids[now.train.n_users :]) & set(before.user_ids[: before.train.n_users])
-    assert shell("today.csv --like yesterday --min-rating 1 --out again")[0] == 0
-    assert read_protocol("again")["options"]["min_rating"] == 1.0
+    assert shell("today.csv --like yesterday --min-rating 1 --out anew")[0] == 0
+    assert read_protocol("anew")["options"]["min_rating"] == 1.0
     assert shell("--like yesterday --out again")[0] == 0
     assert load_dataset("again").fingerprint == before.fingerprint
 

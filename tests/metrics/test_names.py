@@ -72,8 +72,8 @@ def test_names_are_read_back_as_what_they_are(text: str, name: str, title: str) 
 def test_every_kind_is_reached_by_its_name() -> None:
     for kind in KINDS:
         assert metric_of(f"{kind}@3").name == f"{kind}_3"
-    functions = {metric_of(f"{kind}@3").of_ranks for kind in KINDS} - {None}
-    assert len(functions) == 7
+    functions = [found.of_ranks for kind in KINDS if (found := metric_of(f"{kind}@3")).of_ranks is not None]
+    assert len(functions) == len(set(functions)) >= 7
 
 
 def test_the_published_ones_are_the_default() -> None:

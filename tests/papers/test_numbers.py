@@ -77,7 +77,7 @@ def test_a_data_set_is_told_by_its_users_held_out_users_and_items(monkeypatch: p
     for other in (replace(own, n_users=99), replace(own, n_items=61), replace(own, n_held_out=9)):
         assert not other.is_it(split)
     with pytest.raises(
-        ConfigError, match=r"data/mine has 100 users x .* none of the published data sets"
+        ConfigError, match=r"data/mine has 100 users x .* not one of the published data sets"
     ) as refused:
         set_of(split, None, "data/mine")
     assert "--settings" in str(refused.value)

@@ -50,7 +50,7 @@ def test_a_finished_models_config_file_is_taken(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["latent_dim"], "'latent_dim' is not a setting; write --set name=value"),
-        (["=3"], "is no setting"),
+        (["=3"], "is not a setting"),
         (["latent_dm=3"], "did you mean 'latent_dim'"),
         (["latent_dim=[1"], "cannot be read"),
         (["latent_dim=many"], "latent_dim is 'many'"),

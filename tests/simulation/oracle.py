@@ -19,6 +19,8 @@ def stops(plan: Plan, number: int, points: Mapping[int, Points]) -> bool:
         return False
     if plan.scheduler == "median":
         return _below_median(passes, value, [each for n, each in points.items() if n != number])
+    if plan.scheduler not in ("asha", "hyperband"):  # another rule would else be held to ASHA's decisions
+        raise NotImplementedError(f"the oracle does not know {plan.scheduler}")
     rungs: list[int] = []
     while (rung := MIN_PASSES * plan.reduction_factor ** len(rungs)) <= plan.max_passes:
         rungs.append(rung)

@@ -243,9 +243,11 @@ def test_names_are_helped_along() -> None:
     assert {"recvae", "popularity"} <= set(registry.models())
     with pytest.raises(ConfigError, match="no model 'recva'; did you mean 'recvae'"):
         registry.config_class("recva")
-    with pytest.raises(ConfigError, match="'latent_dims' is no setting of recvae; did you mean 'latent_dim'"):
+    with pytest.raises(
+        ConfigError, match="'latent_dims' is not a setting of recvae; did you mean 'latent_dim'"
+    ):
         registry.config_from_dict("recvae", {"latent_dims": 3})
-    with pytest.raises(ConfigError, match="'x' is no setting of popularity; it has none"):
+    with pytest.raises(ConfigError, match="'x' is not a setting of popularity; it has none"):
         registry.config_from_dict("popularity", {"x": 3})
 
 

@@ -80,6 +80,11 @@ def test_a_search_takes_no_more_room_than_it_said_and_not_much_less(
     assert {r.status for r in ledger.records.values()} == {Status.FINISHED, Status.STOPPED}
 
 
+# Only solving tells how many of SLIM's weights are zero; few are, in so few items of which each has many users.
+AT_LEAST = {"slim": 0.2}
+"""The share of the estimate that a state takes, of models whose size the data decide; of all others 0.95."""
+
+
 @pytest.mark.parametrize("model", registry.models())
 def test_a_state_file_takes_what_was_estimated(model: str, tmp_path: Path) -> None:
     config = registry.config_from_dict(model, {})
@@ -96,5 +101,4 @@ def test_a_state_file_takes_what_was_estimated(model: str, tmp_path: Path) -> No
     estimate = registry.memory_bytes(model, config, SPLIT.train)[1]
     size = (tmp_path / "state").stat().st_size
     assert size <= 1.05 * estimate + header
-    # Only solving tells how many of SLIM's weights are zero; few are, in so few items of which each has many users.
-    assert size >= (0.2 if model == "slim" else 0.95) * estimate
+    assert size >= AT_LEAST.get(model, 0.95) * estimate

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.kernels.sparse import PIECE_PLACES
 from distrecvae.kernels.transfer import onto
 from distrecvae.pacing import before_batch
+from distrecvae.training.entry import FLOAT_BYTES
 from distrecvae.training.schemes.noise import drawn_bytes
 
 PLACE_BYTES = 96
@@ -99,3 +101,17 @@ def batch_bytes(train: InteractionMatrix, batch_size: int, width: int) -> int:
     """
     cutter = Cutter(train, batch_size, torch.device("cpu"))
     return drawn_bytes(cutter.n_rows, width, cutter.places()) + PLACE_BYTES * cutter.places()
+
+
+def item_gradient_bytes(train: InteractionMatrix, batch_size: int, width: int) -> int:
+    """Return what a GPU takes to make the gradient of rows of items, before it is put in its place: bytes.
+
+    They are summed from pieces, one at least for each item; a matrix of those and one of the sums.
+
+    Args:
+        train: the training users.
+        batch_size: users a batch.
+        width: of a row.
+    """
+    places = Cutter(train, batch_size, torch.device("cpu")).places()
+    return FLOAT_BYTES * width * (2 * train.n_items + places // PIECE_PLACES)

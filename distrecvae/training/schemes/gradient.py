@@ -16,7 +16,7 @@ from distrecvae.kernels.precision import product_dtype
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.precisions import Precision
 from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
-from distrecvae.training.schemes.batches import batch_bytes
+from distrecvae.training.schemes.batches import batch_bytes, item_gradient_bytes
 from distrecvae.training.schemes.noise import Noise
 from distrecvae.training.schemes.passes import Passes, fresh_module
 from distrecvae.training.schemes.state import adam, moments, snapshot, take_moments, take_over
@@ -251,6 +251,7 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
         working = 2 * FLOAT_BYTES * parameters + step + score_bytes(train.n_users, train.n_items, device)
         if device.type == "cuda":
             # The data lies there too. A CUDA graph lends what its step holds, gradients included, to no one else.
+            working += item_gradient_bytes(train, config.batch_size, config.hidden_dim)
             working += train.indices.nbytes + train.indptr.nbytes + 2 * FLOAT_BYTES * parameters + step
             working += batch_bytes(train, config.batch_size, getattr(config, "latent_dim", 0))
         return saved + working, saved + FLOAT_BYTES * parameters

@@ -13,7 +13,7 @@ from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig, refi
 from distrecvae.precisions import Precision
 from distrecvae.training.entry import FLOAT_BYTES, score_bytes
 from distrecvae.training.schemes.alternating import AlternatingTrainer
-from distrecvae.training.schemes.batches import batch_bytes
+from distrecvae.training.schemes.batches import batch_bytes, item_gradient_bytes
 from distrecvae.training.schemes.update import old_posterior_bytes
 
 HIDDEN_TENSORS = 40
@@ -50,14 +50,17 @@ def recvae_bytes(
     )
     working = FLOAT_BYTES * both + scores + step  # a step's buffers stay while models are evaluated
     if device.type == "cuda":
-        # The data lies there too, a sparse gradient is made before it is put in its place, and what a CUDA graph
-        # holds is not lent to anyone else. The best model's copy is on the host. Where Triton's kernels take the item
+        # The data lies there too. What a CUDA graph holds is not lent to anyone else, nor to steps that run as they
+        # are. The best model's copy is on the host. Where Triton's kernels take the item
         # layers' steps, there are neither their gradients nor logits, but a rounded copy of the decoder's weight.
         low = product_dtype(precision)
         working += (
             train.indices.nbytes
             + train.indptr.nbytes
-            + FLOAT_BYTES * train.n_items * config.hidden_dim
+            + 2 * item_gradient_bytes(train, config.batch_size, config.hidden_dim)
+            + 2
+            * FLOAT_BYTES
+            * (encoder - train.n_items * config.hidden_dim)  # those of the dense layers, twice more
             + step
             + batch_bytes(train, config.batch_size, config.latent_dim)
             + (model.decoder.weight.numel() * low.itemsize if low is not None else 0)

@@ -28,6 +28,10 @@ def test_a_number_and_a_share_are_moments() -> None:
     # The last fifth begins with 5: four of five came before.
     assert moment("80%", times, "--valid-from") == 4.0
     assert written(3.0, times) == "3"
-    for wrong, message in (("120%", "a share lies between"), ("soon", "no moment"), ("nan", "no moment")):
+    for wrong, message in (
+        ("120%", "a share lies between"),
+        ("soon", "not a moment"),
+        ("nan", "not a moment"),
+    ):
         with pytest.raises(DataError, match=message):
             moment(wrong, times, "--valid-from")

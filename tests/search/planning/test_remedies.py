@@ -32,10 +32,11 @@ def test_fewer_items_or_a_model_with_sparse_weights() -> None:
         "ease", config, InteractionMatrix.from_pairs([], [], n_users=2000, n_items=least)
     )[0]
     slim = registry.memory_bytes("slim", registry.config_from_dict("slim", {}), train)[0]
-    assert said == (
+    assert said.split(", or ")[:2] == [  # then others that are made of X^T X, where there are any
         f"prepare the data with --min-item-interactions 2 (about {least:,} of 40,000 items are left, and a trial takes"
-        f" {gib(smaller)}), or take --model slim, whose weights are sparse (about {gib(slim)})"
-    )
+        f" {gib(smaller)})",
+        f"take --model slim, whose weights are sparse (about {gib(slim)})",
+    ]
 
 
 def test_what_does_not_fit_is_not_advised() -> None:

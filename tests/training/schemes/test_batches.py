@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from distrecvae.data.interactions import InteractionMatrix
+from distrecvae.kernels.sparse import PIECE_PLACES, SparseRows, scatter_sum
 from distrecvae.pacing import heard_between_batches
-from distrecvae.training.schemes.batches import PLACE_BYTES, Cutter, batch_bytes
+from distrecvae.training.schemes.batches import PLACE_BYTES, Cutter, batch_bytes, item_gradient_bytes
 from distrecvae.training.schemes.noise import DRAWN_AT_ONCE, drawn_bytes
+from tests.soft_cuda import SoftDevice
 from tests.training.schemes.test_alternating import random_train
 
 CPU = torch.device("cpu")
@@ -59,3 +61,19 @@ def test_what_a_gpu_holds_of_batches_grows_with_their_interactions_and_noise() -
     places = Cutter(train, 8, torch.device("cpu")).places()
     assert without == PLACE_BYTES * places + drawn_bytes(8, 0, places)
     assert with_noise - without == DRAWN_AT_ONCE * 2 * 4 * 8 * 4, "two blocks of float32 noise"
+
+
+def test_what_making_a_gradient_of_items_takes_is_counted(soft_device: SoftDevice) -> None:
+    train, width = random_train(n_items=2000), 100
+    cutter = Cutter(train, 8, torch.device("cuda"))
+    users, _ = next(cutter.cut(torch.arange(train.n_users)))
+    rows = SparseRows.from_matrix(train, "cuda").take(users, cutter.places(), padded=True)
+    dense, out = torch.ones(8, width, device="cuda"), torch.zeros(2000, width, device="cuda")
+    soft_device.reset_counts()
+    before = soft_device.live_bytes
+    scatter_sum(rows, rows.ones(torch.float32), dense, out)
+    taken = soft_device.peak_bytes - before
+    counted = item_gradient_bytes(train, 8, width)
+    assert counted == 4 * width * (2 * 2000 + cutter.places() // PIECE_PLACES)
+    # Beside it there are the interactions in order, of which a batch's other bytes tell.
+    assert counted <= taken <= counted + PLACE_BYTES * cutter.places()

@@ -17,7 +17,7 @@ from distrecvae.precisions import PRECISIONS, Precision
 from distrecvae.training import registry
 from distrecvae.training.entry import score_bytes
 from distrecvae.training.schemes.alternating import AlternatingTrainer
-from distrecvae.training.schemes.batches import PLACE_BYTES, Cutter
+from distrecvae.training.schemes.batches import PLACE_BYTES, Cutter, item_gradient_bytes
 from distrecvae.training.schemes.noise import drawn_bytes
 from distrecvae.training.schemes.recvae import (
     recvae,
@@ -110,6 +110,7 @@ def test_memory_is_more_than_the_state_and_a_gpu_holds_the_data_too(precision: P
         )
         places = Cutter(train, config.batch_size, CPU).places()
         ahead = drawn_bytes(config.batch_size, config.latent_dim, places) + PLACE_BYTES * places
+        ahead += 2 * item_gradient_bytes(train, config.batch_size, config.hidden_dim)
         rest.append(gpu - cpu - ahead - train.indices.nbytes - train.indptr.nbytes)
     assert rest[0] == rest[1]
 

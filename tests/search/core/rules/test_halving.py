@@ -1,3 +1,5 @@
+"""ASHA and Hyperband: their rungs, places and brackets, and that Optuna's successive halving decides the same."""
+
 from __future__ import annotations
 
 import random
@@ -10,27 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distrecvae.errors import ConfigError
-from distrecvae.search.core.rules import (
-    RULES,
-    Asha,
-    Curve,
-    Hyperband,
-    MedianRule,
-    Never,
-    StoppingRule,
-    make_rule,
-    rung_passes,
-)
-
-
-def curves(*points: Sequence[tuple[int, float]]) -> dict[int, Curve]:
-    """Trial n has the n-th list of (passes, running best)."""
-    return {number: Curve(number, tuple(p)) for number, p in enumerate(points)}
-
-
-def at_rung(passes: int, values: Sequence[float]) -> dict[int, Curve]:
-    return curves(*([(passes, value)] for value in values))
+from distrecvae.search.core.rules import Curve
+from distrecvae.search.core.rules.halving import Asha, Hyperband, rung_passes
+from tests.search.core.rules.drawn import at_rung, curves
 
 
 class TestRungs:
@@ -199,50 +183,6 @@ def one_search_of_both(
     return decisions, stops
 
 
-increasing_curve = st.lists(st.tuples(st.integers(1, 12), st.floats(0, 1)), min_size=0, max_size=8).map(
-    lambda steps: tuple((sum(s for s, _ in steps[: i + 1]), value) for i, (_, value) in enumerate(steps))
-)
-many_curves = st.lists(increasing_curve, min_size=1, max_size=12).map(lambda points: curves(*points))
-
-
-@pytest.mark.parametrize("rule", [Asha(3, 40, 2), Hyperband(3, 40, 2), MedianRule(3, 40, 2), Asha(3, 40, 5)])
-class TestEveryRule:
-    @settings(deadline=None)
-    @given(seen=many_curves)
-    def test_answers_by_the_curves_alone(self, rule: StoppingRule, seen: dict[int, Curve]) -> None:
-        """Asked again, or with the trials in another order, or by a rule made again, it says the same."""
-        answers = {number: rule.should_stop(number, seen) for number in seen}
-        backwards = dict(reversed(seen.items()))
-        assert {number: rule.should_stop(number, backwards) for number in seen} == answers
-
-    @settings(deadline=None)
-    @given(seen=many_curves)
-    def test_never_stops_the_best_at_its_last_report(
-        self, rule: StoppingRule, seen: dict[int, Curve]
-    ) -> None:
-        top = max((v for c in seen.values() for _, v in c.points), default=0.0)
-        for number, curve in seen.items():
-            if curve.points and curve.points[-1][1] == top:
-                assert not rule.should_stop(number, seen)
-
-    @settings(deadline=None)
-    @given(seen=many_curves)
-    def test_never_stops_before_the_first_rung_or_at_the_end(
-        self, rule: StoppingRule, seen: dict[int, Curve]
-    ) -> None:
-        for number, curve in seen.items():
-            if not curve.points or curve.points[-1][0] < 3 or curve.points[-1][0] >= 40:
-                assert not rule.should_stop(number, seen)
-
-    @settings(deadline=None)
-    @given(seen=many_curves)
-    def test_a_better_value_is_never_worse_off(self, rule: StoppingRule, seen: dict[int, Curve]) -> None:
-        for number, curve in seen.items():
-            if curve.points and not rule.should_stop(number, seen):
-                better = Curve(number, (*curve.points[:-1], (curve.points[-1][0], 2.0)))
-                assert not rule.should_stop(number, {**seen, number: better})
-
-
 class TestHyperband:
     rule = Hyperband(1, 81, 3)
 
@@ -277,72 +217,3 @@ class TestHyperband:
     def test_the_last_bracket_is_never_judged(self) -> None:
         last = next(n for n in range(200) if self.rule.bracket(n) == 4)
         assert not self.rule.should_stop(last, {n: Curve(n, ((80, float(n != last)),)) for n in range(200)})
-
-
-class TestMedianRule:
-    rule = MedianRule(10, 100, min_trials=4)
-    others = ([(10, 0.1), (20, 0.5)], [(10, 0.2), (20, 0.6)], [(10, 0.3), (20, 0.7)], [(10, 0.4), (20, 0.8)])
-
-    @pytest.mark.parametrize(("value", "stops"), [(0.24, True), (0.25, False), (0.26, False)])
-    def test_stops_below_the_median_at_the_same_passes(self, value: float, stops: bool) -> None:
-        """The others stand at 0.1, 0.2, 0.3, 0.4 after 10 passes; what they get to later does not matter."""
-        assert self.rule.should_stop(4, curves(*self.others, [(10, value)])) is stops
-
-    def test_others_count_by_their_last_report_not_beyond(self) -> None:
-        assert self.rule.should_stop(4, curves(*self.others, [(19, 0.2)]))
-        assert not self.rule.should_stop(4, curves(*self.others, [(19, 0.3)]))
-
-    def test_waits_for_enough_others_that_got_as_far(self) -> None:
-        assert not self.rule.should_stop(3, curves(*self.others[:3], [(10, 0.0)]))
-        assert not self.rule.should_stop(4, curves(*self.others, [(21, 0.0)]))
-        # Whose last report is at these very passes got as far: 0.5 to 0.8, and their median is 0.65.
-        assert self.rule.should_stop(4, curves(*self.others, [(20, 0.6)]))
-        assert not self.rule.should_stop(4, curves(*self.others, [(20, 0.65)]))
-
-    def test_four_others_are_enough_and_it_has_no_rungs(self) -> None:
-        as_made = MedianRule(10, 100)
-        assert as_made.should_stop(4, curves(*self.others, [(10, 0.0)]))
-        assert not as_made.should_stop(3, curves(*self.others[:3], [(10, 0.0)]))
-        assert as_made.rungs(0) == as_made.rungs(7) == ()
-
-    def test_leaves_the_ends_alone(self) -> None:
-        far = [[(5, 0.5), (100, 0.9)]] * 4
-        assert not self.rule.should_stop(4, curves(*far, [(9, 0.0)]))
-        assert not self.rule.should_stop(4, curves(*far, [(100, 0.0)]))
-        assert self.rule.should_stop(4, curves(*far, [(99, 0.0)]))
-
-
-def test_never_never_stops() -> None:
-    assert not Never().should_stop(1, at_rung(10, [0.9, 0.0]))
-    assert Never().rungs(0) == ()
-
-
-class TestMakeRule:
-    def test_makes_every_rule(self) -> None:
-        made = [make_rule(name, 10, 90, 3) for name in RULES]
-        assert made == [Asha(10, 90, 3), Hyperband(10, 90, 3), MedianRule(10, 90), Never()]
-
-    @pytest.mark.parametrize(
-        ("name", "least", "most", "factor", "message"),
-        [
-            (
-                "ahsa",
-                1,
-                9,
-                3,
-                "choose from asha, hyperband, median, none; did you mean 'asha'?",
-            ),
-            ("asha", 10, 9, 3, "min_passes=10 is above max_passes=9"),
-            ("none", 0, 9, 3, "min_passes=0 must be a whole number, at least 1"),
-            ("asha", 1, 9.5, 3, "max_passes=9.5 must be a whole number"),
-            ("asha", True, 9, 3, "min_passes=True must be a whole number"),
-            ("asha", 1, 9, 1, "reduction_factor=1 must be a whole number, at least 2"),
-            ("hyperband", 1, 9, 2.5, "reduction_factor=2.5 must be a whole number, at least 2"),
-            ("hyperband", 1, 9, True, "reduction_factor=True must be a whole number, at least 2"),
-        ],
-    )
-    def test_refuses(self, name: str, least: int, most: int, factor: int, message: str) -> None:
-        with pytest.raises(ConfigError) as refusal:
-            make_rule(name, least, most, factor)
-        assert message in str(refusal.value)
-        assert "\n" not in str(refusal.value)
