@@ -135,7 +135,10 @@ class StoppedAwareGP(BaseSampler):
     """
 
     def __init__(self, seed: int) -> None:
-        self._gp = GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False)
+        with warnings.catch_warnings():
+            # Optuna 4 marks the whole class as experimental.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._gp = GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False)
         self._space = IntersectionSearchSpace(include_pruned=True)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
