@@ -35,7 +35,7 @@ def test_what_is_no_dotted_name_is_never_trusted(name: str) -> None:
 def test_a_name_that_only_a_file_gives_imports_nothing() -> None:
     sys.modules.pop("this", None)
     with pytest.raises(
-        ConfigError, match=f"model 'this:s' is code that a file names .* set {VARIABLE}=this:s"
+        ConfigError, match=f"model 'this:s' is code that a file names.* set {VARIABLE}=this:s"
     ):
         named_object("this:s", "model")
     assert "this" not in sys.modules

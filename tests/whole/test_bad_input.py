@@ -476,7 +476,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     # train and evaluate
     "no passes": ([*TRAIN, "--max-passes", "0"], nothing, ["--max-passes", "0"]),
     "no threads": ([*TRAIN, "--threads", "0"], nothing, ["--threads", "0"]),
-    "a setting without a value": ([*TRAIN, "--set", "dropout"], nothing, ["'dropout' is no setting"]),
+    "a setting without a value": ([*TRAIN, "--set", "dropout"], nothing, ["'dropout' is not a setting"]),
     "a setting of another type": ([*TRAIN, "--set", "latent_dim=wide"], nothing, ["latent_dim", "wide"]),
     "a setting out of bounds": ([*TRAIN, "--set", "dropout=1.5"], nothing, ["dropout", "1.5"]),
     "two models": (
@@ -581,7 +581,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     ),
     "search.json that is a list": (resume(), written("begun/search.json", "[]"), ["cannot be read"]),
     "search.json that is binary": (resume(), written("begun/search.json", b"\xff\xfe"), ["cannot be read"]),
-    "another seed": (resume("--seed", "9"), nothing, ["seed=0, now it is 9", "again"]),
+    "another seed": (resume("--seed", "9"), nothing, ["seed=0, now it is 9", "start over"]),
     "another metric": (resume("--metric", "recall_20"), nothing, ["metric='ndcg_100'", "'recall_20'"]),
     "another space": (
         resume(),
@@ -619,7 +619,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "a mark that is none": (
         resume(),
         json_with("begun/search.json", ledger={"lines": 1, "check": "0"}),
-        ["begun/search.json", "no mark of a ledger"],
+        ["begun/search.json", "is not a mark of a ledger"],
     ),
     "an extension of nothing": (
         ["search", "--extend", "absent", "--trials", "50"],
@@ -630,7 +630,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "an extension by another rule": (
         [*EXTEND, "--max-passes", "9"],
         nothing,
-        ["max_passes=200, now it is 9", "again"],
+        ["max_passes=200, now it is 9", "start over"],
     ),
     "an extension in another space": (
         [*EXTEND, "--space", "recvae"],

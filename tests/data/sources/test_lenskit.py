@@ -32,7 +32,7 @@ def test_a_data_set_is_read_by_its_ids(tmp_path: Path) -> None:
     assert table.ratings is not None
     assert table.ratings.tolist() == [4.0, 3.0, 5.0, 1.0]
     (tmp_path / "train" / "rating.parquet").unlink()
-    with pytest.raises(DataError, match="no data set of LensKit's, or damaged"):
+    with pytest.raises(DataError, match="is not a data set of LensKit's, or damaged"):
         read_lenskit(tmp_path / "train")
 
 
