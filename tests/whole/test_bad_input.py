@@ -619,7 +619,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "a mark that is none": (
         resume(),
         json_with("begun/search.json", ledger={"lines": 1, "check": "0"}),
-        ["begun/search.json", "is not a mark of a ledger"],
+        ["begun/search.json", "not a mark of a ledger"],
     ),
     "an extension of nothing": (
         ["search", "--extend", "absent", "--trials", "50"],

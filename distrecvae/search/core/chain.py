@@ -42,7 +42,7 @@ class Mark:
 
     def __post_init__(self) -> None:
         if self.lines < 0 or not re.fullmatch("[0-9a-f]{32}" if self.lines else "", self.check):
-            raise ValueError(f"{self.lines!r} lines with the check {self.check!r} are no mark of a ledger")
+            raise ValueError(f"{self.lines!r} lines with the check {self.check!r} are not a mark of a ledger")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form."""

@@ -269,7 +269,7 @@ def test_nothing_is_appended_where_nobody_would_find_it(path: Path) -> None:
      {"lines": -1, "check": "0" * 32}, {"lines": 1, "check": None}],
 )  # fmt: skip
 def test_what_is_no_mark_is_refused(form: object) -> None:
-    with pytest.raises(ValueError, match="is not a mark of a ledger"):
+    with pytest.raises(ValueError, match="not a mark of a ledger"):
         Mark.from_dict(form)
 
 

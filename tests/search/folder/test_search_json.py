@@ -153,7 +153,7 @@ def test_each_part_is_asked_for(tmp_path: Path, name: str) -> None:
         ({"space": {}}, "not a stored search space"),
         ({"dataset": []}, "dataset is []"),
         ({"warm_start": {"source": "x"}}, "warm_start.trials: field required"),
-        ({"ledger": {"lines": 3, "check": "abc"}}, "is not a mark of a ledger"),
+        ({"ledger": {"lines": 3, "check": "abc"}}, "not a mark of a ledger"),
         ({"ledger": None}, "ledger is None"),
         ({"versions": {"ray": 2}}, "versions.ray is 2"),
         ({"more": 1}, "more: unexpected"),
