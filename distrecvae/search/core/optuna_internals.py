@@ -6,6 +6,7 @@ Seen in Optuna 4 and 5. A touch that is not needed any more is deleted here, wit
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,11 @@ from optuna.samplers import TPESampler
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
+
+_UNCONSTRAINED = (
+    {"constraints_enabled": False} if "constraints_enabled" in signature(_split_trials).parameters else {}
+)
+"""What Optuna 4 wants to be told; Optuna 5 has no such argument."""
 
 
 def stored_id(trial: Trial | FrozenTrial) -> int:
@@ -56,7 +62,7 @@ def leaning_of(
     ended = sum(each.state != TrialState.RUNNING for each in known)
     if not space or ended < sampler._n_startup_trials:
         return None
-    good, others = _split_trials(study, known, default_gamma(ended))
+    good, others = _split_trials(study, known, default_gamma(ended), **_UNCONSTRAINED)
     below, above = (
         sampler._build_parzen_estimator(study, space, trials, handle_below=first)
         for trials, first in ((good, True), (others, False))

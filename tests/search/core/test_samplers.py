@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.config import SAMPLERS
 from distrecvae.search.core.samplers import STARTUP_TRIALS, make_sampler, starting_values
+from distrecvae.search.core.study import quiet
 from tests import ROOT
 from tests.search.core.suggested import suggest
 
@@ -138,7 +139,8 @@ def test_the_gaussian_process_sees_stopped_trials() -> None:
         trial.report(objective(suggest(trial)), 20)
         study.tell(trial, state=TrialState.PRUNED)
     frozen = study.get_trials()[-1]
-    blind = optuna.samplers.GPSampler(n_startup_trials=STARTUP_TRIALS)
+    with quiet():  # Optuna 4 calls it experimental
+        blind = optuna.samplers.GPSampler(n_startup_trials=STARTUP_TRIALS)
     for sampler, learns in ((blind, False), (gp(), True)):
         space = sampler.infer_relative_search_space(study, frozen)
         assert bool(sampler.sample_relative(study, frozen, space)) is learns
