@@ -25,7 +25,9 @@ from distrecvae.runs.configuration import available_configs
 from distrecvae.search.space.space import available_spaces
 from distrecvae.training import registry
 
-Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem[Any]]]
+Complete = Callable[
+    [click.Context, click.Parameter, str], "list[CompletionItem[Any]]"
+]  # no generic before click 8.3
 
 
 def completed(complete: Complete, typed: str) -> list[str]:
