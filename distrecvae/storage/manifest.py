@@ -101,8 +101,18 @@ def read_manifest(data: bytes, where: str) -> Manifest:
 def manifest_at(store: Store) -> Manifest | None:
     """Return the manifest of a mirror; None where there is none.
 
+    One that is replaced while it is read may come torn: its size was asked for before. It is damaged if it reads the same
+    a second time.
+
     Raises:
         StorageError: it cannot be read, or is damaged.
     """
-    data = store.read(MANIFEST_FILE)
-    return None if data is None else read_manifest(data, f"{store.uri}/{MANIFEST_FILE}")
+    before: bytes | None = None
+    while (data := store.read(MANIFEST_FILE)) is not None:
+        try:
+            return read_manifest(data, f"{store.uri}/{MANIFEST_FILE}")
+        except StorageError:
+            if data == before:
+                raise
+            before = data
+    return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -68,3 +70,16 @@ def test_a_mirror_has_one_or_none(s3: S3) -> None:
     store.put(MANIFEST_FILE, b"{")
     with pytest.raises(StorageError, match=r"s3://bucket/x/mirror\.json is damaged"):
         manifest_at(store)
+
+
+def test_one_that_is_replaced_while_it_is_read_is_read_again() -> None:
+    """Its size is asked for, then so many bytes of what is there by then: a longer one came torn, and was "damaged"."""
+    whole = Manifest(generation=1, writer="f00d", files=FILES)
+    pieces = [whole.text().encode()[:60], whole.text().encode()[:90], whole.text().encode()]
+    store = SimpleNamespace(uri="s3://bucket/mine", read=lambda _: pieces.pop(0))
+    assert manifest_at(cast(Store, store)) == whole
+    assert pieces == []
+
+    store.read = lambda _: b"{"
+    with pytest.raises(StorageError, match=r"s3://bucket/mine/mirror\.json is damaged"):
+        manifest_at(cast(Store, store))
