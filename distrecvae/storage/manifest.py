@@ -101,8 +101,8 @@ def read_manifest(data: bytes, where: str) -> Manifest:
 def manifest_at(store: Store) -> Manifest | None:
     """Return the manifest of a mirror; None where there is none.
 
-    One that is replaced while it is read may come torn: its size was asked for before. It is damaged if it reads the same
-    a second time.
+    One that is replaced while it is read may come torn: its size was asked for before. One that reads the same a second
+    time is damaged.
 
     Raises:
         StorageError: it cannot be read, or is damaged.
