@@ -32,6 +32,7 @@ def test_nothing_is_lost_in_some_hundred_nights_and_every_fault_came_about() -> 
         pytest.param(718, id="after-a-resumption-a-trial-that-was-to-train-on-came-first"),
         pytest.param(2158, id="what-was-rescued-was-not-synced"),
         pytest.param(3735, id="a-power-loss-after-a-rescue-left-a-history-with-a-hole"),
+        pytest.param(54435, id="a-trial-was-to-train-on-when-its-end-was-heard"),
         pytest.param(10353, id="an-answer-was-lost-with-half-of-the-ledger"),
         pytest.param(11515, id="a-state-went-on-from-reports-that-were-lost-with-half-of-the-ledger"),
     ],

@@ -241,8 +241,10 @@ class Conductor:
                 self._end(record, Status.FAILED, f"it was dropped {self._dropped[record.number]} times")
 
     def finished(self, number: int) -> None:
-        """Record that a trial spent its budget."""
-        self._end(self.ledger.records[number], Status.FINISHED, "")
+        """Record that a trial spent its budget; not where it was given a greater one meanwhile, and waits."""
+        record = self.ledger.records[number]
+        if not any(each is record for each in self._waiting):
+            self._end(record, Status.FINISHED, "")
 
     def failed(self, number: int, status: Status, reason: str) -> None:
         """Record that a trial diverged or failed."""

@@ -449,3 +449,18 @@ def test_a_trial_that_is_to_train_on_waits_for_its_turn_after_a_resumption_too(t
     again = open_conductor(tmp_path, config)
     given = [task.number for task in (again.next_task(), again.next_task()) if task is not None]
     assert given == [1, 0]
+
+
+def test_the_end_of_a_trial_that_was_given_more_meanwhile_is_not_its_end(tmp_path: Path) -> None:
+    """A night found it: between a trial's last report and its end, `continue` was answered, and then it was over."""
+    conductor = open_conductor(tmp_path, toy_search_config(trials=1, max_passes=8, scheduler="none"))
+    conductor.next_task()
+    conductor.heard(0, report(1))
+    conductor.heard(0, report(2))
+    assert conductor.steer("1", Request(action="continue", trials=[0], number=16))[0]
+    conductor.finished(0)
+    task = conductor.next_task()
+    assert task is not None
+    assert (task.number, task.max_passes) == (0, 16)
+    conductor.finished(0)
+    assert conductor.ledger.records[0].status is Status.FINISHED
