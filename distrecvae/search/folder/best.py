@@ -17,7 +17,7 @@ from distrecvae.paired import Gain, paired_gain
 from distrecvae.runs.trial import best_model, kept_model
 from distrecvae.saved.model import save_model
 from distrecvae.search.core.conductor import Conductor
-from distrecvae.search.core.records import KEPT_TRIALS, TrialRecord, by_score
+from distrecvae.search.core.records import KEPT_TRIALS, Status, TrialRecord, by_score
 from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
 from distrecvae.search.folder.search import Search
@@ -138,12 +138,16 @@ def expected_score(
 ) -> ExpectedScore | None:
     """Return what the best trial's score can be expected to be over users who did not choose it.
 
-    The few best trials' models, as far as their states are kept, score the validation users once more: how their users
-    differ says how much of a score is luck that another model does not share. Test users are not looked at.
+    The few best trials' models score the validation users once more: how their users differ says how much of a score is
+    luck that another model does not share. Beside the best one they are of trials that trained to their end: their states
+    are durable by then, while it depends on the clock whether a stopped trial's reaches its best cycle. Test users are
+    not looked at.
     """
     name, order = search.config.metric, by_score(conductor.ledger.records.values())
     evaluations = []
     for record in order[:KEPT_TRIALS]:
+        if record is not order[0] and record.status is not Status.FINISHED:
+            continue
         task = conductor.task(record)
         cycle = int(_at_best(record, search.metric)["cycle"])
         path = states.path(record.number)

@@ -26,7 +26,7 @@ from distrecvae.saved.places import StateFile
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status
+from distrecvae.search.core.records import Status, by_score
 from distrecvae.search.core.rules import Never
 from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder import best
@@ -303,6 +303,20 @@ def test_before_test_users_are_looked_at_it_is_worked_out_what_to_expect(
     assert [users is split.valid for users in looked_at[: n_models + 1]] == [True] * (n_models + 1)
     assert (n_models, expected.chosen_from) == (3, 7)
     assert expected.mean < published[0].valid.mean("ndcg_100"), "the best of seven is flattered"
+
+
+def test_what_to_expect_does_not_depend_on_how_far_a_stopped_trials_state_reaches(
+    split: Split, tmp_path: Path
+) -> None:
+    """It did: a search that was interrupted and resumed expected something else than the undisturbed one."""
+    conductor = conductor_in(tmp_path / "search", trials=7)
+    search(conductor, split)
+    stopped = by_score(conductor.ledger.records.values())[1]
+    stopped.status = Status.STOPPED
+    expected = publish(conductor, split, tmp_path / "search")[0].expected
+    assert expected.models == 2
+    TrialStates(tmp_path / "search").path(stopped.number).unlink()
+    assert publish(conductor, split, tmp_path / "search")[0].expected == expected
 
 
 def test_of_a_few_trials_nothing_is_expected(split: Split, tmp_path: Path) -> None:
