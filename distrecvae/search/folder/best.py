@@ -139,9 +139,8 @@ def expected_score(
     """Return what the best trial's score can be expected to be over users who did not choose it.
 
     The few best trials' models score the validation users once more: how their users differ says how much of a score is
-    luck that another model does not share. Beside the best one they are of trials that trained to their end: their states
-    are durable by then, while it depends on the clock whether a stopped trial's reaches its best cycle. Test users are
-    not looked at.
+    luck that another model does not share. Beside the best one they are of trials that trained to their end: these have
+    a state, while it depends on the clock whether a stopped trial's reaches its best cycle. Test users are not looked at.
     """
     name, order = search.config.metric, by_score(conductor.ledger.records.values())
     evaluations = []
