@@ -140,7 +140,7 @@ def expected_score(
 
     The few best trials' models score the validation users once more: how their users differ says how much of a score is
     luck that another model does not share. Beside the best one they are of trials that trained to their end: these have
-    a state, while it depends on the clock whether a stopped trial's reaches its best cycle. Test users are not looked at.
+    a state, and whether a stopped trial's reaches its best cycle depends on the clock. Test users are not looked at.
     """
     name, order = search.config.metric, by_score(conductor.ledger.records.values())
     evaluations = []
