@@ -110,6 +110,10 @@ Click on a trial to read why it was chosen, stopped or given up.
 SOURCES: dict[str, str] = {}
 """The file of the repository behind each page that has one; `on_files` fills it."""
 
+IMAGES: dict[str, str] = {}
+"""The file of the repository behind each picture that lies outside of docs/, by its name on the site."""
+PICTURES = (".png", ".svg")
+
 LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)#\s]*)((?:#[^)\s]*)?\))")
 FENCE = re.compile(r"^\s*(```|~~~)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
@@ -118,6 +122,7 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here to those of docs/."""
     SOURCES.clear()
+    IMAGES.clear()
     SOURCES.update({page: name for name, page in MOVED.items()})
     for file in files.documentation_pages():
         SOURCES[file.src_uri] = f"docs/{file.src_uri}"
@@ -127,6 +132,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made["example.md"] = EXAMPLE
     for page, content in made.items():
         files.append(File.generated(config, page, content=content))
+    for page, name in IMAGES.items():
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / name)))
     # What it is made of, the folder docs/example, is no page; so this one is included by name.
     report = File.generated(config, REPORT, content=_report(), inclusion=InclusionLevel.INCLUDED)
     files.append(report)
@@ -185,7 +192,7 @@ def _page_of(name: str) -> str:
         return name.removeprefix("docs/")
     if (ROOT / name).is_dir():
         return f"repository/{name}/README.md"
-    return f"repository/{name}" if name.endswith(".md") else f"repository/{name}.md"
+    return f"repository/{name}" if name.endswith((".md", *PICTURES)) else f"repository/{name}.md"
 
 
 def _shown(name: str) -> str:
@@ -209,7 +216,9 @@ def _follow_links() -> None:
             for match in LINK.finditer(line) if prose else ():
                 target = _target(source, match[2])
                 page = _page_of(target)
-                if page.startswith("repository/") and page not in SOURCES:
+                if page.startswith("repository/") and page.endswith(PICTURES):
+                    IMAGES[page] = target
+                elif page.startswith("repository/") and page not in SOURCES:
                     SOURCES[page] = f"{target}/README.md" if (ROOT / target).is_dir() else target
                     waiting.append(SOURCES[page])
 
