@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
+from optuna.trial import FixedTrial
 
 from bench.beliefs import BeliefSampler
 from bench.replay import SPACE_OF_BENCH, Method, SamplerOf
-from bench.units import Cube
 from distrecvae.rng import derive_seed
+from distrecvae.search.core.guided.cube import Cube
 from distrecvae.search.core.study import quiet
 
 PUBLISHED = (SPACE_OF_BENCH.default_point(),)
@@ -23,6 +25,10 @@ def mirrored(point: Mapping[str, Any]) -> Mapping[str, Any]:
         SPACE_OF_BENCH.suggest(trial)
     cube = Cube(trial.distributions)
     return cube.params(1 - cube.point(point))
+
+
+MISLED = replace(SPACE_OF_BENCH, base=SPACE_OF_BENCH.suggest(FixedTrial(dict(mirrored(PUBLISHED[0])))))
+"""The same space, whose searches start at the other side of its middle from the published point."""
 
 
 def believing(beliefs: Sequence[Mapping[str, Any]] = PUBLISHED, **settings: Any) -> SamplerOf:
@@ -49,6 +55,11 @@ METHODS: Mapping[str, Method] = {
         Method(name="belief-thrift0", sampler_of=believing(thrift=0.0)),
         Method(name="belief-none", sampler_of=believing(())),
         Method(name="belief-wrong", sampler_of=believing((mirrored(PUBLISHED[0]),))),
+        Method(name="tpe-9-4", first_rung=1 / 9, reduction_factor=4),
+        Method(name="guided", sampler="guided"),
+        Method(name="guided-9", sampler="guided", first_rung=1 / 9),
+        Method(name="guided-9-misled", sampler="guided", first_rung=1 / 9, space=MISLED),
+        Method(name="default-misled", space=MISLED),
         Method(name="belief-9", sampler_of=believing(), first_rung=1 / 9),
     )
 }
