@@ -58,7 +58,7 @@ METHODS: Mapping[str, Method] = {
         Method(name="tpe-9-4", first_rung=1 / 9, reduction_factor=4),
         Method(name="guided", sampler="guided"),
         Method(name="guided-9", sampler="guided", first_rung=1 / 9),
-        Method(name="guided-9-misled", sampler="guided", first_rung=1 / 9, space=MISLED),
+        Method(name="guided-misled", sampler="guided", space=MISLED),
         Method(name="default-misled", space=MISLED),
         Method(name="belief-9", sampler_of=believing(), first_rung=1 / 9),
     )
