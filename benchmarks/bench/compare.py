@@ -65,8 +65,8 @@ def summary(frame: pd.DataFrame, share: str = "90") -> pd.DataFrame:
 def intervals(frame: pd.DataFrame, against: str = "default", draws: int = 2000) -> pd.DataFrame:
     """Return a row for each method, table and workers: the median cost of 90 % and its share of that of `against`.
 
-    `low` and `high` bound the share's 95 % bootstrap interval, over seeds drawn anew for each of the two. Where half of the
-    searches never got there the median is infinity; so is a share of it, and one against it is 0.
+    `low` and `high` bound the share's 95 % bootstrap interval, over seeds drawn anew for each of the two. Where half of
+    the searches never got there the median is infinity; so is a share of it, and one against it is 0.
     """
     random = np.random.default_rng(0)
     costs = {
