@@ -58,9 +58,16 @@ def test_with_luck_and_slope_it_is_the_formula() -> None:
 def test_the_gradient_is_that_of_the_likelihood() -> None:
     apart = ((X[:, None] - X[None]) ** 2).reshape(-1, 4)
     rest = (apart, np.outer(X[:, 3], X[:, 3]), np.equal.outer(TRIALS, TRIALS).astype(float), Y)
+
+    def cost(theta: np.ndarray) -> float:
+        return unlikeliness(theta, *rest)[0]
+
+    def slope(theta: np.ndarray) -> np.ndarray:
+        return unlikeliness(theta, *rest)[1]
+
     for theta in (believed(4), believed(4) + 0.5 * np.random.default_rng(1).standard_normal(8)):
         scale = np.abs(unlikeliness(theta, *rest)[1]).max()
-        off = check_grad(lambda t: unlikeliness(t, *rest)[0], lambda t: unlikeliness(t, *rest)[1], theta)
+        off = check_grad(cost, slope, theta)
         assert off < 1e-5 * scale, "finite differences of float64 are good to five digits or more"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from scipy import integrate, stats
 
@@ -25,7 +26,7 @@ from tests.search.core.suggested import suggest
 
 def quality(point: dict[str, Any]) -> float:
     """Best, at 1, for x = 0.8, rate = 0.01 and the branch gamma."""
-    off = abs(point["x"] - 0.8) + abs(math.log10(point["rate"]) + 2) / 4
+    off = abs(float(point["x"]) - 0.8) + abs(math.log10(float(point["rate"])) + 2) / 4
     return 1 - off - 0.2 * (point["branch"] == "beta")
 
 
@@ -46,8 +47,10 @@ def run(study: optuna.Study, n: int, *, sign: float = 1.0, seconds: bool = True)
     return points
 
 
-@pytest.mark.parametrize(("direction", "sign"), [("maximize", 1.0), ("minimize", -1.0)])
-def test_it_finds_what_is_best_in_any_study(direction: str, sign: float) -> None:
+@pytest.mark.parametrize(
+    ("direction", "sign"), [(StudyDirection.MAXIMIZE, 1.0), (StudyDirection.MINIMIZE, -1.0)]
+)
+def test_it_finds_what_is_best_in_any_study(direction: StudyDirection, sign: float) -> None:
     points = run(optuna.create_study(direction=direction), 24, sign=sign)
     assert np.mean([quality(p) for p in points[-8:]]) > 0.85, "a random point's is 0.3 on average"
 
@@ -113,7 +116,9 @@ def test_a_belief_that_was_wrong_is_forgotten_after_a_few_trials() -> None:
 
 
 def test_what_diverged_counts_as_bad_and_what_failed_not_at_all() -> None:
-    distributions = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    distributions: dict[str, optuna.distributions.BaseDistribution] = {
+        "x": optuna.distributions.FloatDistribution(0, 1)
+    }
 
     def trial(state: TrialState, value: float | None) -> optuna.trial.FrozenTrial:
         return optuna.trial.create_trial(
