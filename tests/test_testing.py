@@ -1,4 +1,4 @@
-"""The checks that anybody can run over a model of theirs: ours pass, and each promise that is broken is named."""
+"""The checks that anyone can run over their own model: ours pass, and each broken promise is named."""
 
 from __future__ import annotations
 
@@ -106,12 +106,12 @@ BREAKS = {
     "passes": {"every_step_is_a_cycle"},
     "nan": {"scores_are_finite_float32_for_every_item", "every_step_is_a_cycle"},
     "double": {"scores_are_finite_float32_for_every_item"},
-    "company": {"a_user_is_scored_alike_in_any_company"},
+    "company": {"scores_do_not_depend_on_the_batch"},
     "loaded": {"what_is_loaded_scores_like_what_was_trained"},
-    "random": {"a_seed_decides_all", "a_restored_training_goes_on_bit_for_bit"},
-    "forgets": {"a_restored_training_goes_on_bit_for_bit", "a_seed_decides_all"},
+    "random": {"the_seed_decides_everything", "a_restored_training_continues_bit_for_bit"},
+    "forgets": {"a_restored_training_continues_bit_for_bit", "the_seed_decides_everything"},
     "alias": {"a_state_is_not_changed_by_further_training"},
-    "takes all": {"a_state_of_something_else_is_refused"},
+    "takes all": {"a_state_that_does_not_fit_is_refused"},
     "memory": {"its_memory_is_estimated"},
     "space": {"its_search_space_fits"},
 }
@@ -155,9 +155,7 @@ def test_it_tells_each_promise_and_counts(
     monkeypatch.setitem(registry._MODELS, "broken", entry_of("company"))
     assert main(["broken", "--set", "how=company"]) == 1
     told = capsys.readouterr().out
-    assert (
-        "BROKEN  a user is scored alike in any company: alone and in a batch a user's scores differ" in told
-    )
+    assert "BROKEN  scores do not depend on the batch: alone and in a batch a user's scores differ" in told
     assert "10 of 11 promises are kept" in told
 
 
