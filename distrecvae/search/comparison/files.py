@@ -85,7 +85,7 @@ def write_description(folder: Path, description: Description) -> None:
 
 
 def check_same(described: Description, settings: Mapping[str, Any], split: Split, folder: Path) -> None:
-    """Refuse to continue under another budget or with other data than the comparison was begun with.
+    """Refuse to continue under another budget or with other data than the comparison was started with.
 
     Raises:
         ResultsError: a setting or the data set differs.

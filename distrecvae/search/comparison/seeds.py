@@ -64,7 +64,7 @@ def trained_seeds(model: str, numbers: Sequence[int]) -> tuple[int, ...]:
 
 
 def require_growing(begun: int | None, count: int | None, folder: Path) -> int | None:
-    """Return how many seeds a resumed comparison has: what is given, or what it was begun with.
+    """Return how many seeds a resumed comparison has: what is given, or what it was started with.
 
     Raises:
         ConfigError: fewer than it was begun with.

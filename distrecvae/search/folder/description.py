@@ -93,7 +93,7 @@ def _facts(plan: Plan) -> PlanFacts:
 def check_same(
     described: Description, config: SearchConfig, space: SearchSpace, split: Split, folder: Path
 ) -> None:
-    """Refuse to resume another search than the one that was begun.
+    """Refuse to resume a search with other settings than it was started with.
 
     Raises:
         ResultsError: a setting that must not change, the space or the data set differs.

@@ -75,7 +75,7 @@ def _searches(folder: Path) -> list[SearchResults]:
 
 
 def _beside(places: Sequence[Path | str]) -> Path:
-    """Return where a page on these places lies where nobody says."""
+    """Return the default path of a page on these places."""
     folders = [place.absolute() for place in places if isinstance(place, Path)]
     if len(places) == 1:
         return Path(places[0], REPORT_FILE)

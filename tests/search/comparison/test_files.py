@@ -1,4 +1,4 @@
-"""A comparison's folder: what it was begun with is held to, and its table lies there in every form."""
+"""A comparison's folder: it keeps to what it was started with, and has the table in every form."""
 
 from __future__ import annotations
 

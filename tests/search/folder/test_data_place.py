@@ -1,4 +1,4 @@
-"""A moved results folder finds its data set, by its fingerprint, or says where it was begun with which."""
+"""A moved results folder finds its data set by its fingerprint, or says which it was started with, and where."""
 
 from __future__ import annotations
 
