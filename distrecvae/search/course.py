@@ -67,7 +67,7 @@ def carry_out(search: Search, session: Session, console: Console) -> Outcome:
     """Run a search's trials to the end, publish the best one's model, write the report.
 
     Args:
-        search: what was begun; `search.json` lies in its folder.
+        search: what was started; `search.json` lies in its folder.
         session: Ray and the data set.
         console: shows progress.
 

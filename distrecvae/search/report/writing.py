@@ -71,7 +71,9 @@ def _searches(folder: Path) -> list[SearchResults]:
             missing = error
     if found:
         return found
-    raise missing or ResultsError(f"{folder} is a comparison none of whose searches has begun; wait for one")
+    raise missing or ResultsError(
+        f"{folder} is a comparison none of whose searches has started; wait for one"
+    )
 
 
 def _beside(places: Sequence[Path | str]) -> Path:

@@ -87,5 +87,5 @@ def test_one_that_would_go_on_has_the_seeds_that_it_was_begun_with() -> None:
     Path("out").mkdir()
     write_description(Path("out"), begun)
     assert "1 training with seeds, 1 system trained elsewhere" in plan("ease", resume=True)
-    with pytest.raises(ConfigError, match="begun with 3 seeds, --seeds is 2"):
+    with pytest.raises(ConfigError, match="started with 3 seeds, --seeds is 2"):
         plan("ease", resume=True, seeds=2)

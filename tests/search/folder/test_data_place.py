@@ -74,7 +74,7 @@ def test_another_data_set_in_its_place_is_not_taken(project: Path) -> None:
     with pytest.raises(ResultsError) as refused:
         place_of_data(project / "runs" / "x", described)
     said = str(refused.value)
-    assert f"was begun with data {project / 'data' / 'mine'} (from {project})" in said
+    assert f"was started with data {project / 'data' / 'mine'} (from {project})" in said
     assert said.endswith("give --data")
     assert "\n" not in said
 
