@@ -21,6 +21,7 @@ FLAGS = frozenset(
         "resume-or-start",
         "refit",
         "elastic",
+        "widen",
         "synthetic",
         "header",
         "guard-formulas",

@@ -13,7 +13,7 @@ import pandas as pd
 from distrecvae.api.given import spoken_in_python
 from distrecvae.api.shown import in_a_line, means, scores_html, table_html
 from distrecvae.errors import ResultsError
-from distrecvae.layout import BEST_FOLDER, METRICS_FILE, REPORT_FILE
+from distrecvae.layout import BEST_FOLDER, LEDGER_FILE, METRICS_FILE, REPORT_FILE
 from distrecvae.metrics import on_validation, on_validation_in
 
 if TYPE_CHECKING:
@@ -86,13 +86,26 @@ class SearchResult:
     def limits(self) -> Limits | None:
         """The limits of the search that its best trial met: values at the edge of their ranges, with the direction in
         which better ones may lie, and whether it was still rising at its last pass; None while no trial has a model."""
-        from distrecvae.search.core.ledger import read_records
+        from distrecvae.search.core.chain import read_chain
+        from distrecvae.search.core.ledger import records_of
         from distrecvae.search.core.limits import limits_of
         from distrecvae.search.core.records import leading
+        from distrecvae.search.core.steering import steered_space
         from distrecvae.search.folder.search_json import read_description
 
-        record = leading(read_records(self.folder, on_validation(self.metric)).values())
-        return None if record is None else limits_of(record, read_description(self.folder).searched())
+        lines, described = read_chain(self.folder / LEDGER_FILE).records, read_description(self.folder)
+        record = leading(records_of(lines, on_validation(self.metric), self.folder / LEDGER_FILE).values())
+        space = steered_space(lines, described.settings, described.searched())
+        return None if record is None else limits_of(record, space)
+
+    @property
+    def widened(self) -> tuple[str, ...]:
+        """Which ranges the search widened by itself (`widen=True`), after which trial and why: a sentence each."""
+        from distrecvae.search.core.chain import read_chain
+        from distrecvae.search.core.ledger import answers_in
+        from distrecvae.search.core.unasked import said_widened
+
+        return tuple(said_widened(answers_in(read_chain(self.folder / LEDGER_FILE).records)))
 
     @property
     def expected(self) -> ExpectedScore | None:
