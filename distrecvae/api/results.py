@@ -1,4 +1,4 @@
-"""What calls hand back: the results folder of a search, a comparison or a training, read when it is asked for."""
+"""What calls return: the results folder of a search, a comparison or a training, read on demand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from distrecvae.api.given import spoken_in_python
 from distrecvae.api.shown import in_a_line, means, scores_html, table_html
 from distrecvae.errors import ResultsError
-from distrecvae.layout import BEST_FOLDER, LEDGER_FILE, METRICS_FILE, REPORT_FILE
+from distrecvae.layout import BEST_FOLDER, METRICS_FILE, REPORT_FILE
 from distrecvae.metrics import on_validation, on_validation_in
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Best(NamedTuple):
 
     Attributes:
         config: every setting of the model, JSON-able.
-        scores: by group of users ("valid", "test"), each metric's mean, not a number over no users; no "test" before
-            the search is over.
+        scores: by group of users ("valid", "test"), each metric's mean, NaN over no users; no "test" before the search
+            is over.
     """
 
     config: dict[str, Any]
@@ -46,8 +46,8 @@ class SearchResult:
     Attributes:
         folder: the results folder.
         complete: the search is over; one that was interrupted has what it had found by then.
-        summary: text for people; of one that is not over it says how to continue.
-        metric: by which trials were chosen.
+        summary: text for people; if the search is not over, it says how to continue.
+        metric: the one that chose the best trial.
     """
 
     folder: Path
@@ -84,28 +84,21 @@ class SearchResult:
 
     @property
     def limits(self) -> Limits | None:
-        """The limits of the search that its best trial met: values at the edge of their ranges, with the direction in
-        which better ones may lie, and whether it was still rising at its last pass; None while no trial has a model."""
-        from distrecvae.search.core.chain import read_chain
-        from distrecvae.search.core.ledger import records_of
-        from distrecvae.search.core.limits import limits_of
-        from distrecvae.search.core.records import leading
-        from distrecvae.search.core.steering import steered_space
-        from distrecvae.search.folder.search_json import read_description
+        """The limits of the search that its best trial reached; None while no trial has a model.
 
-        lines, described = read_chain(self.folder / LEDGER_FILE).records, read_description(self.folder)
-        record = leading(records_of(lines, on_validation(self.metric), self.folder / LEDGER_FILE).values())
-        space = steered_space(lines, described.settings, described.searched())
-        return None if record is None else limits_of(record, space)
+        They are values at the edge of their ranges, with the direction in which better ones may lie, and whether it
+        was still rising at its last pass.
+        """
+        from distrecvae.search.folder.reached import limits_in
+
+        return limits_in(self.folder, on_validation(self.metric))
 
     @property
     def widened(self) -> tuple[str, ...]:
-        """Which ranges the search widened by itself (`widen=True`), after which trial and why: a sentence each."""
-        from distrecvae.search.core.chain import read_chain
-        from distrecvae.search.core.ledger import answers_in
-        from distrecvae.search.core.unasked import said_widened
+        """Which ranges the search widened by itself (`widen=True`), before which trial and why: a sentence each."""
+        from distrecvae.search.folder.reached import widened_in
 
-        return tuple(said_widened(answers_in(read_chain(self.folder / LEDGER_FILE).records)))
+        return widened_in(self.folder)
 
     @property
     def expected(self) -> ExpectedScore | None:
@@ -117,8 +110,10 @@ class SearchResult:
         return None if scores is None else scores.expected
 
     def further(self, trials: int | None = None) -> Further | None:
-        """Return what so many further trials can be expected to bring, and how long they take; None while too little
-        is known. Without a number it is of as many trials as there were."""
+        """Return what further trials can be expected to bring, and how long they take; None while too little is known.
+
+        Without a number: as many trials as there were.
+        """
         from distrecvae.search.core.ahead.enough import further
         from distrecvae.search.core.ledger import read_records
         from distrecvae.search.folder.search_json import read_description
@@ -137,7 +132,7 @@ class SearchResult:
         return _model_of(self.folder)
 
     def report(self) -> Path:
-        """Write `report.html`, one page with the search's figures, and return where it lies."""
+        """Write `report.html`, one page with the search's figures, and return its path."""
         from distrecvae.search.report.writing import write_report
 
         return write_report(self.folder)
@@ -202,7 +197,7 @@ class Comparison:
         return pd.read_csv(path)
 
     def report(self) -> Path:
-        """Write `report.html`, one page with all its searches, and return where it lies."""
+        """Write `report.html`, one page with all its searches, and return its path."""
         from distrecvae.search.report.writing import write_report
 
         return write_report(self.folder)
@@ -234,15 +229,15 @@ class Comparison:
 
 @dataclass(frozen=True, repr=False)
 class TrainResult:
-    """What a training gave; all of it lies in its folder.
+    """What came of a training; all of it lies in its folder.
 
     Attributes:
         folder: the results folder.
         complete: the training is over; one that was interrupted has its last checkpoint.
         summary: how it ended, for people.
         seeds: of a training with several seeds; empty for one run.
-        chosen: the folder of the run whose model is `model`: the run, the best seed's, or the first fold's.
-        folds: of a training on folds how many; 0 for others.
+        chosen: the folder of the run whose model is `model`: the only run, the best seed's, or the first fold's.
+        folds: how many folds it was trained on; 0 if on none.
     """
 
     folder: Path
