@@ -35,4 +35,4 @@ def test_what_cannot_be_trained_is_not_allowed(changes: dict[str, Any], takes: b
 def test_a_model_without_batches_and_cycles_has_no_such_limits() -> None:
     config = SearchSpace.load("ease").base
     assert allowed("ease", 1, TRAIN)(config)
-    assert not allowed("ease", 1, TRAIN)({**config, "l2": -1.0})
+    assert not allowed("ease", 1, TRAIN)({**config, "regularization": -1.0})
