@@ -117,7 +117,7 @@ class _Course:
             elapsed_s=elapsed_s,
             warm_starts=warm.points(space) if warm is not None else (),
             config_class=registry.config_class(config.model),
-            allows=allowed(config.model, plan.trial_passes, session.split.train),
+            allows=allowed(space, plan.trial_passes, session.split.train),
             tell=self._heed,
         )
         if self._conductor.steering.changed:

@@ -210,7 +210,11 @@ def _widenings(plan: Plan, lines: Sequence[Line]) -> None:
         own = line["kind"] == "steered" and "by" in line["facts"]
         if own or line["kind"] == "asked":
             earlier = [r for r in records.values() if own or r.number != line["trial"]]
-            found = [each for each in pulls(earlier, steering.space) if each.field not in steering.by_hand]
+            found = [
+                each
+                for each in pulls(earlier, steering.space, steering.begun)
+                if each.field not in steering.by_hand
+            ]
             asked = line["what"]["ranges"] if own else {}
             _require({each.field: each.ends for each in found} == asked, f"{found} pulled, and came {line}")
         if line["kind"] == "steered":

@@ -29,6 +29,7 @@ class Steering:
         config_class: the model's config, which has to take what is asked for; None asks nobody.
 
     Attributes:
+        begun: what was searched at first.
         space: what is searched, now.
         trials: how many, now.
         concurrent: how many at once, now.
@@ -47,7 +48,8 @@ class Steering:
         concurrent: int = 1,
         config_class: type | None = None,
     ) -> None:
-        self.space, self.trials, self.concurrent = space, config.trials, concurrent
+        self.begun = self.space = space
+        self.trials, self.concurrent = config.trials, concurrent
         self.paused, self.changed = False, False
         self.added: list[dict[str, Any]] = []
         self.stopped: dict[int, str] = {}

@@ -50,7 +50,7 @@ def unasked(
         yield end
     elif config.widen:
         name, records = f"{WIDEN} {len(ledger.records)}", ledger.records.values()
-        pulling = [] if name in ledger.answers else pulls(records, steering.space, allows)
+        pulling = [] if name in ledger.answers else pulls(records, steering.space, steering.begun, allows)
         # What a person changed stays as that person has it.
         pulling = [pull for pull in pulling if pull.field not in steering.by_hand]
         if pulling:

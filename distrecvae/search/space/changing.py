@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -53,6 +54,11 @@ def farther_end(distribution: Int | Float, direction: Direction, share: float) -
     """Return where a range ends that is wider at one end by a share of its width, of the logarithm where that counts.
 
     Whole numbers move by at least one, steps by whole ones; others are rounded to three digits.
+
+    Args:
+        distribution: the range.
+        direction: at which end.
+        share: of its width.
     """
     low, high, sign = distribution.low, distribution.high, 1 if direction == "larger" else -1
     end = high if sign > 0 else low
@@ -69,6 +75,12 @@ def farther_end(distribution: Int | Float, direction: Direction, share: float) -
         return int(max(whole, 1))
     short = float(f"{moved:.3g}")
     return short if sign * (short - end) > 0 else moved
+
+
+def width(distribution: Int | Float) -> float:
+    """Return how wide a range is, in its own numbers, or in their logarithm where that is searched."""
+    low, high = float(distribution.low), float(distribution.high)
+    return math.log(high / low) if distribution.log else high - low
 
 
 def with_value(

@@ -8,6 +8,7 @@ import pytest
 
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.search.planning.allowed import allowed
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace
 
 TRAIN = synthetic_split(n_users=300, n_items=100, seed=1).train
@@ -28,11 +29,20 @@ TRAIN = synthetic_split(n_users=300, n_items=100, seed=1).train
     ],
 )
 def test_what_cannot_be_trained_is_not_allowed(changes: dict[str, Any], takes: bool) -> None:
-    config = SearchSpace.load("recvae-demo").base
-    assert allowed("recvae", 20, TRAIN)({**config, **changes}) is takes
+    space = SearchSpace.load("recvae-demo")
+    assert allowed(space, 20, TRAIN)({**space.base, **changes}) is takes
+
+
+def test_a_batch_that_the_space_had_before_is_no_reason_to_refuse_another_setting() -> None:
+    # With the published batch of 500 a search on fewer users would never have widened anything.
+    space = SearchSpace.load("recvae").resolved(Sizes.of(TRAIN))
+    assert TRAIN.n_users < space.base["batch_size"]
+    allows = allowed(space, 20, TRAIN)
+    assert allows(space.base)
+    assert not allows({**space.base, "batch_size": space.base["batch_size"] + 1})
 
 
 def test_a_model_without_batches_and_cycles_has_no_such_limits() -> None:
-    config = SearchSpace.load("ease").base
-    assert allowed("ease", 1, TRAIN)(config)
-    assert not allowed("ease", 1, TRAIN)({**config, "regularization": -1.0})
+    space = SearchSpace.load("ease").resolved(Sizes.of(TRAIN))
+    assert allowed(space, 1, TRAIN)(space.base)
+    assert not allowed(space, 1, TRAIN)({**space.base, "regularization": -1.0})

@@ -16,7 +16,7 @@ from typing import Any
 
 from distrecvae.search.core.records import Status, TrialRecord, by_score
 from distrecvae.search.core.samplers import STARTUP_TRIALS
-from distrecvae.search.space.changing import farther_end
+from distrecvae.search.space.changing import farther_end, width
 from distrecvae.search.space.distributions import Distribution, Float, Int
 from distrecvae.search.space.edges import Direction, edge_at, edge_share
 from distrecvae.search.space.space import SearchSpace
@@ -28,7 +28,8 @@ MOST_OF_THEM = 3
 CHANCE = 0.01
 """How likely uniform draws may be to bring as many of them to an edge."""
 SHARE = 0.5
-"""Of a range's width, by which an end that pulls moves outwards."""
+"""Of the width that a range was begun with, by which an end that pulls moves outwards. (Were it the width by now, each
+step would be half as large again as the one before.)"""
 TRIES = 3
 """Ends that are tried, each half as far out as the one before, where the model does not take that. Nearer ones would
 leave the old end at the edge of the new range, where it would pull again."""
@@ -69,12 +70,15 @@ class Pull:
         return f"{self.at_edge} of the best {self.of} trials lay at the {end} end of {self.field}"
 
 
-def pulls(records: Collection[TrialRecord], space: SearchSpace, allows: Allows | None = None) -> list[Pull]:
+def pulls(
+    records: Collection[TrialRecord], space: SearchSpace, begun: SearchSpace, allows: Allows | None = None
+) -> list[Pull]:
     """Return the ends that pull, in the order of the space; nothing before `STARTUP_TRIALS` trials have ended.
 
     Args:
         records: the trials so far.
         space: what is searched now.
+        begun: what was when the search began.
         allows: tells what the model takes; an end beyond which it takes nothing does not pull. None: everything.
     """
     best = by_score(records)[:FEW]
@@ -94,7 +98,8 @@ def pulls(records: Collection[TrialRecord], space: SearchSpace, allows: Allows |
             )
             if there < _needed(edge_share(distribution)):
                 continue
-            end = _end(distribution, field, direction, best[0].config, allows)
+            share = SHARE * _begun_width(begun, field, distribution) / width(distribution)
+            end = _end(distribution, share, field, direction, best[0].config, allows)
             if end is not None:
                 found.append(Pull(field, direction, there, len(best), end))
     return found
@@ -117,8 +122,18 @@ def _needed(share: float) -> int:
     return next(fitting, FEW + 1)
 
 
+def _begun_width(begun: SearchSpace, field: str, now: Int | Float) -> float:
+    """Return how wide a setting's range was at first; as now where it was not searched so."""
+    leaves = [
+        leaf for parameter in begun.parameters.values() for leaf in parameter.leaves() if leaf[0] == field
+    ]
+    first = next((each for _, each in leaves if isinstance(each, Int | Float)), now)
+    return width(first if first.log == now.log and first.low < first.high else now)
+
+
 def _end(
     distribution: Int | Float,
+    share: float,
     field: str,
     direction: Direction,
     config: Mapping[str, Any],
@@ -127,7 +142,7 @@ def _end(
     """Return the new end, as far out as the model takes it; None where it takes nothing beyond the old one."""
     old = distribution.low if direction == "smaller" else distribution.high
     for halved in range(TRIES):
-        end = farther_end(distribution, direction, SHARE / 2**halved)
+        end = farther_end(distribution, direction, share / 2**halved)
         if end != old and (allows is None or allows({**config, field: end})):
             return end
     return None

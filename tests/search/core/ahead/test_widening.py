@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distrecvae.search.core.ahead.widening import CHANCE, FEW, MOST_OF_THEM, SHARE, Allows, Pull, pulls
+from distrecvae.search.core.ahead import widening
+from distrecvae.search.core.ahead.widening import CHANCE, FEW, MOST_OF_THEM, SHARE, Allows, Pull
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.samplers import STARTUP_TRIALS
 from distrecvae.search.space.changing import with_range
@@ -77,6 +78,10 @@ def led_by(
     return weak + [trial(first + place, 0.5 - 0.01 * place, **config) for place, config in enumerate(best)]
 
 
+def pulls(records: list[TrialRecord], space: SearchSpace = SPACE, allows: Allows | None = None) -> list[Pull]:
+    return widening.pulls(records, space, SPACE, allows)
+
+
 def shares_below(limit: float) -> Allows:
     return lambda config: bool(config["share"] < limit)
 
@@ -129,7 +134,7 @@ def test_what_the_start_put_there_does_not_count() -> None:
     ends_there = with_range(SPACE, "share", (None, 0.5), wider=False)
     kept = [{"share": 0.5}] * 4
     assert pulls(led_by(*kept, first=2), ends_there) == []
-    assert pulls(led_by(*kept), ends_there) == [Pull("share", "larger", 4, FEW, 0.75)], "drawn, it does"
+    assert pulls(led_by(*kept), ends_there) == [Pull("share", "larger", 4, FEW, 0.9)], "drawn, it does"
     assert pulls(led_by(*[{"share": 0.49}] * 4, first=2), ends_there) != [], "another value does"
 
 
@@ -172,3 +177,13 @@ def test_trials_without_a_model_do_not_pull(status: Status) -> None:
     records = led_by(*[{"rate": 1e-3}] * 4)
     bad = [trial(20 + n, 0.9, status, rate=9e-3) for n in range(4)]
     assert pulls([*records, *bad], SPACE) == []
+
+
+def test_each_step_is_half_of_the_width_at_first() -> None:
+    space, ends = SPACE, []
+    for _ in range(4):
+        top = dict(space.parameters["rate"].leaves())["rate"].ends()[1]
+        (pull,) = pulls(led_by(*[{"rate": top}] * 4), space)
+        ends.append(pull.end)
+        space = with_range(space, "rate", pull.ends, wider=True)
+    assert ends == [0.1, 1.0, 10.0, 100.0], "and not 0.1, 3.16, 562, 1330000"
