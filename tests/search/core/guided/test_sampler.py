@@ -27,7 +27,7 @@ from tests.search.core.suggested import suggest
 def quality(point: dict[str, Any]) -> float:
     """Best, at 1, for x = 0.8, rate = 0.01 and the branch gamma."""
     off = abs(float(point["x"]) - 0.8) + abs(math.log10(float(point["rate"])) + 2) / 4
-    return 1 - off - 0.2 * (point["branch"] == "beta")
+    return 1 - off - (0.2 if point["branch"] == "beta" else 0.0)
 
 
 def run(study: optuna.Study, n: int, *, sign: float = 1.0, seconds: bool = True) -> list[dict[str, Any]]:
