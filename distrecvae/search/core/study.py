@@ -75,7 +75,7 @@ def as_optuna_has_it(record: TrialRecord, express: Express | None = None) -> Fro
         params=dict(suggestion.params),
         distributions={name: json_to_distribution(text) for name, text in suggestion.distributions.items()},
         intermediate_values=values,
-        user_attrs={CONFIG_KEY: record.config, **_pace(record)},
+        user_attrs={CONFIG_KEY: record.config, **clocked(record)},
         system_attrs=dict(suggestion.attrs),
     )
     trial.number = record.number
@@ -85,7 +85,8 @@ def as_optuna_has_it(record: TrialRecord, express: Express | None = None) -> Fro
     return trial
 
 
-def _pace(record: TrialRecord) -> dict[str, float]:
+def clocked(record: TrialRecord) -> dict[str, float]:
+    """Return the user attributes of a trial that come from a clock; none before it has reported."""
     return {SECONDS_KEY: record.duration_s / record.passes} if record.duration_s and record.passes else {}
 
 

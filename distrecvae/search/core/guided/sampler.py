@@ -1,8 +1,9 @@
-"""A sampler that learns from whole learning curves, also of trials under way, and from what a pass costs.
+"""A sampler that learns from whole learning curves and from what a pass costs.
 
-A Gaussian process over configuration and passes (`process.py`) is told of every trial's curve. Of many offers, drawn
-anywhere and around the best trials, it takes the one whose expected improvement is greatest for its time (expected
-improvement per second: Snoek, Larochelle and Adams, Practical Bayesian Optimization, NeurIPS 2012, section 3.2).
+A Gaussian process over configuration and passes (`process.py`) is told of the curve of every trial that ended. Of many
+offers, drawn anywhere and around the best trials, it takes the one whose expected improvement is greatest for its time
+(expected improvement per second: Snoek, Larochelle and Adams, Practical Bayesian Optimization, NeurIPS 2012, section
+3.2).
 
 What it knows it reads from the study: parameters, the values reported on the way, and a user attribute with the seconds
 that a pass took, where there is one. It works in any Optuna study of one value.
@@ -30,7 +31,7 @@ from distrecvae.search.core.guided.process import Process, fit
 from distrecvae.search.core.study import SECONDS_KEY
 
 FIRST = 4
-"""Trials before anything is learnt from them."""
+"""Trials that end before anything is learnt from them."""
 ANYWHERE, AROUND_EACH, LEADERS = 200, 80, 3
 """Offers from the whole space, around each of the trials expected to be best, and how many of these there are."""
 PATIENCE, FAR = 6, 600
@@ -49,21 +50,19 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Known:
-    """A trial that has reported.
+    """A trial that has ended.
 
     Attributes:
         number: the trial's number.
         point: of the unit cube.
         curve: (passes, value) of its reports, in order, greater values being better.
         seconds: that a pass took, where it is known.
-        over: it has ended.
     """
 
     number: int
     point: Array
     curve: Sequence[tuple[int, float]]
     seconds: float | None
-    over: bool
 
 
 class GuidedSampler(BaseSampler):
@@ -89,7 +88,7 @@ class GuidedSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return a point; nothing where no trial has reported, or too few were begun."""
+        """Return a point; nothing where too few trials have ended."""
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
         cube = Cube(search_space)
         begun = [
@@ -97,17 +96,11 @@ class GuidedSampler(BaseSampler):
             if t.number != trial.number and search_space.keys() <= t.params.keys()
         ]  # fmt: skip
         known = [
-            Known(
-                t.number,
-                cube.point(t.params),
-                curve,
-                t.user_attrs.get(SECONDS_KEY),
-                t.state != TrialState.RUNNING,
-            )
+            Known(t.number, cube.point(t.params), curve, t.user_attrs.get(SECONDS_KEY))
             for t in begun
             if (curve := curve_of(t, sign))
         ]
-        if not search_space or len(begun) < FIRST or not known:
+        if not search_space or len(known) < FIRST:
             return {}
         running = [cube.point(t.params) for t in begun if t.state == TrialState.RUNNING]
         random = stream(self._seed, "guided", trial.number)
@@ -130,12 +123,14 @@ class GuidedSampler(BaseSampler):
 
 
 def curve_of(trial: FrozenTrial, sign: float = 1.0) -> list[tuple[int, float]]:
-    """Return (passes, value) of a trial's reports, in order; nothing of one that failed.
+    """Return (passes, value) of a trial's reports, in order; nothing of one that failed, or has not ended.
+
+    What is under way is not looked at: a search that was resumed may know other reports of it than one that was not.
 
     A value in the end that is worse than every report on the way, as of a training that diverged, counts alone; so does
     one without reports.
     """
-    if trial.state == TrialState.FAIL:
+    if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
         return []
     points = [(max(step, 1), sign * value) for step, value in sorted(trial.intermediate_values.items())]
     points = [(passes, value) for passes, value in points if np.isfinite(value)]
@@ -188,7 +183,7 @@ class _Guide:
     def behind(self) -> int:
         """How many trials ended that were begun after the best one."""
         best = max(self._known, key=lambda each: (each.curve[-1][1], -each.number))
-        return sum(each.over and each.number > best.number for each in self._known)
+        return sum(each.number > best.number for each in self._known)
 
     def far(self, random: np.random.Generator) -> Array:
         """Return the best of offers from the whole space."""

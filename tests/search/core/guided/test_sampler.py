@@ -76,17 +76,21 @@ def test_a_proposal_is_a_function_of_the_study_and_the_seed() -> None:
     assert asked[0] == asked[1] != asked[2]
 
 
-def test_trials_under_way_count_by_what_they_reported_and_are_not_proposed_again() -> None:
+def test_trials_at_the_same_time_differ_and_what_is_under_way_is_not_looked_at() -> None:
     study = optuna.create_study(direction="maximize")
     run(study, 8)
-    before = [suggest_next(study) for _ in range(3)]
-    assert len({str(point) for point in before}) == 3, "trials at the same time differ"
-    # One under way that is far above all others draws the next ones to it; without its report it does not.
-    study.enqueue_trial({"x": 0.1, "rate": 1e-4, "size": 16, "branch": "beta"})
-    trial = study.ask()
-    suggest(trial)
-    trial.report(3.0, 9)
-    assert suggest_next(study)["x"] < 0.4
+    points = [suggest_next(study) for _ in range(3)]
+    assert len({str(point) for point in points}) == 3
+    again = optuna.create_study(direction="maximize")
+    again.add_trials(study.get_trials()[:8])
+    study, again = again, optuna.create_study(direction="maximize")
+    again.add_trials(study.get_trials())
+    for each, value in ((study, 0.1), (again, 3.0)):
+        each.enqueue_trial(points[0])
+        trial = each.ask()
+        suggest(trial)
+        trial.report(value, 9)
+    assert suggest_next(study) == suggest_next(again)
 
 
 def suggest_next(study: optuna.Study) -> dict[str, Any]:
@@ -132,7 +136,8 @@ def test_what_diverged_counts_as_bad_and_what_failed_not_at_all() -> None:
     assert curve_of(trial(TrialState.COMPLETE, 0.3)) == [(4, 0.2), (8, 0.3)]
     assert curve_of(trial(TrialState.COMPLETE, 0.0)) == [(8, 0.0)]
     assert curve_of(trial(TrialState.FAIL, None)) == []
-    assert curve_of(trial(TrialState.RUNNING, None), -1.0) == [(4, -0.2), (8, -0.3)]
+    assert curve_of(trial(TrialState.RUNNING, None)) == []
+    assert curve_of(trial(TrialState.PRUNED, None), -1.0) == [(4, -0.2), (8, -0.3)]
 
 
 def test_a_curve_is_told_by_its_end_and_what_came_before() -> None:
