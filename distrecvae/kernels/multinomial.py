@@ -52,8 +52,8 @@ class Multinomial:
         low: what the factors of products with all items are rounded to; None for not at all.
         items_a_block: items whose logits are made at a time; None chooses by the number of rows.
         kept_bytes: size up to which powers are kept between the two uses of them.
-        keeps_weight: whether a rounded weight (`rounded_weight_bytes`) is kept for the next call, until `renew` says that
-            weight or bias are others.
+        keeps_weight: whether a rounded weight (`rounded_weight_bytes`) is kept for the next call, until `renew` says
+            that weight or bias are others.
     """
 
     def __init__(
