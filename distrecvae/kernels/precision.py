@@ -58,8 +58,8 @@ def fast_float32(device: torch.device | None = None) -> Iterator[None]:
     """Let a CPU's float32 products inside be made by oneDNN where that is as exact as MKL and faster.
 
     On AMD's CPUs MKL keeps to AVX2, oneDNN uses AVX-512. PyTorch gives it float32 products only when told that
-    bfloat16 would do; a CPU without AMX then multiplies in float32 all the same, which is checked once. While it is told
-    so, `torch.get_float32_matmul_precision`, which `torch.compile` asks, raises RuntimeError.
+    bfloat16 would do; a CPU without AMX then multiplies in float32 all the same, which is checked once. Inside,
+    `torch.get_float32_matmul_precision`, which `torch.compile` asks, raises RuntimeError.
 
     Args:
         device: where the products are made; None for the CPU. For a GPU's nothing is changed.
