@@ -17,7 +17,7 @@ import torch
 
 from distrecvae.kernels.precision import product, rounded
 from distrecvae.kernels.scratch import Scratch
-from distrecvae.kernels.shifted_logits import LOG2E, RoundedWeight, ShiftedSums
+from distrecvae.kernels.shifted_logits import LOG2E, RoundedWeight, ShiftedSums, pays
 from distrecvae.kernels.sparse import SparseRows, gather_sum, scatter_sum
 from distrecvae.kernels.triton.choice import usable
 
@@ -155,7 +155,7 @@ class Multinomial:
         step = self._items_a_block or block_items(n_rows, n_items, code.device.type)
         itemsize = code.itemsize if self._low is None else self._low.itemsize
         keep = keep and n_rows * n_items * itemsize <= self._kept_bytes
-        if self._low is torch.bfloat16 and code.device.type == "cpu":
+        if pays(code, self._low):
             blocks = [(start, min(start + step, n_items)) for start in range(0, n_items, step)]
             factor = RoundedWeight(
                 weight,

@@ -30,6 +30,11 @@ _BIAS_PARTS = 3  # of 8 significant bits each: float32's 24
 _ALIGNED = 16
 
 
+def pays(code: torch.Tensor, low: torch.dtype | None) -> bool:
+    """Tell whether sums are made here: where products of bfloat16 factors are rounded, which a GPU's are not."""
+    return low is _LOW and code.device.type == "cpu"
+
+
 def rounded_weight_bytes(n_items: int, width: int) -> int:
     """Return the size of the rounded weight of all items: bytes."""
     return n_items * augmented_width(width) * _LOW.itemsize
