@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
 
-from distrecvae.cli import main
+from distrecvae.cli import cli, main
 from distrecvae.search.comparison.kept import read_table
 from tests import HANGS_AFTER_S, ROOT
 from tests.search.comparison.test_latex import body, require_whole
-from tests.sites import ray_folder
+from tests.sites import ray_folder, typed_here
 from tests.whole.test_tutorial import write_ratings
 
 PAGE = (ROOT / "docs/paper.md").read_text(encoding="utf-8")
@@ -24,7 +28,41 @@ FILES = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILI
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
+def test_the_page_is_prepared_planned_and_its_last_command_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ratings(tmp_path / "ratings.csv")
+    for name, text in zip(("mine.py", "theirs.py"), FILES, strict=True):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    done = []
+    for line in "".join(COMMANDS).replace("\\\n", " ").splitlines():
+        program, *words = shlex.split(line)
+        if program == "python":
+            with chdir(tmp_path):
+                runpy.run_path(words[0], run_name="__main__")
+        elif words[0] == "tables":
+            command = cli.get_command(click.Context(cli), "tables")
+            assert command is not None
+            command.make_context("tables", words[1:])
+        elif program == "distrecvae":
+            ended = typed_here(tmp_path, *words, *(["--dry-run"] if words[0] == "compare" else []))
+            assert ended.returncode == 0, ended.stdout + ended.stderr
+            assert words[0] != "compare" or "3 seeds" in ended.stdout
+        done.append(program if program != "distrecvae" else words[0])
+    assert done == ["prepare", "export", "python", "compare", "tables"]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.ray
 @pytest.mark.slow  # three searches and their seeds on a real Ray: most of a minute
+@pytest.mark.nightly(
+    "test_the_page_is_prepared_planned_and_its_last_command_is_one: up to the training;"
+    " tests/search/comparison/test_seeds.py::test_each_seed_is_a_training_of_its_own_and_a_users_value_their_mean,"
+    " tests/search/comparison/test_latex.py::test_seeds_have_a_second_error_and_the_caption_says_so, and"
+    " tests/search/comparison/test_comparison.py::test_the_table_has_each_models_own_scores: what follows"
+)
 def test_an_empty_folder_becomes_a_table_with_seeds_and_significance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
