@@ -33,7 +33,7 @@ class Asked(NamedTuple):
         resume: it resumes what lies there.
         space: what is searched, where the folder says so; None where the settings do.
         uri: where the folder is mirrored; None for nowhere.
-        grow_to: as many trials were asked for just now, of a search that may have been steered to fewer; None: nobody.
+        grow_to: trials asked for by this call, where the search may have been steered to fewer; None for none.
     """
 
     config: SearchConfig
@@ -131,10 +131,10 @@ def _trust_named(given: Mapping[str, Any]) -> None:
 
 
 def default_name(config: SearchConfig) -> str:
-    """Return what the first search of this model on this data is called."""
+    """Return the default name of the first search of this model on this data."""
     return f"{config.model.rpartition(':')[2]}-{data_name(config)}"
 
 
 def data_name(config: SearchConfig) -> str:
-    """Return what results are called by after the data set."""
+    """Return the part of a default name that comes from the data set."""
     return DEMO if config.data is None else Path(config.data).resolve().name

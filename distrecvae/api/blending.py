@@ -1,4 +1,4 @@
-"""`distrecvae.blend`: a call's arguments to a blend, and what it hands back."""
+"""`distrecvae.blend`: turns a call's arguments into a blend, and its result."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BlendResult:
 
     Attributes:
         folder: the results folder.
-        facts: what the blend is, what it was chosen from, what it is worth and costs.
+        facts: what the blend is, what it was chosen from, its scores and costs.
     """
 
     folder: Path
@@ -60,7 +60,7 @@ class BlendResult:
 
     @property
     def members(self) -> pd.DataFrame:
-        """A row a member, by falling weight: where it came from, its weight, its size, its scores."""
+        """A row a member, heaviest first: where it came from, its weight, its size, its scores."""
         columns = ("name", "model", "source", "weight", "size_bytes", "test")
         return pd.DataFrame([{name: getattr(each, name) for name in columns} for each in self.facts.members])
 
@@ -95,7 +95,7 @@ def blend_in(
     stage: Stage,
     refit: bool = False,
 ) -> BlendResult:
-    """Blend what lies in results folders; typed or called.
+    """Blend the models in results folders, for the command line and for Python.
 
     Args:
         runs: results folders, of trials, trainings, searches, comparisons or blends.
@@ -106,10 +106,10 @@ def blend_in(
         device: where models score; None for a GPU where there is one.
         threads: CPU threads; None for all cores.
         stage: told of what is being done.
-        refit: train the members again, on validation users, too, once they are chosen.
+        refit: once members are chosen, train them again, on validation users, too.
 
     Raises:
-        DistrecvaeError: a folder, the data or the wish is not fit; nothing was written then.
+        DistrecvaeError: a folder, the data or the wish does not fit; nothing was written then.
     """
     if not runs:
         raise ConfigError(
@@ -221,7 +221,7 @@ def blend(
 
     Raises:
         CheckpointError: a run holds no model.
-        ConfigError: an argument breaks its rule, no blend keeps within the limits, or how to refit a run is not known.
+        ConfigError: an argument breaks its rule, no blend is within the limits, or it is not known how to refit a run.
         DataError: a model was trained on other data.
         ResultsError: `out` is not empty.
     """

@@ -1,4 +1,4 @@
-"""`distrecvae.compare`: a call's arguments to a comparison, its end to a table."""
+"""`distrecvae.compare`: turns a call's arguments into a comparison, and its end into a table."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _compare(given: dict[str, Any]) -> Comparison:
 
 
 def scores_in(given: Mapping[str, Any] | Sequence[str]) -> tuple[str, ...]:
-    """Return NAME=PATH each, of a mapping of names to a path or several, or of such texts."""
+    """Return a NAME=PATH for each, from a mapping of names to a path or several, or from such texts."""
     if isinstance(given, str):
         return (given,)
     if not isinstance(given, Mapping):
@@ -163,6 +163,6 @@ def compare(
         verbose: show what Ray says, too.
 
     Raises:
-        DistrecvaeError: the input, a space, the machine or the folder is not fit; no search was started then.
+        DistrecvaeError: the input, a space, the machine or the folder does not fit; no search was started then.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

@@ -44,8 +44,8 @@ class Scored(Evaluation):
     """A model's scores on held-out users.
 
     Attributes:
-        coverage: what of the data's items the model knows.
-        notes: what was not scored, and whom these scores may flatter, a line each.
+        coverage: how many of the data's items the model knows.
+        notes: what was not scored, and what makes the scores look too good, a line each.
     """
 
     coverage: Coverage = field(kw_only=True)
@@ -54,13 +54,13 @@ class Scored(Evaluation):
 
 @dataclass(frozen=True)
 class ScoredAgainst(Scored):
-    """A model's scores beside an earlier one's, over the same users: those whom either can score.
+    """A model's scores beside an earlier one's, over the same users: those whom at least one can score.
 
-    Of a user whom only one of them can score, the other has 0: it recommends nothing that can be found.
+    For a user whom only one of them can score, the other has 0: it recommends nothing that can be found.
 
     Attributes:
         against: the earlier model's scores, over the same users.
-        gains: by metric of users, what the model's users gain over the earlier one's; the first decides.
+        gains: by metric of users, what users gain over the earlier model; the first metric decides.
     """
 
     against: Scored = field(kw_only=True)
@@ -128,7 +128,7 @@ def scores_of(
         data: the data.
         group: "test" or "valid".
         name: of the model, for messages.
-        metrics: what to compute; None for what the model was scored by when it was made.
+        metrics: what to compute; None for the metrics the model was scored by when it was made.
 
     Raises:
         DataError: they share no item, or the model was trained on these users.
@@ -165,7 +165,7 @@ def scores_of(
 
 
 def scores_against(scored: Scored, earlier: Scored) -> ScoredAgainst:
-    """Return a model's scores beside an earlier one's, over the users whom either can score.
+    """Return a model's scores beside an earlier one's, over the users whom at least one can score.
 
     Args:
         scored: the model's.
@@ -229,11 +229,11 @@ def evaluate(
             that begins with `ship it` or `keep`, `.better` whether it is the first.
         group: the held-out users to score, "test" or "valid".
         metrics: what to compute, such as "ndcg@10,map@10,coverage@20"; None for what the model was scored by.
-        device: where a model is loaded that is not yet; None for a GPU where there is one.
+        device: where to load a model that is not loaded yet; None for a GPU where there is one.
         threads: CPU threads; None for all cores.
 
     Raises:
         CheckpointError: there is no model.
-        DataError: the data is none, or has none of the model's items.
+        DataError: it is no data, or has none of the model's items.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

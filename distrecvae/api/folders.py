@@ -1,4 +1,4 @@
-"""Where results go: the folder that was named, the next one under runs/, or a URI's working copy."""
+"""Decides where results go: the folder that was named, the next one under runs/, or a URI's working copy."""
 
 from __future__ import annotations
 
@@ -42,10 +42,9 @@ def results_place(
     working_copy: Path | None = None,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Place:
-    """Return where results go: as `results_folder` says, or at a URI and in its working copy.
+    """Return where results go: a folder, as `results_folder` finds it, or a URI and its working copy.
 
-    For a run that is resumed, the working copy is brought together with what lies at the URI; it is fetched where it is
-    gone.
+    When a run is resumed, the working copy is brought up to date with the URI, or fetched from it where it is gone.
 
     Args:
         out: a folder, or a URI as text.
@@ -118,7 +117,7 @@ def results_folder(
 
 
 def require_folder(out: str | PathLike[str] | None, command: str) -> Path | None:
-    """Return where results of a command that mirrors nothing go.
+    """Return the results folder of a command that mirrors nothing.
 
     Raises:
         ConfigError: at a URI.

@@ -1,7 +1,8 @@
-"""How a call in Python is taken: which arguments were given, and errors that name arguments, not options.
+"""How calls from Python are handled: which arguments were given, and errors that name arguments, not options.
 
-A public function is declared with its arguments, their types and their defaults. What carries it out hears only of
-those that were given: a search that is resumed, a preset or a file of settings says what the others are.
+A public function is declared with its arguments, their types and their defaults. The function that carries it out
+    receives only those that were given: the others come from the search that is resumed, a preset or a file of
+    settings.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _R = TypeVar("_R")
 
 
 def carried_out_by(work: Callable[[dict[str, Any]], _R]) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Return a decorator: calls of the function that it decorates go to `work`, with the arguments that were given.
+    """Return a decorator that passes calls of a function to `work`, with the arguments that were given.
 
     An argument that is None counts as not given. The function's own body is never run.
     """
@@ -63,7 +64,7 @@ def carried_out_by(work: Callable[[dict[str, Any]], _R]) -> Callable[[Callable[_
 
 @contextmanager
 def spoken_in_python() -> Iterator[None]:
-    """Let errors of ours name arguments where they name options: `--min-rating` is `min_rating`."""
+    """Let distrecvae's errors name arguments instead of options: `--min-rating` is `min_rating`."""
     try:
         yield
     except DistrecvaeError as error:
@@ -72,7 +73,7 @@ def spoken_in_python() -> Iterator[None]:
 
 
 def in_python(text: str) -> str:
-    """Return a message with its options as arguments, a flag being one that is True, and its commands as functions."""
+    """Return a message with arguments for its options, a flag as `name=True`, and functions for its commands."""
 
     def argument(match: re.Match[str]) -> str:
         name = match[1].replace("-", "_")

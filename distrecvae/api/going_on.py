@@ -1,4 +1,4 @@
-"""`distrecvae.train_on`: continues a trial that has ended."""
+"""`distrecvae.train_on`: gives a trial that has ended more passes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def let_train_on(
     """Ask the search that runs in `results` to continue a trial, or resume the search here; return how that ended.
 
     Args:
-        results: the search's folder, or the URI where it is mirrored: its working copy goes on.
+        results: the search's folder, or the URI where it is mirrored, whose working copy is resumed.
         trial: the trial's number.
-        max_passes: data passes that it gets in all.
+        max_passes: data passes in all, those before included.
         tell: is told, in a line, what will be done.
         command: what was typed; None where Python called.
         data: where its data set lies; None looks where it was.
@@ -94,12 +94,12 @@ def train_on(
 ) -> str:
     """Continue a trial of a search from its checkpoint, as a part of the search; return how it ended.
 
-    A search that runs takes it up and answers; one that does not continues for it, in this process.
+    A search that is running receives the request and answers; one that is not is resumed for it, in this process.
 
     Args:
         results: the search's folder, or the URI, as text, where it is mirrored.
         trial: the trial's number; it was finished or stopped.
-        max_passes: data passes that it gets in all, at most.
+        max_passes: data passes in all, at most, those before included.
         data: where its data set lies; None looks where it was.
 
     Raises:

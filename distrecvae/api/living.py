@@ -74,7 +74,7 @@ def _why(given: dict[str, Any]) -> Why:
 
 @carried_out_by(_why)
 def why(results: str | PathLike[str], *, trial: int) -> Why:
-    """Explain a trial of a search: how it was proposed, by what it was judged, to which curve it lost.
+    """Explain a trial of a search: how it was proposed, how it was judged, to which trial it lost.
 
     Args:
         results: the search's folder, or the URI, as text, where it is mirrored; the search may be over or running.
@@ -124,7 +124,7 @@ def reproduce(
 
 
 def request_from(results: Path | str, action: str, words: Sequence[object]) -> Request:
-    """Return what is asked by an action and its words; the word of `add` may be a configuration's file.
+    """Return the request that an action and its words make; the word of `add` may be a configuration's file.
 
     Raises:
         ConfigError: there is no such action, or its words make no sense.

@@ -1,4 +1,4 @@
-"""`distrecvae.prepare`: a table in memory, or a file, becomes a data set."""
+"""`distrecvae.prepare`: makes a data set from a table in memory, or from a file."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def prepare(
 
 
 def as_data(data: DataLike | None) -> Data | None:
-    """Return what a call was given as data: prepared in memory, or a folder (or URI) that was prepared.
+    """Return the data set that a call was given: prepared in memory, or a prepared folder (or its URI).
 
     Raises:
         DataError: it is something else, or damaged.

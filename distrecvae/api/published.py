@@ -1,4 +1,4 @@
-"""`distrecvae.published`: a paper's models with their published settings, their scores beside the published ones."""
+"""`distrecvae.published`: trains a paper's models with their published settings; our scores beside the published."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class PublishedResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What of a paper is run, and how.
+    """Which part of a paper is run, and how.
 
     Attributes:
         rows: of its table.
         of: the data set whose settings and numbers are used.
-        same: whether the data are it.
-        max_passes: fewer passes than published; None for as many.
+        same: whether the data are that data set.
+        max_passes: passes at most, where fewer than published are wanted; None for as many.
         seed: root of all randomness.
         device: where to train; None for a GPU where there is one.
         threads: CPU threads; None for all cores.
@@ -83,9 +83,9 @@ class Wanted:
 
 
 def run_published(data: Data, folder: Path, wanted: Wanted, *, resume: bool, goes_on: str) -> PublishedResult:
-    """Train and score a paper's rows one after another, and write ours beside theirs after each.
+    """Train and score a paper's rows one after another, and write the table after each.
 
-    A row that this machine has no room for, or that diverges, is said so and left out.
+    A row that this machine has no memory for, or that diverges, is reported and left out.
 
     Args:
         data: the data set; one that lies nowhere is written into `folder`.
@@ -95,7 +95,7 @@ def run_published(data: Data, folder: Path, wanted: Wanted, *, resume: bool, goe
         goes_on: what to type to continue, to be shown.
 
     Raises:
-        DistrecvaeError: the data or the folder is not fit.
+        DistrecvaeError: the data or the folder does not fit.
     """
     if not resume:
         refuse_used(folder)
@@ -117,7 +117,7 @@ def run_published(data: Data, folder: Path, wanted: Wanted, *, resume: bool, goe
 
 
 def _ours(row: Published, data: Data, place: Path, wanted: Wanted, goes_on: str) -> Ours | None:
-    """Return what a model has here, trained unless it is already; None where a signal stopped it."""
+    """Return a model's scores here, training it unless that is done; None if a signal stopped it."""
     config = row.settings.get(wanted.of.name, "")
     passes = row.passes.get(wanted.of.name, PASSES)
     if wanted.max_passes is not None:
@@ -147,7 +147,7 @@ def _ours(row: Published, data: Data, place: Path, wanted: Wanted, goes_on: str)
 
 
 def _begun(place: Path, data: Data) -> RunSettings | None:
-    """Return the settings of a training that lies there already; None where there is none.
+    """Return the settings of a training that is there already; None if there is none.
 
     Raises:
         ResultsError: it is of other data.
@@ -208,7 +208,7 @@ def published(
     Args:
         paper: "recvae", "ract", "ease" or "multvae".
         data: what `prepare` returned, or a dataset folder: MovieLens-20M, Netflix or MSD as docs/published.md prepares
-            them. Of others no difference is shown.
+            them. With other data no difference is shown.
         models: rows of the paper's table, such as "ease,recvae"; None for all.
         settings: whose settings and numbers to use, "ml-20m", "netflix" or "msd"; None for those of the data set that
             the data are.
@@ -220,6 +220,6 @@ def published(
         resume: resume what lies in the results folder.
 
     Raises:
-        DistrecvaeError: the paper, the data or the folder is not fit.
+        DistrecvaeError: the paper, the data or the folder does not fit.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

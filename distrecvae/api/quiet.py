@@ -1,4 +1,4 @@
-"""What libraries say while they are imported into a notebook, which nobody there can use."""
+"""Silences what libraries say while they are imported into a notebook."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Import Ray and Optuna in here: in a notebook without ipywidgets both ask for them, and nothing here uses them."""
+    """Import Ray and Optuna inside: without ipywidgets both ask for it in a notebook, and nothing here uses it."""
     logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")

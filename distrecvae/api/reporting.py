@@ -1,4 +1,4 @@
-"""What Python users call to see searches: one page for one, or for several."""
+"""`distrecvae.report`: one page on a search, or on several."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _report(given: dict[str, Any]) -> Path | str:
 
 @carried_out_by(_report)
 def report(*results: str | PathLike[str], out: str | PathLike[str] | None = None) -> Path | str:
-    """Write one page on a search, or on several beside each other, and return where it lies.
+    """Write one page on a search, or on several side by side, and return its path.
 
     Args:
         results: folders of searches or of comparisons, or their URIs; the searches may be over or running.

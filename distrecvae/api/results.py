@@ -1,4 +1,4 @@
-"""What calls hand back: the results folder of a search, a comparison or a training, read when it is asked for."""
+"""What calls return: the results folder of a search, a comparison or a training, read on demand."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Best(NamedTuple):
 
     Attributes:
         config: every setting of the model, JSON-able.
-        scores: by group of users ("valid", "test"), each metric's mean, not a number over no users; no "test" before
-            the search is over.
+        scores: by group of users ("valid", "test"), each metric's mean, NaN over no users; no "test" before the search
+            is over.
     """
 
     config: dict[str, Any]
@@ -46,8 +46,8 @@ class SearchResult:
     Attributes:
         folder: the results folder.
         complete: the search is over; one that was interrupted has what it had found by then.
-        summary: text for people; of one that is not over it says how to continue.
-        metric: by which trials were chosen.
+        summary: text for people; if the search is not over, it says how to continue.
+        metric: the one that chose the best trial.
     """
 
     folder: Path
@@ -84,8 +84,11 @@ class SearchResult:
 
     @property
     def limits(self) -> Limits | None:
-        """The limits of the search that its best trial met: values at the edge of their ranges, with the direction in
-        which better ones may lie, and whether it was still rising at its last pass; None while no trial has a model."""
+        """The limits of the search that its best trial reached; None while no trial has a model.
+
+        They are values at the edge of their ranges, with the direction in which better ones may lie, and whether it
+        was still rising at its last pass.
+        """
         from distrecvae.search.core.ledger import read_records
         from distrecvae.search.core.limits import limits_of
         from distrecvae.search.core.records import leading
@@ -104,8 +107,10 @@ class SearchResult:
         return None if scores is None else scores.expected
 
     def further(self, trials: int | None = None) -> Further | None:
-        """Return what so many further trials can be expected to bring, and how long they take; None while too little
-        is known. Without a number it is of as many trials as there were."""
+        """Return what further trials can be expected to bring, and how long they take; None while too little is known.
+
+        Without a number: as many trials as there were.
+        """
         from distrecvae.search.core.ahead.enough import further
         from distrecvae.search.core.ledger import read_records
         from distrecvae.search.folder.search_json import read_description
@@ -124,7 +129,7 @@ class SearchResult:
         return _model_of(self.folder)
 
     def report(self) -> Path:
-        """Write `report.html`, one page with the search's figures, and return where it lies."""
+        """Write `report.html`, one page with the search's figures, and return its path."""
         from distrecvae.search.report.writing import write_report
 
         return write_report(self.folder)
@@ -189,7 +194,7 @@ class Comparison:
         return pd.read_csv(path)
 
     def report(self) -> Path:
-        """Write `report.html`, one page with all its searches, and return where it lies."""
+        """Write `report.html`, one page with all its searches, and return its path."""
         from distrecvae.search.report.writing import write_report
 
         return write_report(self.folder)
@@ -221,15 +226,15 @@ class Comparison:
 
 @dataclass(frozen=True, repr=False)
 class TrainResult:
-    """What a training gave; all of it lies in its folder.
+    """What came of a training; all of it lies in its folder.
 
     Attributes:
         folder: the results folder.
         complete: the training is over; one that was interrupted has its last checkpoint.
         summary: how it ended, for people.
         seeds: of a training with several seeds; empty for one run.
-        chosen: the folder of the run whose model is `model`: the run, the best seed's, or the first fold's.
-        folds: of a training on folds how many; 0 for others.
+        chosen: the folder of the run whose model is `model`: the only run, the best seed's, or the first fold's.
+        folds: how many folds it was trained on; 0 if on none.
     """
 
     folder: Path

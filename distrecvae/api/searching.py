@@ -1,4 +1,4 @@
-"""`distrecvae.search`: a call's arguments to a search, its end to a result."""
+"""`distrecvae.search`: turns a call's arguments into a search, and its end into a result."""
 
 from __future__ import annotations
 
@@ -152,7 +152,8 @@ def search(
     """Tune a model: many configurations at once, weak ones stopped early, the best one scored on the test users.
 
     The arguments are the options of `distrecvae search`. Interrupt it (Ctrl-C, or the stop button of a notebook): what
-    was found by then is returned, and `extend` continues. A Ray that runs in this process already is used, and stays.
+    was found by then is returned, and `extend` continues. A Ray that already runs in this process is used, and left
+    running.
 
     Args:
         data: what `prepare` returned, or a dataset folder; None for a small synthetic one with 12 trials of 60 passes.
@@ -195,6 +196,6 @@ def search(
         verbose: show what Ray says, too.
 
     Raises:
-        DistrecvaeError: the input, the space, the machine or the folder is not fit; nothing was written then.
+        DistrecvaeError: the input, the space, the machine or the folder does not fit; nothing was written then.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

@@ -1,4 +1,4 @@
-"""What results show of themselves: means in a line, tables for a notebook."""
+"""How results are shown: means in a line, tables for a notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distrecvae.words import with_error
 
 
 def means(path: Path) -> dict[str, dict[str, float]]:
-    """Return each metric's mean by group of users, of a `metrics.json`; not a number over no users."""
+    """Return each metric's mean by group of users, from a `metrics.json`; NaN over no users."""
     from distrecvae.saved.tensors import read_json
 
     metrics = read_json(path)

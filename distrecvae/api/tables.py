@@ -24,8 +24,8 @@ class Tables:
     """What was made.
 
     Attributes:
-        files: where it lies.
-        text: what it says, for people.
+        files: the files written.
+        text: the table, for people.
     """
 
     files: tuple[Path, ...]
@@ -90,7 +90,7 @@ def tables(
     metric: str | None = None,
     metrics: str | None = None,
 ) -> Tables:
-    """Make the tables of comparisons again, from what lies in their folders: LaTeX, CSV, Markdown, figures.
+    """Make the tables of comparisons again, from their folders: LaTeX, CSV, Markdown, figures.
 
     Args:
         folders: a comparison or its folder, or several, one a data set, which become one table with mean ranks and a

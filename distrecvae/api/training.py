@@ -1,4 +1,4 @@
-"""`distrecvae.train`: a call's arguments to a training."""
+"""`distrecvae.train`: turns a call's arguments into a training."""
 
 from __future__ import annotations
 
@@ -149,6 +149,6 @@ def train(
         resume: resume the run in the results folder.
 
     Raises:
-        DistrecvaeError: what was asked for, the data or the folder is not fit.
+        DistrecvaeError: what was asked for, the data or the folder does not fit.
     """
     raise NotImplementedError  # never run: `carried_out_by` takes the call

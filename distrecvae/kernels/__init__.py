@@ -1,1 +1,1 @@
-"""The numerical work that models share, and the data types that it is done on; no model in here."""
+"""Numerical work that models share, and the data types it works on; no model is in here."""

@@ -2,12 +2,12 @@
 
 For an item j, with G = X^T X, H = G + l2 I and d = G_j - l1, the weights are the only w with
 
-    w >= 0,   w_j = 0,   H w - d >= 0 but at j,   and a zero in one of the two at every other coordinate.
+    w >= 0,   w_j = 0,   H w - d >= 0 except at j,   and one of the two is 0 at every other coordinate.
 
 If the set F of the positive weights is known, they are H_FF^-1 d_F: one Cholesky factorization of the size of F, which
 is small. F is found by rounds (block pivoting; Portugal, Judice, Vicente, Mathematics of Computation 63, 1994): solve
-on F, take out what came out negative, take in the zeros that most want to grow. Nothing to exchange ends it.
-Where rounds do not end, or F is large, the item is left to coordinate descent, which needs no sets.
+on F, drop what came out negative, add the zeros that would grow most, until there is nothing to exchange. Where that
+does not end, or F is large, the item is left to coordinate descent, which needs no sets.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Solved(NamedTuple):
         features: int32, (n_positive,), rows: items that others are explained by.
         items: int32, (n_positive,), columns: items that are explained.
         values: (n_positive,), of the Gram matrix's dtype.
-        left: int64, items that were not solved; of those with large sets the weights are given so far.
+        left: int64, items that were not solved; for those with large sets, the weights found so far are returned.
     """
 
     features: torch.Tensor
@@ -61,11 +61,11 @@ def solve_active_sets(
     Args:
         gram: G, (n_items, n_items), contiguous, not negative; its dtype is that of gradients, systems are solved in
             float64.
-        items: int64, (n_batch,); of like popularity, for their sets are padded to one size.
+        items: int64, (n_batch,); of similar popularity, since their sets are padded to one size.
         l1: weight of the sum of weights.
         l2: weight of half the sum of their squares.
         tolerance: an item is done when no zero weight would grow, alone, by more than this share of the greatest.
-        limit: an item whose set is larger and not yet right is left.
+        limit: an item whose set is larger than this and not right yet is left.
     """
     curvature = gram.diagonal() + l2
     curvature = torch.where(curvature > 0, curvature, 1.0)  # an item of nobody never grows
@@ -102,7 +102,7 @@ def solve_active_sets(
 
 
 class _Sets:
-    """The active sets of a batch: ragged, as they are, and where they lie when padded to one size.
+    """The active sets of a batch, ragged, and where they lie when padded to one size.
 
     Attributes:
         rows: int64, (n_active,), which item of the batch.
@@ -160,7 +160,7 @@ def _product(gram: torch.Tensor, sets: _Sets, solution: torch.Tensor) -> torch.T
 
 
 def working_bytes(n_batch: int, n_items: int, limit: int) -> int:
-    """Return what solving a batch takes beside the Gram matrix and the result, at most: bytes, in float32."""
+    """Return the most bytes that solving a batch in float32 takes besides the Gram matrix and the result."""
     largest = min(limit + limit // 2, n_items)  # a set that is put aside only after it grew once more
     systems = (
         8 + 8 + 8 + 4 + 4 + 1

@@ -1,11 +1,11 @@
-"""How scores of different models are made comparable, a user at a time, over the items the user does not have.
+"""Makes scores of different models comparable, a user at a time, over the items the user does not have.
 
-- standardized: less the mean, over the standard deviation. What a model finds outstanding counts, whatever its unit.
-- log-softmax: less the logarithm of the sum of exponentials, so that all models give log-probabilities.
+- standardized: minus the mean, over the standard deviation. What a model finds outstanding counts, whatever its unit.
+- log-softmax: minus the logarithm of the sum of exponentials, so that all models give log-probabilities.
 - ranks: 1 / (60 + rank), rank 1 for the best (Cormack, Clarke, Buettcher, "Reciprocal Rank Fusion", SIGIR 2009).
 
-Each keeps the order of a user's items. What a user has already is scored by the same map but decides nothing of it, for
-models differ in how they score what they were shown.
+Each keeps the order of a user's items. Items that a user already has are mapped in the same way, but the map does not
+depend on them: models differ in how they score what they were shown.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def standardized(scores: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
 
 
 def log_softmax(scores: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """Return s - log sum exp s, over the unseen items; s less its maximum where a user has all items.
+    """Return s - log sum exp s, over the unseen items; s minus its maximum where a user has all items.
 
     Arguments are those of `standardized`.
     """

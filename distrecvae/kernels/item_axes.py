@@ -1,4 +1,4 @@
-"""Which parameters of a network have an axis of items, and taking them over from a network of other items.
+"""Which parameters of a network have an axis of items, and how they are copied from a network of other items.
 
 A layer says so itself: `ITEM_AXES`, from a parameter's or buffer's name to its axes that go over all items.
 """
@@ -16,7 +16,7 @@ ROWS: Mapping[str, tuple[int, ...]] = {"weight": (0,), "bias": (0,)}
 
 
 def item_axes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
-    """Return the axes that go over items, by name in the module's `state_dict`; what has none is not in it."""
+    """Return the axes that go over items, by name in the module's `state_dict`; names without one are left out."""
     found: dict[str, tuple[int, ...]] = {}
     for place, part in module.named_modules():
         declared: Mapping[str, tuple[int, ...]] = getattr(part, "ITEM_AXES", {})
@@ -30,14 +30,14 @@ def take_items(
     axes: Mapping[str, tuple[int, ...]],
     at: torch.Tensor,
 ) -> None:
-    """Write values of `earlier` into the tensors `named`: whole ones, and of items those that both have.
+    """Copy `earlier` into the tensors `named`: whole tensors, and along axes of items the items that both have.
 
-    Nothing is changed where they do not fit.
+    Nothing is changed if they do not fit.
 
     Args:
         named: tensors to write into, by name.
         earlier: tensors by the same names, of another number of items.
-        axes: by name, the axes that go over items; what is not in it has none.
+        axes: by name, the axes that go over items; names that it lacks have none.
         at: int64, (n_items,), where each item is in `earlier`, -1 for one that is not; its entries stay as they are.
 
     Raises:

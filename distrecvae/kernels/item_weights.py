@@ -1,6 +1,6 @@
 """Models that score an item by weights of the items that a user has: one (n_items, n_items) matrix.
 
-What such models are learned from is X^T X, the Gram matrix of the training users' rows.
+Such models are learned from X^T X, the Gram matrix of the training users' rows.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def gram_matrix(
 
     Sparse products on the CPU, written block by block into the dense result. They count in float32, which is exact
     below 2^24 users who have both. `progress` is called after each block, from this thread, with the share of the rows
-    that are made.
+    that are done.
     """
     with at(GRAM):
         rows = train.to_scipy()
@@ -117,9 +117,9 @@ def lent_gram(
     common: Mapping[str, npt.NDArray[Any]] | None,
     progress: Callable[[float], None] | None = None,
 ) -> torch.Tensor:
-    """Return X^T X, float32, (n_items, n_items), on the CPU: what `common` holds, where it lies, or else computed.
+    """Return X^T X, float32, (n_items, n_items), on the CPU: that of `common`, not copied, or else computed.
 
-    What is lent must not be written to: other processes read the same memory. `progress` is told the share of the
+    It must not be written to: other processes read the same memory. `progress` is told the share of the
     computation that is done, where there is one.
     """
     if common is None:

@@ -1,4 +1,4 @@
-"""What neural models share: the layer that sees a user's items, and the one that scores all items.
+"""The layers that neural models share: one that sees a user's items, and one that scores all items.
 
 Both are ordinary differentiable layers; inside, their gradients are the sparse products and the sweep over blocks of
 items of `sparse.py` and `multinomial.py`. Between them a model is what any PyTorch model is.
@@ -156,7 +156,7 @@ class _MeanLoss(torch.autograd.Function):
 
 
 class _RowLosses(torch.autograd.Function):
-    """What each row counts is known only on the way back: the gradients are made there, the logits once more."""
+    """Each row's weight is known only in the backward pass: gradients are made there, from logits computed again."""
 
     @staticmethod
     def forward(
@@ -226,7 +226,7 @@ class ItemOutput(nn.Module):
 
 
 def init_as_published(module: nn.Module) -> None:
-    """Let weights be Xavier-uniform and biases a truncated normal of deviation 0.001, as in Liang et al.'s code."""
+    """Make weights Xavier-uniform and biases truncated normal of deviation 0.001, as in Liang et al.'s code."""
     for name, parameter in module.named_parameters():
         if name.endswith("bias"):
             nn.init.trunc_normal_(parameter, std=0.001, a=-0.002, b=0.002)

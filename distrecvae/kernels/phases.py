@@ -1,4 +1,4 @@
-"""Phases: what of a network is trained, for how many passes and by which losses, as data."""
+"""Phases of training as data: which parts of a network are trained, for how many passes and by which losses."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Objective(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """A stretch of training in which the same is done for each batch.
+    """A stretch of training that does the same for each batch.
 
     Attributes:
-        passes: how many passes it takes; None for as long as anyone trains.
+        passes: how many passes it takes; None for all that follow.
         losses: makes a batch's losses; those that no objective minimizes are reported.
         objectives: what is updated, each by its own Adam, all from gradients at the same parameters.
     """

@@ -1,4 +1,4 @@
-"""Buffers that are made once and written to for ever: fresh memory costs a page fault per 4 KiB, which on a CPU
+"""Buffers that are made once and used again and again: fresh memory costs a page fault per 4 KiB, which on a CPU
 can cost more than the arithmetic that fills it."""
 
 from __future__ import annotations

@@ -114,8 +114,7 @@ class SparseRows:
 
         Args:
             rows: row positions.
-            n_places: how many interactions the rows have, or more if `padded`; None counts them, for which a GPU must
-                be waited for.
+            n_places: how many interactions the rows have, or more if `padded`; None counts them, which waits for a GPU.
             padded: whether what is beyond the rows' interactions is padding.
         """
         starts = self.offsets[rows]
@@ -195,8 +194,8 @@ def _bags(
 def scatter_sum(rows: SparseRows, values: torch.Tensor, dense: torch.Tensor, out: torch.Tensor) -> None:
     """Write the product of the transposed sparse matrix (`rows`, `values`) and `dense` into `out`.
 
-    This is the gradient of `gather_sum` with respect to `weight`. Every element of `out` is written; making
-    `out` once and writing to it for ever saves the page faults that would cost more than the product.
+    This is the gradient of `gather_sum` with respect to `weight`. Every element of `out` is written; using one `out`
+    again and again saves page faults that would cost more than the product.
 
     Args:
         rows: where the matrix is not zero.
@@ -235,7 +234,7 @@ def _scatter_sum_on_cpu(
 def _scatter_sum_by_item(
     rows: SparseRows, values: torch.Tensor, dense: torch.Tensor, out: torch.Tensor
 ) -> None:
-    """Sort the interactions by item; then an item is a row, and the product a gather-sum: no atomics, no waiting."""
+    """Sort the interactions by item: then an item is a row and the product a gather-sum, without atomics or waiting."""
     items, order = rows.items.sort(stable=True)
     starts = torch.searchsorted(items, torch.arange(rows.n_items + 1, dtype=torch.int32, device=items.device))
     users = rows.row_of[order].clamp(max=rows.n_rows - 1).to(torch.int32)  # padding: any row, its value is 0

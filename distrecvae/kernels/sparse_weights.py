@@ -1,4 +1,4 @@
-"""Weights between items of which few are not zero: how they are stored, loaded and scored with."""
+"""Sparse weights between items: how they are stored, loaded and used for scoring."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class SparseItemWeights:
         return torch.searchsorted(columns, starts).tolist(), cells, self.values[order]
 
     def _gather(self, fold_in: InteractionMatrix) -> torch.Tensor:
-        """Return the scores on a GPU: some columns of W are written out at a time, and gathered.
+        """Return the scores on a GPU: some columns of W at a time are made dense, and gathered.
 
         Adding each weight to its user's score would take atomics, whose order, and so the sums, differ between calls.
         """

@@ -13,7 +13,7 @@ PINNED_BYTES = 64 << 20
 def onto(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """Return a tensor of the host on `device`; on the CPU it is the same one.
 
-    The host continues at once, and what is asked of the device next comes after the copy.
+    The host continues at once; work given to the device later comes after the copy.
     """
     place = torch.device(device)
     if place.type != "cuda" or tensor.numel() * tensor.itemsize > PINNED_BYTES:
@@ -24,8 +24,8 @@ def onto(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
 def copies_on_host(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return copies of tensors on the CPU, by name, without autograd.
 
-    A GPU writes them into pinned memory, one after the other, and is waited for once; what is larger than
-    `PINNED_BYTES` comes as it does, and is waited for by itself.
+    A GPU writes them into pinned memory, one after the other, and is waited for once. A tensor larger than
+    `PINNED_BYTES` is copied without it and waited for separately.
     """
     copies, waiting = {}, set()
     for name, value in named.items():

@@ -1,1 +1,1 @@
-"""Models: one file each, with its configuration, its networks or solver, its loss."""
+"""The models, one file each: its configuration, its networks or solver, its loss."""

@@ -47,7 +47,7 @@ class AWAEConfig:
         dropout: share of a user's interactions hidden while training.
         positive_weight: what an interaction counts in the logistic cost, where a cell without one counts 1; None for
             the multinomial cost.
-        adversarial: weight of the discriminator's verdict; 0 for an autoencoder that no one holds to the prior.
+        adversarial: weight of the discriminator's verdict; 0 for an autoencoder that is not held to the prior.
         sparsity: weight of the codes' absolute values.
         discriminator_dim: width of the discriminator's two hidden layers.
         learning_rate: of Adam for encoder and decoder.

@@ -137,7 +137,7 @@ def ease_bytes(
     train: InteractionMatrix,
     lent: bool = False,
 ) -> tuple[int, int]:
-    """Return what solving takes at its peak, and the weights: bytes; of a Gram matrix that is `lent` nothing."""
+    """Return what solving takes at its peak, and the weights: bytes; a Gram matrix that is `lent` is not counted."""
     size = train.n_items**2
     # One matrix in float64, one in float32 (what it is made of, or the result), and some columns thrice. On a GPU the
     # factor is a second one in float64, when that in float32 is gone.

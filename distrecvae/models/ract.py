@@ -142,7 +142,7 @@ class Critic(nn.Module):
         self.register_buffer("variance", torch.ones(3))
 
     def observe(self, h: torch.Tensor, batches: torch.Tensor) -> None:
-        """Take the features of a batch, (n_rows, 3), into their mean and variance, which `batches` others made.
+        """Add a batch's features, (n_rows, 3), to their mean and variance, made of `batches` batches so far.
 
         `batches` is a scalar, float64.
         """

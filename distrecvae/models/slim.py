@@ -258,7 +258,7 @@ def _sweep(gram: torch.Tensor, weight: torch.Tensor, items: torch.Tensor, config
 
 
 def slim_bytes(config: SLIMConfig, train: InteractionMatrix, lent: bool = False) -> tuple[int, int]:
-    """Return what solving takes at its peak, on one thread, and the weights: bytes; of a `lent` Gram matrix nothing.
+    """Return what solving takes at its peak, on one thread, and the weights: bytes, without a `lent` Gram matrix.
 
     How many weights will be positive is not known beforehand: at most those between items of more than l1 users each,
     for G_kj <= lambda keeps w_k at zero where nothing in G is negative; and a guess by experience.

@@ -1,1 +1,1 @@
-"""`dr.train`: its settings, its loop, its folder, and folds of users."""
+"""`distrecvae.train`: its settings, its loop, its folder, and folds of users."""

@@ -1,4 +1,4 @@
-"""A training in its folder, from what was asked to its scores: one run, or one a seed; typed or called."""
+"""A training in its folder, from its order to its scores: one run, or one per seed; for command line and Python."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from distrecvae.training.device import usable_device, use_threads
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a training was asked to do; settings of `RunSettings` that were not given are not in it.
+    """What a training is asked to do; settings of `RunSettings` that were not given are not in it.
 
     Attributes:
         given: settings of the run that were given.
@@ -64,9 +64,9 @@ class Trained:
     """How a training ended.
 
     Attributes:
-        complete: it was not stopped before by a signal.
+        complete: it was not stopped early by a signal.
         settings: of the run, or of the first seed's.
-        seeds: those of a training with several.
+        seeds: of a training with several.
         scores: of one run that is complete, by group of users.
         ended: why it is over, or how far it came.
     """
@@ -79,16 +79,16 @@ class Trained:
 
 
 def train_in(out: Path, order: Order, *, goes_on: str, data: Data | None = None) -> Trained:
-    """Train in a folder what was asked for, saying how it goes, and score it.
+    """Train in a folder as ordered, printing progress, and score the model.
 
     Args:
         out: the results folder.
         order: what to do.
-        goes_on: what to type, to be shown where a signal stops it.
+        goes_on: what to type to resume, shown if a signal stops it.
         data: the data set, where the caller has it; one that lies nowhere is written into `out`.
 
     Raises:
-        DistrecvaeError: what was asked for, the data or the folder is not fit.
+        DistrecvaeError: what was asked for, the data or the folder does not fit.
     """
     seeds, resume, split = order.seeds, order.resume, None if data is None else data.split
     given = dict(order.given)
@@ -142,7 +142,7 @@ def _run_seeds(
     checkpoint_every_s: float,
     address: str | None,
 ) -> bool:
-    """Train and score each seed's run; return whether they were stopped before by a signal."""
+    """Train and score each seed's run; return whether a signal stopped them early."""
     for place, settings in own.items():
         runs.write_settings(place, settings)
     if train_seeds_to_end(
@@ -167,7 +167,7 @@ def _run_seeds(
 def _run(
     out: Path, settings: runs.RunSettings, split: Split, device: str, checkpoint_every_s: float, goes_on: str
 ) -> Trained:
-    """Train in `out` and score what comes of it, unless a signal stops it before."""
+    """Train in `out` and score the model, unless a signal stops it early."""
     kind = RefitRun if settings.refit else runs.TrainingRun
     run = kind(out, settings, split, device=device, checkpoint_every_s=checkpoint_every_s)
     runs.write_settings(out, settings)

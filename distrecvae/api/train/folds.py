@@ -1,4 +1,4 @@
-"""One configuration trained on each fold of a data set; typed or called."""
+"""Trains one configuration on each fold of a data set; for command line and Python."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class TrainedFolds:
     """How the trainings on folds ended.
 
     Attributes:
-        complete: none was stopped before by a signal.
+        complete: none was stopped early by a signal.
         n_folds: how many folds there are.
-        summary: what `metrics.json` says of them all; empty where they are not complete.
-        ended: how it came, for people.
+        summary: their joint `metrics.json`; empty if they are not complete.
+        ended: why it is over, or how far it came, for people.
     """
 
     complete: bool
@@ -38,16 +38,16 @@ class TrainedFolds:
 
 
 def train_folds_in(out: Path, order: Order, *, goes_on: str, data: Data | None = None) -> TrainedFolds:
-    """Train in a folder what was asked for on each fold, one after the other, and write what they are together.
+    """Train as ordered on each fold, one after the other, and write their joint scores.
 
     Args:
         out: the results folder; the run on each fold lies in a folder of its own in it.
         order: what to do on each; its data is the folder of all folds.
-        goes_on: what to type, to be shown where a signal stops it.
+        goes_on: what to type to resume, shown if a signal stops it.
         data: the first fold, which knows the others, where the caller has it.
 
     Raises:
-        DistrecvaeError: what was asked for, the data or the folder is not fit.
+        DistrecvaeError: what was asked for, the data or the folder does not fit.
     """
     others = {
         "seeds": order.seeds,

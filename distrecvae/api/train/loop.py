@@ -1,4 +1,4 @@
-"""What is shown while training runs continue, and how they are asked to stop."""
+"""Shows progress while runs train, and stops them on a signal."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ CYCLE_EVERY_S = 60.0
 
 
 def say(line: str, file: TextIO | None = None) -> None:
-    """Print a line at once, wherever it goes."""
+    """Print a line and flush it."""
     print(line, file=file, flush=True)
 
 
 def train_to_end(run: Run, settings: RunSettings) -> bool:
-    """Train to the end; return whether it was stopped before by a signal. What was completed is saved then.
+    """Train to the end; return whether a signal stopped it early. What was completed is saved then.
 
-    It stops between two batches; the cycle that was under way is made again.
+    It stops between two batches; a cycle that was cut short is trained again when the run is resumed.
     """
     from distrecvae.runs.halting import StopRun, within_cycles
 
@@ -71,7 +71,7 @@ def train_seeds_to_end(
     checkpoint_every_s: float,
     address: str | None,
 ) -> bool:
-    """Train runs that differ in their seeds side by side on Ray; return whether a signal stopped them before."""
+    """Train runs that differ in their seeds side by side on Ray; return whether a signal stopped them early."""
     from distrecvae.search.on_ray.side_by_side import train_seeds
 
     def tell(slots: Slots) -> None:
@@ -116,7 +116,7 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
 
 
 def _shares_said() -> Tell:
-    """Return what prints now and then how far a long step is, and what is to go of it."""
+    """Return a function that prints, now and then, how far a long step is and how long it will take."""
     remaining = Remaining()
 
     def line(share: float, to_go_s: float | None) -> None:
@@ -129,7 +129,7 @@ def _shares_said() -> Tell:
 
 @contextmanager
 def _shown(settings: RunSettings, run: Run) -> Iterator[tuple[Callable[[dict[str, Any]], None], Tell]]:
-    """Yield what shows a report and what shows how far a cycle is: a progress bar on a terminal, else lines."""
+    """Yield a function that shows a report and one that shows a cycle's progress: a bar on a terminal, else lines."""
     key, title = on_validation(settings.metric), title_of(settings.metric)
 
     def line(report: dict[str, Any]) -> str:
@@ -178,7 +178,7 @@ def _shown(settings: RunSettings, run: Run) -> Iterator[tuple[Callable[[dict[str
 
 @contextmanager
 def _seeds_shown(runs: Mapping[Path, RunSettings]) -> Iterator[Callable[[], None]]:
-    """Yield what shows where runs stand by their histories: a bar each on a terminal, else a line a new report."""
+    """Yield a function that shows runs' progress by their histories: a bar each on a terminal, or a line per report."""
     reported: dict[Path, dict[str, str]] = {}
 
     def news() -> Iterator[tuple[Path, RunSettings, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""What a training run is asked to do: options to settings, of a new run or of one that is resumed."""
+"""Turns options into the settings of a training run, a new one or one that is resumed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Configuration = Callable[[], tuple[str, dict[str, Any]]]
 def implied_by_refit(
     given: dict[str, Any], config_source: str | None, seeds: int | None, *, resume: bool
 ) -> dict[str, Any]:
-    """Return the settings that --refit implies: as many passes as were best where the configuration was chosen."""
+    """Return the settings that --refit implies: as many passes as were best when the configuration was chosen."""
     from distrecvae.runs.refit import chosen_passes
 
     if seeds is not None or "patience" in given:
@@ -50,7 +50,7 @@ def new_settings(
     device: str,
     split: Split | None,
 ) -> tuple[Split, RunSettings]:
-    """Return the data, read unless it is there, and the settings of a new run."""
+    """Return the data, read unless given, and the settings of a new run."""
     from distrecvae.data.dataset import require_scored
     from distrecvae.data.io import load_dataset
     from distrecvae.runs.configuration import read_config
@@ -95,7 +95,7 @@ def old_settings(
     precision: str | None,
     split: Split | None,
 ) -> tuple[Split, RunSettings]:
-    """Return the data, read unless it is there, and the settings of the run in `out`, with what was newly given."""
+    """Return the data, read unless given, and the settings of the run in `out`, updated by what was given."""
     from distrecvae.data.io import load_dataset
     from distrecvae.runs.training_run import read_settings
 
@@ -125,7 +125,7 @@ def old_settings(
 
 
 def _as_kept(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings as a run keeps them: a patience of 0 is None, never; metrics by their names in files."""
+    """Return the settings as a run stores them: patience 0 becomes None, metrics get their names in files."""
     kept = dict(given)
     for name in ("metric", "metrics"):
         trust_in(str(kept.get(name, "")))
@@ -141,7 +141,7 @@ def _as_kept(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_used(out: Path) -> None:
-    """Refuse a folder for a new run that has something in it.
+    """Refuse a folder for a new run if it is not empty.
 
     Raises:
         ResultsError: it has.

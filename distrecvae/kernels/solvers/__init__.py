@@ -1,1 +1,1 @@
-"""Solvers of large linear problems: in steps from where one stands, and block by block."""
+"""Solvers of large linear problems: by steps from a starting point, and block by block."""

@@ -1,4 +1,4 @@
-"""The inverse of a large symmetric positive definite matrix, in place, block by block, telling how far it is.
+"""Inverts a large symmetric positive definite matrix in place, block by block, and reports its progress.
 
 LAPACK's own routines are as fast, but say nothing for minutes, and PyTorch's give the inverse in a second matrix. Here
 the matrix becomes its Cholesky factor L, that L^-1, and that L^-T L^-1, each by a third of n^3 multiplications and

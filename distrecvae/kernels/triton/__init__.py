@@ -1,1 +1,1 @@
-"""Kernels in Triton for what limits an NVIDIA GPU; optional: `choice.usable` says whether they can be taken."""
+"""Optional Triton kernels for what limits an NVIDIA GPU; `choice.usable` says whether they can be used."""

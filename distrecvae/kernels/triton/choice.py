@@ -1,7 +1,7 @@
-"""The choice of the Triton kernels: whether they can be taken for some tensors, here and now.
+"""Decides whether the Triton kernels can be used for given tensors on this machine.
 
-Every one of them computes what a few lines of PyTorch compute, too; those are its oracle, and what runs where this
-module says no. Only here may a module that imports Triton be looked for: the others of this room import it.
+Each kernel computes what a few lines of PyTorch compute, too; those are its oracle, and run where this module says no.
+Only this module may ask whether Triton can be imported: the others of this room import it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 
 def usable(*tensors: torch.Tensor) -> bool:
-    """Return whether the kernels of this room can be taken for these tensors.
+    """Return whether the kernels of this room can be used for these tensors.
 
-    They must be plain tensors on an NVIDIA GPU, of a type the kernels know, and want no autograd, for which a kernel
-    records nothing. Triton must be there, able to launch, and not switched off (`DISTRECVAE_TRITON=0`). That it does
-    not work is logged once a process.
+    They must be plain tensors on an NVIDIA GPU, of a type the kernels know, and need no autograd, for which a kernel
+    records nothing. Triton must be installed, able to launch, and not switched off (`DISTRECVAE_TRITON=0`). If it does
+    not work, that is logged once per process.
     """
     return (
         all(type(tensor) in KINDS and tensor.is_cuda and tensor.dtype in DTYPES for tensor in tensors)
@@ -43,7 +43,7 @@ def usable(*tensors: torch.Tensor) -> bool:
 
 
 def keep_fusion() -> None:
-    """Let Triton multiply and add in one operation, as these kernels were tested; who has said otherwise is heeded."""
+    """Let Triton multiply and add in one operation, as tested here, unless the environment says otherwise."""
     os.environ.setdefault(FUSION, "1")
 
 

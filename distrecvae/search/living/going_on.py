@@ -15,7 +15,7 @@ from distrecvae.search.folder.search_json import read_description
 
 
 def before_going_on(folder: Path, request: Request) -> str:
-    """Return what a `continue` will do, in a line: from its checkpoint, or, where that is gone, from the start.
+    """Return in a line what a `continue` will do: resume from the trial's checkpoint, or start over if that is gone.
 
     Raises:
         ResultsError: there is no search in `folder`, or it is damaged.

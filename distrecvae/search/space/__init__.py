@@ -1,1 +1,1 @@
-"""Search spaces: what is searched, in which ranges, and the YAML that says so."""
+"""Search spaces: what is searched, in which ranges, and their YAML."""

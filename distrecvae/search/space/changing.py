@@ -1,4 +1,4 @@
-"""Changes a space while its search continues: a range narrower or wider, a parameter fixed; each gives a new space."""
+"""Changes a space while its search continues: a narrower or wider range, a fixed parameter; each makes a new space."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Range = tuple[Any, Any] | Sequence[Any]
 def with_range(
     space: SearchSpace, field: str, ends: Range, *, wider: bool, config_class: type | None = None
 ) -> SearchSpace:
-    """Return the space with other ends of a number's range, or other choices of a categorical.
+    """Return the space with other ends for a number's range, or other choices for a categorical.
 
     Args:
         space: as it stands.
         field: a setting of the model that is searched.
-        ends: low and high, either of which may be None for as it is; a categorical's choices.
+        ends: low and high, None for one that stays; a categorical's choices.
         wider: the range may only grow; else it may only shrink.
-        config_class: the model's config, which has to take the new ends; None asks nobody.
+        config_class: the model's config, which has to accept the new ends; None skips that check.
 
     Raises:
         SpaceError: the setting is not searched, has no ends, or these break a rule.
@@ -50,7 +50,7 @@ def with_range(
 def with_value(
     space: SearchSpace, field: str, value: Any, *, config_class: type | None = None
 ) -> SearchSpace:
-    """Return the space with a setting that is not searched any more: all trials to come have this value.
+    """Return the space with a setting that is no longer searched: all further trials have this value.
 
     Raises:
         SpaceError: the setting is not searched, the model refuses the value, or nothing would be left to search.
@@ -70,7 +70,7 @@ def with_value(
 
 
 def fitting_point(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the Optuna parameters of those entries of the space whose range holds what `config` has."""
+    """Return the Optuna parameters of the entries whose range holds the value in `config`."""
     point: dict[str, Any] = {}
     for name, parameter in space.parameters.items():
         try:
@@ -81,7 +81,7 @@ def fitting_point(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, An
 
 
 def fits(space: SearchSpace, config: Mapping[str, Any]) -> bool:
-    """Tell whether every range of the space holds what `config` has."""
+    """Tell whether every range of the space holds the value in `config`."""
     try:
         for name, parameter in space.parameters.items():
             parameter.internal(name, config)

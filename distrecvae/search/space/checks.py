@@ -46,7 +46,7 @@ def base_config(
 def check_against_model(
     config_class: type, parameters: Mapping[str, Parameter], base: Mapping[str, Any]
 ) -> None:
-    """Build the model's config at the start and at the ends of every range; of relative ones when they are resolved.
+    """Build the model's config at the start and at the ends of every range, relative ranges only once resolved.
 
     Raises:
         SpaceError: the start is outside of a range, or the model refuses a value in one.
@@ -125,7 +125,7 @@ def _fits(hint: Any, value: Any) -> bool:
 
 
 def refusal(config_class: type, values: Mapping[str, Any]) -> str | None:
-    """Return why a model's config class does not take these values, in a line; None where it does."""
+    """Return in a line why a model's config class refuses these values; None if it accepts them."""
     try:
         config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     except (ValueError, TypeError) as error:  # ConfigError is a ValueError

@@ -1,7 +1,7 @@
 """The distributions of a search space: int, float, categorical and simplex.
 
-A distribution is plain frozen data that can draw a value from an Optuna trial, go back from a value to
-Optuna's own parameters, list its extreme values, say itself in words, and give its columns in a table.
+A distribution is plain frozen data that can draw a value from an Optuna trial, turn a value back into Optuna's own
+parameters, list its extreme values, describe itself in words, and give its columns in a table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Distribution(Protocol):
         """Return the extreme values: a model that accepts these accepts the range."""
 
     def middle(self) -> Any:
-        """Return a value from the middle, for when there is no better one."""
+        """Return a value from the middle, where no better one is known."""
 
     def text(self) -> str:
         """Return the range in words."""
@@ -181,7 +181,7 @@ class Categorical:
 
 
 def nearest_value(distribution: Distribution, value: Any) -> Any:
-    """Return the value of a range of numbers that is nearest to `value`; itself where there is no such thing."""
+    """Return the value of a range of numbers that is nearest to `value`; `value` itself for other distributions."""
     if not is_number(value):
         return value
     if isinstance(distribution, Int | Float):

@@ -1,4 +1,4 @@
-"""Where a configuration lies at the edge of its space: better ones may lie beyond, where no trial can be."""
+"""Finds values at the edge of their ranges: better ones may lie beyond, where no trial can be."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Edge:
         name: the model's setting.
         value: what it is.
         range: in words.
-        direction: where the range ends: what may be better still.
+        direction: the way in which better values may lie.
     """
 
     name: str
@@ -51,9 +51,9 @@ def edges(
 ) -> tuple[Edge, ...]:
     """Return the values of a configuration at the edge of their ranges, in the order of the space.
 
-    Whole numbers and choices are there at the last value; where a range has more than twenty, and for floats, in the
-    outermost twentieth, of the logarithm where that is searched. Where the model itself allows nothing beyond (a
-    dropout below 0), the range ends with the model, and there is no edge. Weights of a simplex have none.
+    Whole numbers and choices are at the edge at their last value; floats, and ranges of more than twenty values, in the
+    outermost twentieth, on the scale that is searched. Where the model itself allows nothing beyond (a dropout below
+    0), there is no edge. Weights of a simplex have none.
 
     Args:
         parameters: the space's, resolved.
@@ -72,7 +72,7 @@ def edges(
 
 
 def _ends(distribution: Distribution) -> tuple[float, float, bool] | None:
-    """Return low, high and whether the logarithm counts; None where values have no order, or there is only one."""
+    """Return low, high and whether the scale is logarithmic; None if values have no order, or there is only one."""
     if isinstance(distribution, Int | Float):
         low, high, log = float(distribution.low), float(distribution.high), distribution.log
     elif isinstance(distribution, Categorical) and all(is_number(each) for each in distribution.choices):

@@ -1,4 +1,4 @@
-"""Where search spaces lie and how their YAML is read: packaged by name, or any file by path."""
+"""Finds search spaces and reads their YAML: packaged ones by name, any file by path."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class _Loader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
         """Return a mapping as it is written, whose keys must differ.
 
-        Later, when it is constructed, `<<` may have been written out in it, and a key that goes over a merged one is
-        there twice by right.
+        Checked here, since once it is constructed, `<<` has been expanded, and a key that overrides a merged one may
+        occur twice.
         """
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: set[Hashable] = set()

@@ -1,4 +1,4 @@
-"""The entries of a space: a `Setting` (one field of the config) or a `OneOf` (branches, one counts)."""
+"""The entries of a space: a `Setting` (one field of the config) or a `OneOf` (branches, of which one is used)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Parameter(Protocol):
         """The fields of the config that it fills, without repetition."""
 
     def leaves(self, config: Mapping[str, Any] | None = None) -> list[tuple[str, Distribution]]:
-        """Return fields and their distributions: all of them, or those that count in `config`."""
+        """Return fields and their distributions: all of them, or those that are used in `config`."""
 
     @property
     def relative(self) -> bool:
@@ -53,7 +53,7 @@ class Parameter(Protocol):
         """Return (name, range, value in `config`) in words."""
 
     def asked(self, sizes: Sizes) -> list[str]:
-        """Return, for each of `rows`, what its range was asked to be, empty where it does not depend on the data."""
+        """Return, for each of `rows`, its range as it was written, empty where it does not depend on the data."""
 
     def flatten(self, name: str, config: Mapping[str, Any]) -> dict[str, Scalar]:
         """Return the table columns for `config`."""
@@ -178,7 +178,7 @@ class OneOf:
         return values
 
     def internal(self, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the branch and its parameters; what is not used stands in the middle of its range."""
+        """Return the branch and its parameters; those that are not used are in the middle of their range."""
         chosen = self.active(config)
         if chosen is None:
             options = " | ".join(

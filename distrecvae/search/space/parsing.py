@@ -1,4 +1,4 @@
-"""Makes distributions from mappings, as YAML gives them; refuses what makes no sense, naming parameter and rule."""
+"""Makes distributions from mappings, as YAML gives them; an error names the parameter and the rule."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def parse(name: str, raw: object) -> Distribution:
 
 
 def resolved(name: str, distribution: Distribution, sizes: Sizes, start: Any) -> Distribution:
-    """Return what a distribution is on a data set, itself where it does not depend on one.
+    """Return a distribution resolved on a data set: itself where it does not depend on one.
 
     Args:
         name: the parameter's.
@@ -68,7 +68,7 @@ def resolved(name: str, distribution: Distribution, sizes: Sizes, start: Any) ->
 
 
 def _parse_relative(name: str, raw: Mapping[str, Any]) -> Relative:
-    """Return a range whose ends are amounts; what can be told before they are numbers is checked."""
+    """Return a range whose ends are amounts; what can be checked before they are numbers is checked."""
     listed = raw.get("choices")
     amounts = [("choice", choice) for choice in listed or () if is_relative(choice)]
     amounts += [(key, raw[key]) for key in ("low", "high") if isinstance(raw.get(key), str)]

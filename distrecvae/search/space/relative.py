@@ -1,8 +1,8 @@
-"""Ranges that know their data: ends such as `users/400 at least 16`, and what they are on a data set.
+"""Ranges that depend on the data: ends such as `users/400 at least 16`, and their values on a data set.
 
 An amount is one of `users`, `items` and `interactions` (of the training users), times or divided by a number, and after
-that, in any order and each at most once, `at least N`, `at most N`, `rounded to N`. Nothing else is read, and nothing
-is evaluated but this: fractions, so that every machine gets the same ends.
+that, in any order and each at most once, `at least N`, `at most N`, `rounded to N`. Nothing else is understood. They
+are computed as fractions, so that every machine gets the same ends.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def is_relative(value: object) -> bool:
 
 
 def parse_amount(text: str) -> Amount:
-    """Return the amount that `text` says.
+    """Return the amount that `text` describes.
 
     Raises:
         SpaceError: it is not what the grammar allows.
@@ -138,7 +138,7 @@ def parse_amount(text: str) -> Amount:
 
 @dataclass(frozen=True)
 class Relative:
-    """An int, float or categorical distribution with amounts for ends or choices: nothing to draw from before `on`.
+    """An int, float or categorical distribution with amounts for ends or choices; it can be drawn from only after `on`.
 
     Attributes:
         form: its mapping, as it was written; amounts are text.
@@ -176,7 +176,7 @@ class Relative:
         return {**self.form, **ends}
 
     def asked(self, name: str, sizes: Sizes) -> str:
-        """Return what was asked for and what that is on a data set, the start not looked at."""
+        """Return what was asked for and what that is on a data set, whatever the start is."""
         unit = self._unit()
         if self.form["type"] == "categorical":
             return " | ".join(self._said(name, "choice", each, sizes, unit) for each in self.form["choices"])

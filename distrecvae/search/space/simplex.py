@@ -57,7 +57,7 @@ class Simplex:
         return [round(weight, _DECIMALS) for weight in [*weights, left]]
 
     def sticks(self, weights: Sequence[float]) -> list[float]:
-        """Return the K - 1 uniforms whose `weights` these are; where nothing is left of the stick, 1."""
+        """Return the K - 1 uniforms whose `weights` these are; 1 where nothing is left of the stick."""
         sticks = []
         for i, (a, b) in enumerate(self._shapes()):
             after = math.fsum(weights[i + 1 :])

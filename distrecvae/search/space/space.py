@@ -1,9 +1,9 @@
 """SearchSpace: which of a model's settings are searched, in which ranges, and where the search begins.
 
-A space is read from YAML (docs/spaces.md) and checked against the model's config class, so that a trial can
-only get a configuration that the model takes. Optuna sees the same parameters in every trial: of a `one_of`,
-every branch's parameters are drawn and only the chosen branch's are used, so that no sampler falls back to
-blind draws for want of a fixed space.
+A space is read from YAML (docs/spaces.md) and checked against the model's config class, so that a trial can only get a
+configuration that the model accepts. Optuna sees the same parameters in every trial: of a `one_of`, every branch's
+parameters are drawn and only the chosen branch's are used, so that no sampler falls back to independent draws because
+the space varies.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SearchSpace:
 
         Args:
             source: a packaged space's name (`available_spaces`), or a path (it has a separator or a suffix).
-            model: the model that the space must be for; None takes whichever it names.
+            model: the model that the space must be for; None accepts whichever it names.
             config_class: the frozen dataclass to check against; None asks the registry.
 
         Raises:
@@ -178,7 +178,7 @@ class SearchSpace:
         return point
 
     def moved_inside(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `config` with the values of ranges that depend on the data moved into them: what other data had."""
+        """Return `config`, maybe of other data, with its values moved into the ranges that depend on the data."""
         moved = dict(config)
         for name in self.asked:
             for field_, distribution in self.parameters[name].leaves(config):

@@ -1,1 +1,1 @@
-"""The ways of training, one file a way, and the parts they are made of."""
+"""The training schemes, one file each, and the parts they share."""

@@ -46,7 +46,7 @@ class AlternatingTrainer:
         dtype: of parameters and arithmetic; float64 is for oracles.
         noise: where random values come from; None for `CountedNoise` under `seed`.
         before_cycle: called as a cycle begins with the cycles completed, the model, the training users on the device;
-            it may change parameters in place. Of what it does, only they are saved.
+            it may change parameters in place, and only they are saved.
 
     Raises:
         DataError: there is no training user or no item.
@@ -209,13 +209,13 @@ class AlternatingTrainer:
         return snapshot(self._named_tensors()) | {"cycle": torch.tensor(self._cycle)}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a state made by `state_dict`; nothing is changed where it does not fit."""
+        """Load a state made by `state_dict`; nothing is changed if it does not fit."""
         cycle = torch.tensor(0)
         take_over(self._named_tensors() | {"cycle": cycle}, state)
         self._cycle = int(cycle)
 
     def begin_from(self, earlier: Earlier) -> bool:
-        """Take over an earlier training's parameters and moments; q_old is the encoder, as when a cycle has ended."""
+        """Start from an earlier training's parameters and moments; q_old is the encoder, as at the end of a cycle."""
         take_items(self._model.state_dict(), earlier.model, item_axes(self._model), earlier.at)
         self._remember_encoder()
         taken = [

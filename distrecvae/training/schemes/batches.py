@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 
 class Cutter:
-    """Cuts passes into batches; knows on the host how long each is, so that no device must be asked.
+    """Cuts passes into batches; knows each one's length on the host, so that nothing waits for the device.
 
     Args:
         train: the training users.
@@ -92,7 +92,7 @@ class Cutter:
 
 
 def batch_bytes(train: InteractionMatrix, batch_size: int, width: int) -> int:
-    """Return what a GPU holds for the interactions of a batch, and for random values drawn ahead: bytes.
+    """Return what a GPU holds for a batch's interactions and for random values drawn ahead: bytes.
 
     Args:
         train: the training users.
@@ -104,7 +104,7 @@ def batch_bytes(train: InteractionMatrix, batch_size: int, width: int) -> int:
 
 
 def item_gradient_bytes(train: InteractionMatrix, batch_size: int, width: int) -> int:
-    """Return what a GPU takes to make the gradient of rows of items, before it is put in its place: bytes.
+    """Return what a GPU takes to make the gradient of item rows, before it is written into place: bytes.
 
     They are summed from pieces, one at least for each item; a matrix of those and one of the sums.
 

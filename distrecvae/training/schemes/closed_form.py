@@ -1,4 +1,4 @@
-"""The training of models that are solved at once: the first step does it, others change nothing."""
+"""Trains models that are solved at once: the first step solves, later ones change nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ClosedFormTrainer:
         return self.model_state() | {"cycle": torch.tensor(self._cycle)}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a state made by `state_dict`."""
+        """Load a state made by `state_dict`."""
         if "cycle" not in state:
             raise CheckpointError("cycle is missing; the state is of another model: start over")
         cycle = int(state["cycle"])
@@ -102,8 +102,8 @@ def closed_form(
         solve: from a configuration, the training users, a device and, with `common`, the arrays that are lent (or
             None) to the parameters.
         load: from a configuration, the number of items, parameters and a device to the model.
-        memory: from a configuration, the training users and, with `common`, whether the solver can read it where it
-            lies, to bytes: what solving takes at its peak, and the parameters.
+        memory: from a configuration, the training users and, with `common`, whether the solver can read it without
+            copying, to bytes: what solving takes at its peak, and the parameters.
         common: what all solutions on the same data start from.
         tells: whether `solve` takes a function `progress`, to be told the share that is done.
     """

@@ -1,4 +1,4 @@
-"""The training of networks that minimize one loss by gradient steps, a pass a cycle."""
+"""Trains networks that minimize one loss by gradient steps, a pass a cycle."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Network(Protocol):
 class UserNetwork(Protocol):
     """A `Network` with a trained vector for each training user, which the trainer owns: users are no part of a model.
 
-    It has these in the place of `loss`.
+    Its methods here replace `loss`.
     """
 
     @property
@@ -71,7 +71,7 @@ class UserNetwork(Protocol):
         """Return what `Network.loss` does, given the vectors of the batch's users, (n_rows, user_dim)."""
 
     def settle(self, vectors: torch.Tensor) -> None:
-        """Keep of all users' vectors, (n_users, user_dim), what scoring takes for a user who has none.
+        """Keep what scoring needs of all users' vectors, (n_users, user_dim), for a user who has none.
 
         Called after each pass. What is kept is a buffer of the module, and so part of its state.
         """
@@ -182,19 +182,19 @@ class GradientTrainer:
         return snapshot(self._named_tensors()) | {"cycle": torch.tensor(self._cycle)}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a state made by `state_dict`; nothing is changed where it does not fit."""
+        """Load a state made by `state_dict`; nothing is changed if it does not fit."""
         cycle = torch.tensor(0)
         take_over(self._named_tensors() | {"cycle": cycle}, state)
         self._cycle = int(cycle)
 
     def begin_from(self, earlier: Earlier) -> bool:
-        """Take over an earlier training's parameters and moments; users' vectors begin at zero."""
+        """Start from an earlier training's parameters and moments; users' vectors start at zero."""
         axes = item_axes(self._module)
         take_items(self._module.state_dict(), earlier.model, axes, earlier.at)
         return take_moments("adam/", self._module, self._optimizer, earlier.training, axes, earlier.at)
 
     def model_state(self) -> dict[str, torch.Tensor]:
-        """Return the parameters that scoring needs, which no user's are: copies on the CPU."""
+        """Return the parameters that scoring needs, without users' vectors: copies on the CPU."""
         return snapshot(self._module.state_dict())
 
 

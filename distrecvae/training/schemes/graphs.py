@@ -1,7 +1,7 @@
 """CUDA graphs of optimizer steps: at these sizes a GPU computes a step faster than Python can ask for its parts.
 
-A step of fixed shapes is run a few times as it is, then recorded once a kind and replayed: one launch instead of
-hundreds. Batches of other shapes (a pass's last one) run as they are. Where recording fails, everything does.
+A step of fixed shapes is run a few times directly, then recorded once per kind and replayed: one launch instead of
+    hundreds. Batches of other shapes (a pass's last one) run directly. If recording fails, every step does.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Recorded(NamedTuple):
 
 @contextmanager
 def not_recorded() -> Iterator[None]:
-    """Let steps inside be taken as they are, none recorded or replayed: to compare the two, and to look into a step.
+    """Run the steps inside directly, none recorded or replayed: to compare the two, and to look into a step.
 
     The environment variable `DISTRECVAE_GRAPHS=0` does the same for a whole process.
     """
@@ -55,15 +55,14 @@ def _recording() -> bool:
 
 
 class Recorder(Generic[Given]):
-    """Takes steps; on a CUDA device they are recorded and replayed, elsewhere they run as they are.
+    """Runs steps; on a CUDA device they are recorded and replayed, elsewhere they run directly.
 
     All steps of a pass run on one side stream, as recording demands, ordered with the caller's stream by `running`. The
     graphs share their memory: they run in turn.
 
     Args:
-        step: takes one step from what it is given: a named tuple of tensors, which a record has copies of, and of
-            values that are the same in each step of a shape. What else it reads must be tensors that stay where they
-            are.
+        step: takes one step from a named tuple of tensors, of which a recording has copies, and of values that are the
+            same in each step of a shape. All else that it reads must be tensors that stay where they are.
         device: where it computes.
     """
 
@@ -75,7 +74,7 @@ class Recorder(Generic[Given]):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let steps be taken inside: after what the caller's stream did before, and before what it does then."""
+        """Run the steps inside after what the caller's stream did before, and before what it does next."""
         if self._stream is None:
             yield
             return

@@ -1,9 +1,9 @@
-"""How layers with a row an item take their step: from a gradient in memory, or where the gradient is made.
+"""Optimizer steps of layers with a row per item: from a gradient in memory, or where the gradient is made.
 
 These layers are nearly all of a model's parameters. Written, their gradients lie beside them and are read once more by
 PyTorch's Adam with all the others. Fused, on a GPU that the Triton kernels are for, the step is taken where an item's
 gradient is made: such a parameter's `grad` stays None, so that the optimizer, which keeps its moments, passes it by.
-Which way it is depends on the parameters alone and is chosen once.
+The choice depends on the parameters alone and is made once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class OutputLayer(Protocol):
         """
 
     def renew(self) -> None:
-        """Take notice that something else has changed the weight."""
+        """Note that something else has changed the weight."""
 
 
 def first_layer(weight: torch.nn.Parameter, optimizer: torch.optim.Adam) -> FirstLayer:

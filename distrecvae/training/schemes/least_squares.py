@@ -130,7 +130,7 @@ class LeastSquaresTrainer:
         return kept | {"cycle": torch.tensor(self._cycle)}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a state made by `state_dict`; nothing is changed where it does not fit."""
+        """Load a state made by `state_dict`; nothing is changed if it does not fit."""
         carried = {"items": self._model.items, "users": self._factors, "cycle": torch.tensor(0)}
         for name, value in carried.items():
             given = state.get(name)
@@ -142,7 +142,7 @@ class LeastSquaresTrainer:
         self._cycle = int(state["cycle"])
 
     def begin_from(self, earlier: Earlier) -> None:
-        """Take over the factors of the items that both have."""
+        """Start from the factors of the items that both have."""
         take_items({"items": self._model.items}, earlier.model, {"items": (0,)}, earlier.at)
 
     def model_state(self) -> dict[str, torch.Tensor]:

@@ -1,7 +1,7 @@
 """The randomness of training: the order of users, what denoising hides, the noise of the posterior.
 
-Every draw is made from its place (cycle, pass, batch), so nothing about it has to be saved, and a test can
-put known values in its stead.
+Every draw is a function of its place (cycle, pass, batch), so none of it has to be saved, and a test can use known
+values instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Place(NamedTuple):
 
 
 class Noise(Protocol):
-    """Where training gets its random values from; tensors come on the device that training runs on, but the order."""
+    """Where training gets its random values from: tensors on the device that training runs on, except the order."""
 
     def order(self, place: Place, n_users: int) -> torch.Tensor:
         """Return the order of users in a pass, a permutation: int64, (n_users,), on the CPU.
@@ -54,7 +54,7 @@ class PlacedNoise:
 
 
 class HeldDraws:
-    """Draws that stay where they are, for a step that is recorded: what a model asked for once is there in every step.
+    """Draws whose tensors stay in place, for a step that is recorded: what a model asked for once is in each step.
 
     Args:
         noise: where they come from.
@@ -94,7 +94,7 @@ DRAWN_AT_ONCE = 32
 
 
 def drawn_bytes(n_rows: int, width: int, n_places: int) -> int:
-    """Return what draws made ahead take on a GPU while the next ones are made beside them: bytes.
+    """Return what draws made ahead take on a GPU while the next ones are made: bytes.
 
     Args:
         n_rows: users a batch.
@@ -107,7 +107,7 @@ def drawn_bytes(n_rows: int, width: int, n_places: int) -> int:
 class CountedNoise:
     """Noise that is a function of the seed, the place and the kind of device.
 
-    On a CPU each batch has a generator of its own. A GPU, whose generators give other values anyhow, draws for
+    On a CPU each batch has a generator of its own. A GPU, whose generators give other values anyway, draws for
     `DRAWN_AT_ONCE` batches of a pass together.
     """
 
@@ -144,7 +144,7 @@ class CountedNoise:
         what: tuple[object, ...],
         draw: Callable[[torch.Generator, int], torch.Tensor],
     ) -> torch.Tensor:
-        """Return what `draw` gives for the batch at `place`; on a GPU a view of what its neighbours have, too."""
+        """Return what `draw` gives for the batch at `place`; on a GPU a view of a draw for several batches."""
         if self._device.type != "cuda":
             return draw(self._generator(purpose, place), 1)[0]
         first = place._replace(batch=place.batch // DRAWN_AT_ONCE)

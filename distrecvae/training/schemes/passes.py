@@ -1,4 +1,4 @@
-"""A pass over the training users: a batch at a time in an order of the pass's own, losses averaged."""
+"""Passes over the training users: a batch at a time in each pass's own order, losses averaged."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Passes:
             number: of the pass.
             update: takes an optimizer step; on a GPU it is recorded, and not called for every batch.
             updates: that were taken before.
-            kind: of what `update` does: what differs must have another one.
+            kind: of update; updates that differ must have different kinds.
 
         Raises:
             DivergedError: a loss is not finite.

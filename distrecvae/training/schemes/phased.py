@@ -1,4 +1,4 @@
-"""The training of networks in phases, a pass a cycle: parts with losses and optimizers of their own."""
+"""Trains networks in phases, a pass a cycle: parts with losses and optimizers of their own."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Network(Protocol):
         """The part that scores, a `distrecvae.evaluation.Recommender`: all that is kept of a trained model."""
 
     def phases(self) -> tuple[Phase, ...]:
-        """Return the phases of training in order; the last one continues for as long as anyone trains."""
+        """Return the phases of training in order; the last one has all further passes."""
 
 
 class PhasedTrainer:
     """Trains a network, a pass at a time; see `distrecvae.training.trainer.Trainer` for the promises.
 
-    Every part has one Adam. It starts over, its moments zero, where a phase gives the part another loss to minimize,
-    and continues where the phase before had the same.
+    Every part has one Adam. It starts over, its moments zero, when a phase gives the part another loss to minimize, and
+    continues when the phase before had the same.
 
     Args:
         make: returns the network with fresh parameters, drawn from PyTorch's global generator.
@@ -118,7 +118,7 @@ class PhasedTrainer:
         return means
 
     def _phase(self) -> tuple[int, int]:
-        """Return the number of the phase that the next pass is of, and how many passes came before that phase."""
+        """Return the phase of the next pass by its number, and how many passes came before that phase."""
         before = 0
         for number, phase in enumerate(self._phases):
             if phase.passes is None or self._cycle < before + phase.passes:
@@ -161,13 +161,13 @@ class PhasedTrainer:
         return snapshot(self._named_tensors()) | {"cycle": torch.tensor(self._cycle)}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a state made by `state_dict`; nothing is changed where it does not fit."""
+        """Load a state made by `state_dict`; nothing is changed if it does not fit."""
         cycle = torch.tensor(0)
         take_over(self._named_tensors() | {"cycle": cycle}, state)
         self._cycle = int(cycle)
 
     def begin_from(self, earlier: Earlier) -> bool:
-        """Take over the parameters of what scores, and from a state all parts and moments; phases start over."""
+        """Start from the scorer's parameters or, given a whole state, from all parts and moments; phases start over."""
         scorer, training = self._network.scorer, earlier.training
         parts = {f"model/{name}": value for name, value in self._module.state_dict().items()}
         whole = parts.keys() <= training.keys()

@@ -1,4 +1,4 @@
-"""How RecVAE, plain or with ImplicitSLIM, gets its trainer, and the estimate of the memory that takes."""
+"""Makes RecVAE's trainer, plain or with ImplicitSLIM, and estimates the memory it takes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def recvae_implicitslim(
     precision: Precision,
     dtype: torch.dtype,
 ) -> AlternatingTrainer:
-    """Return RecVAE's trainer that refines the encoder's and the decoder's item embeddings every so many cycles.
+    """Return RecVAE's trainer that refines the item embeddings of encoder and decoder every `refine_every` cycles.
 
     As in the published code: before the passes of every `refine_every`-th cycle; Adam's moments and q_old stay.
     """

@@ -1,4 +1,4 @@
-"""The state of gradient training: Adam ready to be saved, tensors by name, and taking a saved state over."""
+"""The state of gradient training: Adam ready to be saved, tensors by name, and loading a saved state."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def take_moments(
     axes: Mapping[str, tuple[int, ...]],
     at: torch.Tensor,
 ) -> bool:
-    """Let an optimizer have the moments of an earlier one; a new item's stay zero.
+    """Copy an earlier optimizer's moments into another one; those of new items stay zero.
 
     Args:
         prefix: of the tensors' names, as in `moments`.
@@ -83,12 +83,12 @@ def take_moments(
 
 
 def snapshot(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return copies on the CPU, for which a GPU is waited for once."""
+    """Return copies on the CPU, waiting for a GPU once."""
     return copies_on_host(named)
 
 
 def take_over(named: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> None:
-    """Write the values of `state` into the tensors `named`; nothing is changed where they do not fit.
+    """Copy the values of `state` into the tensors `named`; nothing is changed if they do not fit.
 
     Raises:
         CheckpointError: a tensor is missing, or of another shape or type.

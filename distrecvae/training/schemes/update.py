@@ -24,7 +24,7 @@ OLD_POSTERIOR_BYTES = 1 << 30
 
 
 def old_posterior_bytes(config: RecVAEConfig, n_users: int, itemsize: int) -> int:
-    """Return what keeping q_old's posterior over a cycle takes; 0 where it does not pay or fit."""
+    """Return the bytes that keeping q_old's posterior over a cycle takes; 0 where it does not pay or fit."""
     size = 2 * n_users * config.latent_dim * itemsize
     reused = config.mixture_weights[1] > 0 and config.alternating and config.encoder_passes > 1
     return size if reused and size <= OLD_POSTERIOR_BYTES else 0
@@ -45,7 +45,7 @@ class Sides(NamedTuple):
 
 
 class Update:
-    """The optimizer step; all it changes are parameters, moments and q_old's kept posterior.
+    """The optimizer step; it changes only parameters, moments and q_old's kept posterior.
 
     Args:
         config: the model's settings.
@@ -102,7 +102,7 @@ class Update:
         return torch.stack([nll.sum(), kl.detach().sum()]).double()
 
     def renew(self) -> None:
-        """Take notice that something else than steps has changed parameters: before a step that follows it."""
+        """Note that something other than a step has changed parameters; called before the next step."""
         self._output.renew()
 
     def _backward(

@@ -1,4 +1,4 @@
-"""The true NDCG@100 of training users, by the interactions that denoising withheld from the model."""
+"""The true NDCG@100 of training users, on the interactions that denoising withheld from the model."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _on_the_device(
     kept: torch.Tensor,
     k: int,
 ) -> torch.Tensor:
-    """Return what `withheld_ndcg` does, from tensors of shapes that the host knows: a step with it can be recorded."""
+    """Return what `withheld_ndcg` does, by tensors whose shapes the host knows: a step with it can be recorded."""
     k, n_items = min(k, rows.n_items), rows.n_items
     users, items = rows.row_of, rows.items.long()
     real = users < rows.n_rows
