@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +11,30 @@ import torch
 from distrecvae.errors import CheckpointError
 from distrecvae.kernels.item_axes import take_items
 from distrecvae.kernels.transfer import copies_on_host
+
+_STEP, _ZERO_GRAD, _ADD_PARAM_GROUP = map(
+    inspect.unwrap, (torch.optim.Adam.step, torch.optim.Adam.zero_grad, torch.optim.Adam.add_param_group)
+)
+
+
+class _Adam(torch.optim.Adam):
+    """PyTorch's Adam, without what its methods are wrapped in for the sake of `torch.compile`.
+
+    Nothing is compiled here, and the wrappers import the compiler at the first call: a second of each worker's start.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Take one step, as `torch.optim.Adam` does."""
+        return _STEP(self, closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, likewise."""
+        _ZERO_GRAD(self, set_to_none)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Train these parameters, too, likewise."""
+        _ADD_PARAM_GROUP(self, param_group)
 
 
 def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
@@ -26,7 +51,7 @@ def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.
         {"params": [p for p in parameters if p.ndim <= 1]},
     ]
     # Recording a CUDA graph needs the step counter on the device.
-    optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True, capturable=parameters[0].is_cuda)
+    optimizer = _Adam(groups, lr=learning_rate, fused=True, capturable=parameters[0].is_cuda)
     for parameter in parameters:
         optimizer.state[parameter] = {
             "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
