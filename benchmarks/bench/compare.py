@@ -43,6 +43,7 @@ def row(
     return found | {
         "regret": [round(float(r), 4) for r in open_share],
         "trials": course.trials,
+        "widened": course.widened,
         "thought_s": time.process_time() - started,
     }
 

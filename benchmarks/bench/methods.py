@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 
 from bench.beliefs import BeliefSampler
@@ -12,6 +13,38 @@ from bench.replay import SPACE_OF_BENCH, Method, SamplerOf
 from bench.units import Cube
 from distrecvae.rng import derive_seed
 from distrecvae.search.core.study import quiet
+from distrecvae.search.space.changing import with_range
+from distrecvae.search.space.distributions import Float, Int
+from distrecvae.search.space.space import SearchSpace
+
+
+def half(space: SearchSpace) -> SearchSpace:
+    """Return the space with each range half as wide: around the start as far as it stays inside, else up to an end.
+
+    Ranges of two values stay, and weights.
+    """
+    middle = dict(space.base)
+    for parameter in space.parameters.values():
+        for name, distribution in parameter.leaves():
+            if not isinstance(distribution, Int | Float) or distribution.high - distribution.low == 1:
+                continue
+            at = distribution.middle() if middle[name] is None else middle[name]
+            low, high = _half(distribution, at)
+            space = with_range(space, name, (low, high), wider=False)
+    return space
+
+
+def _half(distribution: Int | Float, at: float) -> tuple[float, float]:
+    ends = np.array([distribution.low, distribution.high, at], dtype=float)
+    low, high, middle = np.log(ends) if distribution.log else ends
+    quarter = (high - low) / 4
+    middle = min(max(middle, low + quarter), high - quarter)
+    found = np.array([middle - quarter, middle + quarter])
+    found = np.exp(found) if distribution.log else found
+    if isinstance(distribution, Int):
+        return round(found[0]), round(found[1])
+    return float(found[0]), float(found[1])
+
 
 PUBLISHED = (SPACE_OF_BENCH.default_point(),)
 
@@ -49,6 +82,8 @@ METHODS: Mapping[str, Method] = {
         Method(name="belief-thrift0", sampler_of=believing(thrift=0.0)),
         Method(name="belief-none", sampler_of=believing(())),
         Method(name="belief-wrong", sampler_of=believing((mirrored(PUBLISHED[0]),))),
+        Method(name="half", space=half(SPACE_OF_BENCH)),
+        Method(name="half-widen", space=half(SPACE_OF_BENCH), widen=True),
         Method(name="belief-9", sampler_of=believing(), first_rung=1 / 9),
     )
 }

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.rules import make_rule
+from distrecvae.search.core.unasked import said_widened
+from distrecvae.search.space.changing import fits
 from distrecvae.search.space.space import SearchSpace
 
 METRIC = on_validation("ndcg_100")
@@ -54,6 +57,7 @@ class Method:
         scheduler: one of the package's rules.
         first_rung: share of the budget at which trials are judged first.
         reduction_factor: one trial in so many goes on at a rung.
+        widen: whether ranges may grow where the best trials lie at their ends, as far as the bench's own space reaches.
         space: what is searched; the published point may lie elsewhere in it than in the bench's own.
     """
 
@@ -63,6 +67,7 @@ class Method:
     scheduler: str = "asha"
     first_rung: float | None = None
     reduction_factor: int = 3
+    widen: bool = False
     space: SearchSpace = field(default=SPACE_OF_BENCH)
 
 
@@ -75,12 +80,14 @@ class Course:
         passes: data passes of all trials by then, in whole trainings.
         true: that model's true score.
         trials: how many were begun.
+        widened: how often a range grew by itself.
     """
 
     costs: np.ndarray[Any, np.dtype[np.float64]]
     passes: np.ndarray[Any, np.dtype[np.float64]]
     true: np.ndarray[Any, np.dtype[np.float64]]
     trials: int
+    widened: int = 0
 
     def reached(self, score: float) -> tuple[float, float]:
         """Return the cost and the passes at which the model's true score is `score` for the first time, or infinity."""
@@ -149,6 +156,7 @@ def replay(
         sampler=method.sampler if method.sampler_of is None else "random",
         scheduler=method.scheduler,
         reduction_factor=method.reduction_factor,
+        widen=method.widen,
         seed=derive_seed(seed, "replay") % 2**31,
     )
     published = features(SPACE_OF_BENCH.default_config())[None]
@@ -162,6 +170,7 @@ def replay(
             rule=make_rule(config.scheduler, config.first_rung, config.most_passes, config.reduction_factor),
             folder=Path(folder),
             concurrent=workers,
+            allows=partial(fits, SPACE_OF_BENCH),
         )
         enough = surrogate.published + until * (surrogate.best - surrogate.published) if until < 1 else np.inf
         with _proposing(method, config.seed, ledger):
@@ -239,4 +248,4 @@ def _run(
         else:
             heapq.heappush(clock, (now + training.cycle_s, order, training))
     costs, passes, true = np.array(found).reshape(-1, 3).T
-    return Course(costs, passes, true, len(trainings))
+    return Course(costs, passes, true, len(trainings), len(said_widened(conductor.ledger.answers)))

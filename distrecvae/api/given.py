@@ -22,6 +22,7 @@ FLAGS = frozenset(
         "resume-or-start",
         "refit",
         "elastic",
+        "widen",
         "synthetic",
         "header",
         "guard-formulas",

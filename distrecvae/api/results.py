@@ -89,13 +89,16 @@ class SearchResult:
         They are values at the edge of their ranges, with the direction in which better ones may lie, and whether it
         was still rising at its last pass.
         """
-        from distrecvae.search.core.ledger import read_records
-        from distrecvae.search.core.limits import limits_of
-        from distrecvae.search.core.records import leading
-        from distrecvae.search.folder.search_json import read_description
+        from distrecvae.search.folder.reached import limits_in
 
-        record = leading(read_records(self.folder, on_validation(self.metric)).values())
-        return None if record is None else limits_of(record, read_description(self.folder).searched())
+        return limits_in(self.folder, on_validation(self.metric))
+
+    @property
+    def widened(self) -> tuple[str, ...]:
+        """Which ranges the search widened by itself (`widen=True`), before which trial and why: a sentence each."""
+        from distrecvae.search.folder.reached import widened_in
+
+        return widened_in(self.folder)
 
     @property
     def expected(self) -> ExpectedScore | None:

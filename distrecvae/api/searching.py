@@ -139,6 +139,7 @@ def search(
     notify: str | None = SearchConfig.notify,
     price_per_hour: float | None = SearchConfig.price_per_hour,
     enough: float | None = SearchConfig.enough,
+    widen: bool = SearchConfig.widen,
     seed: int = SearchConfig.seed,
     config: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -184,6 +185,7 @@ def search(
         notify: tell a command or a URL of a new best, of trouble and of the end; "env:NAME" for one in a variable.
         price_per_hour: what an hour of a GPU costs you, or of a core; the summary then says what the search cost.
         enough: end the search where a further hour can be expected to bring less than this of `metric`.
+        widen: where the best trials lie at the end of a range, let it grow by half at that end.
         seed: root of all randomness.
         config: YAML file of these settings; arguments win.
         out: results folder, or a URI, as text, that it is mirrored at; None for runs/NAME.

@@ -14,6 +14,7 @@ from distrecvae.pacing import Seldom
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
+from distrecvae.search.core.requests import Request
 from distrecvae.search.core.states import TrialStates
 from distrecvae.search.folder.best import Scored, publish_best
 from distrecvae.search.folder.environment import changes, environment_of
@@ -27,6 +28,7 @@ from distrecvae.search.folder.tables import Tables
 from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray import tuning
 from distrecvae.search.on_ray.session import Session
+from distrecvae.search.planning.allowed import allowed
 from distrecvae.search.planning.resources import piece_bytes
 from distrecvae.search.report.current import CurrentReport, written_report
 from distrecvae.search.summary import search_summary
@@ -96,13 +98,8 @@ class _Course:
             console, ledger, config, outlook=self._outlook, space=space, elapsed_s=elapsed_s
         )
         self._loggers = make_loggers(
-            config,
-            folder=folder,
-            space=space,
-            ledger=ledger,
-            started=search.described.started,
-            tell=self._say,
-        )
+            config, folder=folder, space=space, ledger=ledger, started=search.described.started, tell=self._say
+        )  # fmt: skip
         self._notifier = notify.make_notifier(config, folder=folder, ledger=ledger, tell=self._say)
         warm = warm_start_of(config, space, search.described)
         own = (self._outlook, self._progress, self._events, self._tables, self._keeper)
@@ -120,6 +117,8 @@ class _Course:
             elapsed_s=elapsed_s,
             warm_starts=warm.points(space) if warm is not None else (),
             config_class=registry.config_class(config.model),
+            allows=allowed(space, plan.trial_passes, session.split.train),
+            tell=self._heed,
         )
         if self._conductor.steering.changed:
             self._events.widened(self._conductor.steering.space)
@@ -234,16 +233,19 @@ class _Course:
                 self._mailbox.answer(name, Answer(done=False, text=asked))
                 continue
             done, text = self._conductor.steer(name, asked)
-            if done and asked.action == "widen":
-                self._events.widened(self._conductor.steering.space, self._ledger.records.get(0))
             self._describe(RUNNING)  # its mark vouches for the line: what is answered is not lost in silence
             self._mailbox.answer(name, Answer(done=done, text=text))
-            self._progress.warn(f"{asked.text()}: {text}")
+            self._heed(asked, f"{asked.text()}: {text}")
+
+    def _heed(self, asked: Request, text: str) -> None:
+        """Say what was asked, by a person or by the search itself, and what came of it."""
+        if asked.action == "widen":
+            self._events.widened(self._conductor.steering.space, self._ledger.records.get(0))
+        self._progress.warn(text)
 
     def _write_state(self, status: SearchStatus) -> None:
         self._tables.write()
         self._describe(status)
-
         if status != RUNNING:
             remove_live(self._search.folder)
 
@@ -289,6 +291,7 @@ class _Course:
             elapsed_s=self._conductor.elapsed_s,
             scored=scored,
             interrupted=interrupted,
+            searched=self._conductor.steering.space,
         )
 
     def _say(self, line: str) -> None:

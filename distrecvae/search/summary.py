@@ -16,9 +16,11 @@ from distrecvae.search.core.ahead.enough import further, said_enough
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import BAD, Status, no_score
+from distrecvae.search.core.unasked import said_widened
 from distrecvae.search.folder.best import Scored, gains
 from distrecvae.search.folder.search import Search
 from distrecvae.search.planning.cost import busy_s, cost_text
+from distrecvae.search.space.space import SearchSpace
 from distrecvae.storage.uri import below
 from distrecvae.words import duration, short, with_error
 
@@ -32,6 +34,7 @@ def search_summary(
     elapsed_s: float,
     scored: tuple[Scored, Scored | None] | None,
     interrupted: str | None,
+    searched: SearchSpace | None = None,
 ) -> str:
     """Return the summary as plain text of at most 100 columns.
 
@@ -41,6 +44,7 @@ def search_summary(
         elapsed_s: seconds that its runs took together.
         scored: the chosen trial, and the first one beside it where that is another; None before the end.
         interrupted: why it is not over, in words; None where it is.
+        searched: what is searched by now, where ranges changed under way; None: what it was begun with.
     """
     config, folder = search.config, search.folder
     counts = Counter(r.status for r in ledger.records.values())
@@ -54,6 +58,8 @@ def search_summary(
         lines.append(f"The search is not over: {interrupted}.")
     elif enough := said_enough(ledger.answers):
         lines.append(f"It ended by itself: {enough}.")
+    for said in said_widened(ledger.answers):
+        lines += textwrap.wrap(said, WIDTH)
     lines += _trouble(ledger)
     if (busy := busy_s(ledger.records.values())) > 0:
         lines.append(f"Its trials took {cost_text(busy, search.plan.slots, config.price_per_hour)}.")
@@ -66,7 +72,7 @@ def search_summary(
             *_verdict(search, *scored),
             "",
             *_parameters(search, *scored),
-            *_limits(search, scored[0]),
+            *_limits(searched or search.space, scored[0]),
             *_further(search, ledger),
         ]
     elif (best := ledger.best()) is not None:
@@ -157,8 +163,8 @@ def _parameters(search: Search, best: Scored, first: Scored | None) -> list[str]
     return lines
 
 
-def _limits(search: Search, best: Scored) -> list[str]:
-    said = limits_of(best.record, search.space).sentences()
+def _limits(space: SearchSpace, best: Scored) -> list[str]:
+    said = limits_of(best.record, space).sentences()
     return ["", *textwrap.wrap(" ".join(said), WIDTH)] if said else []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ from distrecvae.search.on_ray.interruption import Interruption, StopSearch
 from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.resources import Cluster
 from distrecvae.search.space.space import SearchSpace
+from distrecvae.search.watchers.tensorboard import EventFiles
 from tests.search.watchers.test_notify import serving
 from tests.whole.test_bad_input import GIB, RATE
 from tests.whole.test_extend import run_here
@@ -377,6 +379,33 @@ def test_an_interrupted_search_says_why_and_how_to_go_on(
     assert not Path("out/best").exists(), "test users are looked at once, at the end"
     assert begun.log.last == (False, {})
     assert begun.reported == ["interrupted, True"]
+
+
+def test_a_range_that_grows_is_said_and_tensorboards_columns_reach_as_far(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+
+    def the_faster_the_better(conductor: Conductor, *_: object, stop: Interruption, **__: object) -> None:
+        for _number in range(40):
+            task = conductor.next_task()
+            assert task is not None
+            rates.append(task.config["learning_rate"])
+            conductor.heard(task.number, report(8, 0.1 + 0.01 * math.log(1e4 * rates[-1])))
+            conductor.finished(task.number)
+        stop._ask("interrupted by SIGINT", 60)
+
+    spaces: list[SearchSpace] = []
+    monkeypatch.setattr(EventFiles, "widened", lambda _, space, first=None: spaces.append(space))  # noqa: ARG005
+    monkeypatch.setattr(tuning, "run_trials", the_faster_the_better)
+    begun.carry_out(trials=50, widen=True, scheduler="none")
+    assert max(rates) > 0.01
+    shown, said = (" ".join(text.split()) for text in (begun.console.getvalue(), summary()))
+    why = "best 4 trials lay at the upper end of learning_rate: learning_rate is 0.0001 to 0.1, log from the next trial"
+    assert why in shown
+    assert f"a range was widened: 3 of the {why}" in said or f"a range was widened: 4 of the {why}" in said
+    assert {name: text for name, text, _ in spaces[0].describe()}["learning_rate"] == "0.0001 to 0.1, log"
+    assert read_description(Path("out")).settings.widen, "it may be given newly, and is written down"
 
 
 def test_a_signal_that_finds_all_trials_ended_does_not_keep_the_model_back(

@@ -19,6 +19,7 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.folder.best import Scored
+from distrecvae.search.space.changing import with_range
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.summary import WIDTH, search_summary
 from distrecvae.selection import ExpectedScore
@@ -368,3 +369,20 @@ def test_it_says_what_further_search_can_be_expected_to_bring_and_why_the_search
     search = begun(SearchConfig(enough=0.01), DEMO, FOLDER, command=TYPED)
     said = search_summary(search, ledger, elapsed_s=185.0, scored=found, interrupted=None)
     assert said.splitlines()[1] == "It ended by itself: a further hour brings little."
+
+
+def test_ranges_that_the_search_widened_are_said_and_its_limits_are_those_it_has_now() -> None:
+    first, best = record(0, 0.3), record(1, 0.4, encoder_passes=5)
+    found = (scored(best, VALID, TEST), scored(first, START_VALID, START_TEST))
+    ledger = Records(first, best)
+    why = "4 of the best 4 trials lay at the upper end of encoder_passes: it is 1 to 7 from the next trial on"
+    ledger.answers = {"widen before trial 14": (True, why), "00001": (True, "paused")}
+    wider = with_range(DEMO, "encoder_passes", (None, 7), wider=True)
+    search = begun(SearchConfig(widen=True), DEMO, FOLDER, command=TYPED)
+    said, at_first = (
+        flat(search_summary(search, ledger, elapsed_s=1.0, scored=found, interrupted=None, searched=space))
+        for space in (wider, None)
+    )
+    assert f"Before trial 14 a range was widened: {why}." in said
+    assert "encoder_passes 5 is at the edge" not in said
+    assert "encoder_passes 5 is at the edge of its range (1 to 5)" in at_first

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from distrecvae.layout import LEDGER_FILE
+from distrecvae.search.core.ahead.widening import pulls
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.ledger import curves_of, replayed
 from distrecvae.search.core.records import KEPT_TRIALS, Status, TrialRecord, by_score
@@ -45,6 +46,7 @@ def check(plan: Plan) -> Night:
     _accounts(plan, lines, records)
     _histories(plan, records)
     _requests(night, lines)
+    _widenings(plan, lines)
     _what_is_kept(night, driver, records)
     if plan.determined:
         expected, answers = _undisturbed(plan.undisturbed())
@@ -162,7 +164,7 @@ def _histories(plan: Plan, records: Mapping[int, TrialRecord]) -> None:
 
 def _requests(night: Night, lines: Sequence[Line]) -> None:
     """Each request was taken up once, in order, and answered as the ledger has it."""
-    taken = [line for line in lines if line["kind"] == "steered"]
+    taken = [line for line in lines if line["kind"] == "steered" and "by" not in line["facts"]]
     names = [line["request"] for line in taken]
     _require(names == sorted(set(names)), f"requests were taken up as {names}")
     for line in taken:
@@ -197,6 +199,27 @@ def _requests(night: Night, lines: Sequence[Line]) -> None:
     _require(waiting.isdisjoint(names), "a request that was taken up waits")
     _require(len(night.answers) == len(taken), "an answer was given that is not in the ledger")
     _require(night.most_at_once <= night.plan.workers, f"{night.most_at_once} trials at once")
+
+
+def _widenings(plan: Plan, lines: Sequence[Line]) -> None:
+    """No trial was asked for while a range pulled that nobody had changed: it was widened before, and for that."""
+    if not plan.widen:
+        return
+    steering = Steering(space_of(plan), _config(plan), concurrent=plan.workers)
+    for position, (line, records) in enumerate(replayed(lines, METRIC, cast(Any, LEDGER_FILE)), 1):
+        own = line["kind"] == "steered" and "by" in line["facts"]
+        if own or line["kind"] == "asked":
+            earlier = [r for r in records.values() if own or r.number != line["trial"]]
+            found = [
+                each
+                for each in pulls(earlier, steering.space, steering.begun)
+                if each.field not in steering.by_hand
+            ]
+            asked = line["what"]["ranges"] if own else {}
+            _require({each.field: each.ends for each in found} == asked, f"{found} pulled, and came {line}")
+        if line["kind"] == "steered":
+            steering = Steering(space_of(plan), _config(plan), concurrent=plan.workers)
+            steering.replay(lines[:position])
 
 
 def _what_is_kept(night: Night, driver: Driver, records: Mapping[int, TrialRecord]) -> None:

@@ -61,6 +61,7 @@ class Driver:
             trials=plan.trials, max_passes=plan.max_passes, min_passes=MIN_PASSES, seed=plan.seed % 2**31,
             sampler=plan.sampler, scheduler=plan.scheduler,
             reduction_factor=plan.reduction_factor, time_budget_s=plan.time_budget_s,
+            widen=plan.widen,
         )  # fmt: skip
         self.ledger = Ledger(place, METRIC, {"fingerprint": "simulated"})
         if night.restarts and night.restarts % 2:
@@ -71,6 +72,7 @@ class Driver:
         self.conductor = Conductor(
             ledger=self.ledger, space=space_of(plan), config=self.config, rule=rule_of(plan), folder=place,
             concurrent=plan.workers, watchers=(self.keeper,), elapsed_s=elapsed_s,
+            tell=lambda request, _: night.hit.update({f"asked itself to {request.action}": 1}),
         )  # fmt: skip
         self.silence = Silence(self.ledger.records)
         self.live: dict[int, Run] = {}

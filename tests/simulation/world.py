@@ -105,8 +105,25 @@ BRANCHED = SearchSpace.from_mapping(
 )
 
 
+SHORT = SearchSpace.from_mapping(
+    {
+        "model": "toy",
+        "parameters": {
+            "width": {"type": "int", "low": 8, "high": 32, "step": 8},
+            "rate": {"type": "float", "low": 0.02, "high": 0.05, "log": True},
+        },
+        "default": {"width": 16, "rate": 0.02},
+    },
+    model="toy",
+    config_class=ToyConfig,
+)
+"""What is best, a width of 100, lies beyond an end."""
+
+
 def space_of(plan: Plan) -> SearchSpace:
     """Return the space of a night."""
+    if plan.widen:
+        return SHORT
     return BRANCHED if plan.branches else SPACE
 
 

@@ -50,6 +50,7 @@ _OPTIONS: tuple[tuple[str, str, Any], ...] = (
     ("--notify", "notify", str),
     ("--price-per-hour", "price_per_hour", float),
     ("--enough", "enough", float),
+    ("--widen", "widen", bool),
     ("--seed", "seed", int),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from distrecvae.files import write_text
 from distrecvae.layout import TRACEBACK_FILE, trial_folder
 from distrecvae.precisions import Precision
 from distrecvae.runs.trial import TrialTask
-from distrecvae.search.core.ahead.enough import ENOUGH, is_enough
+from distrecvae.search.core.ahead.widening import Allows
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.proposals import Proposals
@@ -25,6 +25,7 @@ from distrecvae.search.core.room import Room
 from distrecvae.search.core.rules import StoppingRule
 from distrecvae.search.core.steering import Steering
 from distrecvae.search.core.tasks import left_in_turn, trial_task, undecided
+from distrecvae.search.core.unasked import unasked
 from distrecvae.search.space.space import SearchSpace
 
 RETRIES = 3
@@ -60,6 +61,8 @@ class Conductor:
         elapsed_s: seconds that earlier runs of this search took.
         warm_starts: Optuna parameters of the trials after the first one, whole: what another search found good.
         config_class: the model's config, which has to take what the search is steered to; None asks nobody.
+        allows: tells which configurations the model takes, and can be trained with; None: all.
+        tell: is told what the search asked of itself, and what came of it.
 
     Attributes:
         ledger: as given.
@@ -82,6 +85,8 @@ class Conductor:
         elapsed_s: float = 0.0,
         warm_starts: Sequence[Mapping[str, Any]] = (),
         config_class: type | None = None,
+        allows: Allows | None = None,
+        tell: Callable[[Request, str], None] = lambda *_: None,
     ) -> None:
         self.ledger = ledger
         self.steering = Steering(space, config, concurrent=concurrent, config_class=config_class)
@@ -94,6 +99,7 @@ class Conductor:
         self._undecided = undecided(ledger.lines)
         self._dropped: Counter[int] = Counter()
         self.room = Room(concurrent)
+        self._allows, self._tell = allows, tell
 
     @property
     def elapsed_s(self) -> float:
@@ -131,7 +137,7 @@ class Conductor:
     def next_task(self) -> TrialTask | None:
         """Return the next trial to run: an interrupted one first, then a new one; None when there are no more."""
         self.settle()
-        self._end_if_enough()
+        self._ask_itself()
         if self.paused or not self.has_work:
             return None
         if self._waiting:
@@ -187,21 +193,15 @@ class Conductor:
             self.settle()
         return done, answer
 
-    def _end_if_enough(self) -> None:
-        """End the search where another trial is not worth its cost: a request like a person's, once for each price.
-
-        Whoever goes on with the search later, with more trials, gets them.
-        """
-        price = self._config.enough
-        if price is None or self.paused or self._waiting or self.all_begun:
+    def _ask_itself(self) -> None:
+        """Before another trial is asked for: end the search, or widen its ranges, where its ledger says so."""
+        if self.paused or self._waiting or self.all_begun or self.out_of_time:
             return
-        name, records = f"{ENOUGH} {price!r}", self.ledger.records
-        if name in self.ledger.answers or self.steering.added:
-            return
-        expected = is_enough(records.values(), price, at_once=max(1, self.at_once))
-        if expected is not None:
-            why = f"a further hour can be expected to bring {expected.per_hour:+.2g}, less than {price:g}: "
-            self.steer(name, Request(action="end"), why)
+        at_once = max(1, self.at_once)
+        for own in unasked(self._config, self.steering, self.ledger, at_once=at_once, allows=self._allows):
+            done, answer = self.steer(own.name, own.request, own.why)
+            if done:
+                self._tell(own.request, answer)
 
     def keep_time(self) -> None:
         """End running trials once the time budget is spent, without waiting for their reports."""

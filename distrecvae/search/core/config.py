@@ -50,6 +50,7 @@ CHANGEABLE = frozenset(
         "notify",
         "price_per_hour",
         "enough",
+        "widen",
     }
 )
 
@@ -127,6 +128,10 @@ class SearchConfig:
         "end the search where a further hour can be expected to bring less than this of --metric, 0.001 say",
         None,
     )
+    widen: bool = _help(
+        "where the best trials lie at the end of a range, let it grow by half at that end, within the model's limits",
+        False,
+    )
     seed: int = _help("seed of all randomness", 0)
     checkpoint_every_s: float = _help("seconds between a running trial's checkpoints, at least", 30.0)
     keep_checkpoints: int | str = _help(
@@ -192,8 +197,9 @@ class SearchConfig:
             raise ConfigError(
                 f"gpus_per_trial={gpus!r} must be 0, a fraction below 1 (a shared GPU) or 1: a trial trains on one GPU"
             )
-        if not isinstance(self.elastic, bool):
-            raise ConfigError(f"elastic={self.elastic!r} must be true or false")
+        for name in ("elastic", "widen"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}={getattr(self, name)!r} must be true or false")
         if self.elastic and (self.concurrent is None or gpus is None):
             raise ConfigError(
                 "elastic needs --concurrent and --gpus-per-trial: what nodes will come cannot be seen; give both"

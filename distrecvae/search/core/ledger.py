@@ -65,11 +65,7 @@ class Ledger:
         self.records = records_of(self._chain.found.records, metric, folder / LEDGER_FILE)
         if not self._chain.found.records:
             self._write("begun", format=FORMAT, at=_now().isoformat(), **(about or {}))
-        self.answers: dict[str, tuple[bool, str]] = {
-            line["request"]: (line["done"], line["answer"])
-            for line in self.lines
-            if line["kind"] == "steered"
-        }
+        self.answers = answers_in(self.lines)
         self._curves: dict[int, Curve] = {}
         self._storage = optuna.storages.InMemoryStorage()
         self._study: optuna.Study | None = None
@@ -228,6 +224,11 @@ def read_records(folder: Path, metric: str) -> dict[int, TrialRecord]:
     """
     path = folder / LEDGER_FILE
     return records_of(read_chain(path).records, metric, path)
+
+
+def answers_in(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[bool, str]]:
+    """Return the answers to requests in a ledger's lines, by their names: whether it was done, and what was said."""
+    return {line["request"]: (line["done"], line["answer"]) for line in lines if line["kind"] == "steered"}
 
 
 def records_of(lines: Iterable[Mapping[str, Any]], metric: str, path: Path) -> dict[int, TrialRecord]:

@@ -31,7 +31,9 @@ class Limits:
         """Return a sentence for each limit, and one on what to do; nothing where it met none."""
         said = [f"In the best trial ({self.trial}) {edge.text()}." for edge in self.edges]
         if said:
-            said.append("To look beyond: a space with wider ranges, warm-started from this search.")
+            said.append(
+                "To look beyond: --widen, or a space with wider ranges, warm-started from this search."
+            )
         if self.rising:
             said.append(
                 f"The best trial ({self.trial}) was still rising at its last pass: the last fifth of its {self.passes}"

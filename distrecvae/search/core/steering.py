@@ -29,6 +29,7 @@ class Steering:
         config_class: the model's config, which has to take what is asked for; None asks nobody.
 
     Attributes:
+        begun: what was searched at first.
         space: what is searched, now.
         trials: how many, now.
         concurrent: how many at once, now.
@@ -36,6 +37,7 @@ class Steering:
         added: configurations that are tried next, in order.
         stopped: trials that were stopped by hand, and may not have ended yet.
         changed: whether the space is another than it was begun with.
+        by_hand: settings whose ranges a person changed: the search itself leaves them so.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class Steering:
         concurrent: int = 1,
         config_class: type | None = None,
     ) -> None:
-        self.space, self.trials, self.concurrent = space, config.trials, concurrent
+        self.begun = self.space = space
+        self.trials, self.concurrent = config.trials, concurrent
         self.paused, self.changed = False, False
         self.added: list[dict[str, Any]] = []
         self.stopped: dict[int, str] = {}
+        self.by_hand: set[str] = set()
         self._config, self._most, self._config_class = config, concurrent, config_class
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -109,6 +113,7 @@ class Steering:
             self.trials = max(self.trials, facts["asked"] + len(self.added))
         elif request.action in ("narrow", "widen", "fix"):
             self.space, self.changed = self._changed_space(request), True
+            self.by_hand |= set() if "by" in facts else {*request.ranges, *request.settings}
         elif request.action == "trials":
             self.trials = request.number or self.trials
         elif request.action == "concurrent":
@@ -250,6 +255,15 @@ def steered_trials(lines: Iterable[Mapping[str, Any]], config: SearchConfig, spa
     steering = Steering(space, config)
     steering.replay(lines)
     return steering.trials
+
+
+def steered_space(
+    lines: Iterable[Mapping[str, Any]], config: SearchConfig, space: SearchSpace
+) -> SearchSpace:
+    """Return what a search searches now that was begun with this space, as it was steered."""
+    steering = Steering(space, config)
+    steering.replay(lines)
+    return steering.space
 
 
 def _without_other_branches(space: SearchSpace, settings: Mapping[str, Any]) -> dict[str, None]:

@@ -17,11 +17,14 @@ from distrecvae.layout import LEDGER_FILE, LIVE_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation, title_of
 from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.ahead.forecast import Forecast
-from distrecvae.search.core.ledger import read_records
+from distrecvae.search.core.chain import read_chain
+from distrecvae.search.core.ledger import records_of
 from distrecvae.search.core.records import Status, TrialRecord, leading
+from distrecvae.search.core.steering import steered_space
 from distrecvae.search.folder.live import Live, read_live
 from distrecvae.search.folder.search_json import RUNNING, Description, read_description
 from distrecvae.search.living.listing import standing_of
+from distrecvae.search.space.space import SearchSpace
 from distrecvae.search.watchers.standing import leaning, running_table, status_line
 from distrecvae.storage.fetched import on_this_machine
 from distrecvae.words import duration
@@ -44,6 +47,7 @@ class Standing:
         elapsed_s: seconds that it took so far.
         silent_s: seconds since anything was heard of it; None where nothing was yet.
         live: what its workers are at and what is to go; None where it does not run, or says nothing.
+        space: what is searched now; None where nothing was heard of it.
     """
 
     place: Path | str
@@ -53,6 +57,7 @@ class Standing:
     elapsed_s: float
     silent_s: float | None
     live: Live | None = None
+    space: SearchSpace | None = None
 
     @property
     def runs(self) -> bool:
@@ -109,7 +114,7 @@ class Standing:
             parts += ["", running_table(records, settings)]
         if ended := self._ended():
             parts += ["", ended]
-        if said := leaning(records, self.described.searched()):
+        if said := leaning(records, self.space or self.described.searched()):
             parts += ["", *(Text(each) for each in said)]
         return Group(*parts)
 
@@ -153,14 +158,16 @@ def standing(place: Path | str) -> Standing:
         elapsed_s = described.elapsed_s + since_s if live is None else live.elapsed_s + live.age_s
         if not ledger.exists():
             return Standing(place, status, described, {}, elapsed_s, None, live)
-        records = read_records(folder, on_validation(described.settings.metric))
+        lines = read_chain(ledger).records
+        records = records_of(lines, on_validation(described.settings.metric), ledger)
+        space = steered_space(lines, described.settings, described.searched())
         heard_s = [live.age_s] if live is not None else []
         heard_s += [] if afar else [_age_s(ledger)]
     for number, doing in ({} if live is None else live.doing).items():
         if (record := records.get(int(number))) is not None and record.status is Status.RUNNING:
             record.doing = doing
             record.share, record.step_to_go_s = live.steps.get(number, (0.0, None)) if live else (0.0, None)
-    return Standing(place, status, described, records, elapsed_s, min(heard_s, default=None), live)
+    return Standing(place, status, described, records, elapsed_s, min(heard_s, default=None), live, space)
 
 
 def _age_s(path: Path) -> float:

@@ -12,6 +12,7 @@ from distrecvae.data.shared import dataset_bytes
 from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
 from distrecvae.runs.ending import require_a_cycle
+from distrecvae.search.core.ahead.widening import WIDENED
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.rules import Never, StoppingRule, make_rule
 from distrecvae.search.planning.cost import Timing, estimate_text, expected_share
@@ -113,6 +114,7 @@ class Plan:
             ("precision", self.precision),
             ("sampler", f"{self.config.sampler}, seed {self.config.seed}"),
             ("scheduler", scheduler),
+            *([("ranges", WIDENED)] if self.config.widen else []),
             (
                 "budget",
                 f"at most {self.config.trials * self.trial_passes} passes in all, {self.trial_passes} a trial",

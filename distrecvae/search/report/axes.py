@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from distrecvae.checks import Scalar
+from distrecvae.checks import Scalar, is_number
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -71,6 +71,14 @@ def axes(space: SearchSpace) -> list[Axis]:
                 for axis in _axes(field, name, distribution):
                     found[axis.name] = _joined(found[axis.name], axis) if axis.name in found else axis
     return [found[name] for name in space.names()]
+
+
+def stretched(axis: Axis, values: Iterable[Scalar]) -> Axis:
+    """Return the axis so long that it has these values: those of a range that was widened lie beyond its ends."""
+    numbers = [float(each) for each in values if isinstance(each, int | float) and is_number(each)]
+    if axis.choices or not numbers:
+        return axis
+    return replace(axis, low=min(axis.low, *numbers), high=max(axis.high, *numbers))
 
 
 def triangles(space: SearchSpace) -> dict[str, tuple[str, str, str]]:

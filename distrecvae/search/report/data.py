@@ -19,11 +19,13 @@ from distrecvae.metrics import on_validation, on_validation_in
 from distrecvae.search.core.ahead.enough import Further, further
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.ledger import records_of
+from distrecvae.search.core.ledger import answers_in, records_of
 from distrecvae.search.core.limits import Limits, limits_of
 from distrecvae.search.core.records import BAD, Status, TrialRecord, leading
 from distrecvae.search.core.requests import Request
+from distrecvae.search.core.steering import steered_space
 from distrecvae.search.core.study import as_optuna_has_it
+from distrecvae.search.core.unasked import said_widened
 from distrecvae.search.folder.best_scores import BestScores, read_best_scores
 from distrecvae.search.folder.search_json import FINISHED, RUNNING, Description, read_description
 from distrecvae.search.living.explanation import ADDED, Why
@@ -120,6 +122,7 @@ class SearchResults:
         scores: of the chosen model, of a search that is over and has one; else None.
         limits: of the search, that its best trial met; None while no trial has a model.
         further: what as many trials again can be expected to bring; None while too little is known.
+        widened: which ranges the search widened by itself, and why: a sentence each.
         why: by number why trials are what they are, of the best `MOST_EXPLAINED`.
         asked: what was asked of it, in order.
         runs: whether it is worth looking again.
@@ -133,6 +136,7 @@ class SearchResults:
     scores: BestScores | None
     limits: Limits | None
     further: Further | None = None
+    widened: tuple[str, ...] = ()
     why: Mapping[int, Why] = field(default_factory=dict)
     asked: tuple[Asked, ...] = ()
     runs: bool = False
@@ -190,7 +194,7 @@ def read_results(folder: Path) -> SearchResults:
     # A search that is resumed has the model of its earlier end in best/: its scores are not this search's yet.
     scores = read_best_scores(folder) if described.status == FINISHED else None
     best = leading(records.values())
-    limits = None if best is None else limits_of(best, space)
+    limits = None if best is None else limits_of(best, steered_space(lines, described.settings, space))
     return SearchResults(
         folder,
         described,
@@ -199,6 +203,7 @@ def read_results(folder: Path) -> SearchResults:
         scores,
         limits,
         further(records.values(), trials=len(records), at_once=described.plan.concurrent),
+        widened=tuple(said_widened(answers_in(lines))),
         why=found,
         asked=tuple(_asked(line, begun) for line in lines if line["kind"] == "steered"),
         runs=described.status == RUNNING and (held(folder) or _silent_s(path) < GIVEN_UP_S),

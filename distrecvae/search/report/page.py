@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from distrecvae.metrics import title_of
 from distrecvae.search.report import prose, tables
-from distrecvae.search.report.axes import axes
+from distrecvae.search.report.axes import axes, stretched
 from distrecvae.search.report.blended import blend_command, blended
 from distrecvae.search.report.cards import cards
 from distrecvae.search.report.data import SearchResults
@@ -57,7 +57,8 @@ def report_page(*searches: SearchResults) -> str:
 
 def _one(results: SearchResults, at: str, name: str) -> dict[str, Any]:
     """Return what `templates/search.html` says of a search."""
-    listed, scored = axes(results.space), results.scored
+    scored = results.scored
+    listed = [stretched(each, [t.values[each.name] for t in scored]) for each in axes(results.space)]
     found = how_much_they_mattered(results) if listed else []
     leading = scored[:_MOST_LISTED]
     return {
@@ -69,6 +70,7 @@ def _one(results: SearchResults, at: str, name: str) -> dict[str, Any]:
         "scores_note": prose.scores_note(results),
         "configuration": tables.parameters_table(results),
         "limits": [
+            *results.widened,
             *([] if results.limits is None else results.limits.sentences()),
             *([] if results.further is None else [results.further.sentence(title_of(results.metric))]),
         ],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from distrecvae.errors import SpaceError, nearest
 from distrecvae.search.space.checks import check_against_model
 from distrecvae.search.space.distributions import Categorical, Distribution, Float, Int
+from distrecvae.search.space.edges import Direction
 from distrecvae.search.space.parameters import OneOf, Parameter, Setting
 from distrecvae.search.space.parsing import parse
 from distrecvae.search.space.space import SearchSpace
@@ -45,6 +48,39 @@ def with_range(
         changed = Setting(field, after)
     _require_taken(space, name, changed, config_class)
     return replace(space, parameters={**space.parameters, name: changed})
+
+
+def farther_end(distribution: Int | Float, direction: Direction, share: float) -> int | float:
+    """Return where a range ends that is wider at one end by a share of its width, of the logarithm where that counts.
+
+    Whole numbers move by at least one, steps by whole ones; others are rounded to three digits.
+
+    Args:
+        distribution: the range.
+        direction: at which end.
+        share: of its width.
+    """
+    low, high, sign = distribution.low, distribution.high, 1 if direction == "larger" else -1
+    end = high if sign > 0 else low
+    if distribution.log:
+        moved = end * (high / low) ** (sign * share)
+    elif distribution.step is not None:
+        steps = max(1, round(share * round((high - low) / distribution.step)))
+        exact = Decimal(str(end)) + sign * steps * Decimal(str(distribution.step))
+        return int(exact) if isinstance(distribution, Int) else float(exact)
+    else:
+        moved = end + sign * share * (high - low)
+    if isinstance(distribution, Int):
+        whole = max(round(moved), end + 1) if sign > 0 else min(round(moved), end - 1)
+        return int(max(whole, 1))
+    short = float(f"{moved:.3g}")
+    return short if sign * (short - end) > 0 else moved
+
+
+def width(distribution: Int | Float) -> float:
+    """Return how wide a range is, in its own numbers, or in their logarithm where that is searched."""
+    low, high = float(distribution.low), float(distribution.high)
+    return math.log(high / low) if distribution.log else high - low
 
 
 def with_value(

@@ -63,7 +63,7 @@ def edges(
     found = []
     for parameter in parameters.values():
         for name, distribution in parameter.leaves(config):
-            direction = _direction(distribution, config[name])
+            direction = edge_at(distribution, config[name])
             if direction is None:
                 continue
             if refusal(config_class, {**config, name: _beyond(distribution, direction)}) is None:
@@ -83,7 +83,8 @@ def _ends(distribution: Distribution) -> tuple[float, float, bool] | None:
     return None if low >= high else (low, high, log)
 
 
-def _direction(distribution: Distribution, value: Any) -> Direction | None:
+def edge_at(distribution: Distribution, value: Any) -> Direction | None:
+    """Return beyond which end of its range a value may have better ones; None where it lies inside, or has no ends."""
     ends = _ends(distribution)
     if ends is None or not is_number(value):
         return None
@@ -93,6 +94,14 @@ def _direction(distribution: Distribution, value: Any) -> Direction | None:
     if at <= start + margin:
         return "smaller"
     return "larger" if at >= end - margin else None
+
+
+def edge_share(distribution: Int | Float) -> float:
+    """Return which share of uniform draws from a range lies at either one of its edges."""
+    if _is_fine(distribution):
+        return MARGIN
+    step = distribution.step or 1
+    return 1 / (round((distribution.high - distribution.low) / step) + 1)
 
 
 def _is_fine(distribution: Distribution) -> bool:

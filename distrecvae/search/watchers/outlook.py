@@ -15,6 +15,7 @@ from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import StoppingRule
 from distrecvae.search.folder.live import Live, write_live
+from distrecvae.search.space.space import SearchSpace
 
 ANEW_EVERY_S = 2.0
 """How often it is worked out again, at most."""
@@ -37,6 +38,7 @@ class Outlook:
     Attributes:
         n_trials: how many there will be.
         at_once: how many run at once; none while the search is paused.
+        space: what is searched now; None before that is known.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Outlook:
         self._ledger, self._config, self._rule = ledger, config, rule
         self._trial_passes = trial_passes
         self.n_trials, self.at_once = config.trials, at_once
+        self.space: SearchSpace | None = None
         self._since: dict[int, float] = {}
         self._clock_s = self._work_s = 0.0
         self._one_ended = False
@@ -54,8 +57,9 @@ class Outlook:
         self._further_at: float | None = None
 
     def follow(self, conductor: Conductor) -> None:
-        """Note how many trials there will be, and how many run at once, as the search is steered."""
+        """Note how many trials there will be, how many run at once, and in which ranges, as the search is steered."""
         self.n_trials, self.at_once = conductor.steering.trials, conductor.at_once
+        self.space = conductor.steering.space
 
     def started(self, record: TrialRecord) -> None:
         """Where another trial had ended, its worker is there, and what passes until the first report counts."""

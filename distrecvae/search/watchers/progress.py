@@ -189,5 +189,6 @@ class Progress:
         head = Text(f"{duration(self._elapsed())}  ", style="bold")
         head.append(self._status_line(), style="not bold")
         records = self._ledger.records.values()
-        said = [] if self._space is None else leaning(records, self._space)
+        space = self._outlook.space or self._space
+        said = [] if space is None else leaning(records, space)
         return Group(head, running_table(records, self._config), *(Text(line, style="dim") for line in said))

@@ -35,7 +35,7 @@ def test_edges_are_said_with_what_to_do() -> None:
     assert limits.sentences() == [
         "In the best trial (7) encoder_passes 5 is at the edge of its range (1 to 5): larger may be better.",
         "In the best trial (7) batch_size 50 is at the edge of its range (50 | 100 | 200): smaller may be better.",
-        "To look beyond: a space with wider ranges, warm-started from this search.",
+        "To look beyond: --widen, or a space with wider ranges, warm-started from this search.",
     ]
 
 

@@ -134,7 +134,7 @@ def test_how_much_and_with_what_may_change(split: Split, plan: Plan) -> None:
     changes: dict[str, Any] = {
         "data": "elsewhere", "trials": 50, "time_budget_s": None, "concurrent": 7, "gpus_per_trial": 1,
         "cpus_per_trial": 2, "address": "auto", "elastic": True, "checkpoint_every_s": 1.0, "log_to": "mlflow",
-        "storage": "sqlite:///study.db", "notify": "true", "price_per_hour": 0.5, "enough": 0.001,
+        "storage": "sqlite:///study.db", "notify": "true", "price_per_hour": 0.5, "enough": 0.001, "widen": True,
         "keep_checkpoints": "all",
     }  # fmt: skip
     assert set(changes) == CHANGEABLE

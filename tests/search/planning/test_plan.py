@@ -222,6 +222,12 @@ def test_the_rungs_are_the_first_trials(scheduler: str, said: str) -> None:
         assert any(made.rule.rungs(number) != made.rule.rungs(0) for number in range(9))
 
 
+def test_a_plan_says_that_ranges_may_widen() -> None:
+    said = "may widen, by half at an end where 3 or 4 of the best 4 trials lie (--widen)"
+    assert rows(plan(CPU, 0, widen=True))["ranges"] == said
+    assert "ranges" not in rows(plan(CPU, 0))
+
+
 def test_the_budget_counts_the_passes_of_all_trials_and_the_time() -> None:
     timed = rows(plan(CPU, 0, trials=5, max_passes=40, time_budget_s=90.0))
     assert (timed["budget"], timed["time budget"]) == ("at most 200 passes in all, 40 a trial", "90 s")

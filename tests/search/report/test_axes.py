@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distrecvae.search.report.axes import Axis, axes, label_of, triangles
+from distrecvae.search.report.axes import Axis, axes, label_of, stretched, triangles
 from distrecvae.search.space.parameters import parse_parameter
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from tests.search.reported import SIZES
@@ -153,3 +153,13 @@ def test_three_weights_have_a_triangle_wherever_they_stand_and_two_or_four_have_
         "inner": ("inner.w", "inner.x", "inner.y"),
     }
     assert {column for columns in triangles(space).values() for column in columns} <= set(space.names())
+
+
+def test_an_axis_is_as_long_as_its_trials_need_where_a_range_was_widened() -> None:
+    axis = Axis("rate", "rate", 1e-4, 1e-2, log=True)
+    longer = stretched(axis, [1e-3, 5e-2, None])
+    assert (longer.low, longer.high, longer.log) == (1e-4, 5e-2, True)
+    assert stretched(axis, [1e-3, None]) == axis
+    assert stretched(axis, []) == axis
+    kinds = Axis("kind", "kind", 0, 1, choices=("1", "2"))
+    assert stretched(kinds, [1, 2, 3]) == kinds

@@ -8,7 +8,8 @@ import pytest
 
 from distrecvae.errors import SpaceError
 from distrecvae.models.recvae import RecVAEConfig
-from distrecvae.search.space.changing import fits, fitting_point, with_range, with_value
+from distrecvae.search.space.changing import farther_end, fits, fitting_point, with_range, with_value
+from distrecvae.search.space.distributions import Float, Int
 from distrecvae.search.space.space import SearchSpace
 
 SPACE = SearchSpace.load("recvae-demo")
@@ -105,3 +106,26 @@ def test_what_cannot_be_fixed_is_refused() -> None:
     (only,) = one.parameters
     with pytest.raises(SpaceError, match="nothing would be left to search"):
         with_value(one, only, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "smaller", "larger"),
+    [
+        (Int(1, 5), -1, 7),
+        (Int(50, 400, step=50), -150, 600),
+        (Int(1, 2), 0, 3),
+        (Int(32, 500, log=True), 8, 1976),
+        (Int(1, 2, log=True), 1, 3),
+        (Float(0.0, 0.8), -0.4, 1.2),
+        (Float(1e-4, 1e-2, log=True), 1e-5, 0.1),
+        (Float(0.1, 0.7, step=0.2), -0.3, 1.1),
+        (Float(0.5, 0.5002), 0.4999, 0.5003),
+        (Float(1 / 3, 2 / 3), 0.167, 0.833),
+    ],
+)
+def test_an_end_moves_by_half_of_the_width_in_whole_steps_and_three_digits(
+    distribution: Int | Float, smaller: float, larger: float
+) -> None:
+    assert farther_end(distribution, "smaller", 0.5) == pytest.approx(smaller, rel=1e-12)
+    assert farther_end(distribution, "larger", 0.5) == pytest.approx(larger, rel=1e-12)
+    assert isinstance(farther_end(distribution, "larger", 0.5), type(distribution.high))

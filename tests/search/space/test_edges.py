@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from distrecvae.errors import ConfigError
-from distrecvae.search.space.edges import Edge, edges
+from distrecvae.search.space.distributions import Float, Int
+from distrecvae.search.space.edges import Edge, edge_share, edges
 from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace
 
@@ -135,3 +136,19 @@ def test_the_models_own_limits_are_asked_of_the_registry() -> None:
         ("encoder_passes", "larger"),
         ("dropout", "larger"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "share"),
+    [
+        (Float(0.0, 1.0), 0.05),
+        (Float(1e-4, 1.0, log=True), 0.05),
+        (Float(0.0, 1.0, step=0.25), 0.2),
+        (Int(1, 5), 0.2),
+        (Int(50, 400, step=50), 0.125),
+        (Int(32, 500, log=True), 0.05),
+        (Int(1, 2), 0.5),
+    ],
+)
+def test_an_edge_holds_a_twentieth_or_the_last_of_few_values(distribution: Int | Float, share: float) -> None:
+    assert edge_share(distribution) == pytest.approx(share)

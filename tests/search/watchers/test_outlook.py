@@ -10,6 +10,7 @@ from distrecvae.activity import GRAM, INVERTING, TRAINING, WAITING
 from distrecvae.search.core.ahead.enough import further
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.requests import Request
 from distrecvae.search.core.rules import Never
 from distrecvae.search.folder.live import read_live
 from distrecvae.search.watchers.outlook import ANEW_EVERY_S, Outlook, show_elsewhere
@@ -90,6 +91,9 @@ def test_it_is_written_down_for_others(tmp_path: Path) -> None:
     outlook = Outlook(conductor.ledger, config, Never(), trial_passes=36, at_once=2)
     outlook.follow(conductor)
     assert (outlook.n_trials, outlook.at_once) == (3, 1)
+    conductor.steer("wider", Request(action="widen", ranges={"rate": [1e-5, None]}))
+    outlook.follow(conductor)
+    assert outlook.space is conductor.steering.space
     conductor.advanced(0, 0.4, 12.0)
     show_elsewhere(tmp_path, conductor, outlook)
     live = read_live(tmp_path)

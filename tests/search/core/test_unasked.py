@@ -1,0 +1,153 @@
+"""A search widens its ranges by itself, for a reason: killed around it, it ends the same; a person's range stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distrecvae.errors import ConfigError
+from distrecvae.search.core.chain import Chain
+from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.core.requests import Request
+from distrecvae.search.core.rules import Never
+from distrecvae.search.core.steering import steered_space
+from distrecvae.search.core.unasked import WIDEN, said_widened
+from distrecvae.search.space.space import SearchSpace
+from tests.search.simulated import METRIC, ToyConfig, course, open_conductor, run_serially, toy_search_config
+
+SHORT = SearchSpace.from_mapping(
+    {
+        "model": "toy",
+        "parameters": {
+            "width": {"type": "int", "low": 8, "high": 32, "step": 8},
+            "rate": {"type": "float", "low": 0.02, "high": 0.05, "log": True},
+        },
+        "default": {"width": 16, "rate": 0.02},
+    },
+    model="toy",
+    config_class=ToyConfig,
+)
+"""It ends short of a width of 100, which is best."""
+
+
+def config_of(sampler: str = "tpe", **settings: Any) -> SearchConfig:
+    # All trials are trained to the end: among few of them that ASHA lets go on, the first ones go on whatever they are.
+    usual = {"trials": 30, "max_passes": 12, "scheduler": "none", "widen": True}
+    return toy_search_config(**{**usual, "sampler": sampler, **settings})
+
+
+def run(folder: Path, config: SearchConfig, **how: Any) -> Conductor:
+    conductor = open_conductor(folder, config, space=SHORT, **how)
+    run_serially(conductor, config)
+    return conductor
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+def test_a_search_goes_beyond_an_end_that_pulls_and_says_so(sampler: str, tmp_path: Path) -> None:
+    wide, as_it_was = (
+        run(tmp_path / "wide", config_of(sampler)),
+        run(tmp_path / "was", config_of(sampler, widen=False)),
+    )
+    widths = [record.config["width"] for record in wide.ledger.records.values()]
+    (first, *_) = said = said_widened(wide.ledger.answers)
+    before = int(first.split()[2])
+    assert max(widths[:before]) == 32
+    assert max(widths[before:]) > 32, f"after {said} nothing beyond was tried"
+    assert first == (
+        f"Before trial {before} a range was widened: 4 of the best 4 trials lay at the upper end of width: width is"
+        " 8 to 48, step 8 from the next trial on."
+    )
+    assert all(width % 8 == 0 for width in widths)
+    assert max(record.config["width"] for record in as_it_was.ledger.records.values()) == 32
+    assert said_widened(as_it_was.ledger.answers) == []
+    best, best_was = wide.ledger.best(), as_it_was.ledger.best()
+    assert best is not None
+    assert best_was is not None
+    assert (best.score or 0.0) > (best_was.score or 0.0)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+def test_killed_around_it_a_search_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of(trials=24)
+    whole = run(tmp_path / "whole", config)
+    lines = open_conductor(tmp_path / "whole", config, space=SHORT).ledger.lines
+    widened = next(n for n, line in enumerate(lines) if line.get("request", "").startswith(WIDEN))
+    for last in range(widened - 2, widened + 4):
+        write, left = Chain.write, [last]
+
+        def dying(chain: Chain, line: bytes, write: Any = write, left: list[int] = left) -> None:
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            write(chain, line)
+
+        folder = tmp_path / f"killed-{last}"
+        with monkeypatch.context() as patch:
+            patch.setattr(Chain, "write", dying)
+            with pytest.raises(Killed):
+                run(folder, config)
+        again = run(folder, config)
+        assert course(again.ledger) == course(whole.ledger), f"killed after {last} lines"
+        assert said_widened(again.ledger.answers) == said_widened(whole.ledger.answers)
+
+
+def test_extended_without_it_the_wider_range_stays_and_grows_no_further(tmp_path: Path) -> None:
+    run(tmp_path, config_of())
+    again = open_conductor(tmp_path, config_of(widen=False, trials=40), space=SHORT)
+    said, reached = said_widened(again.ledger.answers), again.steering.space.describe()
+    assert reached == steered_space(again.ledger.lines, config_of(), SHORT).describe()
+    assert reached != SHORT.describe()
+    run_serially(again, config_of(trials=40))
+    assert said_widened(again.ledger.answers) == said
+    assert again.steering.space.describe() == reached
+
+
+def test_a_range_that_a_person_changed_stays_so(tmp_path: Path) -> None:
+    conductor = open_conductor(tmp_path, config_of(), space=SHORT)
+    assert conductor.steer("00001", Request(action="narrow", ranges={"width": [16, 32]}))[0]
+    run_serially(conductor, config_of())
+    assert conductor.steering.by_hand == {"width"}
+    assert said_widened(conductor.ledger.answers) == []
+    again = open_conductor(tmp_path, config_of(), space=SHORT)
+    assert again.steering.by_hand == {"width"}, "and it is known when the search is resumed"
+
+
+def test_beyond_what_the_model_takes_nothing_is_asked(tmp_path: Path) -> None:
+    asked: list[tuple[Request, str]] = []
+
+    def tell(request: Request, text: str) -> None:
+        asked.append((request, text))
+
+    for limit in (32, 40):
+        widths = [record.config["width"] for record in _within(limit, tmp_path / str(limit), tell)]
+        assert max(widths) == limit
+    ((request, text),) = asked
+    assert request.text() == "widen width=:40"
+    assert text.endswith("width is 8 to 40, step 8 from the next trial on")
+
+
+def _within(limit: int, folder: Path, tell: Callable[[Request, str], None]) -> Iterable[TrialRecord]:
+    """Return the trials of a search whose model takes widths up to a limit."""
+    folder.mkdir()
+    config = config_of()
+    conductor = Conductor(
+        ledger=Ledger(folder, METRIC), space=SHORT, config=config, rule=Never(), folder=folder, tell=tell,
+        allows=lambda it: bool(it["width"] <= limit),
+    )  # fmt: skip
+    run_serially(conductor, config)
+    return conductor.ledger.records.values()
+
+
+@pytest.mark.parametrize("value", [1, "yes", None])
+def test_it_is_on_or_off(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"widen=.* must be true or false"):
+        SearchConfig(widen=value)
