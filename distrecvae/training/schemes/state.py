@@ -13,9 +13,9 @@ from distrecvae.errors import CheckpointError
 from distrecvae.kernels.item_axes import take_items
 from distrecvae.kernels.transfer import copies_on_host
 
-_STEP, _ZERO_GRAD, _ADD_PARAM_GROUP = map(
-    inspect.unwrap, (torch.optim.Adam.step, torch.optim.Adam.zero_grad, torch.optim.Adam.add_param_group)
-)
+_STEP = inspect.unwrap(torch.optim.Adam.step)
+_ZERO_GRAD = inspect.unwrap(torch.optim.Adam.zero_grad)
+_ADD_PARAM_GROUP = inspect.unwrap(torch.optim.Adam.add_param_group)
 
 
 class _Adam(torch.optim.Adam):
