@@ -106,7 +106,7 @@ def of_google(content: dict[str, Any], kinds: list[NodeKind]) -> Iterator[Findin
             "costs",
             "provider.cache_stopped_nodes",
             True,
-            "Ray then stops nodes instead of deleting them, and their disks keep costing",
+            "Ray then stops nodes instead of deleting them, and their disks cost without end",
             "write cache_stopped_nodes: false",
         )
     for kind in kinds:
