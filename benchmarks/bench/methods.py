@@ -92,6 +92,7 @@ METHODS: Mapping[str, Method] = {
         Method(name="guided", sampler="guided"),
         Method(name="guided-9", sampler="guided", first_rung=1 / 9),
         Method(name="guided-misled", sampler="guided", space=MISLED),
+        Method(name="guided-blind", sampler="guided", start=False),
         Method(name="default-misled", space=MISLED),
         Method(name="half", space=half(SPACE_OF_BENCH)),
         Method(name="half-widen", space=half(SPACE_OF_BENCH), widen=True),

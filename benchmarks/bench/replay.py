@@ -60,6 +60,7 @@ class Method:
         reduction_factor: one trial in so many continues at a rung.
         widen: whether ranges may grow where the best trials lie at their ends, as far as the bench's own space reaches.
         space: what is searched; the published point may lie elsewhere in it than in the bench's own.
+        start: whether trials begin from the space's start; else the sampler draws the first ones, too.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Method:
     reduction_factor: int = 3
     widen: bool = False
     space: SearchSpace = field(default=SPACE_OF_BENCH)
+    start: bool = True
 
 
 @dataclass(frozen=True)
@@ -180,24 +182,27 @@ def replay(
 
 @contextmanager
 def _proposing(method: Method, seed: int, ledger: Ledger) -> Iterator[None]:
-    """Let the method's own sampler propose, where it has one: in place of the package's `random`."""
-    make, usual = method.sampler_of, vars(proposals)["make_sampler"]
-    if make is None:
-        yield
-        return
+    """Let the method's own sampler propose, where it has one, in place of the package's `random`; and from no start."""
+    make, replaced = method.sampler_of, dict[str, Any]()
 
     def pace(trial: FrozenTrial) -> float | None:
         record = ledger.records[trial.number]
         return record.duration_s / record.passes if record.passes else None
 
     def made(name: str, *, seed: int = seed, trial_number: int, concurrent: int = 1) -> BaseSampler:  # noqa: ARG001
+        assert make is not None
         return make(seed, trial_number, pace)
 
-    vars(proposals)["make_sampler"] = made
+    if make is not None:
+        replaced["make_sampler"] = made
+    if not method.start:
+        replaced["starting_values"] = lambda *_, **__: {}
+    usual = {name: vars(proposals)[name] for name in replaced}
+    vars(proposals).update(replaced)
     try:
         yield
     finally:
-        vars(proposals)["make_sampler"] = usual
+        vars(proposals).update(usual)
 
 
 def _run(
