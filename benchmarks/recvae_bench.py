@@ -4,10 +4,11 @@
     python benchmarks/recvae_bench.py fit
     python benchmarks/recvae_bench.py compare --methods default,random --out runs.parquet
     python benchmarks/recvae_bench.py enough --seeds 20 --out figures
+    python benchmarks/recvae_bench.py second-seed --seeds 100 --out results.csv
 
 The first trains and writes down, for hours, in any portions; the second makes surrogates of what is there and says how
-far off they are; the third replays searches, the fourth asks them what further search would bring. Each says more by
-`--help`.
+far off they are; the third replays searches, the fourth asks them what further search would bring, the fifth trains
+their best trials once more. Each says more by `--help`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import compare, enough, record, surrogate
+from bench import compare, enough, record, second_seed, surrogate
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "record": record.main,
     "fit": surrogate.main,
     "compare": compare.main,
     "enough": enough.main,
+    "second-seed": second_seed.main,
 }
 
 
