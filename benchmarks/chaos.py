@@ -4,9 +4,9 @@ Run as root: full disks are small file systems of their own, mounted and unmount
 
 PYTHONPATH=. python benchmarks/chaos.py --out benchmarks/results/2026-11-25-chaos
 
-Each search that ends is recorded in OUT/faults.csv and OUT/chaos.log. The same command goes on with those that have no
-record there; `--minutes` begins none after that time, so that it can be run in pieces, and `--searches` picks some, so
-that it can be run twice at once. What is lost is recorded, too, and stays; `--searches` runs it again beside that.
+Each search that ends is recorded in OUT/faults.csv and OUT/chaos.log. The same command continues with those that have
+no record there; `--minutes` starts none after that time, so that it can be run in pieces, and `--searches` picks some,
+so that it can be run twice at once. What is lost is recorded, too, and stays; `--searches` runs it again beside that.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def rows_of(number: int, where: str, faults: list[Fault], storm: Storm, lost: st
 
 
 def recorded(path: Path) -> list[dict[str, str]]:
-    """Return what faults.csv has; it is begun where there is none."""
+    """Return what faults.csv has; it is created if there is none."""
     if not path.exists():
         path.write_text(",".join(HEAD) + "\n", encoding="utf-8")
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,8 +1,8 @@
-"""Is the GPU path right and fast on this GPU? One command for whoever has one; meant to take less than 8 minutes.
+"""Is the GPU path right and fast on this GPU? One command; meant to take less than 8 minutes.
 
     python benchmarks/gpu_acceptance.py --data data/ml-1m --out benchmarks/results/DATE-gpu-acceptance
 
-Each step runs in a process of its own, under a time limit of its own, and notes what it finds as it goes. What cannot
+Each step runs in its own process, under its own time limit, and notes what it finds as it goes. What cannot
 be run (no Ray, no pytest, no data) is left out and named; with --require-all that is a failure, too. The exit status
 is 1 where a step failed. --soft runs everything at a small shape on the soft device of tests/soft_cuda, Ray's workers
 included, and times nothing: so this script is tested where there is no GPU.

@@ -145,7 +145,7 @@ CHANGES: dict[str, Callable[[ast.AST], bool]] = {
 
 
 def plant(bug: Bug) -> None:
-    """Change the module's functions where they are: whoever has imported them has the bug."""
+    """Change the module's functions in place: whatever has imported them has the bug."""
     module = importlib.import_module(f"distrecvae.search.core.{bug.module.replace('/', '.')}")
     other = types.ModuleType(module.__name__)
     other.__dict__.update({"__file__": module.__file__, "__package__": module.__package__})

@@ -160,7 +160,7 @@ def size_bytes(path: Path) -> int:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what writers that were killed left in `folder`: nobody else may be writing there.
+    """Remove what writers that were killed left in `folder`: no one else may be writing there.
 
     A process that dies inside `replacing` or `new_folder` cannot take its temporary file along.
     """

@@ -72,6 +72,6 @@ def heard_between_batches(hear: Hear) -> Iterator[None]:
 
 
 def before_batch(number: int, of: int) -> None:
-    """Tell whoever hears that batch `number` of `of` is next."""
+    """Report that batch `number` of `of` is next."""
     if (hear := _hears.get()) is not None:
         hear(number, of)

@@ -36,7 +36,7 @@ def handled(handler: Handler, numbers: Iterable[signal.Signals]) -> Iterator[Non
 
 @contextmanager
 def unchanged(number: signal.Signals) -> Iterator[None]:
-    """Leave a signal's handler, at the block's end, as it was at its start, whoever has set another one in it."""
+    """Restore a signal's handler at the block's end, even if another one was set inside."""
     before = signal.getsignal(number)
     try:
         yield

@@ -91,8 +91,8 @@ def scores_are_finite_float32_for_every_item(subject: Subject) -> None:
     _require(bool(torch.isfinite(scores).all()), "some are not finite")
 
 
-def a_user_is_scored_alike_in_any_company(subject: Subject) -> None:
-    """Users are scored in batches whose size is nobody's business."""
+def scores_do_not_depend_on_the_batch(subject: Subject) -> None:
+    """Users are scored in batches of any size."""
     model, users = subject.trained().model, subject.split.valid.fold_in
     together = model.score(users).clone()
     alone = torch.cat([model.score(users.slice(user, user + 1)).clone() for user in range(users.n_users)])
@@ -106,12 +106,12 @@ def what_is_loaded_scores_like_what_was_trained(subject: Subject) -> None:
     loaded = registry.load_recommender(
         subject.model, subject.config, subject.split.n_items, trainer.model_state()
     )
-    _close(loaded.score(users), trainer.model.score(users), "the loaded model scores otherwise")
+    _close(loaded.score(users), trainer.model.score(users), "the loaded model scores differently")
     found = evaluate(loaded, subject.split.valid).means()
-    _require(found == evaluate(trainer.model, subject.split.valid).means(), "it ranks otherwise")
+    _require(found == evaluate(trainer.model, subject.split.valid).means(), "it ranks differently")
 
 
-def a_restored_training_goes_on_bit_for_bit(subject: Subject) -> None:
+def a_restored_training_continues_bit_for_bit(subject: Subject) -> None:
     """A search that is killed ends as it would have."""
     whole, begun, restored = subject.trained(2 * CYCLES), subject.trained(), subject.trainer()
     restored.load_state_dict(begun.state_dict())
@@ -121,7 +121,7 @@ def a_restored_training_goes_on_bit_for_bit(subject: Subject) -> None:
     _same(restored.model_state(), whole.model_state())
 
 
-def a_seed_decides_all(subject: Subject) -> None:
+def the_seed_decides_everything(subject: Subject) -> None:
     """A trial that is repeated gives what it gave."""
     _same(subject.trained().state_dict(), subject.trained().state_dict())
 
@@ -136,13 +136,13 @@ def a_state_is_not_changed_by_further_training(subject: Subject) -> None:
         _same(state, copy)
 
 
-def a_state_of_something_else_is_refused(subject: Subject) -> None:
+def a_state_that_does_not_fit_is_refused(subject: Subject) -> None:
     """A damaged checkpoint starts a trial over; it must be noticed for that."""
     try:
         subject.trainer().load_state_dict({})
     except CheckpointError:
         return
-    raise BrokenPromiseError("an empty state was taken without a CheckpointError")
+    raise BrokenPromiseError("an empty state was loaded without a CheckpointError")
 
 
 def its_memory_is_estimated(subject: Subject) -> None:
@@ -172,9 +172,9 @@ def its_search_space_fits(subject: Subject) -> None:
 
 CHECKS: tuple[Callable[[Subject], None], ...] = (
     a_configuration_survives_json, every_step_is_a_cycle, scores_are_finite_float32_for_every_item,
-    a_user_is_scored_alike_in_any_company, what_is_loaded_scores_like_what_was_trained,
-    a_restored_training_goes_on_bit_for_bit, a_seed_decides_all, a_state_is_not_changed_by_further_training,
-    a_state_of_something_else_is_refused, its_memory_is_estimated, its_search_space_fits,
+    scores_do_not_depend_on_the_batch, what_is_loaded_scores_like_what_was_trained,
+    a_restored_training_continues_bit_for_bit, the_seed_decides_everything, a_state_is_not_changed_by_further_training,
+    a_state_that_does_not_fit_is_refused, its_memory_is_estimated, its_search_space_fits,
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ SOFT_TESTS = ("tests/training/test_device.py",)
 
 
 def nvidia_smi(*query: str) -> list[str]:
-    """Return what nvidia-smi answers of the GPU in use, a line a row; nothing where it is not there."""
+    """Return nvidia-smi's answer on the GPU in use, a line a row; nothing where it is not installed."""
     number = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or "0"
     command = ["nvidia-smi", "-i", number, *query, "--format=csv,noheader,nounits"]
     try:
@@ -34,7 +34,7 @@ def nvidia_smi(*query: str) -> list[str]:
 
 
 def memory_mib(what: str) -> int | None:
-    """Return the GPU's memory that is "used", or the "total", in MiB; None where nobody says."""
+    """Return the GPU's memory that is "used", or the "total", in MiB; None where that is not known."""
     rows = nvidia_smi(f"--query-gpu=memory.{what}")
     return int(rows[0]) if rows and rows[0].isdigit() else None
 

@@ -2,7 +2,7 @@
 
     python benchmarks/recvae_bench.py compare --methods default,random --seeds 100 --out results.parquet
 
-A search that is in the file already is not made again, so it may be stopped at any moment.
+A search that is in the file already is not run again, so it may be stopped at any moment.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     nice -n 19 python benchmarks/recvae_bench.py record --data ../shared/data [--tables few-users,ml-1m] [--share 0/2]
 
 It may be stopped at any moment and started again: each part is a Parquet file of a few configurations, written beside
-and renamed, and what is there is not made again. `--share 0/2` and `--share 1/2` do half each. Tables take turns, so
-that all of them are of use early.
+and renamed, and parts that are there are not recorded again. `--share 0/2` and `--share 1/2` do half each. Tables take
+turns, so that all of them are of use early.
 
 CPU seconds are this process's own (`time.process_time`, one thread): work beside it does not count, but it does share
 the caches and, where a core is two threads, its units. They say how configurations compare, not what a quiet machine

@@ -55,7 +55,7 @@ class Method:
         sampler_of: makes a sampler of another kind.
         scheduler: one of the package's rules.
         first_rung: share of the budget at which trials are judged first.
-        reduction_factor: one trial in so many goes on at a rung.
+        reduction_factor: one trial in so many continues at a rung.
         widen: whether ranges may grow where the best trials lie at their ends, as far as the bench's own space reaches.
         space: what is searched; the published point may lie elsewhere in it than in the bench's own.
     """
@@ -158,10 +158,10 @@ def replay(
     until: float = 1.0,
     hear: Hear | None = None,
 ) -> Course:
-    """Replay a search until it has cost `most` whole trainings of the published configuration by the clock.
+    """Replay a search until it has cost `most` whole trainings of the published configuration, by the clock.
 
-    It ends sooner where the model that it would hand back has closed the share `until` of the gap. `hear` is told of
-    every report.
+    It ends sooner where the model that it would hand back has closed the share `until` of the gap. `hear` is called
+    with every report.
     """
     config = SearchConfig(
         trials=100_000,

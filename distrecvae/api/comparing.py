@@ -157,7 +157,7 @@ def compare(
         config: YAML file of these settings; arguments win.
         out: results folder; None for runs/NAME.
         name: of the comparison under runs/; None for compare-DATA, numbered.
-        resume: resume the comparison in the results folder; it may have more models than it was begun with.
+        resume: resume the comparison in the results folder; it may have more models than it was started with.
         blend: make one model of the searches' best ones in the end, in blend/; `load` takes its folder.
         seeds: train each chosen configuration again with so many seeds from `seed` on, and compare their means.
         scores: systems that were trained elsewhere: by name the Parquet or CSV file of user_id, item_id, score, or a

@@ -115,7 +115,7 @@ def score_elsewhere(scores: Scores, split: Split, scoring: Scoring, name: str) -
         notes += _notes(covered, GROUPS[group])
     if others := int(np.count_nonzero(~in_groups)):
         notes.append(
-            f"{counted(others, 'user is', 'users are')} no held-out ones of this data set, and left out"
+            f"{counted(others, 'user is', 'users are')} not among the held-out users of this data set, and left out"
         )
     if scores.n_without:
         notes.append(f"{counted(scores.n_without, 'row', 'rows')} without a score, which recommend nothing")

@@ -178,7 +178,7 @@ def _side_by_side(
 def _descended(
     gram: torch.Tensor, items: torch.Tensor, begun: Solved, config: SLIMConfig, tolerance: float
 ) -> Solved:
-    """Return the weights of `items` by coordinate descent from what was `begun`."""
+    """Return the weights of `items` by coordinate descent, starting from what was `begun`."""
     column = torch.full((gram.shape[0],), -1, device=gram.device)
     column[items] = torch.arange(items.numel(), device=items.device)
     ours = column[begun.items] >= 0

@@ -103,7 +103,7 @@ def read_settings(folder: Path) -> RunSettings:
 
 
 def require_same_data(folder: Path, settings: RunSettings, split: Split) -> None:
-    """Refuse to continue with other data than the run in `folder` was begun with.
+    """Refuse to continue with other data than the run in `folder` was started with.
 
     Raises:
         ResultsError: the fingerprints differ.

@@ -29,7 +29,7 @@ def resume_command(command: str, folder: Path | str) -> str:
 
 
 def model_commands(command: str, folder: Path | str, data: str, here: Path | None = None) -> dict[str, str]:
-    """Return what can be done with the model of the search in `folder`, said in the way that the search was begun.
+    """Return what can be done with the model of the search in `folder`, typed or called as the search was.
 
     Args:
         command: the command line, or the call, of the search.

@@ -1,4 +1,4 @@
-"""Carries a search out, from its first trial to the published model: who hears of it, what is written, how it ends."""
+"""Runs a search from its first trial to the published model: who is told, what is written, how it ends."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def carry_out(search: Search, session: Session, console: Console) -> Outcome:
     """Run a search's trials to the end, publish the best one's model, write the report.
 
     Args:
-        search: what was begun; `search.json` lies in its folder.
+        search: what was started; `search.json` lies in its folder.
         session: Ray and the data set.
         console: shows progress.
 
@@ -255,7 +255,7 @@ class _Course:
         )
 
     def _say_what_begins(self, now: dict[str, str], taken_over: str) -> None:
-        """Say the plan, what is taken over, and what has changed since the search was begun."""
+        """Print the plan, what is taken over, and what has changed since the search was started."""
         plan, ledger = self._search.plan, self._ledger
         before = ledger.about.get("environment") or now
         lines = [plan.headline(), plan.remark(), taken_over, changes(before, now)]

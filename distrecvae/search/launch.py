@@ -211,7 +211,7 @@ def plan_search(
     begun_in: Precision | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-    """Return the plan; a search continues in the precision that it was begun in, wherever that is.
+    """Return the plan; a search continues in the precision that it was started in, on any machine.
 
     Args:
         config: the settings.

@@ -52,7 +52,7 @@ def search_summary(
     parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
     lines = [
         f"Searched {config.model} for {duration(elapsed_s)}: {ended} of {config.trials} trials"
-        f"{' ended' if counts[Status.RUNNING] else ''} ({', '.join(parts) or 'none was begun'})."
+        f"{' ended' if counts[Status.RUNNING] else ''} ({', '.join(parts) or 'none was started'})."
     ]
     if interrupted:
         lines.append(f"The search is not over: {interrupted}.")

@@ -59,7 +59,7 @@ class Trainer(Protocol):
         """Return the complete state as flat named tensors (counters are tensors too)."""
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a state made by `state_dict`.
+        """Load a state made by `state_dict`.
 
         Raises:
             CheckpointError: names or shapes do not fit.
@@ -85,13 +85,13 @@ class Earlier(NamedTuple):
 
 @runtime_checkable
 class WarmTrainer(Protocol):
-    """A `Trainer` that can begin where an earlier training ended."""
+    """A `Trainer` that can start from where an earlier training ended."""
 
     def begin_from(self, earlier: Earlier) -> bool | None:
-        """Take over the earlier parameters, those of new items staying fresh, before the first step.
+        """Take the earlier parameters, before the first step; those of new items stay fresh.
 
         Returns:
-            Whether the optimizer's moments are the earlier ones, too, or fresh; None where it has no such.
+            Whether the optimizer's moments are the earlier ones, too, or fresh; None if there are none.
 
         Raises:
             CheckpointError: shapes differ in more than the items; nothing is changed then.
@@ -128,7 +128,7 @@ class Report:
 
 
 def fit(trainer: Trainer, valid: HeldOutUsers | None, scoring: Scoring = PUBLISHED) -> Iterator[Report]:
-    """Yield a report after each further cycle of `trainer`, for ever; what iterates decides when to stop.
+    """Yield a report after each further cycle of `trainer`, without end; the caller decides when to stop.
 
     Without `valid` nothing is scored; `scoring` says by which metrics.
 

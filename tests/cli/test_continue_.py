@@ -1,4 +1,4 @@
-"""`distrecvae continue`, as it is typed: what cannot continue is refused before anything is begun."""
+"""`distrecvae continue`, as it is typed: what cannot continue is refused before anything starts."""
 
 from __future__ import annotations
 

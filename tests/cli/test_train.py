@@ -134,7 +134,7 @@ def test_precision_is_recorded_and_kept(data: Path, tmp_path: Path, run: Run) ->
     assert json.loads((out / "run.json").read_text())["precision"] == "bfloat16"
     code, _, error = run("train", "--out", out, "--resume", "--precision", "float32")
     assert code == 2
-    assert error == f"error: {out} was begun in bfloat16; leave --precision out, or start over\n"
+    assert error == f"error: {out} was started in bfloat16; leave --precision out, or start over\n"
     again = ("train", "--out", out, "--resume", "--max-passes", 12, "--threads", 1)
     code, said, _ = run(*again, "--precision", "auto")  # whatever that would be on this machine
     assert code == 0
@@ -195,7 +195,7 @@ def test_warm_weights_bring_their_settings_and_are_kept(data: Path, tmp_path: Pa
     assert "begins with" not in out
     other = run("train", "--out", new, "--resume", "--warm-weights", data)
     assert other[0] == 2
-    assert f"{new} was begun with the weights of {old.resolve()}; leave --warm-weights out" in other[2]
+    assert f"{new} was started with the weights of {old.resolve()}; leave --warm-weights out" in other[2]
     changed = run(*warm[:3], "--out", tmp_path / "rate", "--warm-weights", old, "--set", "learning_rate=1e-4",
                   "--max-passes", 4)  # fmt: skip
     assert changed[0] == 0
@@ -331,7 +331,7 @@ def test_what_cannot_be_resumed_is_refused(data: Path, tmp_path: Path, run: Run)
     run("train", "--data", data, "--out", out, "--max-passes", 4, *SMALL)
     assert "is not empty; --resume resumes" in run("train", "--data", data, "--out", out, *SMALL)[2]
     assert "another configuration" in run("train", "--out", out, "--resume", "--set", "latent_dim=5")[2]
-    assert "begun with seed 0" in run("train", "--out", out, "--resume", "--seed", 4)[2]
+    assert "started with seed 0" in run("train", "--out", out, "--resume", "--seed", 4)[2]
     other = tmp_path / "other"
     save_dataset(synthetic_split(n_users=400, n_items=120, seed=1), other, {})
     assert "is not the data that" in run("train", "--out", out, "--resume", "--data", other)[2]
@@ -356,7 +356,7 @@ def test_seeds_give_a_mean_with_its_standard_error_and_can_grow(data: Path, tmp_
 
     code, _, err = run("train", "--out", out, "--resume", "--seeds", 2)
     assert code == 2
-    assert "was begun with 3 seed(s), --seeds is 2; runs of several seeds may only grow" in err
+    assert "was started with 3 seed(s), --seeds is 2; runs of several seeds may only grow" in err
     assert run("train", "--out", out, "--resume", "--seeds", 4, "--threads", 1)[0] == 0
     grown = json.loads((out / "metrics.json").read_text())
     assert grown["seeds"] == [0, 1, 2, 3]
@@ -402,7 +402,7 @@ def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
     assert 0 < len(history(out / "seed-5")) < len(history(tmp_path / "whole" / "seed-5"))
     assert run("train", "--out", out, "--resume", "--threads", 1)[0] == 0
     assert (out / "metrics.json").read_text() == (tmp_path / "whole" / "metrics.json").read_text()
-    assert "begun with seed 5" in run("train", "--out", out, "--resume", "--seed", 6)[2]
+    assert "started with seed 5" in run("train", "--out", out, "--resume", "--seed", 6)[2]
 
 
 def test_a_seed_that_diverges_is_named_when_the_others_have_ended(
@@ -441,4 +441,4 @@ def test_a_refit_trains_on_validation_users_too_for_the_passes_that_were_best(
     code, text, _ = run("evaluate", "--model", out / "best", "--data", data, "--threads", 1)
     assert f"NDCG@100 {metrics['test']['mean']['ndcg_100']:.4f}" in text
     assert run("train", "--out", out, "--resume", "--threads", 1)[0] == 0
-    assert "begun without --refit" in run("train", "--out", chosen, "--resume", "--refit")[2]
+    assert "started without --refit" in run("train", "--out", chosen, "--resume", "--refit")[2]

@@ -119,7 +119,7 @@ def test_unknown_items_and_strangers_are_left_out_and_said(
     np.testing.assert_array_equal(found.test.per_user["ndcg_100"], plain.test.per_user["ndcg_100"])
     said = " | ".join(found.notes)
     assert "1 score of test users are of items that the data does not have" in said
-    assert "1 user is no held-out ones of this data set" in said
+    assert "1 user is not among the held-out users of this data set" in said
 
 
 def test_without_validation_users_it_cannot_be_called_the_best(

@@ -19,7 +19,7 @@ from tests.faults.harness import Fault, Storm, our_processes
 
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 BLIP_S = 2.0
-"""How long a cut may last that nobody is to notice."""
+"""How long a cut may last without being noticed."""
 
 LOST = "lost its process or its node"
 

@@ -358,7 +358,7 @@ def test_a_space_that_knows_its_data_is_resolved_and_written_down_with_what_was_
     begin(resume=True, space=KNOWING)
     begin(resume=True, space=written.searched())  # as --extend has it
     assert carried.last("space") == space
-    with pytest.raises(ResultsError, match="was begun with another search space"):
+    with pytest.raises(ResultsError, match="was started with another search space"):
         begin(resume=True, space=knowing("users/5"))
 
 
@@ -381,7 +381,7 @@ def test_a_file_that_is_another_space_now_is_refused(carried: Carried, here: Pat
     (here / "space.yaml").write_text(RATE, encoding="utf-8")
     begin(config_of(space="./space.yaml"), space=None)
     (here / "space.yaml").write_text(RATE.replace("1.0e-4", "2.0e-4"), encoding="utf-8")
-    with pytest.raises(ResultsError, match="was begun with another search space"):
+    with pytest.raises(ResultsError, match="was started with another search space"):
         begin(config_of(space="./space.yaml"), space=None, resume=True)
 
 
@@ -627,7 +627,7 @@ def test_a_search_goes_on_in_one_process_at_a_time(carried: Carried, monkeypatch
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"seed": 3}, "begun with seed=0, now it is 3"), ({"trials": 2}, "--trials 2 is below the 4")],
+    [({"seed": 3}, "started with seed=0, now it is 3"), ({"trials": 2}, "--trials 2 is below the 4")],
 )
 def test_another_search_is_not_gone_on_with(
     settings: dict[str, Any], words: str, carried: Carried, monkeypatch: pytest.MonkeyPatch

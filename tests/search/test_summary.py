@@ -103,7 +103,7 @@ def test_the_first_line_counts_the_trials_by_their_end_and_the_time() -> None:
     # It said "1 of 9 trials (1 running)" where none had ended.
     assert summary(running).startswith("Searched recvae for 3 min 05 s: 0 of 9 trials ended (1 running).")
     assert summary(record(0, 0.3)).startswith("Searched recvae for 3 min 05 s: 1 of 9 trials (1 finished).")
-    assert summary().startswith("Searched recvae for 3 min 05 s: 0 of 9 trials (none was begun).")
+    assert summary().startswith("Searched recvae for 3 min 05 s: 0 of 9 trials (none was started).")
 
 
 def test_what_it_cost_is_said_in_hours_and_where_a_price_is_known_in_money() -> None:

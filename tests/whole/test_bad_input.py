@@ -635,7 +635,7 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
     "an extension in another space": (
         [*EXTEND, "--space", "recvae"],
         nothing,
-        ["begun was begun with space='./space.yaml', now it is 'recvae'"],
+        ["begun was started with space='./space.yaml', now it is 'recvae'"],
     ),
     "an extension on other data": ([*EXTEND, "--data", "other"], nothing, ["fingerprint"]),
     "an extension with a place": ([*EXTEND, *OUT], nothing, ["--extend begun", "leave --out out"]),

@@ -1,4 +1,4 @@
-"""`--extend`: a search continues by what its folder says, and ends as one that had been begun so. Without Ray."""
+"""`--extend`: a search continues by what its folder says, and ends as one that was started so. Without Ray."""
 
 from __future__ import annotations
 

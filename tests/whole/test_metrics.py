@@ -55,7 +55,7 @@ def test_a_training_is_chosen_by_one_and_tells_the_others(
     assert found.names == ("recall_20", "hit_1")
     assert dr.evaluate(out, data).mean("mrr_5") == pytest.approx(told["test"]["mean"]["mrr_5"])
     assert status("train", "--out", str(out), "--resume", "--metric", "ndcg@10") == 2
-    assert "was begun with another --metric" in capsys.readouterr().err
+    assert "was started with another --metric" in capsys.readouterr().err
 
 
 @pytest.mark.ray

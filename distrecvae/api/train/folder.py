@@ -111,8 +111,8 @@ def train_in(out: Path, order: Order, *, goes_on: str, data: Data | None = None)
         begun = read_seeds(out)
         if many and (begun is None or len(begun) > (seeds or 0)):
             raise ConfigError(
-                f"{out} was begun with {len(begun or [0])} seed(s), --seeds is {seeds}; runs of several seeds may only"
-                " grow: start over in another folder"
+                f"{out} was started with {len(begun or [0])} seed(s), --seeds is {seeds}; runs of several seeds may"
+                " only grow: start over in another folder"
             )
         many = begun is not None
         place = seed_folder(out, begun[0]) if begun else out

@@ -101,25 +101,25 @@ def old_settings(
 
     settings = read_settings(out)
     if configuration is not None and configuration() != (settings.model, settings.config):
-        raise ConfigError(f"{out} was begun with another configuration; leave it out or start over")
+        raise ConfigError(f"{out} was started with another configuration; leave it out or start over")
     if given.get("refit", settings.refit) != settings.refit:
-        raise ConfigError(f"{out} was begun without --refit; leave it out, or start over in another folder")
+        raise ConfigError(f"{out} was started without --refit; leave it out, or start over in another folder")
     if given.get("seed", settings.seed) != settings.seed:
-        raise ConfigError(f"{out} was begun with seed {settings.seed}; leave --seed out, or start over")
+        raise ConfigError(f"{out} was started with seed {settings.seed}; leave --seed out, or start over")
     earlier = given.get("warm_weights")
     if earlier is not None and str(Path(earlier).resolve()) != settings.warm_weights:
         begun = settings.warm_weights or "fresh ones"
         raise ConfigError(
-            f"{out} was begun with the weights of {begun}; leave --warm-weights out, or start over"
+            f"{out} was started with the weights of {begun}; leave --warm-weights out, or start over"
         )
     given = {name: value for name, value in given.items() if name != "warm_weights"}
     names = {field.name for field in fields(settings)} & given.keys()
     if precision not in (None, AUTO, settings.precision):
-        raise ConfigError(f"{out} was begun in {settings.precision}; leave --precision out, or start over")
+        raise ConfigError(f"{out} was started in {settings.precision}; leave --precision out, or start over")
     kept = _as_kept({name: given[name] for name in names})
     for name in ("metric", "metrics"):
         if kept.get(name, getattr(settings, name)) != getattr(settings, name):
-            raise ConfigError(f"{out} was begun with another --{name}; leave it out, or start over")
+            raise ConfigError(f"{out} was started with another --{name}; leave it out, or start over")
     settings = replace(settings, **kept)
     return load_dataset(settings.data) if split is None else split, settings
 

@@ -233,16 +233,19 @@ def _all_ids(ids: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 def _drawn(train: _Pairs, options: SplitOptions) -> tuple[_Pairs, _Pairs, _Pairs, int]:
     """Return what is trained on, folded in and held out where some training users are drawn to validate."""
-    users = np.unique(train.users)
+    users, n_items = np.unique(train.users, return_counts=True)
     wanted = options.held_out_users
     n = max(1, int(wanted * users.size)) if isinstance(wanted, float) else wanted
-    if n >= users.size:
+    # Whoever has too few items to hide one of them could not be scored: such a user is trained on.
+    enough = (options.held_out_fraction * n_items).astype(np.int64) >= 1
+    if n >= users.size or n > np.count_nonzero(enough):
         raise DataError(
-            f"there is no validation file, and {n} of {users.size} training users cannot validate; lower"
-            " --held-out-users"
+            f"there is no validation file, and {n} of {users.size} training users cannot validate:"
+            f" {np.count_nonzero(enough)} have enough items to hide one; lower --held-out-users"
         )
     random = np.random.RandomState(options.seed)
-    drawn = np.sort(users[random.permutation(users.size)[-n:]])
+    order = random.permutation(users.size)
+    drawn = np.sort(users[order[enough[order]][-n:]])
     own = np.flatnonzero(np.isin(train.users, drawn))
     own = own[np.argsort(train.users[own], kind="stable")]
     counts = np.bincount(train.users[own])

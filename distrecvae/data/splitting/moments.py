@@ -39,6 +39,11 @@ def moment(text: str | float, times: Float64Array, option: str) -> float:
                 raise DataError(f"{option} {written}: a share lies between 0% and 100%")
             return float(np.partition(times, at := math.ceil(share * times.size) - 1)[at])
         number = float(written)
+        if 0 < number < 1 and not times.min() < number <= times.max():
+            raise DataError(
+                f"{option} {written} is read as a time, not as a fraction, and no time in the data is near it; for a"
+                f" share give {100 * number:.6g}%, for a time a date or a number in the unit of the times"
+            )
         if math.isfinite(number):
             return number
     except ValueError:

@@ -77,7 +77,7 @@ def compare(
     Args:
         listed: the searches; their settings differ in model and space only.
         folder: for results; it must not exist (or be empty) unless `resume`.
-        resume: resume the comparison that lies there; it may have more models than it was begun with.
+        resume: resume the comparison that lies there; it may have more models than it was started with.
         command: the command line, or the call, that resumes this comparison, to be shown and written down.
         console: shows progress; None for plain lines, or a live table on a terminal.
         verbose: let Ray speak, too.
@@ -85,8 +85,8 @@ def compare(
         data: the data set, where the caller has it; one that lies nowhere is written into `folder`.
         blend: make one model of the searches' best ones in the end, in `blend/`.
         seeds: train each chosen configuration again with so many seeds, and compare their means; None for the searches'
-            own models, or for as many as the comparison in `folder` was begun with.
-        scores: systems that were trained elsewhere, NAME=PATH each; none for those that it was begun with.
+            own models, or for as many as the comparison in `folder` was started with.
+        scores: systems that were trained elsewhere, NAME=PATH each; none for those that it was started with.
 
     Raises:
         DistrecvaeError: the input, a space, the machine or the folder is not fit; no search was started then.

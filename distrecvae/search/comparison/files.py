@@ -85,7 +85,7 @@ def write_description(folder: Path, description: Description) -> None:
 
 
 def check_same(described: Description, settings: Mapping[str, Any], split: Split, folder: Path) -> None:
-    """Refuse to continue under another budget or with other data than the comparison was begun with.
+    """Refuse to continue under another budget or with other data than the comparison was started with.
 
     Raises:
         ResultsError: a setting or the data set differs.
@@ -93,12 +93,12 @@ def check_same(described: Description, settings: Mapping[str, Any], split: Split
     for name, value in settings.items():
         if value != described.settings.get(name):
             raise ResultsError(
-                f"{folder} was begun with {name}={described.settings.get(name)!r}, now it is {value!r};"
+                f"{folder} was started with {name}={described.settings.get(name)!r}, now it is {value!r};"
                 " resume with the same settings or start over in another folder"
             )
     if described.fingerprint != split.fingerprint:
         raise ResultsError(
-            f"{folder} was begun on a data set with fingerprint {described.fingerprint}, this one has"
+            f"{folder} was started on a data set with fingerprint {described.fingerprint}, this one has"
             f" {split.fingerprint}; resume with the same data, or start over"
         )
 

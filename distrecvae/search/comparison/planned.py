@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from distrecvae.search.comparison import files
 from distrecvae.search.comparison.entrants import Entrant
 from distrecvae.search.comparison.outsiders import named_scores, outside_rows
 from distrecvae.search.comparison.seeds import require_growing, seed_numbers, trained_seeds
+from distrecvae.search.comparison.table import notes_of
 from distrecvae.search.launch import load_split, plan_search, settled
 from distrecvae.search.on_ray.session import Session, ray_session
 from distrecvae.search.planning.plan import Plan, check_memory
@@ -73,7 +75,8 @@ def plans_text(
     with ray_session(config.address, verbose=verbose) as cluster:
         plans = plans_of(listed, Session(cluster, split))
     parts = [f"== {name}\n{plan.text(more=seeds_rows(plan, numbers))}" for name, plan in plans.items()]
-    return "\n\n".join([*parts, whole_text(plans, numbers, len(outsiders))])
+    notes = [textwrap.fill(note, 100) for note in notes_of(outsiders)]
+    return "\n\n".join([*parts, whole_text(plans, numbers, len(outsiders)), *notes])
 
 
 def seeds_rows(plan: Plan, numbers: Sequence[int]) -> list[tuple[str, str]]:

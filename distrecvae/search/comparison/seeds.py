@@ -64,13 +64,13 @@ def trained_seeds(model: str, numbers: Sequence[int]) -> tuple[int, ...]:
 
 
 def require_growing(begun: int | None, count: int | None, folder: Path) -> int | None:
-    """Return how many seeds a resumed comparison has: what is given, or what it was begun with.
+    """Return how many seeds a resumed comparison has: what is given, or what it was started with.
 
     Raises:
-        ConfigError: fewer than it was begun with.
+        ConfigError: fewer than it was started with.
     """
     if count is not None and begun is not None and count < begun:
-        raise ConfigError(f"{folder} was begun with {begun} seeds, --seeds is {count}; they may only grow")
+        raise ConfigError(f"{folder} was started with {begun} seeds, --seeds is {count}; they may only grow")
     return begun if count is None else count
 
 

@@ -64,11 +64,14 @@ def _p(gain: Difference | None) -> str:
 
 def legend(metric: str, n_users: int, rows: Sequence[Row] = ()) -> str:
     """Return how the table is read; `rows` say whether there are seeds, and systems that were trained elsewhere."""
+    skipped = max((row.test.n_skipped for row in rows), default=0)
+    without = f" ({skipped:,} left out, with nothing to fold in or nothing to find)" if skipped else ""
     text = (
-        f"Rows by validation {title_of(metric)}, on which each configuration was chosen. Test users: {n_users:,},"
-        " scored once for each chosen model; ± is the standard error of a mean. Behind the best: the mean difference of"
-        f" test {title_of(metric)} over the same users and its standard error; p of a paired t-test, Holm-corrected for"
-        f" the number of rows; * below {LEVEL:g}. Search: time by the clock; best trial: training and validation."
+        f"Rows by validation {title_of(metric)}, on which each configuration was chosen. Test users:"
+        f" {n_users:,}{without}, scored once for each chosen model; ± is the standard error of a mean."
+        f" Behind the best: the mean difference of test {title_of(metric)} over the same users and its standard error;"
+        f" p of a paired t-test, Holm-corrected for the number of rows; * below {LEVEL:g}. Search: time by the clock;"
+        " best trial: training and validation."
     )
     if seeds_in(rows):
         counts = sorted({row.seeds.count for row in rows if row.seeds is not None})

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from distrecvae.data.dataset import Split
 from distrecvae.data.io import data_facts
 from distrecvae.errors import ResourceError
-from distrecvae.evaluation import Evaluation, Scoring, evaluate
+from distrecvae.evaluation import Evaluation, Recommender, Scoring, evaluate
 from distrecvae.layout import BEST_FOLDER
-from distrecvae.metrics import METRICS
 from distrecvae.paired import Gain, paired_gain
 from distrecvae.runs.trial import best_model, kept_model
 from distrecvae.saved.model import save_model
@@ -44,15 +43,36 @@ class Scored:
     expected: ExpectedScore | None = None
 
 
-def score_trial(
+@dataclass(frozen=True)
+class _Candidate:
+    """A trial's best model, scored on the validation users alone.
+
+    Attributes:
+        record: the trial.
+        state: the model's parameters.
+        model: the model.
+        valid: its scores.
+    """
+
+    record: TrialRecord
+    state: dict[str, Any]
+    model: Recommender
+    valid: Evaluation
+
+    def tested(self, split: Split, scoring: Scoring, expected: ExpectedScore | None = None) -> Scored:
+        """Return its scores on both groups."""
+        return Scored(self.record, self.valid, evaluate(self.model, split.test, scoring), expected)
+
+
+def _candidate(
     conductor: Conductor,
     states: TrialStates,
     record: TrialRecord,
     split: Split,
     metric: str,
-    metrics: Sequence[str] = METRICS,
-) -> tuple[Scored, dict[str, Any]]:
-    """Return the scores of a trial's best model by `metric`, a key of its reports, and the model's parameters."""
+    scoring: Scoring,
+) -> _Candidate:
+    """Return a trial's best model by `metric`, a key of its reports."""
     report = _at_best(record, metric)
     # The state that a trial left is read anywhere; only where it is gone is the trial repeated.
     task = conductor.task(record)
@@ -60,8 +80,7 @@ def score_trial(
     state = best_model(task, states.path(record.number), int(report["cycle"]), split.train, split.valid)
     config = registry.config_from_dict(task.model, task.config)
     model = registry.load_recommender(task.model, config, split.n_items, state)
-    scoring = Scoring.of(metrics, split.train)
-    return Scored(record, evaluate(model, split.valid, scoring), evaluate(model, split.test, scoring)), state
+    return _Candidate(record, state, model, evaluate(model, split.valid, scoring))
 
 
 def _like(device: str) -> str:
@@ -100,14 +119,14 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
     record = conductor.ledger.best()
     if record is None:
         return None
-    states = TrialStates(search.folder)
-    expected = expected_score(search, conductor, states, split)
-    best, state = score_trial(conductor, states, record, split, metric, search.config.scored)
-    best = replace(best, expected=expected)
+    states, scoring = TrialStates(search.folder), Scoring.of(search.config.scored, split.train)
+    chosen = _candidate(conductor, states, record, split, metric, scoring)
+    expected = expected_score(search, conductor, states, split, chosen.valid)
+    best = chosen.tested(split, scoring, expected)
     first = conductor.ledger.records[0]
     beside = None
     if first.number != record.number and first.has_model:
-        beside, _ = score_trial(conductor, states, first, split, metric, search.config.scored)
+        beside = _candidate(conductor, states, first, split, metric, scoring).tested(split, scoring)
     report = _at_best(record, metric)
     scores = BestScores(
         trial=record.number,
@@ -124,7 +143,7 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
         search.folder / BEST_FOLDER,
         model=model,
         config=registry.config_from_dict(model, record.config),
-        state=state,
+        state=chosen.state,
         item_ids=split.item_ids,
         metrics=asdict(scores),
         data=data_facts(search.described.data, split),
@@ -134,39 +153,33 @@ def publish_best(search: Search, conductor: Conductor, split: Split) -> tuple[Sc
 
 
 def expected_score(
-    search: Search, conductor: Conductor, states: TrialStates, split: Split
+    search: Search, conductor: Conductor, states: TrialStates, split: Split, chosen: Evaluation
 ) -> ExpectedScore | None:
     """Return what the best trial's score can be expected to be over users who did not choose it.
 
-    The few best trials' models score the validation users once more: how their users differ says how much of a score is
-    luck that another model does not share. Beside the best one they are of trials that trained to their end: these have
-    a state, and whether a stopped trial's reaches its best cycle depends on the clock. Test users are not looked at.
+    The models of the next best trials score the validation users once more: how their users differ from the best one's,
+    `chosen`, says how much of a score is luck that another model does not share. They are of trials that trained to
+    their end: these have a state, and whether a stopped trial's reaches its best cycle depends on the clock. Test users
+    are not looked at.
     """
     name, order = search.config.metric, by_score(conductor.ledger.records.values())
-    evaluations = []
-    for record in order[:KEPT_TRIALS]:
-        if record is not order[0] and record.status is not Status.FINISHED:
+    if name not in chosen.per_user:
+        return None  # one value of all lists
+    evaluations = [chosen]
+    for record in order[1:KEPT_TRIALS]:
+        if record.status is not Status.FINISHED:
             continue
         task = conductor.task(record)
         cycle = int(_at_best(record, search.metric)["cycle"])
-        path = states.path(record.number)
-        if (state := kept_model(task, path, cycle)) is None and record is order[0]:
-            # It is repeated, as it would be to be published, which leaves its state.
-            task = replace(task, device=_like(task.device))
-            state = best_model(task, path, cycle, split.train, split.valid)
-        if state is not None:
+        if (state := kept_model(task, states.path(record.number), cycle)) is not None:
             config = registry.config_from_dict(task.model, task.config)
             model = registry.load_recommender(task.model, config, split.n_items, state)
-            found = evaluate(model, split.valid, Scoring.of((name,), split.train))
-            evaluations.append(found)
-    best = evaluations[0]
-    if name not in best.per_user:
-        return None  # one value of all lists
+            evaluations.append(evaluate(model, split.valid, Scoring.of((name,), split.train)))
     return expected_of_chosen(
         [record.score for record in order if record.score is not None],
         [each.per_user[name] for each in evaluations],
-        best.mean(name),
-        best.standard_error(name),
+        chosen.mean(name),
+        chosen.standard_error(name),
     )
 
 

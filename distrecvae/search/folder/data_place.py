@@ -36,8 +36,8 @@ def place_of_data(folder: Path, described: Description) -> str:
             return place
     whence = f" (from {described.begun_in})" if described.begun_in else ""
     raise ResultsError(
-        f"{folder} was begun with data {described.data}{whence}, and no data set of that fingerprint ({wanted[:12]}..)"
-        " lies there; give --data"
+        f"{folder} was started with data {described.data}{whence}, and no data set of that fingerprint"
+        f" ({wanted[:12]}..) lies there; give --data"
     )
 
 

@@ -93,7 +93,7 @@ def _facts(plan: Plan) -> PlanFacts:
 def check_same(
     described: Description, config: SearchConfig, space: SearchSpace, split: Split, folder: Path
 ) -> None:
-    """Refuse to resume another search than the one that was begun.
+    """Refuse to resume a search with other settings than it was started with.
 
     Raises:
         ResultsError: a setting that must not change, the space or the data set differs.
@@ -102,21 +102,21 @@ def check_same(
     for name, value in config.fixed_part().items():
         if value != begun[name]:
             raise ResultsError(
-                f"{folder} was begun with {name}={begun[name]!r}, now it is {value!r};"
+                f"{folder} was started with {name}={begun[name]!r}, now it is {value!r};"
                 " resume with the same settings or start over in another folder"
             )
     searched = space.to_dict()
     if any(described.space.get(part) != searched[part] for part in ("model", "parameters", "base")):
         raise ResultsError(
-            f"{folder} was begun with another search space; resume with the same one, or start over"
+            f"{folder} was started with another search space; resume with the same one, or start over"
         )
     if described.dataset.fingerprint != split.fingerprint:
         raise ResultsError(
-            f"{folder} was begun on a data set with fingerprint {described.dataset.fingerprint}, this one has"
+            f"{folder} was started on a data set with fingerprint {described.dataset.fingerprint}, this one has"
             f" {split.fingerprint}; resume with the same data, or start over"
         )
     if config.trials < described.settings.trials:
         raise ResultsError(
-            f"--trials {config.trials} is below the {described.settings.trials} that {folder} was begun with;"
+            f"--trials {config.trials} is below the {described.settings.trials} that {folder} was started with;"
             " a resumed search may only grow"
         )

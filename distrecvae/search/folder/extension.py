@@ -71,7 +71,7 @@ def ask_to_grow(config: SearchConfig, space: SearchSpace, folder: Path) -> None:
     """Ask for as many trials as the settings say, where the search was steered to fewer.
 
     It is a request like that of `steer`, the first thing that is taken up, so that the ledger has it: the same number
-    may have been typed when the search was begun, and would say nothing new.
+    may have been typed when the search was started, and would say nothing new.
 
     Raises:
         ResultsError: the ledger is damaged.

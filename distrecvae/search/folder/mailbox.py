@@ -74,7 +74,7 @@ class Mailbox:
             time.sleep(LOOK_S)
 
     def withdraw(self, name: str) -> None:
-        """Withdraw a request that nobody has taken up."""
+        """Withdraw a request that has not been taken up."""
         (self._place / f"{name}.json").unlink(missing_ok=True)
 
     @property
@@ -98,7 +98,7 @@ class Mailbox:
         (self._place / f"{name}.json").unlink(missing_ok=True)
 
     def clear_answers(self) -> None:
-        """Remove answers that nobody collected: an earlier run of the search gave them."""
+        """Remove answers that were never collected: an earlier run of the search gave them."""
         for path in self._place.glob(f"*{_ANSWER}.json"):
             path.unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ LEDGER_KEY = "ledger"
 def require_whole_ledger(folder: Path, described: Description) -> None:
     """Refuse a ledger that is damaged or edited, or shorter than some file of the folder says; nothing is written.
 
-    A search that was killed before its ledger was begun has none, and its `search.json` says so.
+    A search that was killed before its ledger was started has none, and its `search.json` says so.
 
     Args:
         folder: the results folder.

@@ -1,4 +1,4 @@
-"""What a search is, once begun: what was asked for, how it is laid out, where it lies."""
+"""What a search is, once started: what was asked for, how it is laid out, where it lies."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Description:
         versions: of what it began with, by name.
         platform: of the machine that began it.
         ledger: how long its ledger was when this was written.
-        begun_in: the folder where it was begun, absolute; relative paths in `command` and `settings` are from there.
+        begun_in: the folder where it was started, absolute; relative paths in `command` and `settings` are from there.
             Empty where an earlier version wrote this.
         results: the results folder as it was then, absolute; empty as above.
         format: of the file.

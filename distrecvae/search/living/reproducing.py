@@ -170,7 +170,7 @@ def _reproduced(
     split = load_dataset(data or place_of_data(folder, described))
     if split.fingerprint != described.dataset.fingerprint:
         raise ResultsError(
-            f"{folder} was begun on a data set with fingerprint {described.dataset.fingerprint}, {data} has"
+            f"{folder} was started on a data set with fingerprint {described.dataset.fingerprint}, {data} has"
             f" {split.fingerprint}; give the same data"
         )
     chosen = usable_device(device or described.plan.device)

@@ -15,7 +15,7 @@ from distrecvae.storage.fetched import on_this_machine
 
 PATIENCE_S = 60.0
 KEPT = ("add", "narrow", "widen", "fix")
-"""What makes sense for a search that nobody runs: it is taken up when that is resumed."""
+"""Requests that make sense for a search that is not running: they are taken up when it is resumed."""
 
 
 def steer(place: Path | str, request: Request, *, patience_s: float = PATIENCE_S) -> str:

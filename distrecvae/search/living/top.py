@@ -82,7 +82,7 @@ class Standing:
         return Forecast(*self.live.to_go).less(self.live.age_s).text()
 
     def further(self) -> str:
-        """Return what the trials that have not begun can be expected to bring, in words; empty where nothing tells."""
+        """Return in words what the trials that have not started can be expected to bring; empty if that is unknown."""
         to_come = self.described.settings.trials - len(self.records)
         if not self.runs or to_come < 1:
             return ""

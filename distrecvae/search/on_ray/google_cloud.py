@@ -14,7 +14,7 @@ from ray.autoscaler.node_launch_exception import NodeLaunchException
 
 
 class GoogleCloud(GCPNodeProvider):  # type: ignore[misc]
-    """Ray's provider, whose refusals Ray's autoscaler hears of: it counts nothing but this kind of exception."""
+    """Ray's provider, with refusals raised as the one kind of exception that Ray's autoscaler counts."""
 
     def create_node(self, base_config: dict[str, Any], tags: dict[str, str], count: int) -> dict[str, Any]:
         """Create machines, and return Google's answers by the machines' names.

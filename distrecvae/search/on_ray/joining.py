@@ -21,7 +21,7 @@ _REFUSED = ("InvalidAuthToken", "Unauthenticated")
 
 
 def named(address: str | None, where: str) -> str:
-    """Return how whoever gave an address gave it: by the option, or by the environment."""
+    """Return how an address was given: by the option, or by the environment."""
     return f"--address {where}" if address else f"RAY_ADDRESS={where}"
 
 

@@ -64,7 +64,7 @@ class Keeper:
         self._doings: dict[str, str] = {}
 
     def lend(self, training: str) -> tuple[int, int]:
-        """Give a training to the caller, and take it from whoever had it: return a lease, and its state's bytes, or 0.
+        """Give a training to the caller, taking it from its last holder: return a lease, and its state's bytes, or 0.
 
         A worker that was cut off may come back when its trial has long continued elsewhere: what it sends is not taken.
         """

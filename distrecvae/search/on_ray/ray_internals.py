@@ -88,14 +88,14 @@ def worker_to_be(controller: Any, trial: Trial) -> Any:
 
 
 def stop_worker(trial: Trial, to_be: Any = None) -> None:
-    """Kill the worker that a trial runs on, or the one that is made for it: Tune hears of it as of any other death."""
+    """Kill the worker that a trial runs on, or the one that is made for it: Tune sees it as any other death."""
     worker = trial.temporary_state.ray_actor or to_be
     if worker is not None:
         ray.kill(worker)
 
 
 def let_run(controller: Any, at_once: int) -> bool:
-    """Let Tune's loop run so many trials at once, fewer than it was begun with; return whether another one may begin.
+    """Let Tune's loop run so many trials at once, fewer than it started with; return whether another one may start.
 
     Where none may, it makes no worker, asks for no trial, and reuses no worker that is free: that one is let go.
 
@@ -112,7 +112,7 @@ def let_run(controller: Any, at_once: int) -> bool:
 
 
 def let_all_run(controller: Any) -> None:
-    """Let Tune's loop run as many trials at once as it was begun with."""
+    """Let Tune's loop run as many trials at once as it started with."""
     controller._tune_controller.update_max_pending_trials()
 
 
@@ -166,7 +166,7 @@ def forgive(trial: Trial) -> None:
 
 
 def forget(trial: Trial) -> None:
-    """Drop what Tune keeps of an ended trial to the end of the search and nobody reads: the ledger has it all.
+    """Drop what Tune would keep of an ended trial until the search ends: nothing reads it, and the ledger has it all.
 
     That is statistics of every metric (60 kB), its task in four copies, its last result, an answer of its worker that
     was never fetched. Its resources are the same for all trials. The object itself stays in Tune's lists, with its

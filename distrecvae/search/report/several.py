@@ -1,4 +1,4 @@
-"""Several searches on one page: what they are beside each other, and how they went on one axis."""
+"""Several searches on one page: a table of them, and their best so far on one axis."""
 
 from __future__ import annotations
 

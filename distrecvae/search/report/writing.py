@@ -71,11 +71,13 @@ def _searches(folder: Path) -> list[SearchResults]:
             missing = error
     if found:
         return found
-    raise missing or ResultsError(f"{folder} is a comparison none of whose searches has begun; wait for one")
+    raise missing or ResultsError(
+        f"{folder} is a comparison none of whose searches has started; wait for one"
+    )
 
 
 def _beside(places: Sequence[Path | str]) -> Path:
-    """Return where a page on these places lies where nobody says."""
+    """Return the default path of a page on these places."""
     folders = [place.absolute() for place in places if isinstance(place, Path)]
     if len(places) == 1:
         return Path(places[0], REPORT_FILE)

@@ -1,1 +1,1 @@
-"""Who hears of a search while it runs: the terminal, TensorBoard, trackers, a copy of the study."""
+"""What is told of a search while it runs: the terminal, TensorBoard, trackers, a copy of the study."""

@@ -184,7 +184,7 @@ class Notifier:
 def make_notifier(
     config: SearchConfig, *, folder: Path, ledger: Ledger, tell: Callable[[str], None]
 ) -> Notifier | None:
-    """Return who is told of a search; None where nobody is to be.
+    """Return who is told of a search; None if no one is.
 
     Raises:
         ConfigError: as `resolved`.

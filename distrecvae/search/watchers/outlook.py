@@ -116,7 +116,7 @@ class Outlook:
 
 
 def show_elsewhere(folder: Path, conductor: Conductor, outlook: Outlook) -> None:
-    """Write into the results folder what workers are at and what is to go, for whoever looks from elsewhere.
+    """Write into the results folder what workers are doing and how long it will take, to be read from elsewhere.
 
     Raises:
         OSError: the storage refuses it.

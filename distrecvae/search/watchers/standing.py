@@ -34,7 +34,7 @@ def status_line(records: Collection[TrialRecord], config: SearchConfig) -> str:
 
 
 def doing_line(records: Iterable[TrialRecord]) -> str:
-    """Return what the workers of running trials are at, in words: 3 training, 1 saving; empty where nobody says."""
+    """Return in words what the workers of running trials are doing: 3 training, 1 saving; empty if unknown."""
     counts = Counter(record.doing for record in records if record.status is Status.RUNNING and record.doing)
     return ", ".join(f"{count} {doing}" for doing, count in counts.most_common())
 

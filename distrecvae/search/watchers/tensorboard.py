@@ -123,7 +123,7 @@ def _columns(space: SearchSpace, later: Sequence[SearchSpace]) -> dict[str, list
     """Return each column with its values at the start and at both ends of every range; None where it has none.
 
     Args:
-        space: as the search was begun: its columns are all that there are.
+        space: as the search was started: its columns are all that there are.
         later: what it was steered to.
     """
     columns: dict[str, list[Scalar]] = {name: [] for name in space.names()}

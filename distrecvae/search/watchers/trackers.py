@@ -1,4 +1,4 @@
-"""The choice of loggers: trackers and storages that hear of a search, and never bring it down."""
+"""The choice of loggers: trackers and storages that are told of a search, and whose failures never end it."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ What a single optimizer step computes is in `distrecvae.training.schemes.update`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import NamedTuple, cast
 
 import torch
@@ -22,7 +22,7 @@ from distrecvae.rng import derive_seed
 from distrecvae.training.schemes.batches import Batch, Cutter
 from distrecvae.training.schemes.graphs import Recorder
 from distrecvae.training.schemes.noise import CountedNoise, Noise, Place
-from distrecvae.training.schemes.state import moments, snapshot, take_moments, take_over
+from distrecvae.training.schemes.state import CountingTrainer, moments, snapshot, take_moments
 from distrecvae.training.schemes.update import Sides, Update
 from distrecvae.training.trainer import Earlier
 
@@ -34,7 +34,7 @@ class Losses(NamedTuple):
     kl: float
 
 
-class AlternatingTrainer:
+class AlternatingTrainer(CountingTrainer):
     """Trains a RecVAE, a cycle at a time; see `distrecvae.training.trainer.Trainer` for the promises.
 
     Args:
@@ -86,22 +86,11 @@ class AlternatingTrainer:
         self._totals = torch.zeros(2, dtype=torch.float64, device=self._device)
         self._recorder = Recorder[Batch](self._take_step, self._device)
         self._n_places = self._cutter.places() if self._device.type == "cuda" else 0
-        self._cycle = 0
 
     @property
     def model(self) -> RecVAE:
         """The model as it stands."""
         return self._model
-
-    @property
-    def cycle(self) -> int:
-        """Cycles completed."""
-        return self._cycle
-
-    @property
-    def passes(self) -> int:
-        """Data passes completed."""
-        return self._cycle * self.passes_per_cycle
 
     @property
     def passes_per_cycle(self) -> int:
@@ -203,16 +192,6 @@ class AlternatingTrainer:
         for side, optimizer in zip(("encoder", "decoder"), self._optimizers, strict=True):
             named |= moments(f"adam/{side}/", self._model.get_submodule(side), optimizer)
         return named
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the complete state: copies on the CPU."""
-        return snapshot(self._named_tensors()) | {"cycle": torch.tensor(self._cycle)}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Load a state made by `state_dict`; nothing is changed if it does not fit."""
-        cycle = torch.tensor(0)
-        take_over(self._named_tensors() | {"cycle": cycle}, state)
-        self._cycle = int(cycle)
 
     def begin_from(self, earlier: Earlier) -> bool:
         """Start from an earlier training's parameters and moments; q_old is the encoder, as at the end of a cycle."""

@@ -12,9 +12,10 @@ from distrecvae.errors import CheckpointError, DataError
 from distrecvae.evaluation import Recommender
 from distrecvae.precisions import Precision
 from distrecvae.training.entry import Common, Entry, score_bytes
+from distrecvae.training.schemes.state import CountingTrainer, snapshot
 
 
-class ClosedFormTrainer:
+class ClosedFormTrainer(CountingTrainer):
     """Solves a model in its first step; see `distrecvae.training.trainer.Trainer` for the promises.
 
     Args:
@@ -33,7 +34,6 @@ class ClosedFormTrainer:
         self._load = load
         self._parameters: dict[str, torch.Tensor] = {}
         self._model: Recommender | None = None
-        self._cycle = 0
 
     @property
     def model(self) -> Recommender:
@@ -41,16 +41,6 @@ class ClosedFormTrainer:
         if self._model is None:
             raise CheckpointError("the model is not solved yet; take a step first")
         return self._model
-
-    @property
-    def cycle(self) -> int:
-        """Steps taken."""
-        return self._cycle
-
-    @property
-    def passes(self) -> int:
-        """Data passes completed."""
-        return self._cycle
 
     @property
     def solved(self) -> bool:
@@ -64,9 +54,9 @@ class ClosedFormTrainer:
         self._cycle += 1
         return {}
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the parameters and the counter."""
-        return self.model_state() | {"cycle": torch.tensor(self._cycle)}
+    def _named_tensors(self) -> dict[str, torch.Tensor]:
+        """Return the parameters, not copied; none before the first step."""
+        return self._parameters
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Load a state made by `state_dict`."""
@@ -79,7 +69,7 @@ class ClosedFormTrainer:
 
     def model_state(self) -> dict[str, torch.Tensor]:
         """Return the parameters: copies on the CPU."""
-        return {name: value.detach().cpu().clone() for name, value in self._parameters.items()}
+        return snapshot(self._parameters)
 
     def _take(self, parameters: dict[str, torch.Tensor]) -> None:
         self._model = self._load(parameters)

@@ -19,7 +19,7 @@ from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
 from distrecvae.training.schemes.batches import batch_bytes, item_gradient_bytes
 from distrecvae.training.schemes.noise import Noise
 from distrecvae.training.schemes.passes import Passes, fresh_module
-from distrecvae.training.schemes.state import adam, moments, snapshot, take_moments, take_over
+from distrecvae.training.schemes.state import CountingTrainer, adam, moments, snapshot, take_moments
 from distrecvae.training.schemes.user_vectors import UserVectors
 from distrecvae.training.trainer import Earlier
 
@@ -77,7 +77,7 @@ class UserNetwork(Protocol):
         """
 
 
-class GradientTrainer:
+class GradientTrainer(CountingTrainer):
     """Trains a network, a pass at a time; see `distrecvae.training.trainer.Trainer` for the promises.
 
     Args:
@@ -120,22 +120,11 @@ class GradientTrainer:
             self._vectors = UserVectors(
                 train.n_users, self._module.user_dim, learning_rate, device=place, dtype=dtype
             )
-        self._cycle = 0
 
     @property
     def model(self) -> Recommender:
         """The model as it stands."""
         return self._network
-
-    @property
-    def cycle(self) -> int:
-        """Passes completed."""
-        return self._cycle
-
-    @property
-    def passes(self) -> int:
-        """Passes completed."""
-        return self._cycle
 
     def step(self) -> dict[str, float]:
         """Train one pass; return the network's losses, means a user.
@@ -176,16 +165,6 @@ class GradientTrainer:
         model = {f"model/{name}": value for name, value in self._module.state_dict().items()}
         users = {} if self._vectors is None else self._vectors.named_tensors("users/")
         return model | moments("adam/", self._module, self._optimizer) | users
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the complete state: copies on the CPU."""
-        return snapshot(self._named_tensors()) | {"cycle": torch.tensor(self._cycle)}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Load a state made by `state_dict`; nothing is changed if it does not fit."""
-        cycle = torch.tensor(0)
-        take_over(self._named_tensors() | {"cycle": cycle}, state)
-        self._cycle = int(cycle)
 
     def begin_from(self, earlier: Earlier) -> bool:
         """Start from an earlier training's parameters and moments; users' vectors start at zero."""

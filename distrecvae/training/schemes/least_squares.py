@@ -14,7 +14,7 @@ import torch
 
 from distrecvae import rng
 from distrecvae.data.interactions import InteractionMatrix
-from distrecvae.errors import CheckpointError, DataError
+from distrecvae.errors import DataError
 from distrecvae.evaluation import Recommender
 from distrecvae.kernels.item_axes import take_items
 from distrecvae.kernels.least_squares import (
@@ -30,14 +30,14 @@ from distrecvae.kernels.solvers.conjugate_gradients import STEPS, block_bytes, i
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.precisions import Precision
 from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
-from distrecvae.training.schemes.state import snapshot
+from distrecvae.training.schemes.state import CountingTrainer, snapshot
 from distrecvae.training.trainer import Earlier
 
 START_DEVIATION = 0.1
 """Of an item's initial factors, as a vector; a coordinate has it divided by sqrt(latent_dim)."""
 
 
-class LeastSquaresTrainer:
+class LeastSquaresTrainer(CountingTrainer):
     """Trains a factorization, a sweep at a time; see `distrecvae.training.trainer.Trainer` for the promises.
 
     A sweep begins with the users. Their factors are 0 at first, and carried from one sweep to the next as the items'
@@ -85,22 +85,11 @@ class LeastSquaresTrainer:
         )
         self._model = Factors(torch.from_numpy(start).to(device, dtype), weigh, regularization)
         self._factors = torch.zeros((train.n_users, latent_dim), dtype=dtype, device=device)
-        self._cycle = 0
 
     @property
     def model(self) -> Factors:
         """The model as it stands."""
         return self._model
-
-    @property
-    def cycle(self) -> int:
-        """Sweeps completed."""
-        return self._cycle
-
-    @property
-    def passes(self) -> int:
-        """Data passes completed."""
-        return self._cycle
 
     def step(self) -> dict[str, float]:
         """Train one sweep.
@@ -124,22 +113,9 @@ class LeastSquaresTrainer:
         loss = self._one_each - items.explained + ridge
         return {"loss": float(loss) / self._users.rows.n_rows}
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return both sides' factors and the counter."""
-        kept = snapshot({"items": self._model.items, "users": self._factors})
-        return kept | {"cycle": torch.tensor(self._cycle)}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Load a state made by `state_dict`; nothing is changed if it does not fit."""
-        carried = {"items": self._model.items, "users": self._factors, "cycle": torch.tensor(0)}
-        for name, value in carried.items():
-            given = state.get(name)
-            if given is None or given.shape != value.shape or given.dtype != value.dtype:
-                found = "missing" if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
-                raise CheckpointError(f"{name} is {found}; it is the state of another run: start over")
-        self._model.items.copy_(state["items"])
-        self._factors.copy_(state["users"])
-        self._cycle = int(state["cycle"])
+    def _named_tensors(self) -> dict[str, torch.Tensor]:
+        """Return both sides' factors, not copied."""
+        return {"items": self._model.items, "users": self._factors}
 
     def begin_from(self, earlier: Earlier) -> None:
         """Start from the factors of the items that both have."""

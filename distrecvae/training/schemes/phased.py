@@ -19,7 +19,7 @@ from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
 from distrecvae.training.schemes.gradient import gradient
 from distrecvae.training.schemes.noise import Noise
 from distrecvae.training.schemes.passes import Passes, fresh_module
-from distrecvae.training.schemes.state import adam, moments, snapshot, take_moments, take_over
+from distrecvae.training.schemes.state import CountingTrainer, adam, moments, snapshot, take_moments
 from distrecvae.training.trainer import Earlier
 
 
@@ -34,7 +34,7 @@ class Network(Protocol):
         """Return the phases of training in order; the last one has all further passes."""
 
 
-class PhasedTrainer:
+class PhasedTrainer(CountingTrainer):
     """Trains a network, a pass at a time; see `distrecvae.training.trainer.Trainer` for the promises.
 
     Every part has one Adam. It starts over, its moments zero, when a phase gives the part another loss to minimize, and
@@ -77,22 +77,11 @@ class PhasedTrainer:
             for phase in self._phases
             for objective in phase.objectives
         }
-        self._cycle = 0
 
     @property
     def model(self) -> Recommender:
         """The model as it stands."""
         return self._network.scorer  # type: ignore[return-value]
-
-    @property
-    def cycle(self) -> int:
-        """Passes completed."""
-        return self._cycle
-
-    @property
-    def passes(self) -> int:
-        """Passes completed, whatever was trained in them."""
-        return self._cycle
 
     def step(self) -> dict[str, float]:
         """Train one pass; return the phase's losses, means a user.
@@ -155,16 +144,6 @@ class PhasedTrainer:
         for part, optimizer in self._optimizers.items():
             named |= moments(f"adam/{part}/", self._module.get_submodule(part), optimizer)
         return named
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the complete state: copies on the CPU."""
-        return snapshot(self._named_tensors()) | {"cycle": torch.tensor(self._cycle)}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Load a state made by `state_dict`; nothing is changed if it does not fit."""
-        cycle = torch.tensor(0)
-        take_over(self._named_tensors() | {"cycle": cycle}, state)
-        self._cycle = int(cycle)
 
     def begin_from(self, earlier: Earlier) -> bool:
         """Start from the scorer's parameters or, given a whole state, from all parts and moments; phases start over."""

@@ -1,7 +1,8 @@
-"""The state of gradient training: Adam ready to be saved, tensors by name, and loading a saved state."""
+"""The state of trainings: counted cycles, tensors by name, Adam ready to be saved, and loading a saved state."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,45 @@ import torch
 from distrecvae.errors import CheckpointError
 from distrecvae.kernels.item_axes import take_items
 from distrecvae.kernels.transfer import copies_on_host
+
+
+class CountingTrainer(ABC):
+    """A trainer that counts its cycles; its state is that count and tensors by name."""
+
+    _cycle = 0
+
+    @property
+    @abstractmethod
+    def passes_per_cycle(self) -> int:
+        """Data passes that one step costs."""
+
+    @property
+    def cycle(self) -> int:
+        """Cycles completed."""
+        return self._cycle
+
+    @property
+    def passes(self) -> int:
+        """Data passes completed."""
+        return self._cycle * self.passes_per_cycle
+
+    @abstractmethod
+    def _named_tensors(self) -> Mapping[str, torch.Tensor]:
+        """Return everything that training changes, by name, not copied."""
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the complete state: copies on the CPU."""
+        return snapshot(self._named_tensors()) | {"cycle": torch.tensor(self._cycle)}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Load a state made by `state_dict`; nothing is changed if it does not fit.
+
+        Raises:
+            CheckpointError: a tensor is missing, or of another shape or type.
+        """
+        cycle = torch.tensor(0)
+        take_over({**self._named_tensors(), "cycle": cycle}, state)
+        self._cycle = int(cycle)
 
 
 def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:

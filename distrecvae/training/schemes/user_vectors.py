@@ -47,7 +47,7 @@ class UserVectors:
         return self.values[users].requires_grad_()
 
     def step(self, users: torch.Tensor, gradient: torch.Tensor) -> None:
-        """Take the step of each of `users`' Adam in the pass that was begun.
+        """Take the step of each of `users`' Adam in the current pass.
 
         Args:
             users: int64, (n_rows,), each at most once.

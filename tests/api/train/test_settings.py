@@ -194,23 +194,23 @@ def test_auto_goes_on_in_the_precision_that_it_began_in(begun: Begun) -> None:
             {},
             ("ease", None, ("regularization=51",)),
             None,
-            "was begun with another configuration; leave it out or start over",
+            "was started with another configuration; leave it out or start over",
         ),
         (
             {},
             ("popularity", None, ()),
             None,
-            "was begun with another configuration; leave it out or start over",
+            "was started with another configuration; leave it out or start over",
         ),
         (
             {"refit": True},
             None,
             None,
-            "was begun without --refit; leave it out, or start over in another folder",
+            "was started without --refit; leave it out, or start over in another folder",
         ),
-        ({"seed": 4}, None, None, "was begun with seed 3; leave --seed out, or start over"),
-        ({"seed": 0}, None, None, "was begun with seed 3; leave --seed out, or start over"),
-        ({}, None, "bfloat16", "was begun in float32; leave --precision out, or start over"),
+        ({"seed": 4}, None, None, "was started with seed 3; leave --seed out, or start over"),
+        ({"seed": 0}, None, None, "was started with seed 3; leave --seed out, or start over"),
+        ({}, None, "bfloat16", "was started in float32; leave --precision out, or start over"),
     ],
     ids=["settings", "model", "refit", "seed", "seed 0", "precision"],
 )
@@ -229,7 +229,7 @@ def test_what_would_make_it_another_run_is_refused(
 
 def test_the_same_settings_of_another_model_are_another_run(begun: Begun) -> None:
     folder = begun(model="popularity")
-    with pytest.raises(ConfigError, match="begun with another configuration"):
+    with pytest.raises(ConfigError, match="started with another configuration"):
         old(folder, configuration=("ease", None, ("regularization=50",)))
 
 

@@ -103,6 +103,32 @@ def test_lenskits_data_set_and_lists(tmp_path: Path) -> None:
     assert found["test in"] == {(u, i) for u, i in whole if u in set(test["user_id"]) and i in known}
 
 
+def test_users_with_too_few_items_to_hide_one_are_trained_on_and_not_drawn_to_validate(
+    tmp_path: Path,
+) -> None:
+    """Of 60 that the note counted, 58 validated: two had four items, and were not trained on, either."""
+    rows = ratings()
+    few = set(rows["userId"].unique()[::2])  # a fifth of their three items is none
+    train = pd.concat(
+        [rows[~rows["userId"].isin(few)], rows[rows["userId"].isin(few)].groupby("userId").head(3)]
+    )
+    test = rows.drop(train.index).groupby("userId").head(1)
+    assert set(test["userId"]) == few
+    for name, part in (("train", train), ("test", test)):
+        part.to_csv(tmp_path / f"{name}.csv", index=False)
+    files, reading = brought_files(tmp_path), Reading(columns=ColumnNames())
+    split, protocol = read_brought(tmp_path, files, reading, {"held_out_users": 10})
+    assert protocol["source"]["notes"] == [
+        "no validation file: 10 of the training users, drawn by the seed, validate instead"
+    ]
+    assert split.valid.n_users == 10
+    assert split.train.n_users == train["userId"].nunique() - 10
+    assert few <= {user for user, _ in cells(split)["train"]}
+    enough = train["userId"].nunique() - len(few)
+    with pytest.raises(DataError, match=rf"{enough + 1} of .* cannot validate: {enough} have enough items"):
+        read(tmp_path, held_out_users=enough + 1)
+
+
 def test_numbered_splits_are_chosen_by_member(tmp_path: Path) -> None:
     train, _, test = leave_one()
     for number in (0, 1):

@@ -1,4 +1,4 @@
-"""Folds of users: each is tested once, the same users validate all, and nobody is trained on and tested."""
+"""Folds of users: each is tested once, the same users validate in all, and no user is both trained on and tested."""
 
 from __future__ import annotations
 

@@ -35,3 +35,16 @@ def test_a_number_and_a_share_are_moments() -> None:
     ):
         with pytest.raises(DataError, match=message):
             moment(wrong, times, "--valid-from")
+
+
+def test_a_fraction_is_not_a_moment_of_1970_but_refused_with_the_share_that_is_meant() -> None:
+    """`--valid-from 0.9` was a second in 1970, and the message spoke of dates that nobody had given."""
+    times = np.array([BEGINNING_OF_2015, BEGINNING_OF_2015 + 10_000_000])
+    with pytest.raises(
+        DataError, match=r"^--valid-from 0\.9 is read as a time, not as a fraction, .* give 90%,"
+    ):
+        moment("0.9", times, "--valid-from")
+    with pytest.raises(DataError, match=r"^--test-from 0\.95 is read as a time, .* give 95%"):
+        moment(0.95, times, "--test-from")
+    # Among times from 0 to 1 it is a moment like any other.
+    assert moment("0.9", np.array([0.0, 0.5, 1.0]), "--valid-from") == 0.9

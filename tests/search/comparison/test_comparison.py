@@ -129,7 +129,7 @@ def test_seeds_and_systems_of_others_are_checked_before_anything_runs(tmp_path: 
         seeds=3, scores=("knn=a.csv",),
     )  # fmt: skip
     write_description(tmp_path, begun)
-    with pytest.raises(ConfigError, match="begun with 3 seeds, --seeds is 2; they may only grow"):
+    with pytest.raises(ConfigError, match="started with 3 seeds, --seeds is 2; they may only grow"):
         comparison.compare(listed, tmp_path, resume=True, command="", seeds=2)
     clash = entrants(["popularity"], SearchConfig(data="data"))
     write_description(tmp_path, replace(begun, scores=("popularity=a.csv",)))

@@ -1,4 +1,4 @@
-"""A comparison's folder: what it was begun with is held to, and its table lies there in every form."""
+"""A comparison's folder: it keeps to what it was started with, and has the table in every form."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class TestSame:
         with pytest.raises(ResultsError) as refusal:
             files.check_same(described, {**SETTINGS, name: now}, split, tmp_path)
         assert str(refusal.value) == (
-            f"{tmp_path} was begun with {name}={begun!r}, now it is {now!r};"
+            f"{tmp_path} was started with {name}={begun!r}, now it is {now!r};"
             " resume with the same settings or start over in another folder"
         )
 
@@ -114,7 +114,7 @@ class TestSame:
         """An older version's comparison continues as long as what came since is left alone."""
         described = files.describe(SETTINGS, split, "compare", ())
         files.check_same(described, {**SETTINGS, "new": None}, split, tmp_path)
-        with pytest.raises(ResultsError, match="was begun with new=None, now it is 1;"):
+        with pytest.raises(ResultsError, match="was started with new=None, now it is 1;"):
             files.check_same(described, {**SETTINGS, "new": 1}, split, tmp_path)
 
     def test_other_data_is_refused(self, tmp_path: Path, split: Split) -> None:
@@ -123,7 +123,7 @@ class TestSame:
         with pytest.raises(ResultsError) as refusal:
             files.check_same(described, SETTINGS, other, tmp_path)
         assert str(refusal.value) == (
-            f"{tmp_path} was begun on a data set with fingerprint {split.fingerprint}, this one has"
+            f"{tmp_path} was started on a data set with fingerprint {split.fingerprint}, this one has"
             f" {other.fingerprint}; resume with the same data, or start over"
         )
 

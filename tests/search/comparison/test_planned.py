@@ -50,6 +50,9 @@ def test_seeds_are_counted_beside_the_trials(here: Path) -> None:
     assert of_multvae.index("\nbudget ") < of_multvae.index("\nseeds ") < of_multvae.index("\ntime budget ")
     assert "seeds       3, and one training for all: nothing in it is random; " in of_ease
     # multvae: 4 trials and 3 trainings of 12 passes; ease: 4 trials and one training of 1 pass.
+    whole, note = whole.split("\n\n")
+    assert note.startswith("knn: "), "what of their scores does not count is said before anything is trained"
+    assert "scores of test users' shown items masked" in " ".join(note.split())
     assert whole == (
         "in all\n2 searches, 8 trials, 4 trainings with seeds, 1 system trained elsewhere, at most 89 passes"
     )
@@ -87,5 +90,5 @@ def test_one_that_would_go_on_has_the_seeds_that_it_was_begun_with() -> None:
     Path("out").mkdir()
     write_description(Path("out"), begun)
     assert "1 training with seeds, 1 system trained elsewhere" in plan("ease", resume=True)
-    with pytest.raises(ConfigError, match="begun with 3 seeds, --seeds is 2"):
+    with pytest.raises(ConfigError, match="started with 3 seeds, --seeds is 2"):
         plan("ease", resume=True, seeds=2)

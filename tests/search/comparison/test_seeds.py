@@ -50,7 +50,7 @@ def test_seeds_of_a_comparison_may_only_grow() -> None:
     assert require_growing(3, None, Path("a")) == 3
     assert require_growing(3, 5, Path("a")) == 5
     assert require_growing(None, 2, Path("a")) == 2
-    with pytest.raises(ConfigError, match="a was begun with 3 seeds, --seeds is 2; they may only grow"):
+    with pytest.raises(ConfigError, match="a was started with 3 seeds, --seeds is 2; they may only grow"):
         require_growing(3, 2, Path("a"))
 
 

@@ -238,6 +238,15 @@ class TestText:
         assert " ".join(text.split("\n\n")[1].split()) == said
 
 
+def test_users_who_are_left_out_are_not_said_to_be_scored() -> None:
+    """It said that 60 test users were scored, where one of them had nothing to find, and the lines below counted 59."""
+    whole = row("best", 0.4, noise(59, 0))
+    rows = [replace(whole, test=replace(whole.test, n_skipped=1))]
+    assert "Test users: 60 (1 left out, with nothing to fold in or nothing to find), scored once" in legend(
+        "ndcg_100", 60, rows
+    )
+
+
 def test_where_no_test_user_can_be_scored_no_number_is_made_up() -> None:
     nobody = noise(0, 0)
     rows = [row("best", 0.4, nobody), row("other", 0.3, nobody)]

@@ -300,7 +300,9 @@ def test_before_test_users_are_looked_at_it_is_worked_out_what_to_expect(
     assert scores is not None
     assert scores.expected == expected, "it is written down"
     n_models = expected.models
-    assert [users is split.valid for users in looked_at[: n_models + 1]] == [True] * (n_models + 1)
+    # The chosen one was scored twice on the validation users: for what to expect of it, and to be published.
+    assert published[1] is not None, "the first trial is scored beside it"
+    assert [users is split.valid for users in looked_at] == [True] * n_models + [False, True, False]
     assert (n_models, expected.chosen_from) == (3, 7)
     assert expected.mean < published[0].valid.mean("ndcg_100"), "the best of seven is flattered"
 

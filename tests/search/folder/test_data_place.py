@@ -1,4 +1,4 @@
-"""A moved results folder finds its data set, by its fingerprint, or says where it was begun with which."""
+"""A moved results folder finds its data set by its fingerprint, or says which it was started with, and where."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_another_data_set_in_its_place_is_not_taken(project: Path) -> None:
     with pytest.raises(ResultsError) as refused:
         place_of_data(project / "runs" / "x", described)
     said = str(refused.value)
-    assert f"was begun with data {project / 'data' / 'mine'} (from {project})" in said
+    assert f"was started with data {project / 'data' / 'mine'} (from {project})" in said
     assert said.endswith("give --data")
     assert "\n" not in said
 

@@ -126,7 +126,7 @@ def test_a_setting_that_decides_what_is_found_must_stay(
 ) -> None:
     ((name, value),) = change.items()
     said = refusal(begun(split, plan), split, replace(CONFIG, **change))
-    assert f"was begun with {name}={getattr(CONFIG, name)!r}, now it is {value!r}" in said
+    assert f"was started with {name}={getattr(CONFIG, name)!r}, now it is {value!r}" in said
     assert said.endswith("; resume with the same settings or start over in another folder")
 
 
@@ -155,7 +155,7 @@ def other_space(part: str) -> SearchSpace:
 @pytest.mark.parametrize("part", ["range", "start", "model"])
 def test_another_space_is_refused(split: Split, plan: Plan, part: str) -> None:
     said = refusal(begun(split, plan), split, space=other_space(part))
-    assert said.endswith("was begun with another search space; resume with the same one, or start over")
+    assert said.endswith("was started with another search space; resume with the same one, or start over")
 
 
 @pytest.mark.parametrize("part", ["description", "source"])
@@ -174,4 +174,4 @@ def test_other_data_is_refused_whatever_its_name(split: Split, plan: Plan) -> No
 def test_a_search_may_grow_and_not_shrink(split: Split, plan: Plan) -> None:
     check_same(begun(split, plan), replace(CONFIG, trials=6), SPACE, split, FOLDER)
     said = refusal(begun(split, plan), split, replace(CONFIG, trials=4))
-    assert said == f"--trials 4 is below the 5 that {FOLDER} was begun with; a resumed search may only grow"
+    assert said == f"--trials 4 is below the 5 that {FOLDER} was started with; a resumed search may only grow"

@@ -1,4 +1,4 @@
-"""What a trial that is to train on continues from is said before anything is begun."""
+"""What a continued trial resumes from is said before anything starts."""
 
 from __future__ import annotations
 

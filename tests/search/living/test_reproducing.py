@@ -145,7 +145,7 @@ def test_a_trial_that_diverges_does_so_again(mine: Path) -> None:
 
 def test_data_that_moved_is_found_and_other_data_is_refused(mine: Path, tmp_path: Path) -> None:
     (tmp_path / "data").rename(tmp_path / "far")
-    with pytest.raises(ResultsError, match=r"was begun with data .* give --data"):
+    with pytest.raises(ResultsError, match=r"was started with data .* give --data"):
         reproduce(mine, 0)
     assert reproduce(mine, 0, until=1, data=str(tmp_path / "far")).compared
     save_dataset(synthetic_split(n_users=100, n_items=60, seed=9), tmp_path / "other", {})

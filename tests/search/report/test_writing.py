@@ -45,7 +45,7 @@ def test_it_goes_where_it_is_told_to(runs: Path, tmp_path: Path) -> None:
 
 def test_a_comparisons_page_has_its_searches_that_have_begun(tmp_path: Path) -> None:
     (tmp_path / "compare.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ResultsError, match="none of whose searches has begun; wait for one"):
+    with pytest.raises(ResultsError, match="none of whose searches has started; wait for one"):
         write_reports([tmp_path])
     for name in ("recvae", "again"):
         make_search(tmp_path / name, space=RECVAE, trials=2, max_passes=8)

@@ -1,4 +1,4 @@
-"""Finds what is wrong with a RayJob or a RayCluster: how it is begun, ends, grows, and who reaches it."""
+"""Finds what is wrong with a RayJob or a RayCluster: how it starts, ends and grows, and who can reach it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster's file written from the package, so that nobody needs a checkout to begin one."""
+"""Writes a cluster's file from the package, so that no checkout is needed to start one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLUSTERS = {
 """Of each kind of cluster its file in `cluster/`, and those that it needs beside it."""
 
 CHANGE = "CHANGE"
-"""By this word, in a comment or as a value, the files mark what nobody but their owner knows."""
+"""Marks, in a comment or as a value, what only the owner of a cluster's file knows."""
 
 
 class Made(NamedTuple):

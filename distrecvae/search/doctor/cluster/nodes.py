@@ -9,7 +9,7 @@ from distrecvae.search.doctor.cluster.tree import lacking, listed, number, text,
 from distrecvae.search.doctor.finding import Finding
 
 IDLE_MINUTES = 60
-"""An idle GPU costs as much as one that works: nobody means to keep it longer."""
+"""An idle GPU costs as much as one that works: keeping it longer is hardly meant."""
 SCORER = "RAY_AUTOSCALER_UTILIZATION_SCORER=distrecvae.search.on_ray.capacity.score"
 OLDER = "RAY_enable_autoscaler_v2=0"
 

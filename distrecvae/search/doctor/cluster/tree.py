@@ -83,7 +83,7 @@ def folded(findings: Iterable[Finding]) -> list[Finding]:
 def unknown_keys(
     subject: str, where: str, value: dict[str, Any], known: frozenset[str], whose: str
 ) -> list[Finding]:
-    """Return what is wrong with keys that nobody reads: whoever reads the others passes them on, or drops them."""
+    """Return what is wrong with keys that nothing reads: they are passed on or dropped."""
     return [
         wrong(
             subject,
