@@ -11,6 +11,8 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from distrecvae.saved.lists import NOTES
+from distrecvae.search.on_ray.session import ray_session
+from distrecvae.search.planning.resources import Cluster
 from tests.sites import Site, make_site, ray_folder
 from tests.soft_cuda import SoftDevice, soft_cuda
 
@@ -23,8 +25,15 @@ LONG = ("whole", "faults", "search")
 """Folders whose files take longest, the longest first."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long files: a process runs a file alone, and the last one should not keep the other waiting."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the long files: a process runs a file alone, and the last one should not keep the other waiting.
+
+    What is marked `nightly` waits for the night: it runs where `-m` or a test's own name asks for it.
+    """
+    if "nightly" not in config.option.markexpr and not any("::" in word for word in config.args):
+        tonight = [item for item in items if item.get_closest_marker("nightly") is not None]
+        config.hook.pytest_deselected(items=tonight)
+        items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
 
     def place(item: pytest.Item) -> int:
         return min((LONG.index(part) for part in item.path.parts if part in LONG), default=len(LONG))
@@ -55,6 +64,15 @@ def a_warning_of_its_own() -> None:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return make_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A real Ray on this machine, started once for a file's tests; searches that this process runs use it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", str(ray_folder()))
+        with ray_session(None) as found:
+            yield found
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
+import pytest
+
+from distrecvae.cli import main
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from tests import HANGS_AFTER_S
@@ -65,6 +69,13 @@ class Site:
             timeout=timeout,
         )
 
+    def search_here(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run a search to its end in this process, on the Ray that it has (`cluster`): starts take most of the time.
+
+        What a process of its own is for, signals and how it ends, is not seen so.
+        """
+        return typed_here(self.folder, "search", *self.arguments(*options)[3:])
+
     @contextmanager
     def searching(self, *options: str) -> Iterator[subprocess.Popen[str]]:
         """Start a search; kill it at the end if it still runs."""
@@ -81,6 +92,14 @@ class Site:
         finally:
             process.kill()
             process.communicate()
+
+
+def typed_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Type `distrecvae WORDS` in this process, on the Ray that it has; return what it printed, and its exit status."""
+    out, err = StringIO(), StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        main([*words])
+    return subprocess.CompletedProcess(words, int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def make_site(folder: Path) -> Site:

@@ -20,6 +20,7 @@ import numpy as np
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from bench.forest import Forest
 from bench.surrogate import Surrogate, features
 from bench.tables import SPACE
 from distrecvae.metrics import on_validation
@@ -117,7 +118,7 @@ class Training:
         number: int,
         config: Mapping[str, Any],
         max_passes: int,
-        surrogate: Surrogate,
+        surrogate: Surrogate | Forest,
         seed: int,
         again: int = 0,
     ) -> None:
@@ -150,7 +151,7 @@ class Training:
 
 def replay(
     method: Method,
-    surrogate: Surrogate,
+    surrogate: Surrogate | Forest,
     *,
     seed: int,
     workers: int,
@@ -217,7 +218,7 @@ def _proposing(method: Method, seed: int, ledger: Ledger) -> Iterator[None]:
 
 def _run(
     conductor: Conductor,
-    surrogate: Surrogate,
+    surrogate: Surrogate | Forest,
     seed: int,
     workers: int,
     most_s: float,

@@ -8,6 +8,8 @@ If the set F of the positive weights is known, they are H_FF^-1 d_F: one Cholesk
 is small. F is found by rounds (block pivoting; Portugal, Judice, Vicente, Mathematics of Computation 63, 1994): solve
 on F, drop what came out negative, add the zeros that would grow most, until there is nothing to exchange. Where that
 does not end, or F is large, the item is left to coordinate descent, which needs no sets.
+
+The host must know how large the sets are, what is done and how much of it: a GPU is waited for four times a round.
 """
 
 from __future__ import annotations
@@ -79,26 +81,34 @@ def solve_active_sets(
         growth[sets.rows, sets.columns] = 0.0
         growth.scatter_(1, items[:, None], 0.0)
         at_most = (sets.counts // 2).clamp(min=TAKEN_IN)
-        most = growth.topk(min(int(at_most.max()), growth.shape[1]), dim=1)
+        most = growth.topk(min(max(sets.size // 2, TAKEN_IN), growth.shape[1]), dim=1)
         greatest = solution.new_zeros(items.numel()).scatter_reduce_(0, sets.rows, solution, "amax")
         wanted = most.values > tolerance * greatest[:, None]
         wanted &= torch.arange(wanted.shape[1], device=gram.device) < at_most[:, None]
         negative = solution < 0
-        exchanged = wanted.any(dim=1)
-        exchanged[sets.rows[negative]] = True
+        n_negative = torch.zeros_like(sets.counts).index_add_(0, sets.rows, negative.long())
+        exchanged = wanted.any(dim=1) | (n_negative > 0)
         aside = failed | (exchanged & (sets.counts > limit))
         ended = ~exchanged & ~failed
-        taken = (ended | aside)[sets.rows] & (solution > 0)
+        done = ended | aside
+        taken = (done[sets.rows] & (solution > 0)).nonzero()[:, 0]
         columns, explained = sets.columns[taken].int(), items[sets.rows[taken]].int()
-        found.append(Solved(columns, explained, solution[taken], items[aside]))
-        active[sets.rows[negative], sets.columns[negative]] = False
+        active[sets.rows, sets.columns] = ~negative
         active.scatter_(1, most.indices, active.gather(1, most.indices) | wanted)
-        keep = ~(ended | aside)
-        items, gain, active = items[keep], gain[keep], active[keep]
+        going_on, left = _apart(~done, aside)
+        found.append(Solved(columns, explained, solution[taken], items[left]))
+        items, gain, active = items[going_on], gain[going_on], active[going_on]
         if not items.numel():
             break
     whole = joined(found)
     return whole._replace(left=torch.cat([whole.left, items]))
+
+
+def _apart(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return where each of two masks is true, which never both are; a GPU is waited for once."""
+    order = (2 * first.int() + second.int()).argsort(descending=True, stable=True)
+    n_first, n_second = torch.stack([first.sum(), second.sum()]).tolist()
+    return order[:n_first], order[n_first : n_first + n_second]
 
 
 class _Sets:

@@ -73,7 +73,13 @@ def kl_divergence(
 
 
 def sampled(
-    mu: torch.Tensor, logvar: torch.Tensor, noise: torch.Tensor, weights: Weights, old: Posterior | None
+    mu: torch.Tensor,
+    logvar: torch.Tensor,
+    noise: torch.Tensor,
+    weights: Weights,
+    old: Posterior | None,
+    *,
+    by_hand: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return z, (n_rows, latent_dim), and the divergence of each row, (n_rows,): differentiable by `mu` and `logvar`.
 
@@ -83,8 +89,9 @@ def sampled(
         noise: eps, of the same shape.
         weights: of N(0, I), q_old and N(0, exp(10) I); a component with weight zero is not computed.
         old: mean and log-variance of q_old(z|x); needed where its weight is positive.
+        by_hand: whether the gradient is made by hand on a CPU, too: faster, and rounded otherwise than autograd's.
     """
-    if mu.is_cuda:
+    if by_hand or mu.is_cuda:
         z, divergence = _Sampled.apply(mu, logvar, noise, weights, old)  # type: ignore[no-untyped-call]
         return z, divergence
     z = mu + noise * (logvar / 2).exp()

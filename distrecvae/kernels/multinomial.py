@@ -11,13 +11,13 @@ where that one is MKL's.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
 
 from distrecvae.kernels.precision import product, rounded
 from distrecvae.kernels.scratch import Scratch
+from distrecvae.kernels.shifted_logits import LOG2E, RoundedWeight, ShiftedSums, pays
 from distrecvae.kernels.sparse import SparseRows, gather_sum, scatter_sum
 from distrecvae.kernels.triton.choice import usable
 
@@ -28,8 +28,6 @@ KEPT_BYTES = 256 << 20
 
 BIAS_PARTS = 8
 """Into how many rounded sums the gradient by the bias is cut."""
-
-_LOG2E = 1 / math.log(2)
 
 
 def block_items(n_rows: int, n_items: int, device_type: str = "cpu") -> int:
@@ -54,6 +52,8 @@ class Multinomial:
         low: what the factors of products with all items are rounded to; None for not at all.
         items_a_block: items whose logits are made at a time; None chooses by the number of rows.
         kept_bytes: size up to which powers are kept between the two uses of them.
+        keeps_weight: whether a rounded weight (`rounded_weight_bytes`) is kept for the next call, until `renew` says
+            that weight or bias are others.
     """
 
     def __init__(
@@ -62,8 +62,10 @@ class Multinomial:
         *,
         items_a_block: int | None = None,
         kept_bytes: int = KEPT_BYTES,
+        keeps_weight: bool = False,
     ) -> None:
         self._low = low
+        self._keeps_weight, self._has_weight = keeps_weight, False
         self._items_a_block = items_a_block
         self._kept_bytes = kept_bytes
         self._scratch = Scratch()
@@ -104,7 +106,7 @@ class Multinomial:
         observed_bias = gather_sum(rows, ones, bias[:, None])[:, 0]
         again = weight_gradient is not None or bias_gradient is not None
         sweep = self._sweep(code, weight, bias, keep=again, mean=code_gradient is not None)
-        log_total = (sweep.largest + sweep.total.log2()) / _LOG2E
+        log_total = (sweep.largest + sweep.total.log2()) / LOG2E
         losses = counts * log_total - (code * observed).sum(dim=1) - observed_bias
         if code_gradient is not None and sweep.mean is not None:
             torch.addcmul(-observed, counts[:, None], sweep.mean, out=code_gradient).div_(rows.n_rows)
@@ -122,6 +124,8 @@ class Multinomial:
             if row_weights is not None:
                 pull *= row_weights
             wide = torch.cat([code, self._ones(code)], dim=1) * pull[:, None]
+            if isinstance(sweep, ShiftedSums):
+                wide = wide.to(torch.bfloat16)  # once: these powers have no scales of their own
             width = code.shape[1]
             for start, stop, powers, scale in sweep.again():
                 factor = wide if scale is None else wide * scale[:, None]
@@ -131,6 +135,10 @@ class Multinomial:
                 if bias_gradient is not None:
                     bias_gradient[start:stop] += gradient[:, width:].sum(dim=1)
         return losses
+
+    def renew(self) -> None:
+        """Take notice that weight or bias are not those of the last call."""
+        self._has_weight = False
 
     def _ones(self, code: torch.Tensor) -> torch.Tensor:
         """Return the code of the bias, (n_rows, BIAS_PARTS): the bias is the weight of a code that is always one.
@@ -143,11 +151,25 @@ class Multinomial:
 
     def _sweep(
         self, code: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *, keep: bool, mean: bool
-    ) -> _Sweep:
+    ) -> _Sweep | ShiftedSums:
         n_rows, n_items = code.shape[0], weight.shape[0]
         step = self._items_a_block or block_items(n_rows, n_items, code.device.type)
         itemsize = code.itemsize if self._low is None else self._low.itemsize
         keep = keep and n_rows * n_items * itemsize <= self._kept_bytes
+        if pays(code, self._low):
+            blocks = [(start, min(start + step, n_items)) for start in range(0, n_items, step)]
+            factor = RoundedWeight(
+                weight,
+                bias,
+                self._scratch,
+                min(step, n_items),
+                whole=self._keeps_weight,
+                known=self._has_weight,
+            )
+            sums = ShiftedSums(code, factor, blocks, self._scratch, keep=keep, mean=mean)
+            self._has_weight = self._keeps_weight
+            if sums.usable:
+                return sums
         return _Sweep(code, weight, bias, step, self._low, self._scratch, keep=keep, mean=mean)
 
 
@@ -172,7 +194,7 @@ class _Sweep:
         keep: bool,
         mean: bool,
     ) -> None:
-        self._code, self._bias = rounded(code * _LOG2E, low, scratch, "code"), bias * _LOG2E
+        self._code, self._bias = rounded(code * LOG2E, low, scratch, "code"), bias * LOG2E
         self._weight, self._low, self._scratch, self._keep = weight, low, scratch, keep
         n_items = weight.shape[0]
         self._blocks = [(start, min(start + step, n_items)) for start in range(0, n_items, step)]

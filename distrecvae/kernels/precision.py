@@ -54,13 +54,17 @@ def _passes_parity(device: torch.device) -> bool:
 
 
 @contextmanager
-def fast_float32() -> Iterator[None]:
+def fast_float32(device: torch.device | None = None) -> Iterator[None]:
     """Let a CPU's float32 products inside be made by oneDNN where that is as exact as MKL and faster.
 
     On AMD's CPUs MKL keeps to AVX2, oneDNN uses AVX-512. PyTorch gives it float32 products only when told that
-    bfloat16 would do; a CPU without AMX then multiplies in float32 all the same, which is checked once.
+    bfloat16 would do; a CPU without AMX then multiplies in float32 all the same, which is checked once. Inside,
+    `torch.get_float32_matmul_precision`, which `torch.compile` asks, raises RuntimeError.
+
+    Args:
+        device: where the products are made; None for the CPU. For a GPU's nothing is changed.
     """
-    if not _onednn_is_exact_and_faster():
+    if (device is not None and device.type != "cpu") or not _onednn_is_exact_and_faster():
         yield
         return
     with _bfloat16_would_do():
@@ -126,8 +130,13 @@ def product(
     return scratch.matrix(name, a.shape[0], b.shape[1], torch.float32, a.device).copy_(rough)
 
 
+def _multiplied(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the product of two rounded factors in float32: on a GPU it is not rounded, on CPUs it has been."""
+    return torch.mm(a, b, out_dtype=torch.float32) if a.is_cuda else torch.mm(a, b).float()
+
+
 class _RoundedLinear(torch.autograd.Function):
-    """`linear` on a GPU, whose products of rounded factors are float32: fewer launches, and no result is rounded."""
+    """`linear` of float32: fewer calls than autograd would make, and on a GPU no result is rounded."""
 
     @staticmethod
     def forward(
@@ -135,15 +144,15 @@ class _RoundedLinear(torch.autograd.Function):
     ) -> torch.Tensor:
         x_low, weight_low = x.to(low), weight.to(low)
         ctx.save_for_backward(x_low, weight_low)
-        return torch.mm(x_low, weight_low.T, out_dtype=torch.float32).add_(bias)
+        return _multiplied(x_low, weight_low.T).add_(bias)
 
     @staticmethod
     def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,) = upstream
         x_low, weight_low = ctx.saved_tensors
         rough = gradient.to(x_low.dtype)
-        by_x = torch.mm(rough, weight_low, out_dtype=torch.float32) if ctx.needs_input_grad[0] else None
-        by_weight = torch.mm(rough.T, x_low, out_dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        by_x = _multiplied(rough, weight_low) if ctx.needs_input_grad[0] else None
+        by_weight = _multiplied(rough.T, x_low) if ctx.needs_input_grad[1] else None
         by_bias = gradient.sum(dim=0) if ctx.needs_input_grad[2] else None
         return by_x, by_weight, by_bias, None
 
@@ -161,7 +170,7 @@ def linear(
     """
     if low is None:
         return F.linear(x, weight, bias)
-    if x.is_cuda and x.dtype == torch.float32:
+    if x.dtype == torch.float32:
         product: torch.Tensor = _RoundedLinear.apply(x, weight, bias, low)  # type: ignore[no-untyped-call]
         return product
     return F.linear(x.to(low), weight.to(low)).to(x.dtype) + bias

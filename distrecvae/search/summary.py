@@ -173,7 +173,7 @@ def _further(search: Search, ledger: Ledger) -> list[str]:
     expected = further(records, trials=len(records), at_once=search.plan.slots.concurrent)
     if expected is None:
         return []
-    return ["", *textwrap.wrap(f"{expected.sentence(title)} To go on: --extend.", WIDTH)]
+    return ["", *textwrap.wrap(f"{expected.sentence(title)} To continue: --extend.", WIDTH)]
 
 
 def _trouble(ledger: Ledger) -> list[str]:

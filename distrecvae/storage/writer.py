@@ -118,7 +118,7 @@ class Writer:
         self._manifest = manifest
 
     def _is_ours(self) -> bool:
-        """Tell whether nobody has claimed the mirror since; where one from before put anything, forget what is held."""
+        """Tell whether the mirror has not been claimed since; forget what is held if an earlier owner put anything."""
         there = manifest_at(self._store)
         if there is None or there.writer == self._manifest.writer:
             return True

@@ -25,6 +25,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_models_are_compared_in_a_table_and_more_can_come() -> None:
     first = compare(DATA, models=["popularity"], trials=1)
     assert first.folder == Path("runs/compare-synthetic")

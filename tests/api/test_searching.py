@@ -58,6 +58,7 @@ def test_a_call_finds_what_the_command_finds(site: Site) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_data_in_memory_lies_in_the_results_and_the_hint_goes_on_with_it() -> None:
     result = distrecvae.search(DATA, model="ease", trials=1, **TINY)
     assert result.folder == Path("runs/ease-synthetic")
@@ -79,6 +80,7 @@ def test_data_in_memory_lies_in_the_results_and_the_hint_goes_on_with_it() -> No
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_data_in_a_folder_stays_there() -> None:
     saved = DATA.save("data/mine")
     result = search("data/mine", model="popularity")
@@ -90,20 +92,17 @@ def test_data_in_a_folder_stays_there() -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_a_ray_that_runs_is_used_and_stays() -> None:
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
-    try:
-        result = search(DATA, model="popularity", address="auto")
-        assert result.complete
-        assert ray.is_initialized()
-        assert ray.get(ray.put(7)) == 7
-        with pytest.raises(
-            ResourceError, match=r"address 10\.0\.0\.1:6379: this process is connected to the Ray at"
-        ):
-            search(DATA, model="popularity", address="10.0.0.1:6379", out="elsewhere")
-        assert not Path("elsewhere").exists()
-    finally:
-        ray.shutdown()
+    result = search(DATA, model="popularity", address="auto")
+    assert result.complete
+    assert ray.is_initialized()
+    assert ray.get(ray.put(7)) == 7
+    with pytest.raises(
+        ResourceError, match=r"address 10\.0\.0\.1:6379: this process is connected to the Ray at"
+    ):
+        search(DATA, model="popularity", address="10.0.0.1:6379", out="elsewhere")
+    assert not Path("elsewhere").exists()
 
 
 def test_arguments_are_settings() -> None:

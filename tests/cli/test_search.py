@@ -19,7 +19,7 @@ from distrecvae.errors import LOST
 from distrecvae.search import launch
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.course import Outcome
-from tests import HANGS_AFTER_S
+from tests.sites import typed_here
 
 
 @pytest.fixture(scope="module")
@@ -261,18 +261,20 @@ def test_resume_or_start_is_decided_by_what_lies_there(heard: Heard) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_an_elastic_search_needs_a_cluster(data: Path, tmp_path: Path) -> None:
     elastic = ("--elastic", "--concurrent", "4", "--gpus-per-trial", "1")
-    done = _search(tmp_path, "--data", str(data), "--out", "out", *elastic)
+    done = typed_here(tmp_path, "search", "--data", str(data), "--out", "out", *elastic)
     assert done.returncode == 2
     assert "error: --elastic: no nodes can join the Ray that a search starts for itself" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_a_gpu_where_there_is_none_is_refused_at_once(data: Path, tmp_path: Path) -> None:
     # Tune itself would leave the trials pending for ever.
-    done = _search(tmp_path, "--data", str(data), "--out", "out", "--gpus-per-trial", "1")
+    done = typed_here(tmp_path, "search", "--data", str(data), "--out", "out", "--gpus-per-trial", "1")
     assert done.returncode == 2
     assert (
         done.stderr.strip()
@@ -283,32 +285,23 @@ def test_a_gpu_where_there_is_none_is_refused_at_once(data: Path, tmp_path: Path
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_more_cores_than_there_are_is_refused_at_once(data: Path, tmp_path: Path) -> None:
-    done = _search(tmp_path, "--data", str(data), "--out", "out", "--cpus-per-trial", "4096")
+    done = typed_here(tmp_path, "search", "--data", str(data), "--out", "out", "--cpus-per-trial", "4096")
     assert done.returncode == 2
     assert "4096 CPU" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_a_dry_run_prints_the_plan_and_writes_nothing(data: Path, tmp_path: Path) -> None:
-    done = _search(tmp_path, "--data", str(data), "--max-passes", "243", "--min-passes", "1", "--dry-run")
+    done = typed_here(
+        tmp_path, "search", "--data", str(data), "--max-passes", "243", "--min-passes", "1", "--dry-run"
+    )
     assert done.returncode == 0, done.stderr
     # Ray's own rung arithmetic truncates a logarithm and loses the last of these.
     assert "rungs at passes 1, 3, 9, 27, 81, 243" in done.stdout
     assert "precision   " in done.stdout
     assert "latent_dim" in done.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-def _search(folder: Path, *arguments: str) -> Any:
-    command = [sys.executable, "-W", "ignore", "-m", "distrecvae.search", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=HANGS_AFTER_S
-    )
-
-
-def test_an_earlier_searchs_times_are_a_plans_alone(tmp_path: Path) -> None:
-    done = _search(tmp_path, "--like-search", "runs/earlier")
-    assert done.returncode == 2
-    assert "give --dry-run with it" in done.stderr

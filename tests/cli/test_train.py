@@ -337,6 +337,8 @@ def test_what_cannot_be_resumed_is_refused(data: Path, tmp_path: Path, run: Run)
     assert "is not the data that" in run("train", "--out", out, "--resume", "--data", other)[2]
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_seeds_give_a_mean_with_its_standard_error_and_can_grow(data: Path, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "out"
     code, text, _ = run("train", "--data", data, "--out", out, "--max-passes", 8, "--seeds", 3, *SMALL)
@@ -370,6 +372,8 @@ def test_seeds_give_a_mean_with_its_standard_error_and_can_grow(data: Path, tmp_
     assert_same_result(tmp_path / "one", out / "seed-3")
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
     data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,6 +409,8 @@ def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
     assert "started with seed 5" in run("train", "--out", out, "--resume", "--seed", 6)[2]
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_a_seed_that_diverges_is_named_when_the_others_have_ended(
     data: Path, tmp_path: Path, run: Run
 ) -> None:

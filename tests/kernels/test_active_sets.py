@@ -14,6 +14,9 @@ from distrecvae.kernels.active_sets import Solved, joined, solve_active_sets, wo
 from distrecvae.kernels.item_weights import gram_matrix
 from tests.kernels.elastic_nets import as_matrix, assert_minimum, scikit_learns, twins
 from tests.kernels.random_users import dense, random_users
+from tests.soft_cuda import SoftDevice
+
+WAITS_A_ROUND = 4
 
 PENALTIES = [(1.0, 5.0), (0.2, 0.5), (8.0, 40.0)]
 
@@ -193,3 +196,23 @@ def test_memory_is_that_of_rows_and_of_systems_no_larger_than_all_items() -> Non
     assert of_rows[1] == 64 * of_rows[0]
     assert of_rows[0] >= 1000 * 3 * 4, "gains, products and growths"
     assert working_bytes(0, 1000, 10**6) == working_bytes(0, 1000, 1000)
+
+
+def test_a_round_waits_for_a_gpu_four_times(soft_device: SoftDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each index by a mask was a wait: about twenty a round.
+    expected, rounds = solve(GRAM), 0
+    sets = active_sets._Sets
+
+    def counted(active: torch.Tensor) -> Any:
+        nonlocal rounds
+        rounds += 1
+        return sets(active)
+
+    monkeypatch.setattr(active_sets, "_Sets", counted)
+    gram, items = GRAM.to("cuda"), torch.arange(len(GRAM), device="cuda")
+    soft_device.reset_counts()
+    solved = solve(gram, items=items)
+    assert rounds > 3
+    assert soft_device.n_waits <= WAITS_A_ROUND * rounds, soft_device.waits
+    for found, here in zip(solved, expected, strict=True):
+        torch.testing.assert_close(found.cpu(), here)

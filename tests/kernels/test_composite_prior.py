@@ -45,21 +45,21 @@ def test_a_sample_is_the_papers(weights: Weights) -> None:
     torch.testing.assert_close(divergence, kl_divergence(z, mu, logvar, weights, (old[0], old[1])))
 
 
-@pytest.mark.cuda
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 @pytest.mark.parametrize(
     "weights",
     [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.25, 0.75, 0.0), (0.5, 0.0, 0.5), WEIGHTS],
 )
-def test_on_a_gpu_the_gradient_by_hand_is_autograds(weights: Weights) -> None:
+def test_the_gradient_by_hand_is_autograds(weights: Weights, device: str) -> None:
     mu, logvar, noise, *old = given()
     mu, logvar = mu.requires_grad_(), logvar.requires_grad_()
     upstream = (torch.randn(7, 5, dtype=torch.float64), torch.rand(7, dtype=torch.float64))
     expected = sampled(mu, logvar, noise, weights, (old[0], old[1]))
     gradients = torch.autograd.grad(expected, (mu, logvar), upstream)
-    there = [part.detach().to("cuda") for part in (mu, logvar, noise, *old)]
+    there = [part.detach().to(device) for part in (mu, logvar, noise, *old)]
     mine, my_logvar = there[0].requires_grad_(), there[1].requires_grad_()
-    found = sampled(mine, my_logvar, there[2], weights, (there[3], there[4]))
-    found_gradients = torch.autograd.grad(found, (mine, my_logvar), [part.to("cuda") for part in upstream])
+    found = sampled(mine, my_logvar, there[2], weights, (there[3], there[4]), by_hand=True)
+    found_gradients = torch.autograd.grad(found, (mine, my_logvar), [part.to(device) for part in upstream])
     for one, other in zip((*found, *found_gradients), (*expected, *gradients), strict=True):
         torch.testing.assert_close(one.detach().cpu(), other.detach(), rtol=1e-11, atol=1e-11)
 

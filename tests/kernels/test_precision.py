@@ -158,3 +158,14 @@ def test_fast_float32_asks_for_nothing_where_it_might_be_given_bfloat16(
     before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
     with fast_float32():
         assert torch.backends.mkldnn.matmul.fp32_precision == before  # type: ignore[attr-defined]
+
+
+def test_for_a_gpu_fast_float32_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where the host has an AMD CPU, what it is told for oneDNN made `torch.get_float32_matmul_precision` raise.
+    monkeypatch.setattr(precision, "_onednn_is_exact_and_faster", lambda: True)
+    before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
+    with fast_float32(torch.device("cuda")):
+        assert torch.backends.mkldnn.matmul.fp32_precision == before  # type: ignore[attr-defined]
+        torch.get_float32_matmul_precision()
+    with fast_float32(torch.device("cpu")):
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"  # type: ignore[attr-defined]

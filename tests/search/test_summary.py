@@ -362,7 +362,7 @@ def test_it_says_what_further_search_can_be_expected_to_bring_and_why_the_search
     text = flat(summary(*trials, found=found))
     expected = further(trials, trials=12, at_once=begun(SearchConfig(), DEMO, FOLDER).plan.slots.concurrent)
     assert expected is not None
-    assert f"{expected.sentence('NDCG@100')} To go on: --extend." in text
+    assert f"{expected.sentence('NDCG@100')} To continue: --extend." in text
     assert "can be expected" not in summary(*trials[:5]), "too little is known"
     ledger = Records(*trials)
     ledger.answers = {"enough 0.01": (True, "a further hour brings little: it ends: 0 trials are stopped")}

@@ -12,12 +12,11 @@ from unittest import mock
 import torch
 import torch._dynamo  # imported now: under the device its import would run on it
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from tests.soft_cuda import tensors
 from tests.soft_cuda.device import Capture, SoftDevice
-from tests.soft_cuda.tensors import CUDA, SoftTensor, call, device, is_soft
+from tests.soft_cuda.tensors import CUDA, SoftTensor, call, device, is_soft, leaves
 
 CAPABILITY = (9, 0)
 NAME = "a soft CUDA device"
@@ -125,16 +124,18 @@ class CUDAGraph:
         gpu.check()
         gpu.replays += 1
         assert self.capture is not None, "replay of a graph that was not recorded"
-        for run, args, kwargs, out in self.capture.calls:
-            again = run(*args, **kwargs)
-            if out is None:
-                continue
-            for place, value in zip(tree_iter(out), tree_iter(again), strict=True):
-                if (
-                    isinstance(place, torch.Tensor)
-                    and place.untyped_storage()._cdata != value.untyped_storage()._cdata
-                ):
-                    place.copy_(value)
+        # What was recorded are calls on the memory itself: the modes, which would look at each argument, have no say.
+        with _disable_current_modes(), torch._C.DisableTorchFunction(), torch.no_grad():
+            for run, args, kwargs, out in self.capture.calls:
+                again = run(*args, **kwargs)
+                if out is None:
+                    continue
+                for place, value in zip(leaves(out), leaves(again), strict=True):
+                    if (
+                        isinstance(place, torch.Tensor)
+                        and place.untyped_storage()._cdata != value.untyped_storage()._cdata
+                    ):
+                        place.copy_(value)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ from distrecvae.search.core.rules import Never
 from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.launch import load_space, plan_search, search
 from distrecvae.search.on_ray.callbacks import ConductorScheduler
-from distrecvae.search.on_ray.session import Session, ray_session
+from distrecvae.search.on_ray.session import Session
 from distrecvae.search.on_ray.trainable import SHARE
 from distrecvae.search.on_ray.workers import Workers
 from distrecvae.search.planning.plan import Plan
@@ -40,7 +40,7 @@ from distrecvae.search.watchers.progress import PLAIN_EVERY_S, Progress
 from distrecvae.training import registry
 from distrecvae.training.entry import CommonArrays
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
-from tests.sites import Site, ray_folder
+from tests.sites import Site
 from tests.whole.test_sharing import memory
 
 SPLIT = synthetic_split(n_users=300, n_items=100, seed=1)
@@ -74,29 +74,27 @@ def scores(split: Split, model: str, config: dict[str, Any], common: CommonArray
 
 @pytest.mark.ray
 def test_searches_of_two_models_compute_it_once_and_their_trials_use_it(
-    monkeypatch: pytest.MonkeyPatch, site: Site, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, site: Site, cluster: Cluster, tmp_path: Path
 ) -> None:
     # Workers have the true function: were the matrix theirs, their scores would not be those of the doubled one.
-    monkeypatch.setenv("RAY_TMPDIR", str(ray_folder()))
     data = site.folder / "data"
     counted = Counted()
-    with ray_session(None) as cluster:
-        shared = Session(cluster, load_dataset(data))
-        monkeypatch.setattr(item_weights, "gram_matrix", counted)
-        for model in ("ease", "slim"):
-            config = SearchConfig(data=str(data), model=model, trials=3, cpus_per_trial=1, gpus_per_trial=0)
-            outcome = search(
-                config,
-                tmp_path / model,
-                resume=False,
-                console=Console(quiet=True),
-                verbose=False,
-                command="a test",
-                session=shared,
-            )
-            assert outcome.complete
-        assert shared.common("ease") == shared.common("slim")
-        assert shared.common("recvae") is None
+    shared = Session(cluster, load_dataset(data))
+    monkeypatch.setattr(item_weights, "gram_matrix", counted)
+    for model in ("ease", "slim"):
+        config = SearchConfig(data=str(data), model=model, trials=3, cpus_per_trial=1, gpus_per_trial=0)
+        outcome = search(
+            config,
+            tmp_path / model,
+            resume=False,
+            console=Console(quiet=True),
+            verbose=False,
+            command="a test",
+            session=shared,
+        )
+        assert outcome.complete
+    assert shared.common("ease") == shared.common("slim")
+    assert shared.common("recvae") is None
     assert counted.calls == 1
     monkeypatch.undo()
     doubled = {"gram": 2 * item_weights.gram_arrays(shared.split.train)["gram"]}
@@ -127,13 +125,11 @@ class Borrower:
 
 
 @pytest.mark.ray
-def test_workers_read_it_where_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", str(ray_folder()))
+def test_workers_read_it_where_it_lies(cluster: Cluster) -> None:
     large = synthetic_split(n_users=300, n_items=5000, seed=1)
-    with ray_session(None) as cluster:
-        shared = Session(cluster, large)
-        borrowers = [ray.remote(num_cpus=0.1)(Borrower).remote() for _ in range(2)]
-        found = ray.get([b.read.remote(shared.common("ease"), shared.data) for b in borrowers])
+    shared = Session(cluster, large)
+    borrowers = [ray.remote(num_cpus=0.1)(Borrower).remote() for _ in range(2)]
+    found = ray.get([b.read.remote(shared.common("ease"), shared.data) for b in borrowers])
     size = item_weights.gram_arrays_bytes(large.train)
     assert size == 4 * large.n_items**2
     for grown, in_place in found:

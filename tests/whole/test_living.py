@@ -22,7 +22,7 @@ from distrecvae.search.folder.mailbox import Mailbox
 from distrecvae.search.living.explanation import ADDED
 from tests import HANGS_AFTER_S
 from tests.results import n_reports
-from tests.sites import Site
+from tests.sites import Site, typed_here
 from tests.whole.test_search import wait_for
 
 # Long trials, so that nothing ends by itself while it is steered.
@@ -45,10 +45,8 @@ def steered(folder: Path) -> list[tuple[str, bool]]:
 
 
 def command(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "distrecvae", *arguments],
-        cwd=site.folder, env=site.environment(), capture_output=True, text=True, check=False, timeout=HANGS_AFTER_S,
-    )  # fmt: skip
+    """Type a command here: in another process than the search's."""
+    return typed_here(site.folder, *arguments)
 
 
 def workers_say(doing: str, folder: Path) -> bool:
@@ -66,6 +64,7 @@ def stands_still(folder: Path, process: Any) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_an_evening(site: Site) -> None:
     folder = site.folder / "evening"
     notify = f"{sys.executable} -c {json.dumps(NOTE)}"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
 
-from distrecvae.cli import main
+from distrecvae.cli import cli, main
 from distrecvae.search.comparison.kept import read_table
 from tests import HANGS_AFTER_S, ROOT
 from tests.search.comparison.test_latex import body, require_whole
@@ -23,24 +25,50 @@ COMMANDS = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTIL
 FILES = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.ray
-@pytest.mark.slow  # three searches and their seeds on a real Ray: most of a minute
-def test_an_empty_folder_becomes_a_table_with_seeds_and_significance(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_ratings(tmp_path / "ratings.csv")
+def type_in(folder: Path, commands: str) -> str:
+    """Type commands of the page in a folder with its files; return what they printed."""
+    write_ratings(folder / "ratings.csv")
     for name, text in zip(("mine.py", "theirs.py"), FILES, strict=True):
-        (tmp_path / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     # The page sets PYTHONPATH for `mine`; where this package is not installed its own place must stay in it.
-    commands = "\n".join(COMMANDS).replace('PYTHONPATH="$PWD"', f'PYTHONPATH="$PWD:{ROOT}"')
+    commands = commands.replace('PYTHONPATH="$PWD"', f'PYTHONPATH="$PWD:{ROOT}"')
     own = {"PATH": path, "PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(ray_folder()), "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, env={**os.environ, **own},
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=folder, env={**os.environ, **own},
         capture_output=True, text=True, check=False, timeout=HANGS_AFTER_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.mark.ray
+def test_the_page_is_prepared_planned_and_its_last_command_is_one(tmp_path: Path) -> None:
+    *commands, last = COMMANDS
+    assert commands[-1].rstrip().endswith("--out runs/paper")
+    said = type_in(tmp_path, "\n".join(commands).rstrip() + " --dry-run")
+    assert "3 searches, 9 trials, 5 trainings" in said, "of what is solved no seed changes anything"
+    assert not (tmp_path / "runs").exists()
+    program, name, *words = shlex.split(last)
+    assert (program, name) == ("distrecvae", "tables")
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    command.make_context(name, words)
+
+
+@pytest.mark.ray
+@pytest.mark.slow  # three searches and their seeds on a real Ray: most of a minute
+@pytest.mark.nightly(
+    "test_the_page_is_prepared_planned_and_its_last_command_is_one: up to the training;"
+    " tests/search/comparison/test_seeds.py::test_each_seed_is_a_training_of_its_own_and_a_users_value_their_mean,"
+    " tests/search/comparison/test_latex.py::test_seeds_have_a_second_error_and_the_caption_says_so, and"
+    " tests/search/comparison/test_comparison.py::test_the_table_has_each_models_own_scores: what follows"
+)
+def test_an_empty_folder_becomes_a_table_with_seeds_and_significance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(tmp_path, "\n".join(COMMANDS))
 
     text = (tmp_path / "paper/comparison.tex").read_text(encoding="utf-8")
     require_whole(text)

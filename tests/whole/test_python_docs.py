@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import os
 import queue
@@ -19,6 +21,7 @@ import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+import distrecvae
 from tests import HANGS_AFTER_S, ROOT
 from tests.results import n_reports
 from tests.sites import Site
@@ -61,28 +64,61 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.usefixtures("environment")
-def test_the_page_runs_from_its_first_line_to_its_last(tmp_path: Path) -> None:
-    write_ratings(tmp_path / "ratings.csv")
-    said = run("\n".join(blocks(PAGE)), tmp_path)
+SMALLER = {
+    "trials=6": "trials=2",
+    "trials=8": "trials=3",
+    "trials=4": "trials=2",
+    "max_passes=24": "max_passes=8",
+}
+
+
+def show_what_the_page_says(said: str, folder: Path, trials: int, extended: int) -> None:
     for words in (
-        "dropped", "<SearchResult in runs/mine: 6 trials", "8 True", "p_value_holm", "recall_50", "resume=True",
+        "dropped", f"<SearchResult in runs/mine: {trials} trials", f"{extended} True", "p_value_holm", "recall_50",
+        "resume=True",
     ):  # fmt: skip
         assert words in said, words
-    for folder in ("mine", "ease", "both", "ship", "plain"):
-        assert (tmp_path / "runs" / folder).is_dir(), folder
+    for name in ("mine", "ease", "both", "ship", "plain"):
+        assert (folder / "runs" / name).is_dir(), name
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
+def test_the_page_runs_from_its_first_line_to_its_last_with_fewer_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_ratings(tmp_path / "ratings.csv")
+    code = "\n".join(blocks(PAGE))
+    for written, smaller in SMALLER.items():
+        assert written in code
+        code = code.replace(written, smaller)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})  # noqa: S102
+    show_what_the_page_says(capsys.readouterr().out, tmp_path, 2, 3)
 
 
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("environment")
-def test_the_readme_shows_the_whole_way(tmp_path: Path) -> None:
+@pytest.mark.nightly(
+    "test_the_page_runs_from_its_first_line_to_its_last_with_fewer_trials: every line of it, in a Ray that runs"
+)
+def test_the_page_runs_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+    write_ratings(tmp_path / "ratings.csv")
+    show_what_the_page_says(run("\n".join(blocks(PAGE)), tmp_path), tmp_path, 6, 8)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
+def test_the_readme_shows_the_whole_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_ratings(tmp_path / "ratings.csv")
     [code] = blocks(SECTION)
     short = re.sub(r"trials=\d+", "trials=2, max_passes=8", code)
-    assert "bob" in run(short, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    exec(short, {})  # noqa: S102
+    assert "bob" in capsys.readouterr().out
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
 
 
@@ -109,9 +145,33 @@ def kinds(cell: Any) -> list[tuple[str, ...]]:
     return found
 
 
+def calls_of(code: str) -> list[ast.Call]:
+    """Return the calls of this package's functions, in order."""
+    return [
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {f"dr.{name}" for name in distrecvae.__all__}
+    ]
+
+
+def test_what_the_notebook_calls_is_there_and_takes_what_it_is_given() -> None:
+    kept = nbformat.read(NOTEBOOK, as_version=4)
+    calls = calls_of("\n".join(cell.source for cell in kept.cells if cell.cell_type == "code"))
+    assert len(calls) >= 6
+    for call in calls:
+        function = getattr(distrecvae, ast.unparse(call.func).removeprefix("dr."))
+        given = {str(word.arg): word.value for word in call.keywords}
+        inspect.signature(function).bind(*call.args, **given)
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("environment")
+@pytest.mark.nightly(
+    "test_what_the_notebook_calls_is_there_and_takes_what_it_is_given, and"
+    " test_the_page_runs_from_its_first_line_to_its_last_with_fewer_trials makes the same calls"
+)
 def test_the_notebook_runs_and_shows_what_it_shows(tmp_path: Path) -> None:
     kept = nbformat.read(NOTEBOOK, as_version=4)
     again = nbformat.read(NOTEBOOK, as_version=4)

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import psutil
@@ -30,6 +30,9 @@ from tests.sites import Site
 
 pytestmark = pytest.mark.ray
 
+STARTED = pytest.mark.usefixtures("cluster")
+"""Of a search that runs in this process: what is looked at is what it finds, not how its process begins and ends."""
+
 # One worker: only then is the order of reports, and with it the whole course of the search, determined.
 SETTINGS = (
     "--trials",
@@ -46,12 +49,37 @@ SETTINGS = (
 TIMES = ["duration_s", "train_s", "evaluate_s"]
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A search that ran undisturbed in a process of its own.
+
+    Attributes:
+        folder: its results.
+        stdout: what it printed.
+        stderr: likewise.
+        workers: ids of the processes that its trials ran in, as far as was seen.
+    """
+
+    folder: Path
+    stdout: str
+    stderr: str
+    workers: frozenset[int]
+
+
 @pytest.fixture(scope="module")
-def whole(site: Site) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A search that ran undisturbed."""
-    done = site.search(*SETTINGS, "--out", "whole")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return site.folder / "whole", done
+def whole(site: Site) -> Whole:
+    seen: set[int] = set()
+    out, err = site.folder / "whole.out", site.folder / "whole.err"
+    with out.open("w") as said, err.open("w") as complained:
+        process = subprocess.Popen(
+            site.arguments(*SETTINGS, "--out", "whole"),
+            cwd=site.folder, env=site.environment(), stdout=said, stderr=complained,
+        )  # fmt: skip
+        while process.poll() is None:
+            seen |= {p.pid for p in psutil.Process(process.pid).children(recursive=True) if is_worker(p)}
+            time.sleep(0.1)
+    assert process.returncode == 0, out.read_text() + err.read_text()
+    return Whole(site.folder / "whole", out.read_text(), err.read_text(), frozenset(seen))
 
 
 def trials(folder: Path) -> pd.DataFrame:
@@ -76,8 +104,8 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.02)
 
 
-def test_the_summary_says_what_was_found_and_what_to_do_next(whole: tuple[Path, Any]) -> None:
-    folder, done = whole
+def test_the_summary_says_what_was_found_and_what_to_do_next(whole: Whole) -> None:
+    folder, done = whole.folder, whole
     assert (folder / "summary.txt").read_text().strip() in done.stdout
     for words in (
         "7 of 7 trials",
@@ -94,30 +122,29 @@ def test_the_summary_says_what_was_found_and_what_to_do_next(whole: tuple[Path, 
     assert done.stderr == "", "Ray's own words are for -v"
 
 
-def test_a_warm_start_repeats_itself_without_the_search_that_it_came_from(
-    site: Site, whole: tuple[Path, Any]
-) -> None:
-    earlier = trials(whole[0]).iloc[1:].sort_values(["score", "trial"], ascending=[False, True])
+@STARTED
+def test_a_warm_start_repeats_itself_without_the_search_that_it_came_from(site: Site, whole: Whole) -> None:
+    earlier = trials(whole.folder).iloc[1:].sort_values(["score", "trial"], ascending=[False, True])
     names = [
         name
         for name in earlier
         if str(name).startswith(("latent", "learning", "mixture", "kl", "gamma", "beta"))
     ]
-    shutil.copytree(whole[0], site.folder / "lent")
+    shutil.copytree(whole.folder, site.folder / "lent")
     options = ("--warm-start", "lent", "--warm-start-trials", "2", "--max-passes", "8", "--out", "warm")
-    done = site.search(*options, "--trials", "2")
+    done = site.search_here(*options, "--trials", "2")
     assert done.returncode == 0, done.stderr
     assert "Warm start from lent: trials " in done.stdout
     shutil.rmtree(site.folder / "lent")
-    assert site.search(*options, "--trials", "3", "--resume").returncode == 0
+    assert site.search_here(*options, "--trials", "3", "--resume").returncode == 0
     later = trials(site.folder / "warm").iloc[1:3]
     pd.testing.assert_frame_equal(
         later[names].reset_index(drop=True), earlier[names].head(2).reset_index(drop=True)
     )
 
 
-def test_the_first_trial_is_the_published_configuration_scaled_by_the_space(whole: tuple[Path, Any]) -> None:
-    first = trials(whole[0]).iloc[0]
+def test_the_first_trial_is_the_published_configuration_scaled_by_the_space(whole: Whole) -> None:
+    first = trials(whole.folder).iloc[0]
     assert first["latent_dim"] == 8
     assert first["gamma"] == 0.005
     assert [first[f"mixture_weights.{c}"] for c in ("standard", "previous", "wide")] == pytest.approx(
@@ -125,24 +152,24 @@ def test_the_first_trial_is_the_published_configuration_scaled_by_the_space(whol
     )
 
 
-def test_tables_agree_with_each_other(whole: tuple[Path, Any]) -> None:
-    table, points = trials(whole[0]), history(whole[0])
+def test_tables_agree_with_each_other(whole: Whole) -> None:
+    table, points = trials(whole.folder), history(whole.folder)
     assert list(table["trial"]) == list(range(7))
     assert set(table["status"]) <= {"finished", "stopped"}
     assert "stopped" in set(table["status"]), "seven trials at factor 3 without one stopped: ASHA did nothing"
     best = points.groupby("trial")["valid/ndcg_100"].max()
     assert table["score"].tolist() == best.tolist()
     assert points.groupby("trial")["passes"].max().tolist() == table["passes"].tolist()
-    assert len(pd.read_csv(whole[0] / "trials.csv")) == 7
+    assert len(pd.read_csv(whole.folder / "trials.csv")) == 7
 
 
-def test_the_best_model_scores_what_the_summary_says(whole: tuple[Path, Any], site: Site) -> None:
-    loaded = load_model(whole[0] / "best")
+def test_the_best_model_scores_what_the_summary_says(whole: Whole, site: Site) -> None:
+    loaded = load_model(whole.folder / "best")
     split = load_dataset(site.folder / "data")
-    described = json.loads((whole[0] / "search.json").read_text())
+    described = json.loads((whole.folder / "search.json").read_text())
     assert loaded.data["fingerprint"] == described["dataset"]["fingerprint"]
-    assert loaded.data["fingerprint"] in (whole[0] / "best" / "README.md").read_text()
-    metrics = json.loads((whole[0] / "best" / "metrics.json").read_text())
+    assert loaded.data["fingerprint"] in (whole.folder / "best" / "README.md").read_text()
+    metrics = json.loads((whole.folder / "best" / "metrics.json").read_text())
     assert loaded.item_ids.tolist() == split.item_ids.tolist()
     assert evaluate(loaded.recommender, split.valid).mean("ndcg_100") == pytest.approx(
         metrics["valid"]["mean"]["ndcg_100"]
@@ -150,23 +177,25 @@ def test_the_best_model_scores_what_the_summary_says(whole: tuple[Path, Any], si
     assert evaluate(loaded.recommender, split.test).mean("ndcg_100") == pytest.approx(
         metrics["test"]["mean"]["ndcg_100"]
     )
-    table = trials(whole[0])
+    table = trials(whole.folder)
     assert metrics["valid"]["mean"]["ndcg_100"] == pytest.approx(table["score"].max(), abs=1e-6)
 
 
-def test_only_models_worth_keeping_are_kept(whole: tuple[Path, Any]) -> None:
-    kept = {int(path.parent.name) for path in (whole[0] / "trials").glob("*/*.safetensors")}
-    best = trials(whole[0]).sort_values("score", ascending=False, kind="stable")["trial"].head(KEPT_TRIALS)
+def test_only_models_worth_keeping_are_kept(whole: Whole) -> None:
+    kept = {int(path.parent.name) for path in (whole.folder / "trials").glob("*/*.safetensors")}
+    best = (
+        trials(whole.folder).sort_values("score", ascending=False, kind="stable")["trial"].head(KEPT_TRIALS)
+    )
     assert kept == {0, *best}
-    assert not (whole[0] / ".ray").exists()
+    assert not (whole.folder / ".ray").exists()
 
 
-def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: tuple[Path, Any]) -> None:
+def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: Whole) -> None:
     # Read back by TensorBoard's own backend, as its pages ask for it.
-    table, points = trials(whole[0]), pd.read_parquet(whole[0] / "history.parquet")
-    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(whole[0]))
+    table, points = trials(whole.folder), pd.read_parquet(whole.folder / "history.parquet")
+    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(whole.folder))
     multiplexer.Reload()
-    provider = data_provider.MultiplexerDataProvider(multiplexer, str(whole[0]))
+    provider = data_provider.MultiplexerDataProvider(multiplexer, str(whole.folder))
     asked = context.RequestContext()
     scalars = provider.read_scalars(
         asked, experiment_id="", plugin_name=scalar_metadata.PLUGIN_NAME, downsample=1000
@@ -219,46 +248,39 @@ def test_tensorboard_shows_curves_and_compares_hyperparameters(whole: tuple[Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [2, 11])
-def test_a_search_killed_and_resumed_ends_as_the_undisturbed_one(
-    site: Site, whole: tuple[Path, Any], after: int
+def test_killed_and_interrupted_again_and_again_it_ends_as_the_undisturbed_one(
+    site: Site, whole: Whole
 ) -> None:
-    name = f"killed-{after}"
-    with site.searching(*SETTINGS, "--out", name) as process:
-        wait_for(lambda: n_reports(site.folder / name) >= after, process)
-        process.kill()
-        process.wait()
-    assert n_reports(site.folder / name) < n_reports(whole[0]), "it was over before it was killed"
-    resumed = site.search(*SETTINGS, "--out", name, "--resume")
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    same_search(site.folder / name, whole[0])
+    # One search, for each further one costs two starts of Ray: what was taken up wrongly once is wrong at the end.
+    folder = site.folder / "disturbed"
+    settings = (*SETTINGS, "--out", "disturbed")
+
+    def disturbed(after: int, number: signal.Signals, *options: str) -> tuple[int, str]:
+        """Send a signal after so many reports; return the exit status, and what was printed."""
+        with site.searching(*settings, *options) as process:
+            wait_for(lambda: n_reports(folder) >= after, process)
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=HANGS_AFTER_S)
+        assert n_reports(folder) < n_reports(whole.folder), "it was over before it was disturbed"
+        return process.returncode, output
+
+    # What a job that is restarted by itself types every time: this starts, what follows continues.
+    assert disturbed(2, signal.SIGKILL, "--resume-or-start")[0] == -signal.SIGKILL
+    for after, number in ((7, signal.SIGINT), (13, signal.SIGTERM)):
+        code, output = disturbed(after, number, "--resume")
+        assert code == 130, output
+        assert "Traceback" not in output
+        assert "--out disturbed --resume" in output
+        state = json.loads((folder / "search.json").read_text())
+        assert state["status"] == "interrupted"
+        assert len(history(folder)) == n_reports(folder), "the tables have everything up to then"
+    done = site.search(*settings, "--resume-or-start")
+    assert done.returncode == 0, done.stdout + done.stderr
+    same_search(folder, whole.folder)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_an_interrupted_search_says_how_to_go_on(
-    site: Site, whole: tuple[Path, Any], number: signal.Signals
-) -> None:
-    name = f"interrupted-{number.name}"
-    with site.searching(*SETTINGS, "--out", name) as process:
-        wait_for(lambda: n_reports(site.folder / name) >= 8, process)
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=HANGS_AFTER_S)
-    assert process.returncode == 130, output
-    assert "Traceback" not in output
-    assert f"--out {name} --resume" in output
-    state = json.loads((site.folder / name / "search.json").read_text())
-    assert state["status"] == "interrupted"
-    assert len(history(site.folder / name)) == n_reports(site.folder / name), (
-        "the tables have everything up to then"
-    )
-    resumed = site.search(*SETTINGS, "--out", name, "--resume")
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    same_search(site.folder / name, whole[0])
-
-
-@pytest.mark.slow
-def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whole: tuple[Path, Any]) -> None:
+def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whole: Whole) -> None:
     with site.searching(*SETTINGS, "--out", "murdered") as process:
         wait_for(lambda: n_reports(site.folder / "murdered") >= 3, process)
         workers = [p for p in psutil.Process(process.pid).children(recursive=True) if is_worker(p)]
@@ -268,7 +290,7 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(site: Site, whol
     assert process.returncode == 0, output
     assert "trial 0 lost its process or its node; it continues from its last checkpoint" in output
     assert "Traceback" not in output
-    same_search(site.folder / "murdered", whole[0])
+    same_search(site.folder / "murdered", whole.folder)
 
 
 def is_worker(process: psutil.Process) -> bool:
@@ -280,43 +302,21 @@ def is_worker(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.mark.slow
-def test_one_worker_process_runs_all_trials(site: Site) -> None:
-    seen: set[int] = set()
-    with site.searching(*SETTINGS, "--out", "reused") as process:
-        while process.poll() is None:
-            seen |= {p.pid for p in psutil.Process(process.pid).children(recursive=True) if is_worker(p)}
-            time.sleep(0.1)
-    assert len(seen) == 1
+def test_one_worker_process_runs_all_trials(whole: Whole) -> None:
+    assert len(whole.workers) == 1
 
 
-def test_resuming_a_finished_search_says_its_summary_again(site: Site, whole: tuple[Path, Any]) -> None:
-    before = (whole[0] / "trials.csv").read_text()
-    again = site.search(*SETTINGS, "--out", "whole", "--resume")
+@STARTED
+@pytest.mark.parametrize("option", ["--resume", "--resume-or-start"])
+def test_resuming_a_finished_search_says_its_summary_again(site: Site, whole: Whole, option: str) -> None:
+    before = (whole.folder / "trials.csv").read_text()
+    again = site.search_here(*SETTINGS, "--out", "whole", option)
     assert again.returncode == 0
     assert "7 of 7 trials" in again.stdout
-    assert (whole[0] / "trials.csv").read_text() == before
+    assert (whole.folder / "trials.csv").read_text() == before
 
 
-@pytest.mark.slow
-def test_one_command_starts_a_search_goes_on_with_it_and_says_its_summary(
-    site: Site, whole: tuple[Path, Any]
-) -> None:
-    # What a job that is restarted by itself types every time.
-    settings = (*SETTINGS, "--out", "job/search", "--resume-or-start")
-    with site.searching(*settings) as process:
-        wait_for(lambda: n_reports(site.folder / "job/search") >= 5, process)
-        process.kill()
-        process.wait()
-    resumed = site.search(*settings)
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    same_search(site.folder / "job/search", whole[0])
-    again = site.search(*settings)
-    assert again.returncode == 0
-    assert "7 of 7 trials" in again.stdout
-
-
-@pytest.mark.slow
+@STARTED
 def test_a_diverging_trial_ends_with_its_reason_and_the_search_goes_on(site: Site) -> None:
     space = "model: recvae\nfixed: {latent_dim: 8, hidden_dim: 24, batch_size: 50}\nparameters:\n"
     space += (
@@ -335,7 +335,7 @@ def test_a_diverging_trial_ends_with_its_reason_and_the_search_goes_on(site: Sit
         "--min-passes",
         "4",
     )
-    done = site.search(*settings, "--out", "wild")
+    done = site.search_here(*settings, "--out", "wild")
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(site.folder / "wild")
     wild = table[table["learning_rate"] > 1]
@@ -347,15 +347,16 @@ def test_a_diverging_trial_ends_with_its_reason_and_the_search_goes_on(site: Sit
     assert f"{len(wild)} diverged: " in done.stdout
 
 
-@pytest.mark.slow
+@STARTED
 def test_a_model_without_parameters_is_one_trial_of_one_pass(site: Site) -> None:
-    done = site.search("--model", "popularity", "--space", "popularity", "--out", "popular")
+    done = site.search_here("--model", "popularity", "--space", "popularity", "--out", "popular")
     assert done.returncode == 0, done.stdout + done.stderr
     assert trials(site.folder / "popular")[["status", "passes"]].to_numpy().tolist() == [["finished", 1]]
 
 
+@STARTED
 def test_a_model_solved_at_once_is_searched_one_pass_a_trial(site: Site) -> None:
-    done = site.search("--model", "ease", "--space", "ease", "--trials", "3", "--out", "solved")
+    done = site.search_here("--model", "ease", "--space", "ease", "--trials", "3", "--out", "solved")
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(site.folder / "solved")
     assert table[["status", "passes"]].to_numpy().tolist() == [["finished", 1]] * 3
@@ -366,25 +367,26 @@ def test_a_model_solved_at_once_is_searched_one_pass_a_trial(site: Site) -> None
     assert "3 of 3 trials (3 finished)" in done.stdout
 
 
+@STARTED
 @pytest.mark.slow
 def test_a_folder_in_use_is_not_entered_and_the_search_in_it_goes_on(site: Site) -> None:
     settings = (*SETTINGS, "--trials", "500", "--out", "busy")  # more than it gets time for
     with site.searching(*settings) as process:
         wait_for(lambda: n_reports(site.folder / "busy") >= 1, process)
-        second = site.search(*settings, "--resume")
+        second = site.search_here(*settings, "--resume")
         assert second.returncode == 2
         assert "in use" in second.stderr
         before = n_reports(site.folder / "busy")
         wait_for(lambda: n_reports(site.folder / "busy") > before, process)
 
 
-@pytest.mark.slow
-def test_a_search_may_grow_but_not_change(site: Site, whole: tuple[Path, Any]) -> None:
-    first = site.search(*SETTINGS, "--out", "grown", "--trials", "4")
+@STARTED
+def test_a_search_may_grow_but_not_change(site: Site, whole: Whole) -> None:
+    first = site.search_here(*SETTINGS, "--out", "grown", "--trials", "4")
     assert first.returncode == 0, first.stdout + first.stderr
-    changed = site.search(*SETTINGS, "--out", "grown", "--resume", "--max-passes", "48")
+    changed = site.search_here(*SETTINGS, "--out", "grown", "--resume", "--max-passes", "48")
     assert changed.returncode == 2
     assert "max_passes=24, now it is 48" in changed.stderr
-    grown = site.search(*SETTINGS, "--out", "grown", "--resume")
+    grown = site.search_here(*SETTINGS, "--out", "grown", "--resume")
     assert grown.returncode == 0, grown.stdout + grown.stderr
-    same_search(site.folder / "grown", whole[0])
+    same_search(site.folder / "grown", whole.folder)

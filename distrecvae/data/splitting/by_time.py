@@ -64,9 +64,9 @@ def split_at_moments(table: InteractionTable, options: SplitOptions) -> tuple[Sp
     }
     at, until = written(valid_from, times), written(test_from, times)
     for name, why in (
-        ("train", f"nobody has {least} items before {at}"),
-        ("valid", f"nobody with {least} items before {at} has another until {until}"),
-        ("test", f"nobody with {least} items before {until} has another since"),
+        ("train", f"no user has {least} items before {at}"),
+        ("valid", f"no user with {least} items before {at} has another until {until}"),
+        ("test", f"no user with {least} items before {until} has another since"),
     ):
         if not groups[name].size:
             raise DataError(

@@ -41,7 +41,7 @@ def steer(place: Path | str, request: Request, *, patience_s: float = PATIENCE_S
             state = "is over" if described.status == FINISHED else "does not run"
             trials = f" --trials {request.number}" if request.action == "trials" else ""
             raise ResultsError(
-                f"{place} {state}, so nobody hears {request.text()!r}; resume it:"
+                f"{place} {state}, so nothing receives {request.text()!r}; resume it:"
                 f" distrecvae search --extend {place}{trials}"
             )
         send(place, request) if isinstance(place, str) else Mailbox(place).send(request)

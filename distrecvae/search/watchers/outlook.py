@@ -89,7 +89,7 @@ class Outlook:
         return self._told if self._told is None or budget is None else self._told.within(budget - elapsed_s)
 
     def further(self) -> Further | None:
-        """Return what the trials that have not begun can be expected to bring; None without any, and too early."""
+        """Return what the trials that have not started can be expected to bring; None without any, or too early."""
         now, records = time.monotonic(), self._ledger.records
         if self._further_at is None or now - self._further_at >= ANEW_EVERY_S:
             to_come, self._further_at = self.n_trials - len(records), now

@@ -117,7 +117,7 @@ class AlternatingTrainer(CountingTrainer):
             if pass_ == encoder_passes:
                 self._remember_encoder()
             encoder = pass_ < encoder_passes
-            with fast_float32():
+            with fast_float32(self._device):
                 losses.append(
                     self._train_pass(pass_, encoder=encoder, decoder=not encoder or not config.alternating)
                 )

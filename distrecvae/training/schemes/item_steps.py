@@ -109,13 +109,15 @@ class _WrittenOutput:
         self._layer = (weight.detach(), bias.detach())
         self._gradients = torch.zeros_like(weight), torch.zeros_like(bias)  # written to for ever
         weight.grad, bias.grad = self._gradients
-        self._likelihood = Multinomial(low)
+        self._likelihood = Multinomial(
+            low, keeps_weight=True
+        )  # while the encoder is trained it does not change
 
     def losses(
         self, rows: SparseRows, code: torch.Tensor, code_gradient: torch.Tensor | None, *, learn: bool
     ) -> torch.Tensor:
         by_weight, by_bias = self._gradients if learn else (None, None)
-        return self._likelihood.loss_and_gradients(
+        losses = self._likelihood.loss_and_gradients(
             rows,
             code,
             *self._layer,
@@ -123,9 +125,12 @@ class _WrittenOutput:
             weight_gradient=by_weight,
             bias_gradient=by_bias,
         )
+        if learn:  # the optimizer's step follows
+            self.renew()
+        return losses
 
     def renew(self) -> None:
-        pass
+        self._likelihood.renew()
 
 
 class _FusedOutput:

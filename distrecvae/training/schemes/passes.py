@@ -88,7 +88,7 @@ class Passes:
         """
         order = self._noise.order(Place(number, 0, 0), self._cutter.n_users)
         self._update = update
-        with fast_float32(), self._recorder.running():
+        with fast_float32(self._device), self._recorder.running():
             if kind in self._sums:
                 self._sums[kind][1].zero_()
             for batch, (users, n_interactions) in enumerate(self._cutter.cut(order)):

@@ -7,6 +7,7 @@ import torch
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.kernels.multinomial import working_bytes
 from distrecvae.kernels.precision import product_dtype
+from distrecvae.kernels.shifted_logits import rounded_weight_bytes
 from distrecvae.kernels.sparse import SparseRows
 from distrecvae.models.recvae import RecVAE, RecVAEConfig
 from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig, refined, refined_bytes
@@ -67,6 +68,8 @@ def recvae_bytes(
         )
     else:
         working += FLOAT_BYTES * both
+        if product_dtype(precision) is not None:
+            working += rounded_weight_bytes(*model.decoder.weight.shape)
     old = old_posterior_bytes(config, train.n_users, FLOAT_BYTES)
     return FLOAT_BYTES * saved + working + old, FLOAT_BYTES * (saved + both)
 

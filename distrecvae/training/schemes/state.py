@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,31 @@ import torch
 from distrecvae.errors import CheckpointError
 from distrecvae.kernels.item_axes import take_items
 from distrecvae.kernels.transfer import copies_on_host
+
+_STEP = inspect.unwrap(torch.optim.Adam.step)
+_ZERO_GRAD = inspect.unwrap(torch.optim.Adam.zero_grad)
+_ADD_PARAM_GROUP = inspect.unwrap(torch.optim.Adam.add_param_group)
+
+
+class _Adam(torch.optim.Adam):
+    """PyTorch's Adam, without what its methods are wrapped in for the sake of `torch.compile`.
+
+    Nothing is compiled here, and the wrappers import the compiler at the first call: most of a second of each
+    worker's start.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Take one step, as `torch.optim.Adam` does."""
+        return _STEP(self, closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, likewise."""
+        _ZERO_GRAD(self, set_to_none)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Train these parameters, too, likewise."""
+        _ADD_PARAM_GROUP(self, param_group)
 
 
 class CountingTrainer(ABC):
@@ -66,7 +92,7 @@ def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.
         {"params": [p for p in parameters if p.ndim <= 1]},
     ]
     # Recording a CUDA graph needs the step counter on the device.
-    optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True, capturable=parameters[0].is_cuda)
+    optimizer = _Adam(groups, lr=learning_rate, fused=True, capturable=parameters[0].is_cuda)
     for parameter in parameters:
         optimizer.state[parameter] = {
             "step": torch.zeros((), dtype=torch.float32, device=parameter.device),

@@ -80,7 +80,8 @@ class Update:
             mu, logvar = model.encoder(preactivation.requires_grad_(sides.encoder), self._low)
             if sides.encoder:
                 old = self._old_posterior_of(batch.users, rows, first=sides.first)
-                z, divergence = sampled(mu, logvar, batch.noise, config.mixture_weights, old)
+                by_hand = self._low is not None  # float32 stays what it was, bit for bit
+                z, divergence = sampled(mu, logvar, batch.noise, config.mixture_weights, old, by_hand=by_hand)
             else:
                 z = mu + batch.noise * (logvar / 2).exp()
         with torch.set_grad_enabled(sides.encoder or sides.decoder):

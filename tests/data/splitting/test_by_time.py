@@ -183,7 +183,7 @@ def test_a_cut_among_items_of_one_time_is_counted_and_never_goes_back_in_time() 
         (
             {"min_user_interactions": 40},
             DataError,
-            "nobody has 40 items before .*lower --min-user-interactions",
+            "no user has 40 items before .*lower --min-user-interactions",
         ),
     ],
 )
@@ -198,9 +198,9 @@ def test_moments_after_which_nobody_known_comes_are_refused() -> None:
     rows = pd.DataFrame(
         {"user": [1] * 6 + [2] * 6, "item": [*range(6)] * 2, "time": [*range(6), *range(10, 16)]}
     )
-    with pytest.raises(DataError, match="nobody with 5 items before 6 has another until 12"):
+    with pytest.raises(DataError, match="no user with 5 items before 6 has another until 12"):
         split_at_moments(read(rows), SplitOptions(split="global-time", valid_from="6", test_from="12"))
-    with pytest.raises(DataError, match="nobody with 5 items before 6 has another since"):
+    with pytest.raises(DataError, match="no user with 5 items before 6 has another since"):
         split_at_moments(read(rows), SplitOptions(split="global-time", valid_from="5", test_from="6"))
 
 

@@ -23,9 +23,9 @@ from distrecvae.search.comparison import comparison
 from distrecvae.search.comparison.entrants import entrants
 from distrecvae.search.comparison.files import Description, write_description
 from distrecvae.search.core.config import SearchConfig
-from tests import HANGS_AFTER_S
+from distrecvae.search.planning.resources import Cluster
 from tests.results import n_reports
-from tests.sites import Site
+from tests.sites import Site, typed_here
 from tests.whole.test_search import wait_for
 
 BUDGET = ("--trials", "3", "--max-passes", "12", "--min-passes", "4", "--concurrent", "1", "--seed", "5")
@@ -40,14 +40,12 @@ def arguments(*options: str) -> list[str]:
 
 
 def compare(site: Site, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        arguments(*options), cwd=site.folder, env=site.environment(), capture_output=True, text=True, check=False,
-        timeout=HANGS_AFTER_S,
-    )  # fmt: skip
+    """Compare in this process, on the file's Ray."""
+    return typed_here(site.folder, *arguments(*options)[3:])
 
 
 @pytest.fixture(scope="module")
-def whole(site: Site) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def whole(site: Site, cluster: Cluster) -> tuple[Path, subprocess.CompletedProcess[str]]:
     done = compare(site, "--out", "compared")
     assert done.returncode == 0, done.stdout + done.stderr
     return site.folder / "compared", done

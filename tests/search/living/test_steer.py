@@ -64,7 +64,7 @@ def test_one_that_does_not_answer_is_said_so_and_keeps_the_request(under_way: Pa
 
 
 def test_one_that_does_not_run_is_not_waited_for(under_way: Path, over: Path, tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match=r"does not run, so nobody hears 'stop 3'; .* --extend"):
+    with pytest.raises(ResultsError, match=r"does not run, so nothing receives 'stop 3'; .* --extend"):
         steer(under_way, STOP)
     shutil.copytree(over, tmp_path / "mine")
     with pytest.raises(ResultsError, match=r"is over, .* distrecvae search --extend .*mine --trials 50$"):

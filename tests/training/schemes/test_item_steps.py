@@ -72,6 +72,25 @@ def test_an_output_layers_gradients_are_those_of_autograd(wanted: bool, learn: b
         torch.testing.assert_close(parameter.grad, gradient if learn else torch.zeros_like(gradient))
 
 
+@pytest.mark.parametrize("change", ["learn", "renew"])
+def test_an_output_layer_sees_weights_that_changed(change: str) -> None:
+    # In bfloat16 a rounded copy is kept while others are trained; after a step or a refinement it is made again.
+    layer = Layer()
+    optimizer = adam(layer, 0.1)
+    output = output_layer(layer.weight, layer.bias, optimizer, torch.bfloat16)
+    rows, _, code = batch()
+    output.losses(rows, code, None, learn=change == "learn")
+    if change == "learn":
+        optimizer.step()
+    else:
+        with torch.no_grad():
+            layer.weight.mul_(2.0)
+        output.renew()
+    fresh = output_layer(layer.weight, layer.bias, adam(layer, 0.1), torch.bfloat16)
+    expected = fresh.losses(rows, code, None, learn=False)
+    assert torch.equal(output.losses(rows, code, None, learn=False), expected)
+
+
 SETTINGS: list[dict[str, Any]] = [{}, {"alternating": False}, {"architecture": "mlp"}]
 
 

@@ -73,7 +73,7 @@ def of_aws(content: dict[str, Any], kinds: list[NodeKind], written: str) -> Iter
             "costs",
             "provider.cache_stopped_nodes",
             dig(content, "provider", "cache_stopped_nodes"),
-            "Ray then stops nodes instead of ending them, and their disks cost for ever",
+            "Ray then stops nodes instead of ending them, and their disks cost without end",
             "write cache_stopped_nodes: false",
         )
     commands = " ".join(command for _, command in commands_of(content))

@@ -25,7 +25,7 @@ def of_spot(kinds: list[NodeKind], written: str) -> Iterator[Finding]:
                     "spot",
                     f"{kind.where}.node_config.InstanceMarketOptions.SpotOptions.{key}",
                     options[key],
-                    "AWS would bring the node back by itself, which Ray does not know and nobody ends",
+                    "AWS would bring the node back by itself, which Ray does not know and nothing ends",
                     f"write {rule}, or take it out",
                 )
         if options.get("MaxPrice") is not None:
@@ -92,7 +92,7 @@ def _of_profiles(content: dict[str, Any], kinds: list[NodeKind]) -> Iterator[Fin
             "roles",
             f"{bare[0].where}.node_config.IamInstanceProfile",
             None,
-            f"{reads[0]} asks AWS, and a worker without an instance profile is nobody there",
+            f"{reads[0]} asks AWS, and a worker without an instance profile has no identity there",
             "give the workers one (and the head's role iam:PassRole on its role)",
         )
 
@@ -117,7 +117,7 @@ def _of_ports(content: dict[str, Any], kinds: list[NodeKind]) -> Iterator[Findin
             "access",
             f"available_node_types.{grouped[0]}.node_config.SecurityGroupIds",
             grouped,
-            "the other kinds get a group that Ray makes, and the two do not hear each other",
+            "the other kinds get a group that Ray makes, and the two cannot reach each other",
             "name it for all kinds, or for none",
         )
     for i, rule in enumerate(listed(content, "provider", "security_group", "IpPermissions")):

@@ -62,7 +62,7 @@ def of_commands(content: dict[str, Any], folder: Path) -> Iterator[Finding]:
                 "secrets",
                 where,
                 f"{name}=...",
-                "whoever reads the file has a secret in it, and each node's log shows it",
+                "anyone who reads the file has a secret, and each node's log shows it",
                 "give the head a role (AWS: IamInstanceProfile), or set it in the job's own environment",
             )
     for key in ("image", "head_image", "worker_image"):
@@ -158,7 +158,7 @@ def _of_authentication(content: dict[str, Any]) -> Iterator[Finding]:
                     "authentication",
                     name,
                     command,
-                    "whoever reaches Ray's ports can run anything on the nodes",
+                    "anyone who reaches Ray's ports can run anything on the nodes",
                     f"write {TOKEN_MODE} before it",
                 )
     if not any(remote.endswith(TOKEN) for remote in mapping(content, "file_mounts")):
@@ -195,7 +195,7 @@ def _of_mounts(content: dict[str, Any], folder: Path) -> Iterator[Finding]:
                 "secrets",
                 where,
                 local,
-                "whoever reaches a node has a key that lies on every node",
+                "anyone who reaches a node has a key that lies on every node",
                 "take it out: give the head a role (AWS: IamInstanceProfile), or credentials of its own",
             )
         elif local.rstrip("/") in ("", ".", "..", "~") or local.endswith(".git"):

@@ -72,7 +72,7 @@ def of_google(content: dict[str, Any], kinds: list[NodeKind]) -> Iterator[Findin
             "capacity",
             "provider.type",
             "gcp",
-            "Ray's provider does not tell its autoscaler that a zone has none left, which then asks for ever",
+            "Ray's provider does not tell its autoscaler that a zone has none left, which then keeps asking",
             f"write {EXTERNAL}",
         )
     for key in NEEDED if provider.get("type") == "external" else ():
@@ -106,7 +106,7 @@ def of_google(content: dict[str, Any], kinds: list[NodeKind]) -> Iterator[Findin
             "costs",
             "provider.cache_stopped_nodes",
             True,
-            "Ray then stops nodes instead of deleting them, and their disks cost for ever",
+            "Ray then stops nodes instead of deleting them, and their disks cost without end",
             "write cache_stopped_nodes: false",
         )
     for kind in kinds:

@@ -126,7 +126,7 @@ def _of_job(spec: dict[str, Any]) -> Iterator[Finding]:
             "job",
             "spec.activeDeadlineSeconds",
             spec.get("activeDeadlineSeconds"),
-            "a job that hangs costs for ever",
+            "a job that hangs costs without end",
             "write the longest time that you would wait, such as 259200 (three days)",
         )
     if spec.get("shutdownAfterJobFinishes") is not True:
@@ -179,7 +179,7 @@ def _of_cluster(place: Place) -> Iterator[Finding]:
             "authentication",
             f"{place.name}.authOptions.mode",
             dig(place.spec, "authOptions", "mode"),
-            "whoever reaches Ray's ports in the cluster can run anything",
+            "anyone who reaches Ray's ports in the cluster can run anything",
             "write authOptions: {mode: token}",
         )
     service = dig(place.spec, "headGroupSpec", "serviceType")
@@ -238,7 +238,7 @@ def _of_growth(place: Place) -> Iterator[Finding]:
             "capacity",
             f"{where}.version",
             options.get("version"),
-            "the older autoscaler waits for ever for a pod that finds no machine",
+            "the older autoscaler waits without end for a pod that finds no machine",
             "write version: v2",
         )
     env = {text(e, "name"): dig(e, "value") for e in listed(options, "env")}

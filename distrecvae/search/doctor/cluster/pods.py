@@ -61,7 +61,7 @@ def of_pods(group: Group) -> Iterator[Finding]:
                 "secrets",
                 f"{where}.spec.containers[0].env.{text(entry, 'name')}",
                 "...",
-                "whoever reads the file has a secret in it",
+                "anyone who reads the file has a secret",
                 "put it into a Secret, and write valueFrom: {secretKeyRef: ...}",
             )
     if not group.is_head:
@@ -106,7 +106,7 @@ def _of_places(group: Group, where: str) -> Iterator[Finding]:
             "pods",
             f"{where}.spec.containers[0].securityContext.privileged",
             True,
-            "whoever runs a trial would own the machine",
+            "anyone who runs a trial would own the machine",
             "take it out: a GPU needs it not",
         )
 

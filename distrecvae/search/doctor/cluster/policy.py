@@ -59,7 +59,7 @@ def _of_statement(statement: dict[str, Any], where: str, actions: list[str]) -> 
                 "policy",
                 f"{where}.Action",
                 action,
-                "whoever has this key may do anything there",
+                "anyone who has this key may do anything there",
                 "name the actions; cluster/iam-launcher.json has the fewest that work",
             )
     if any(covers(a, "iam:AttachRolePolicy") for a in actions) and not dig(statement, "Condition"):
