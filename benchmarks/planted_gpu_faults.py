@@ -104,7 +104,7 @@ FAULTS = (
     ),
     Fault(
         "offsets are int32 whatever their number", "kernels/sparse.py",
-        "torch.int32 if places.numel() <= INT32_PLACES else torch.int64", "torch.int32",
+        "torch.int32 if n_places <= INT32_PLACES else torch.int64", "torch.int32",
         ("tests/kernels/test_sparse.py::test_more_interactions",),
     ),
     Fault(

@@ -3,11 +3,12 @@
     python benchmarks/recvae_bench.py record --data ../shared/data
     python benchmarks/recvae_bench.py fit
     python benchmarks/recvae_bench.py compare --methods default,random --out runs.parquet
+    python benchmarks/recvae_bench.py draw --runs runs.parquet --out folder
     python benchmarks/recvae_bench.py enough --seeds 20 --out figures
 
 The first trains and writes down, for hours, in any portions; the second makes surrogates of what is there and says how
-far off they are; the third replays searches, the fourth asks them what further search would bring. Each says more by
-`--help`.
+far off they are; the third replays searches, the fourth draws what they cost, the fifth asks them what further search
+would bring. Each says more by `--help`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import compare, enough, record, surrogate
+from bench import compare, draw, enough, record, surrogate
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "record": record.main,
     "fit": surrogate.main,
     "compare": compare.main,
+    "draw": draw.main,
     "enough": enough.main,
 }
 

@@ -27,8 +27,8 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 
 from bench.process import fit_process
-from bench.units import Cube
 from distrecvae.rng import stream
+from distrecvae.search.core.guided.cube import Cube
 
 SECONDS_KEY = "seconds_a_pass"
 """User attribute of a study's trial: seconds that a pass of it took."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.forest import PREFIX, Forest, load_forest
 from bench.methods import METHODS
 from bench.replay import Method, replay
 from bench.surrogate import SURROGATES, Surrogate, load
@@ -26,8 +27,14 @@ MOST = {1: 20.0, 8: 5.0}
 POINTS = 40
 
 
+def judge(table: str, folder: Path) -> Surrogate | Forest:
+    """Return the table as a function: by trees where its name begins with `forest:`."""
+    name = table.removeprefix(PREFIX)
+    return load(name, folder) if name == table else load_forest(name)
+
+
 def row(
-    method: Method, table: str, surrogate: Surrogate, workers: int, seed: int, until: float
+    method: Method, table: str, surrogate: Surrogate | Forest, workers: int, seed: int, until: float
 ) -> dict[str, Any]:
     """Return what one search cost, and the share of the gap that was left open along its way."""
     most = MOST[workers]
@@ -56,6 +63,38 @@ def summary(frame: pd.DataFrame, share: str = "90") -> pd.DataFrame:
     return table.round(2)
 
 
+def intervals(frame: pd.DataFrame, against: str = "default", draws: int = 2000) -> pd.DataFrame:
+    """Return a row for each method, table and workers: the median cost of 90 % and its share of that of `against`.
+
+    `low` and `high` bound the share's 95 % bootstrap interval, over seeds drawn anew for each of the two. Where half of
+    the searches never got there the median is infinity; so is a share of it, and one against it is 0.
+    """
+    random = np.random.default_rng(0)
+    costs = {
+        key: rows["cost_90"].to_numpy(float)
+        for key, rows in frame.groupby(["method", "table", "workers"], sort=False)
+    }
+    medians = {
+        key: np.median(each[random.integers(len(each), size=(draws, len(each)))], axis=1)
+        for key, each in costs.items()
+    }
+    found = []
+    for (method, table, workers), each in costs.items():
+        told = {
+            "method": method, "table": table, "workers": workers, "seeds": len(each),
+            "reached": np.isfinite(each).mean(), "cost_90": np.median(each),
+        }  # fmt: skip
+        if (base := (against, table, workers)) in costs:
+            with np.errstate(invalid="ignore"):
+                shares = np.nan_to_num(
+                    medians[method, table, workers] / medians[base], nan=1.0, posinf=np.inf
+                )
+                told["share"] = told["cost_90"] / np.median(costs[base])
+            told["low"], told["high"] = np.quantile(shares, (0.025, 0.975), method="nearest")
+        found.append(told)
+    return pd.DataFrame(found).round(3)
+
+
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -76,7 +115,7 @@ def main(argv: list[str]) -> None:
     made = {(r["method"], r["table"], r["workers"], r["seed"]) for r in rows}
     for name in arguments.methods.split(","):
         for table in arguments.tables.split(","):
-            surrogate = load(table, arguments.surrogates)
+            surrogate = judge(table, arguments.surrogates)
             for workers in (int(text) for text in arguments.workers.split(",")):
                 for seed in range(arguments.seeds):
                     if (name, table, workers, seed) not in made:

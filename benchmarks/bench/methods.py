@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.trial import FixedTrial
 
 from bench.beliefs import BeliefSampler
 from bench.replay import SPACE_OF_BENCH, Method, SamplerOf
-from bench.units import Cube
 from distrecvae.rng import derive_seed
+from distrecvae.search.core.guided.cube import Cube
 from distrecvae.search.core.study import quiet
 from distrecvae.search.space.changing import with_range
 from distrecvae.search.space.distributions import Float, Int
@@ -58,6 +60,10 @@ def mirrored(point: Mapping[str, Any]) -> Mapping[str, Any]:
     return cube.params(1 - cube.point(point))
 
 
+MISLED = replace(SPACE_OF_BENCH, base=SPACE_OF_BENCH.suggest(FixedTrial(dict(mirrored(PUBLISHED[0])))))
+"""The same space, whose searches start at the other side of its middle from the published point."""
+
+
 def believing(beliefs: Sequence[Mapping[str, Any]] = PUBLISHED, **settings: Any) -> SamplerOf:
     return lambda seed, number, pace: BeliefSampler(
         derive_seed(seed, "sampler", number), beliefs, pace=pace, **settings
@@ -82,6 +88,11 @@ METHODS: Mapping[str, Method] = {
         Method(name="belief-thrift0", sampler_of=believing(thrift=0.0)),
         Method(name="belief-none", sampler_of=believing(())),
         Method(name="belief-wrong", sampler_of=believing((mirrored(PUBLISHED[0]),))),
+        Method(name="tpe-9-4", first_rung=1 / 9, reduction_factor=4),
+        Method(name="guided", sampler="guided"),
+        Method(name="guided-9", sampler="guided", first_rung=1 / 9),
+        Method(name="guided-misled", sampler="guided", space=MISLED),
+        Method(name="default-misled", space=MISLED),
         Method(name="half", space=half(SPACE_OF_BENCH)),
         Method(name="half-widen", space=half(SPACE_OF_BENCH), widen=True),
         Method(name="belief-9", sampler_of=believing(), first_rung=1 / 9),

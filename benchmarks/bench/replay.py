@@ -20,6 +20,7 @@ import numpy as np
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from bench.forest import Forest
 from bench.surrogate import Surrogate, features
 from bench.tables import SPACE
 from distrecvae.metrics import on_validation
@@ -104,7 +105,7 @@ class Course:
 class _Training:
     """A trial under way: its reports, one after the other."""
 
-    def __init__(self, task: TrialTask, surrogate: Surrogate, seed: int) -> None:
+    def __init__(self, task: TrialTask, surrogate: Surrogate | Forest, seed: int) -> None:
         config = task.config
         self.number = task.number
         self.cycle_passes = config["encoder_passes"] + config["decoder_passes"]
@@ -134,7 +135,7 @@ class _Training:
 
 def replay(
     method: Method,
-    surrogate: Surrogate,
+    surrogate: Surrogate | Forest,
     *,
     seed: int,
     workers: int,
@@ -201,7 +202,7 @@ def _proposing(method: Method, seed: int, ledger: Ledger) -> Iterator[None]:
 
 def _run(
     conductor: Conductor,
-    surrogate: Surrogate,
+    surrogate: Surrogate | Forest,
     seed: int,
     workers: int,
     most_s: float,

@@ -171,6 +171,6 @@ def _scores(table: pa.Table, path: Path) -> npt.NDArray[np.float64]:
         values = table.column(name).cast(pa.float64())
     except pa.ArrowException:
         kind = table.column(name).type
-        raise DataError(f"{path}: {name} has type {kind}; it must be numbers") from None
+        raise DataError(f"{path}: {name} has type {kind} and must be numbers; write it as numbers") from None
     numbers: npt.NDArray[np.float64] = values.to_numpy().astype(np.float64)
     return numbers if name == "score" else -numbers

@@ -124,10 +124,11 @@ class Multinomial:
             if row_weights is not None:
                 pull *= row_weights
             wide = torch.cat([code, self._ones(code)], dim=1) * pull[:, None]
-            shared = wide if self._low is None else wide.to(self._low)
+            if isinstance(sweep, ShiftedSums):
+                wide = wide.to(torch.bfloat16)  # once: these powers have no scales of their own
             width = code.shape[1]
             for start, stop, powers, scale in sweep.again():
-                factor = shared if scale is None else wide * scale[:, None]
+                factor = wide if scale is None else wide * scale[:, None]
                 gradient = product(powers.T, factor, self._low, self._scratch)
                 if weight_gradient is not None:
                     weight_gradient[start:stop] += gradient[:, :width]

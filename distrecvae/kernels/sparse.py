@@ -32,10 +32,10 @@ INT32_PLACES = 2**31 - 1
 class Pieces(NamedTuple):
     """Rows cut into pieces of at most `PIECE_PLACES` places, padding too, and bags of as many pieces.
 
-    Attributes:
-        offsets: int64, (n_pieces + 1,), where each piece starts in `SparseRows.items`; some at the end may be empty.
-        numbers: int64, (n_pieces,), 0, 1, 2, ...
-        rows: int64, where each row's pieces start, then bags of pieces that belong to no row.
+    Attributes, int32 where that counts the places, else int64:
+        offsets: (n_pieces + 1,), where each piece starts in `SparseRows.items`; some at the end may be empty.
+        numbers: (n_pieces,), 0, 1, 2, ...
+        rows: where each row's pieces start, then bags of pieces that belong to no row.
     """
 
     offsets: torch.Tensor
@@ -107,7 +107,9 @@ class SparseRows:
         offsets = torch.minimum(starts[row] + (numbers - first[row]) * PIECE_PLACES, ends[-1:])
         spare = torch.arange(n_pieces // PIECE_PLACES + 2, device=device) * PIECE_PLACES
         rows = torch.cat([first, (first[-1:] + spare[1:]).clamp(max=n_pieces)])
-        return Pieces(torch.cat([offsets, ends[-1:]]), numbers, rows)
+        # Once for all the sums of these rows: `_bags` would convert them in each.
+        index = _index_dtype(n_places)
+        return Pieces(torch.cat([offsets, ends[-1:]]).to(index), numbers.to(index), rows.to(index))
 
     def take(self, rows: torch.Tensor, n_places: int | None = None, *, padded: bool = False) -> SparseRows:
         """Return `rows` (int64, on the same device) in that order.
@@ -175,12 +177,16 @@ def gather_sum(rows: SparseRows, values: torch.Tensor, weight: torch.Tensor) -> 
     return _bags(rows.items, weight, rows.offsets, values)
 
 
+def _index_dtype(n_places: int) -> torch.dtype:
+    """Return the type that counts places: the narrow one is as fast or faster."""
+    return torch.int32 if n_places <= INT32_PLACES else torch.int64
+
+
 def _bags(
     places: torch.Tensor, weight: torch.Tensor, offsets: torch.Tensor, values: torch.Tensor | None
 ) -> torch.Tensor:
     """Return the sums of the rows `places` of `weight`, times `values`, from each of `offsets` to the next one."""
-    # Both must be of one type; the narrow one is as fast or faster.
-    index = torch.int32 if places.numel() <= INT32_PLACES else torch.int64
+    index = _index_dtype(places.numel())  # both must be of one type
     return F.embedding_bag(
         places.to(index),
         weight,

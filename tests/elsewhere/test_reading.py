@@ -89,7 +89,7 @@ def test_what_has_no_score_is_not_recommended_and_counted(tmp_path: Path) -> Non
         (FRAME.drop(columns="user_id"), "no column user_id"),
         (FRAME.drop(columns="item_id"), r"no column item_id \(it has user_id, score\)"),
         (FRAME.drop(columns="score"), "neither a column score nor rank"),
-        (FRAME.assign(score=["a", "b", "c"]), "score has type .*string; it must be numbers"),
+        (FRAME.assign(score=["a", "b", "c"]), "score has type .*string and must be numbers; write"),
         (FRAME.assign(score=[np.inf, 1, 2]), "infinite; give finite ones"),
         (FRAME.assign(score=np.nan), "has no score"),
         (FRAME.assign(item_id=[1, 1, 1]), "1 pair of user and item twice, such as user 7 with item 1"),

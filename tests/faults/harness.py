@@ -22,7 +22,7 @@ from ray._private.utils import get_used_memory
 
 from distrecvae.errors import LOST
 from distrecvae.search.core.ledger import read_records
-from distrecvae.search.core.study import as_optuna_has_it
+from distrecvae.search.core.study import SECONDS_KEY, as_optuna_has_it
 from distrecvae.storage.working_copy import AGREED_FILE
 from tests import HANGS_AFTER_S
 from tests.results import n_reports, scores
@@ -511,8 +511,10 @@ def history(folder: Path) -> pd.DataFrame:
 
 
 def sampler_records(folder: Path) -> list[tuple[object, ...]]:
-    """Return what the sampler and the stopping rules read: suggestions, running bests, outcomes."""
-    trials = map(as_optuna_has_it, read_records(folder, "valid/ndcg_100").values())
+    """Return what the sampler and the stopping rules read, the clock's apart: suggestions, running bests, outcomes."""
+    trials = list(map(as_optuna_has_it, read_records(folder, "valid/ndcg_100").values()))
+    for trial in trials:
+        trial.user_attrs = {key: value for key, value in trial.user_attrs.items() if key != SECONDS_KEY}
     return [
         (t.number, t.state, t.value, t.params, t.intermediate_values, t.user_attrs, t.system_attrs)
         for t in trials

@@ -17,7 +17,7 @@ from distrecvae.search.space.space import SearchSpace
 from tests import ROOT
 
 if TYPE_CHECKING:
-    from bench import methods, record, replay, surrogate, tables
+    from bench import compare, forest, methods, record, replay, surrogate, tables
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -25,7 +25,7 @@ def modules() -> Iterator[None]:
     """The script's modules lie beside it, as a script's do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        for name in ("methods", "record", "replay", "surrogate", "tables"):
+        for name in ("compare", "forest", "methods", "record", "replay", "surrogate", "tables"):
             globals()[name] = importlib.import_module(f"bench.{name}")
         yield
 
@@ -98,6 +98,29 @@ def test_a_surrogate_gives_back_what_it_was_made_of_and_outlives_its_process(
         assert getattr(loaded, name) == getattr(fitted, name), name
 
 
+def test_trees_judge_by_what_was_recorded_too() -> None:
+    recorded = made_up()
+    grown = forest.grow("few-users", recorded)
+    off = np.sqrt(np.mean((grown.curves(recorded.x) - recorded.curves) ** 2))
+    assert off < 0.5 * recorded.curves.std(axis=0).mean(), "means of three recorded curves and more"
+    assert grown.published < grown.best <= recorded.ends.max(), "a mean is not above all that it is of"
+    course = replay.replay(methods.METHODS["guided"], grown, seed=5, workers=2, most=2.0)
+    assert course.at(2.0) > 0
+
+
+def test_a_share_of_the_default_has_its_interval() -> None:
+    random = np.random.default_rng(0)
+    rows = [
+        {"method": method, "table": "t", "workers": 1, "seed": seed, "cost_90": cost * np.exp(0.3 * normal)}
+        for method, cost in (("default", 10.0), ("half", 5.0), ("never", np.inf))
+        for seed, normal in enumerate(random.standard_normal(100))
+    ]
+    told = {row["method"]: row for row in compare.intervals(pd.DataFrame(rows)).to_dict("records")}
+    assert told["default"]["share"] == 1
+    assert 0.4 < told["half"]["low"] < told["half"]["share"] < told["half"]["high"] < 0.6
+    assert (told["never"]["reached"], told["never"]["low"]) == (0, np.inf)
+
+
 def test_recorded_curves_are_read_with_their_noise_and_without_what_diverged(tmp_path: Path) -> None:
     space = SearchSpace.load(ROOT / "benchmarks" / "bench" / "space.yaml")
     random, rows = np.random.default_rng(0), []
@@ -118,7 +141,7 @@ def test_recorded_curves_are_read_with_their_noise_and_without_what_diverged(tmp
 
 def test_a_replayed_search_repeats_itself_and_gets_better_until_it_may_cost_no_more() -> None:
     fitted = surrogate.fit_surrogate("few-users", made_up())
-    for name in ("default", "belief-9"):
+    for name in ("default", "belief-9", "guided"):
         courses = [
             replay.replay(methods.METHODS[name], fitted, seed=5, workers=3, most=4.0) for _ in range(2)
         ]

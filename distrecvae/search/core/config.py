@@ -15,7 +15,7 @@ from distrecvae.precisions import AUTO, PRECISION_CHOICES, PRECISION_HELP
 from distrecvae.search.core.records import KEPT_TRIALS
 from distrecvae.search.core.rules import RULES
 
-SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
+SAMPLERS = ("tpe", "guided", "random", "cmaes", "gp", "qmc")
 ALL = "all"
 """What stands for every model in a comparison, and for the checkpoints of every trial."""
 TRACKERS = ("mlflow", "wandb")

@@ -35,7 +35,7 @@ from distrecvae.search.core.optuna_internals import stored_id
 from distrecvae.search.core.records import Status, Suggestion, TrialRecord, leading
 from distrecvae.search.core.requests import Request
 from distrecvae.search.core.rules import Curve
-from distrecvae.search.core.study import Express, Suggest, propose, state_of, study_of
+from distrecvae.search.core.study import Express, Suggest, clocked, propose, state_of, study_of
 
 FORMAT = 2
 """Of `ledger.jsonl`; the first format was two files, which nothing checked."""
@@ -212,6 +212,8 @@ class Ledger:
             return  # it has no place in the space as it is now
         for report, best in zip(record.reports, record.best, strict=True):
             self._storage.set_trial_intermediate_value(stored_id(trial), int(report["passes"]), best)
+        for name, value in clocked(record).items():
+            self._storage.set_trial_user_attr(stored_id(trial), name, value)
         state = state_of(record)
         study.tell(record.number, record.score if state is TrialState.COMPLETE else None, state=state)
 

@@ -23,6 +23,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from distrecvae.errors import ConfigError, nearest
 from distrecvae.rng import derive_seed, stream
 from distrecvae.search.core.config import SAMPLERS
+from distrecvae.search.core.guided import GuidedSampler
+from distrecvae.search.core.guided.sampler import FIRST
 from distrecvae.search.core.sobol import SobolSampler
 
 STARTUP_TRIALS = 10
@@ -31,7 +33,7 @@ STARTUP_TRIALS = 10
 REDRAWS = 10
 """How often a suggestion is drawn again that an earlier trial had, at most: a small space may have no other left."""
 
-_PACKAGES = {"cmaes": ("cmaes",), "gp": ("scipy", "torch"), "qmc": ("scipy",)}
+_PACKAGES = {"cmaes": ("cmaes",), "gp": ("scipy", "torch"), "guided": ("scipy",), "qmc": ("scipy",)}
 
 
 def make_sampler(
@@ -43,6 +45,7 @@ def make_sampler(
     1, so that
       trials at the same time differ (the constant liar). It ranks stopped trials by how far they got, then by
       value.
+    - `guided`: what is expected to improve most for its time, by a Gaussian process over configurations and passes.
     - `random`: uniform in each range.
     - `cmaes`: CMA-ES over numbers; categorical parameters, branches included, are drawn at random.
     - `gp`: Gaussian process with expected improvement; a stopped trial counts with its last value.
@@ -73,6 +76,8 @@ def make_sampler(
     trial_seed = derive_seed(seed, "sampler", trial_number, *again) % 2**32
     if name == "random":
         return RandomSampler(seed=trial_seed)
+    if name == "guided":
+        return GuidedSampler(trial_seed)
     with warnings.catch_warnings():
         # Optuna 4 marks multivariate and constant_liar as experimental, 4 and 5 consider_pruned_trials.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -110,7 +115,7 @@ def starting_values(name: str, start: Mapping[str, Any], *, seed: int, trial_num
     with one parameter were every second one, are drawn again: the trial would repeat the first.
 
     Args:
-        name: one of `SAMPLERS`; `random`, `qmc` and `cmaes` draw every trial but the first by themselves.
+        name: one of `SAMPLERS`; the others draw every trial but the first by themselves.
         start: the start's Optuna parameters, `SearchSpace.default_point`.
         seed: the search's seed.
         trial_number: the number that the study gives to the trial.
@@ -125,6 +130,13 @@ def starting_values(name: str, start: Mapping[str, Any], *, seed: int, trial_num
     while names and kept == names:
         kept = [name for name in names if random.random() < 0.5]
     return {key: value for key, value in start.items() if key.split("/")[0] in kept}
+
+
+def begins(name: str, trial_number: int, ended: int) -> bool:
+    """Tell whether a sampler draws that trial without knowing anything yet, `ended` trials having ended before it."""
+    if name == "guided":
+        return trial_number < FIRST
+    return name in ("tpe", "gp") and ended < STARTUP_TRIALS
 
 
 class StoppedAwareGP(BaseSampler):

@@ -18,6 +18,8 @@ from distrecvae.search.space.space import SearchSpace
 
 CONFIG_KEY = "config"
 """User attribute of a study's trial: the model's configuration."""
+SECONDS_KEY = "seconds_a_pass"
+"""User attribute of a study's trial that has reported: seconds that a pass of it took, training and scoring."""
 
 Suggest = Callable[[optuna.trial.Trial], dict[str, Any]]
 """Draws a configuration from a trial."""
@@ -73,7 +75,7 @@ def as_optuna_has_it(record: TrialRecord, express: Express | None = None) -> Fro
         params=dict(suggestion.params),
         distributions={name: json_to_distribution(text) for name, text in suggestion.distributions.items()},
         intermediate_values=values,
-        user_attrs={CONFIG_KEY: record.config},
+        user_attrs={CONFIG_KEY: record.config, **clocked(record)},
         system_attrs=dict(suggestion.attrs),
     )
     trial.number = record.number
@@ -81,6 +83,11 @@ def as_optuna_has_it(record: TrialRecord, express: Express | None = None) -> Fro
     ended_at = record.ended_at or (None if state is TrialState.RUNNING else record.suggestion.at)
     trial.datetime_complete = None if ended_at is None else _local(ended_at)
     return trial
+
+
+def clocked(record: TrialRecord) -> dict[str, float]:
+    """Return the user attributes of a trial that come from a clock; none before it has reported."""
+    return {SECONDS_KEY: record.duration_s / record.passes} if record.duration_s and record.passes else {}
 
 
 def _local(at: datetime) -> datetime:

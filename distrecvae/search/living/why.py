@@ -27,7 +27,7 @@ from distrecvae.search.core.optuna_internals import Leaning, leaning_of
 from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.records import Status, TrialRecord, leading
 from distrecvae.search.core.rules import Curve, Judgement, make_rule
-from distrecvae.search.core.samplers import STARTUP_TRIALS
+from distrecvae.search.core.samplers import begins
 from distrecvae.search.core.steering import Steering
 from distrecvae.search.core.study import propose, study_of
 from distrecvae.search.folder.search_json import Description, read_description
@@ -141,7 +141,7 @@ def _origin(
         ADDED if steering.added
         else START if number == 0
         else WARM if proposals.is_warm(number)
-        else STARTUP if set_before or (sampler_name in ("tpe", "gp") and len(ended) < STARTUP_TRIALS)
+        else STARTUP if set_before or begins(sampler_name, number, len(ended))
         else PROPOSED
     )  # fmt: skip
     leaning = None

@@ -56,7 +56,7 @@ def arm(monkeypatch: pytest.MonkeyPatch, killer: Killer) -> None:
     monkeypatch.setattr(Chain, "write", dying_write)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "cmaes", "gp"])
+@pytest.mark.parametrize("sampler", ["tpe", "guided", "random", "qmc", "cmaes", "gp"])
 def test_a_search_killed_at_any_write_ends_as_if_it_had_not_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
@@ -374,7 +374,7 @@ TINY = SearchSpace.from_mapping(
 )
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "cmaes", "gp"])
+@pytest.mark.parametrize("sampler", ["tpe", "guided", "random", "qmc", "cmaes", "gp"])
 def test_no_configuration_is_tried_twice_while_there_is_another(tmp_path: Path, sampler: str) -> None:
     """A trial is a function of its configuration: eight of ten trials of this space were one of the others again.
 

@@ -155,7 +155,7 @@ def test_a_trial_starts_at_the_values_that_it_is_given(tmp_path: Path) -> None:
     assert ask(ledger).config["width"] != 99
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "gp", "qmc", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "guided", "cmaes", "gp", "qmc", "random"])
 def test_a_sampler_reads_the_same_study_after_a_restart(sampler: str, tmp_path: Path) -> None:
     # What it proposes after twelve trials is the same from memory and from the file.
     config = toy_search_config(sampler=sampler, trials=13)

@@ -119,7 +119,7 @@ class TestEverySampler:
         assert len(set(asked)) == 4
 
 
-@pytest.mark.parametrize("name", ["tpe", "cmaes"])
+@pytest.mark.parametrize("name", ["tpe", "guided", "cmaes"])
 def test_learns_from_finished_and_stopped_trials(name: str) -> None:
     """After 25 trials, two thirds of them stopped, proposals are nearer to the best point than random
     ones."""
@@ -155,7 +155,9 @@ def test_an_unknown_sampler_is_refused() -> None:
         make_sampler("tpa", seed=0, trial_number=0)
 
 
-@pytest.mark.parametrize(("name", "package"), [("cmaes", "cmaes"), ("gp", "torch"), ("qmc", "scipy")])
+@pytest.mark.parametrize(
+    ("name", "package"), [("cmaes", "cmaes"), ("gp", "torch"), ("guided", "scipy"), ("qmc", "scipy")]
+)
 def test_a_missing_package_is_named_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, name: str, package: str
 ) -> None:
@@ -201,5 +203,5 @@ def test_startup_trials_depend_on_seed_and_number_only() -> None:
 
 def test_later_trials_and_samplers_of_whole_spaces_start_from_nothing() -> None:
     assert starting_values("tpe", START, seed=1, trial_number=STARTUP_TRIALS) == {}
-    for name in ("random", "qmc", "cmaes"):
+    for name in ("guided", "random", "qmc", "cmaes"):
         assert starting_values(name, START, seed=1, trial_number=1) == {}

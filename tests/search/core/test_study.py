@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from distrecvae.search.core.records import Status, Suggestion, TrialRecord
-from distrecvae.search.core.study import CONFIG_KEY, as_optuna_has_it, quiet, state_of, study_of
+from distrecvae.search.core.study import CONFIG_KEY, SECONDS_KEY, as_optuna_has_it, quiet, state_of, study_of
 from tests.search.simulated import METRIC, SPACE, open_conductor, run_serially, toy_search_config
 
 
@@ -49,6 +49,14 @@ def test_every_ending_is_one_of_optunas(trial: TrialRecord, state: TrialState, v
         4 * i: max(report[METRIC] for report in trial.reports[:i]) for i in range(1, len(trial.reports) + 1)
     }, "running bests"
     assert found.user_attrs == {CONFIG_KEY: {"x": 1}}
+
+
+def test_a_trial_says_what_its_passes_took() -> None:
+    trial = record(Status.RUNNING, 0.2, 0.3)
+    assert SECONDS_KEY not in as_optuna_has_it(trial).user_attrs, "nothing was timed"
+    for report, seconds in zip(trial.reports, (1.0, 3.0), strict=True):
+        report.update(train_s=seconds, evaluate_s=0.5)
+    assert as_optuna_has_it(trial).user_attrs[SECONDS_KEY] == 5.0 / 8
 
 
 def test_times_are_the_wall_clocks_as_optunas_are() -> None:

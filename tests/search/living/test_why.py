@@ -11,6 +11,7 @@ import pytest
 
 from distrecvae.errors import ResultsError
 from distrecvae.search.core.chain import Chain, read_chain
+from distrecvae.search.core.guided.sampler import FIRST
 from distrecvae.search.core.ledger import curves_of, read_records
 from distrecvae.search.core.records import Status, leading
 from distrecvae.search.core.rules import make_rule
@@ -37,13 +38,14 @@ def test_every_proposal_is_made_again_from_the_ledger(long: Path) -> None:
     assert [each.origin.ended for each in found] == list(range(26)), "one ran at a time"
 
 
-@pytest.mark.parametrize("sampler", ["random", "qmc", "cmaes"])
+@pytest.mark.parametrize("sampler", ["guided", "random", "qmc", "cmaes"])
 def test_other_samplers_are_asked_again_too(tmp_path: Path, sampler: str) -> None:
     make_search(tmp_path / "mine", space=RECVAE, trials=14, max_passes=12, min_passes=4, sampler=sampler)
     for number in range(14):
         found = why(tmp_path / "mine", number)
         assert found.origin.again, number
-        assert found.origin.kind == (PROPOSED if number else START)
+        begins = STARTUP if sampler == "guided" and number < FIRST else PROPOSED
+        assert found.origin.kind == (begins if number else START)
         assert found.origin.ratios is None
 
 
