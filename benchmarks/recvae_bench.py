@@ -5,10 +5,11 @@
     python benchmarks/recvae_bench.py compare --methods default,random --out runs.parquet
     python benchmarks/recvae_bench.py draw --runs runs.parquet --out folder
     python benchmarks/recvae_bench.py enough --seeds 20 --out figures
+    python benchmarks/recvae_bench.py second-seed --seeds 100 --out results.csv
 
 The first trains and writes down, for hours, in any portions; the second makes surrogates of what is there and says how
 far off they are; the third replays searches, the fourth draws what they cost, the fifth asks them what further search
-would bring. Each says more by `--help`.
+would bring, the sixth trains their best trials once more. Each says more by `--help`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import compare, draw, enough, record, surrogate
+from bench import compare, draw, enough, record, second_seed, surrogate
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "record": record.main,
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "compare": compare.main,
     "draw": draw.main,
     "enough": enough.main,
+    "second-seed": second_seed.main,
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,6 @@ from bench.surrogate import Surrogate, features
 from bench.tables import SPACE
 from distrecvae.metrics import on_validation
 from distrecvae.rng import derive_seed, stream
-from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core import proposals
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
@@ -102,18 +101,34 @@ class Course:
         return scores
 
 
-class _Training:
-    """A trial under way: its reports, one after the other."""
+class Training:
+    """A trial under way: its reports, one after the other.
 
-    def __init__(self, task: TrialTask, surrogate: Surrogate | Forest, seed: int) -> None:
-        config = task.config
-        self.number = task.number
+    Args:
+        number: the trial's.
+        config: its configuration.
+        max_passes: its budget.
+        surrogate: of its table.
+        seed: the search's.
+        again: how often the configuration was trained before: each time has noise of its own.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        config: Mapping[str, Any],
+        max_passes: int,
+        surrogate: Surrogate | Forest,
+        seed: int,
+        again: int = 0,
+    ) -> None:
+        self.number = number
         self.cycle_passes = config["encoder_passes"] + config["decoder_passes"]
         self.cycle_s = float(surrogate.seconds_a_pass(features(config)[None])[0]) * self.cycle_passes
-        n = max(1, task.max_passes // self.cycle_passes)
+        n = max(1, max_passes // self.cycle_passes)
         self.passes = self.cycle_passes * np.arange(1, n + 1)
         self.true = surrogate.scores(config, self.passes)
-        random = stream(seed, "noise", task.number)
+        random = stream(seed, "noise", number, *([again] if again else []))
         level = surrogate.training_noise * random.standard_normal()
         noise = surrogate.report_noise * random.standard_normal(n)
         # A curve begins at its own beginning whatever its level will be.
@@ -123,6 +138,7 @@ class _Training:
         self.done = 0
 
     def report(self) -> dict[str, Any]:
+        """Return the next report."""
         self.done += 1
         return {
             "passes": int(self.passes[self.done - 1]),
@@ -210,8 +226,8 @@ def _run(
     enough: float,
     hear: Hear | None,
 ) -> Course:
-    clock: list[tuple[float, int, _Training]] = []
-    trainings: dict[int, _Training] = {}
+    clock: list[tuple[float, int, Training]] = []
+    trainings: dict[int, Training] = {}
     begun = 0
 
     def begin(now: float) -> None:
@@ -219,7 +235,7 @@ def _run(
         task = conductor.next_task()
         assert task is not None
         if task.number not in trainings:
-            trainings[task.number] = _Training(task, surrogate, seed)
+            trainings[task.number] = Training(task.number, task.config, task.max_passes, surrogate, seed)
         training = trainings[task.number]
         heapq.heappush(clock, (now + training.cycle_s, begun, training))
         begun += 1

@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 from distrecvae.data.synthetic import synthetic_split
+from distrecvae.search.space.changing import width
+from distrecvae.search.space.distributions import Float, Int
 from distrecvae.search.space.space import SearchSpace
 from tests import ROOT
 
 if TYPE_CHECKING:
-    from bench import compare, forest, methods, record, replay, surrogate, tables
+    from bench import compare, forest, methods, record, replay, second_seed, surrogate, tables
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -25,7 +27,9 @@ def modules() -> Iterator[None]:
     """The script's modules lie beside it, as a script's do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        for name in ("compare", "forest", "methods", "record", "replay", "surrogate", "tables"):
+        for name in (
+            "compare", "forest", "methods", "record", "replay", "second_seed", "surrogate", "tables",
+        ):  # fmt: skip
             globals()[name] = importlib.import_module(f"bench.{name}")
         yield
 
@@ -158,3 +162,36 @@ def test_what_a_search_reached_is_told_with_its_cost() -> None:
     assert course.reached(0.2) == (2.0, 3.0)
     assert course.reached(0.31) == (np.inf, np.inf)
     assert list(course.at([0.4, 0.5, 9.0])) == [0.0, 0.1, 0.3]
+
+
+def test_a_search_in_half_the_space_may_widen_it_up_to_the_whole() -> None:
+    whole, half = replay.SPACE_OF_BENCH, methods.METHODS["half-widen"].space
+    for name, parameter in half.parameters.items():
+        wide = dict(whole.parameters[name].leaves())
+        for field, narrow in parameter.leaves():
+            before = wide[field]
+            if narrow != before:
+                assert isinstance(narrow, Int | Float)
+                assert isinstance(before, Int | Float)
+                assert width(narrow) == pytest.approx(width(before) / 2, rel=0.02), field
+    half.default_point()  # the published configuration lies in it
+    fitted = surrogate.load("many-items", surrogate.SURROGATES)
+    widened = {
+        name: replay.replay(methods.METHODS[name], fitted, seed=1, workers=1, most=20.0).widened
+        for name in ("half-widen", "half")
+    }
+    assert widened["half-widen"] > 0
+    assert widened["half"] == 0
+
+
+def test_training_once_more_costs_what_it_costs_and_has_noise_of_its_own() -> None:
+    fitted = surrogate.fit_surrogate("few-users", made_up())
+    rows = second_seed.judged("few-users", fitted, 3, 1, 6.0)
+    assert [row["again"] for row in rows] == [0, *second_seed.FEW]
+    costs = [row["cost"] for row in rows]
+    assert costs[0] == 0 < costs[1] <= costs[-1] < 6.0
+    config = replay.SPACE_OF_BENCH.default_config()
+    first, same, again = (replay.Training(0, config, 24, fitted, 5, again=n) for n in (0, 0, 1))
+    assert np.array_equal(first.seen, same.seen)
+    assert np.array_equal(first.true, again.true)
+    assert not np.array_equal(first.seen, again.seen)
