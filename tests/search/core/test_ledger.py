@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,6 +167,25 @@ def test_a_sampler_reads_the_same_study_after_a_restart(sampler: str, tmp_path: 
     again = open_conductor(tmp_path / "again", config)
     run_serially(again, config)
     assert again.ledger.records[12].config == whole.ledger.records[12].config
+
+
+def test_a_sampler_that_weighs_seconds_proposes_the_same_after_a_restart(tmp_path: Path) -> None:
+    """Of ended trials the study that is kept up had no seconds, and the one that is made anew had."""
+
+    def guided(ledger: Ledger) -> TrialRecord:
+        return ledger.ask(
+            lambda number: make_sampler("guided", seed=1, trial_number=number), SPACE.suggest, lambda _: {}
+        )
+
+    whole = Ledger(tmp_path, METRIC)
+    for number in range(6):
+        guided(whole)
+        whole.report(number, {**report(4, 0.1 * (number % 4)), "train_s": 1.0 + number})
+        whole.end(number, Status.FINISHED, "")
+    shutil.copytree(tmp_path, tmp_path / "again")
+    again = Ledger(tmp_path / "again", METRIC)
+    assert len(again.records) == 6
+    assert guided(whole).config == guided(again).config
 
 
 def test_an_optuna_that_reads_it_sees_what_was_drawn(ledger: Ledger) -> None:
