@@ -82,7 +82,9 @@ def test_searches_of_two_models_compute_it_once_and_their_trials_use_it(
     shared = Session(cluster, load_dataset(data))
     monkeypatch.setattr(item_weights, "gram_matrix", counted)
     for model in ("ease", "slim"):
-        config = SearchConfig(data=str(data), model=model, trials=3, cpus_per_trial=1, gpus_per_trial=0)
+        config = SearchConfig(
+            data=str(data), model=model, trials=3, concurrent=1, cpus_per_trial=1, gpus_per_trial=0
+        )
         outcome = search(
             config,
             tmp_path / model,

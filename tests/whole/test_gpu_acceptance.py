@@ -68,6 +68,11 @@ def all_criteria(found: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly(
+    "test_it_searches_on_soft_devices_in_rays_workers: the program from its command line to its page, by other steps;"
+    " what these look at is in tests/whole/test_gpu.py::test_a_pass_waits_for_its_losses_and_for_nothing_else and"
+    " tests/whole/test_gpu.py::test_recorded_steps_give_what_steps_that_are_not_recorded_give_to_the_bit"
+)
 def test_it_runs_without_ray_on_the_soft_device(tmp_path: Path) -> None:
     done = run(tmp_path / "out", "--soft", "--only", *ALONE)
     assert done.returncode == 0, done.stdout + (tmp_path / "out" / "log.txt").read_text()
@@ -100,6 +105,9 @@ def test_it_searches_on_soft_devices_in_rays_workers(tmp_path: Path) -> None:
     assert told["trials"] == "12 of 12 finished"
     assert told["killed"] == "1 worker"
     assert told["failed"] == "trials [1, 3, 5] of 7"
+    page = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "gpu_acceptance.py" in page
+    assert "| **search** | passed |" in page
 
 
 @pytest.mark.slow

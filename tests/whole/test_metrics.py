@@ -64,6 +64,7 @@ def test_a_search_is_chosen_by_one_and_its_tables_have_the_others(data: str, tmp
         data,
         model="ease",
         trials=3,
+        concurrent=1,
         metric="mrr@5",
         metrics=f"ndcg@10,{MINE},coverage@20",
         out=tmp_path / "out",

@@ -65,9 +65,9 @@ def run(code: str, folder: Path) -> str:
 
 
 SMALLER = {
-    "trials=6": "trials=2",
+    "trials=6": "trials=2, concurrent=1",
     "trials=8": "trials=3",
-    "trials=4": "trials=2",
+    "trials=4": "trials=2, concurrent=1",
     "max_passes=24": "max_passes=8",
 }
 
@@ -115,7 +115,7 @@ def test_the_readme_shows_the_whole_way(
 ) -> None:
     write_ratings(tmp_path / "ratings.csv")
     [code] = blocks(SECTION)
-    short = re.sub(r"trials=\d+", "trials=2, max_passes=8", code)
+    short = re.sub(r"trials=\d+", "trials=2, max_passes=8, concurrent=1", code)
     monkeypatch.chdir(tmp_path)
     exec(short, {})  # noqa: S102
     assert "bob" in capsys.readouterr().out

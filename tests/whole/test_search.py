@@ -131,7 +131,18 @@ def test_a_warm_start_repeats_itself_without_the_search_that_it_came_from(site: 
         if str(name).startswith(("latent", "learning", "mixture", "kl", "gamma", "beta"))
     ]
     shutil.copytree(whole.folder, site.folder / "lent")
-    options = ("--warm-start", "lent", "--warm-start-trials", "2", "--max-passes", "8", "--out", "warm")
+    options = (
+        "--warm-start",
+        "lent",
+        "--warm-start-trials",
+        "2",
+        "--max-passes",
+        "8",
+        "--concurrent",
+        "1",
+        "--out",
+        "warm",
+    )
     done = site.search_here(*options, "--trials", "2")
     assert done.returncode == 0, done.stderr
     assert "Warm start from lent: trials " in done.stdout
@@ -335,7 +346,7 @@ def test_a_diverging_trial_ends_with_its_reason_and_the_search_goes_on(site: Sit
         "--min-passes",
         "4",
     )
-    done = site.search_here(*settings, "--out", "wild")
+    done = site.search_here(*settings, "--concurrent", "1", "--out", "wild")
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(site.folder / "wild")
     wild = table[table["learning_rate"] > 1]
@@ -356,7 +367,9 @@ def test_a_model_without_parameters_is_one_trial_of_one_pass(site: Site) -> None
 
 @STARTED
 def test_a_model_solved_at_once_is_searched_one_pass_a_trial(site: Site) -> None:
-    done = site.search_here("--model", "ease", "--space", "ease", "--trials", "3", "--out", "solved")
+    done = site.search_here(
+        "--model", "ease", "--space", "ease", "--trials", "3", "--concurrent", "1", "--out", "solved"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(site.folder / "solved")
     assert table[["status", "passes"]].to_numpy().tolist() == [["finished", 1]] * 3

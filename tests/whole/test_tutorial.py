@@ -55,7 +55,11 @@ def environment() -> Iterator[dict[str, str]]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-SMALLER = {"--trials 8": "--trials 2", "--trials 12": "--trials 3", "--max-passes 40": "--max-passes 8"}
+SMALLER = {
+    "--trials 8": "--trials 2 --concurrent 1",
+    "--trials 12": "--trials 3",
+    "--max-passes 40": "--max-passes 8",
+}
 
 
 def show_what_the_page_says(said: list[str], folder: Path, ratings: pd.DataFrame, *trials: int) -> None:
