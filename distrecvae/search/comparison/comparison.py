@@ -146,7 +146,7 @@ def compare(
             row = read_row(entrant.name, place, split, config.scored)
             if repeats.numbers:
                 stop.last_words, stop.goes_on = lambda: None, command
-                repeated = with_seeds(row, place, plans[entrant.name], session, repeats)
+                repeated = with_seeds(row, place, plans[entrant.name], session, repeats, console.print)
                 if repeated is None:
                     text = (
                         f"Interrupted in the seeds of {entrant.name}; nothing is lost. Continue:\n  {command}"

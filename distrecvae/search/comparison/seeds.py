@@ -7,7 +7,7 @@ the table. A model that is solved at once has no randomness, and is trained once
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from distrecvae.search.on_ray.side_by_side import train_seeds
 from distrecvae.search.planning.plan import Plan
 from distrecvae.training import registry
 from distrecvae.training.device import usable_device
+from distrecvae.words import counted
 
 SEEDS_FOLDER = "seeds"
 """Where a search's folder, in a comparison with seeds, has their trainings."""
@@ -74,7 +75,9 @@ def require_growing(begun: int | None, count: int | None, folder: Path) -> int |
     return begun if count is None else count
 
 
-def with_seeds(row: Row, place: Path, plan: Plan, session: Session, repeats: Repeats) -> Row | None:
+def with_seeds(
+    row: Row, place: Path, plan: Plan, session: Session, repeats: Repeats, say: Callable[[str], object]
+) -> Row | None:
     """Train the chosen configuration of a finished search with each seed; return its row, None where it was stopped.
 
     What is trained already is taken as it is.
@@ -85,6 +88,7 @@ def with_seeds(row: Row, place: Path, plan: Plan, session: Session, repeats: Rep
         plan: of the search: device, precision, passes.
         session: Ray and the data.
         repeats: the seeds.
+        say: takes a line before training begins, which may be as long as the search was.
 
     Raises:
         DistrecvaeError: a training stopped making sense, or its process died again and again.
@@ -111,6 +115,10 @@ def with_seeds(row: Row, place: Path, plan: Plan, session: Session, repeats: Rep
         write_seeds(folder, numbers)
         for at, each in missing.items():
             runs.write_settings(at, each)
+        say(
+            f"training the chosen configuration again, with {counted(len(missing), 'seed', 'seeds')}:"
+            f" at most {len(missing) * plan.trial_passes:,} passes"
+        )
         with session.stop.listening(()):
             stopped = train_seeds(
                 missing,

@@ -76,12 +76,13 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return asked
 
 
-def repeated(found: Row, place: Path, split: Split, count: int) -> Row | None:
+def repeated(found: Row, place: Path, split: Split, count: int, said: list[str] | None = None) -> Row | None:
     config = SearchConfig(data="data", model=found.model, seed=5)
     slots = SimpleNamespace(gpus=0, cpus=1)
     plan = cast(Plan, SimpleNamespace(config=config, trial_passes=2, precision="float32", slots=slots))
     session = Session(Cluster(((1.0, 0.0),), 10**9, 10**9, False), split)
-    return with_seeds(found, place, plan, session, Repeats(seed_numbers(config, count), "data"))
+    repeats = Repeats(seed_numbers(config, count), "data")
+    return with_seeds(found, place, plan, session, repeats, ([] if said is None else said).append)
 
 
 def test_each_seed_is_a_training_of_its_own_and_a_users_value_their_mean(
@@ -109,7 +110,9 @@ def test_each_seed_is_a_training_of_its_own_and_a_users_value_their_mean(
     assert len(trained) == 2
 
     # Continuing trains what is missing and nothing else.
-    more = repeated(own, tmp_path, split, 3)
+    said: list[str] = []
+    more = repeated(own, tmp_path, split, 3, said)
+    assert said == ["training the chosen configuration again, with 1 seed: at most 2 passes"]
     assert more is not None
     assert more.seeds is not None
     assert more.seeds.test["ndcg_100"][:2] == found.seeds.test["ndcg_100"]
