@@ -5,12 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, create_trial
 
@@ -105,12 +112,14 @@ def _divergences(
     """Return the unnormalised importance under the scores, then under each shuffle of them."""
     sticks = re.compile(re.escape(name) + r"(/\d+)?")
     keys = [key for key in trials[0].params if sticks.fullmatch(key)]
+    # Where a range was changed under way, the evaluator would judge its parts apart, and leave out the small ones.
+    ranges = {key: _widest([trial.distributions[key] for trial in trials]) for key in keys}
     with quiet():
         study = optuna.create_study()
     study.add_trials(
         create_trial(
             params={key: trial.params[key] for key in keys},
-            distributions={key: trial.distributions[key] for key in keys},
+            distributions=ranges,
             value=0.0,
         )
         for trial in trials
@@ -118,6 +127,21 @@ def _divergences(
     random = rng.stream(0, "importance", label)
     orders = [np.asarray(scores), *(random.permutation(scores) for _ in range(N_SHUFFLES))]
     return [sum(_importance(study, key, order) for key in keys) for order in orders]
+
+
+def _widest(found: Sequence[BaseDistribution]) -> BaseDistribution:
+    """Return the range that has the values of all of these, which are ranges of one parameter at several times."""
+    first, others = found[0], [each for each in found if each != found[0]]
+    if not others:
+        return first
+    if isinstance(first, CategoricalDistribution):
+        every = [each for each in found if isinstance(each, CategoricalDistribution)]
+        return CategoricalDistribution(tuple(dict.fromkeys(c for each in every for c in each.choices)))
+    assert isinstance(first, IntDistribution | FloatDistribution)  # noqa: S101  (there are three kinds)
+    numbers = [each for each in found if isinstance(each, IntDistribution | FloatDistribution)]
+    wide = copy(first)
+    wide.low, wide.high = min(each.low for each in numbers), max(each.high for each in numbers)
+    return wide
 
 
 def _importance(study: optuna.Study, key: str, scores: npt.NDArray[np.float64]) -> float:
