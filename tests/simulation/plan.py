@@ -86,12 +86,14 @@ class Plan:
     def determined(self) -> bool:
         """Whether the outcome does not depend on when things happen.
 
-        So it is with one worker and no clock that ends the search; a trial that Ray loses sight of comes after others,
-        and one that is to give its worker back reports once more, or is killed before.
+        So it is with one worker, no clock that ends the search, and no sampler that looks at seconds; a trial that Ray
+        loses sight of comes after others, and one that is to give its worker back reports once more, or is killed
+        before.
         """
         lost = any(fault.kind in ("lost", "astray") for fault in self.faults)
         paused = any(text == "pause" for _, text in self.requests)
-        return self.workers == 1 and self.time_budget_s is None and not lost and not paused
+        timeless = self.time_budget_s is None and self.sampler != "guided"
+        return self.workers == 1 and timeless and not lost and not paused
 
     def undisturbed(self) -> Plan:
         """Return the same night without faults."""
@@ -99,7 +101,7 @@ class Plan:
 
 
 OPTUNA_SHARE = 16
-"""One night in so many has one of Optuna's samplers that learn (TPE, CMA-ES); the others draw at random."""
+"""One night in so many has one of Optuna's samplers that learn (TPE, CMA-ES); nearly all others draw at random."""
 
 
 def draw(seed: int) -> Plan:
@@ -154,6 +156,8 @@ def _rarest(plan: Plan, random: Random) -> Plan:
     """The same of what came later still: nights that are known by their integers stay what they were."""
     if random.randrange(16) == 0 and not plan.branches:
         plan = replace(plan, widen=True, trials=random.randrange(20, 27))
+    if random.randrange(64) == 1 and plan.sampler == "random":
+        plan = replace(plan, sampler="guided")
     return plan
 
 
