@@ -40,7 +40,7 @@ def remedies(model: str, config: object, train: InteractionMatrix, room_bytes: i
         if other != model and common is not None and registry.common_of(other) == common:
             taken = registry.memory_bytes(other, registry.config_from_dict(other, {}), train)[0]
             if taken <= room_bytes:
-                found.append(f"take --model {other}, whose weights are sparse (about {gib(taken)})")
+                found.append(f"take --model {other}, which takes less (about {gib(taken)})")
     return ", or ".join(found)
 
 

@@ -21,7 +21,7 @@ def long_tailed(n_items: int) -> InteractionMatrix:
     )
 
 
-def test_fewer_items_or_a_model_with_sparse_weights() -> None:
+def test_fewer_items_or_a_model_that_takes_less() -> None:
     train = long_tailed(40_000)
     config = registry.config_from_dict("ease", {})
     assert registry.memory_bytes("ease", config, train)[0] > 22 * GIB
@@ -35,7 +35,7 @@ def test_fewer_items_or_a_model_with_sparse_weights() -> None:
     assert said.split(", or ")[:2] == [  # then others that are made of X^T X, where there are any
         f"prepare the data with --min-item-interactions 2 (about {least:,} of 40,000 items are left, and a trial takes"
         f" {gib(smaller)})",
-        f"take --model slim, whose weights are sparse (about {gib(slim)})",
+        f"take --model slim, which takes less (about {gib(slim)})",
     ]
 
 
