@@ -88,12 +88,16 @@ class Plan:
 
         So it is with one worker, no clock that ends the search, and no sampler that looks at seconds; a trial that Ray
         loses sight of comes after others, and one that is to give its worker back reports once more, or is killed
-        before.
+        before. A report that comes twice may have a request between its two times: where that ends a trial, it ends a
+        report earlier (night 207057).
         """
         lost = any(fault.kind in ("lost", "astray") for fault in self.faults)
         paused = any(text == "pause" for _, text in self.requests)
+        between = any(fault.kind == "twice" for fault in self.faults) and any(
+            text.split()[0] in ("end", "stop") for _, text in self.requests
+        )
         timeless = self.time_budget_s is None and self.sampler != "guided"
-        return self.workers == 1 and timeless and not lost and not paused
+        return self.workers == 1 and timeless and not (lost or paused or between)
 
     def undisturbed(self) -> Plan:
         """Return the same night without faults."""
