@@ -24,11 +24,11 @@ from optuna.samplers import BaseSampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
-from scipy.special import log_ndtr
 
 from bench.process import fit_process
 from distrecvae.rng import stream
 from distrecvae.search.core.guided.cube import Cube
+from distrecvae.search.core.guided.sampler import log_expected_improvement
 
 SECONDS_KEY = "seconds_a_pass"
 """User attribute of a study's trial: seconds that a pass of it took."""
@@ -231,13 +231,3 @@ def _log_seconds(offered: Array, places: Array, ended: Sequence[Known]) -> Array
     # Beyond what was seen a line knows nothing.
     estimate: Array = np.clip((offered - centre) @ slope + mean, y.min() - 0.7, y.max() + 0.7)
     return estimate
-
-
-def log_expected_improvement(mean: Array, spread: Array, best: float) -> Array:
-    """Return log E[max(f - best, 0)] of Gaussian f; far below `best` by its leading term, so that it still ranks."""
-    z = (mean - best) / spread
-    log_density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
-    near = np.exp(log_density) + z * np.exp(log_ndtr(z))
-    far = log_density - 2 * np.log(np.maximum(np.abs(z), 1.0))
-    found: Array = np.where(z > -6, np.log(np.maximum(near, 1e-300)), far) + np.log(spread)
-    return found

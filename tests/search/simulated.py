@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import Conductor, Watcher
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
@@ -104,3 +108,25 @@ def course(ledger: Ledger) -> list[tuple[Any, ...]]:
         (r.number, r.config, r.status, r.reason, r.score, [m["passes"] for m in r.reports], r.best)
         for r in ledger.records.values()
     ]
+
+
+class Killed(BaseException):
+    """The driver is gone, in the middle of what it did."""
+
+
+@contextmanager
+def killed_after(lines: int) -> Iterator[None]:
+    """Kill what is done inside where it would append to a ledger once more than `lines` times; it has to get there."""
+    write, left = Chain.write, lines
+
+    def dying(chain: Chain, line: bytes) -> None:
+        nonlocal left
+        if not left:
+            raise Killed
+        left -= 1
+        write(chain, line)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Chain, "write", dying)
+        with pytest.raises(Killed):
+            yield

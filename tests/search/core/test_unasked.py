@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from distrecvae.errors import ConfigError
-from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
@@ -19,7 +18,15 @@ from distrecvae.search.core.rules import Never
 from distrecvae.search.core.steering import steered_space
 from distrecvae.search.core.unasked import WIDEN, said_widened
 from distrecvae.search.space.space import SearchSpace
-from tests.search.simulated import METRIC, ToyConfig, course, open_conductor, run_serially, toy_search_config
+from tests.search.simulated import (
+    METRIC,
+    ToyConfig,
+    course,
+    killed_after,
+    open_conductor,
+    run_serially,
+    toy_search_config,
+)
 
 SHORT = SearchSpace.from_mapping(
     {
@@ -72,29 +79,15 @@ def test_a_search_goes_beyond_an_end_that_pulls_and_says_so(sampler: str, tmp_pa
     assert (best.score or 0.0) > (best_was.score or 0.0)
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
-
-
-def test_killed_around_it_a_search_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_around_it_a_search_ends_the_same(tmp_path: Path) -> None:
     config = config_of(trials=24)
     whole = run(tmp_path / "whole", config)
     lines = open_conductor(tmp_path / "whole", config, space=SHORT).ledger.lines
     widened = next(n for n, line in enumerate(lines) if line.get("request", "").startswith(WIDEN))
     for last in range(widened - 2, widened + 4):
-        write, left = Chain.write, [last]
-
-        def dying(chain: Chain, line: bytes, write: Any = write, left: list[int] = left) -> None:
-            if not left[0]:
-                raise Killed
-            left[0] -= 1
-            write(chain, line)
-
         folder = tmp_path / f"killed-{last}"
-        with monkeypatch.context() as patch:
-            patch.setattr(Chain, "write", dying)
-            with pytest.raises(Killed):
-                run(folder, config)
+        with killed_after(last):
+            run(folder, config)
         again = run(folder, config)
         assert course(again.ledger) == course(whole.ledger), f"killed after {last} lines"
         assert said_widened(again.ledger.answers) == said_widened(whole.ledger.answers)

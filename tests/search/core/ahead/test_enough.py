@@ -11,12 +11,11 @@ import pytest
 
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.ahead.enough import LEAST_TRIALS, Further, further, is_enough, said_enough
-from distrecvae.search.core.chain import Chain
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.requests import Request
-from tests.search.simulated import METRIC, course, open_conductor, toy_curve, toy_search_config
+from tests.search.simulated import METRIC, course, killed_after, open_conductor, toy_curve, toy_search_config
 
 TRIAL_S = 360.0
 
@@ -155,28 +154,14 @@ def test_a_search_ends_where_an_hour_is_not_worth_its_price(tmp_path: Path) -> N
     assert said_enough(cheap.ledger.answers) == ""
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
-
-
-def test_killed_at_its_end_it_ends_likewise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_at_its_end_it_ends_likewise(tmp_path: Path) -> None:
     whole = open_conductor(tmp_path / "whole", priced(PRICE))
     run(whole)
     writes = whole.ledger.mark.lines
     for last in range(writes - 4, writes):
-        write, left = Chain.write, [last]
-
-        def dying(chain: Chain, line: bytes, write: Any = write, left: list[int] = left) -> None:
-            if not left[0]:
-                raise Killed
-            left[0] -= 1
-            write(chain, line)
-
         folder = tmp_path / f"killed-{last}"
-        with monkeypatch.context() as patch:
-            patch.setattr(Chain, "write", dying)
-            with pytest.raises(Killed):
-                run(open_conductor(folder, priced(PRICE)))
+        with killed_after(last):
+            run(open_conductor(folder, priced(PRICE)))
         again = open_conductor(folder, priced(PRICE))
         run(again)
         assert course(again.ledger) == course(whole.ledger), f"killed after {last} lines"
