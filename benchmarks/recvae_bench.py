@@ -6,10 +6,12 @@
     python benchmarks/recvae_bench.py draw --runs runs.parquet --out folder
     python benchmarks/recvae_bench.py enough --seeds 20 --out figures
     python benchmarks/recvae_bench.py second-seed --seeds 100 --out results.csv
+    python benchmarks/recvae_bench.py pausing --seeds 100 --out pausing.parquet
 
 The first trains and writes down, for hours, in any portions; the second makes surrogates of what is there and says how
 far off they are; the third replays searches, the fourth draws what they cost, the fifth asks them what further search
-would bring, the sixth trains their best trials once more. Each says more by `--help`.
+would bring, the sixth trains their best trials once more, the seventh pauses trials and continues them. Each says more
+by `--help`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import compare, draw, enough, record, second_seed, surrogate
+from bench import compare, draw, enough, pausing, record, second_seed, surrogate
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "record": record.main,
@@ -26,6 +28,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "draw": draw.main,
     "enough": enough.main,
     "second-seed": second_seed.main,
+    "pausing": pausing.main,
 }
 
 

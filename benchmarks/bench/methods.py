@@ -91,6 +91,7 @@ METHODS: Mapping[str, Method] = {
         Method(name="tpe-9-4", first_rung=1 / 9, reduction_factor=4),
         Method(name="guided", sampler="guided"),
         Method(name="guided-9", sampler="guided", first_rung=1 / 9),
+        Method(name="guided-15", sampler="guided", first_rung=1 / 15),
         Method(name="guided-misled", sampler="guided", space=MISLED),
         Method(name="guided-blind", sampler="guided", start=False),
         Method(name="default-misled", space=MISLED),

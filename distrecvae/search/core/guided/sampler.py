@@ -104,7 +104,7 @@ class GuidedSampler(BaseSampler):
             return {}
         running = [cube.point(t.params) for t in begun if t.state == TrialState.RUNNING]
         random = stream(self._seed, "guided", trial.number)
-        guide = _Guide(known, running, cube)
+        guide = Guide(known, running, cube)
         far = trial.number % 2 == 1 and guide.behind >= PATIENCE
         return cube.params(guide.far(random) if far else guide.near(random))
 
@@ -157,27 +157,47 @@ def drawn_around(point: Array, width: Array, cube: Cube, random: np.random.Gener
     return found
 
 
-class _Guide:
-    """What the trials so far say of any point of the cube."""
+class Guide:
+    """What the trials so far say of any point of the cube.
 
-    def __init__(self, known: Sequence[Known], running: Sequence[Array], cube: Cube) -> None:
+    Args:
+        known: trials that have reported, at least one.
+        running: points of trials that are taken for what is expected of them, so that no two at once are alike.
+        cube: the space.
+        most: passes of a whole training; without them the most that were reported.
+
+    Attributes:
+        told: the process given the known trials' reports.
+        whole: (n, features) the known trials as whole trainings, as the process sees them.
+        reached: the best report that it was told of, in its units.
+    """
+
+    def __init__(
+        self, known: Sequence[Known], running: Sequence[Array], cube: Cube, most: int | None = None
+    ) -> None:
         self._known, self._cube = known, cube
         self._places = cube.features(np.array([each.point for each in known]))
-        self._process = self._learnt(running)
-        self._expected = self._process.at(_whole(self._places))[0]
+        self.whole = _whole(self._places)
+        self.told, self.reached = self._learnt(most or max(each.curve[-1][0] for each in known))
+        self._process = (
+            self.told.believing(_whole(cube.features(np.array(running)))) if running else self.told
+        )
+        self._expected = self._process.at(self.whole)[0]
+        self._best = float(self._expected.max())
         self._timed = [i for i, each in enumerate(known) if each.seconds]
 
-    def _learnt(self, running: Sequence[Array]) -> Process:
-        most = max(each.curve[-1][0] for each in self._known)
+    def _learnt(self, most: int) -> tuple[Process, float]:
         ranks = np.argsort(np.argsort([-each.curve[-1][1] for each in self._known], kind="stable"))
         order = sorted(range(len(ranks)), key=lambda i: (min(ranks[i], TOLD_ALWAYS), -self._known[i].number))
         reports = [(i, *report) for i in order for report in told(self._known[i].curve)][:MOST_REPORTS]
         trials = np.array([i for i, _, _ in reports])
         depth = np.log([passes / most for _, passes, _ in reports]) / 3
         y = _stretched(np.array([value for _, _, value in reports]))
-        process = fit(np.column_stack([self._places[trials], depth]), trials, y)
-        # Those under way are taken for what is expected of them, so that no two at once are alike.
-        return process.believing(_whole(self._cube.features(np.array(running)))) if running else process
+        return fit(np.column_stack([self._places[trials], depth]), trials, y), float(y.max())
+
+    def aim(self, best: float) -> None:
+        """Let improvement be what exceeds `best`; without this it is the best that is expected of a known trial."""
+        self._best = best
 
     @property
     def behind(self) -> int:
@@ -188,7 +208,7 @@ class _Guide:
     def far(self, random: np.random.Generator) -> Array:
         """Return the best of offers from the whole space."""
         points = random.random((FAR, len(self._cube.names)))
-        chosen: Array = points[int(np.argmax(self._worth(points)))]
+        chosen: Array = points[int(np.argmax(self.worth(points)))]
         return chosen
 
     def near(self, random: np.random.Generator) -> Array:
@@ -198,26 +218,25 @@ class _Guide:
             widths = 0.3 * random.random(AROUND_EACH) ** 1.5 + 0.03
             offers.append(drawn_around(self._known[i].point, widths, self._cube, random))
         points = np.vstack(offers)
-        worth = self._worth(points)
+        worth = self.worth(points)
         for k in range(ROUNDS):
             widths = np.full(REFINED_EACH, 0.12 * 0.5**k)
             best = points[np.argsort(-worth, kind="stable")[:REFINED]]
             near = np.vstack([drawn_around(point, widths, self._cube, random) for point in best])
-            points, worth = np.vstack([points, near]), np.concatenate([worth, self._worth(near)])
+            points, worth = np.vstack([points, near]), np.concatenate([worth, self.worth(near)])
         chosen: Array = points[int(np.argmax(worth))]
         return chosen
 
-    def _worth(self, points: Array) -> Array:
+    def worth(self, points: Array) -> Array:
         """Return the logarithm of the expected improvement for each second at the rows of `points`."""
-        features = self._cube.features(points)
-        mean, spread = self._process.at(_whole(features))
-        gain = log_expected_improvement(mean, spread, float(self._expected.max()))
-        return gain - self._log_seconds(features)
+        mean, spread = self._process.at(_whole(self._cube.features(points)))
+        return log_expected_improvement(mean, spread, self._best) - self.log_seconds(points)
 
-    def _log_seconds(self, features: Array) -> Array:
-        """Return the logarithm of the seconds a pass, by ridge regression; 0 where too few say."""
+    def log_seconds(self, points: Array) -> Array:
+        """Return the logarithm of the seconds a pass at the rows of `points`, by ridge regression; else 0."""
         if len(self._timed) < FIRST:
-            return np.zeros(len(features))
+            return np.zeros(len(points))
+        features = self._cube.features(points)
         x = self._places[self._timed]
         y = np.log([self._known[i].seconds or 1.0 for i in self._timed])
         centre, mean = x.mean(axis=0), float(y.mean())
