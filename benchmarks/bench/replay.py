@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
@@ -44,6 +45,17 @@ Hear = Callable[[float, Ledger, int, float], None]
 the true score of what it trained by then."""
 SamplerOf = Callable[[int, int, Pace], BaseSampler]
 """Takes the search's seed, the trial's number, and what says how many seconds a pass of a trial took."""
+
+
+class Table(Protocol):
+    """What a replay asks of a table by itself; the rest is its trainings' affair."""
+
+    max_passes: int
+    published: float
+    best: float
+
+    def seconds_a_pass(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the CPU seconds of a pass for each row of features."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,18 +165,19 @@ class Training:
 
 def replay(
     method: Method,
-    surrogate: Surrogate | Forest,
+    surrogate: Surrogate | Forest | Table,
     *,
     seed: int,
     workers: int,
     most: float,
     until: float = 1.0,
     hear: Hear | None = None,
+    train: Callable[..., Training] = Training,
 ) -> Course:
     """Replay a search until it has cost `most` whole trainings of the published configuration, by the clock.
 
     It ends sooner where the model that it would hand back has closed the share `until` of the gap. `hear` is called
-    with every report.
+    with every report. `train` makes a trial's training.
     """
     config = SearchConfig(
         trials=100_000,
@@ -193,7 +206,9 @@ def replay(
         )
         enough = surrogate.published + until * (surrogate.best - surrogate.published) if until < 1 else np.inf
         with _proposing(method, config.seed, ledger):
-            return _run(conductor, surrogate, config.seed, workers, most * whole_s, whole_s, enough, hear)
+            return _run(
+                conductor, surrogate, config.seed, workers, most * whole_s, whole_s, enough, hear, train
+            )
 
 
 @contextmanager
@@ -223,13 +238,14 @@ def _proposing(method: Method, seed: int, ledger: Ledger) -> Iterator[None]:
 
 def _run(
     conductor: Conductor,
-    surrogate: Surrogate | Forest,
+    surrogate: Surrogate | Forest | Table,
     seed: int,
     workers: int,
     most_s: float,
     whole_s: float,
     enough: float,
     hear: Hear | None,
+    train: Callable[..., Training],
 ) -> Course:
     clock: list[tuple[float, int, Training]] = []
     trainings: dict[int, Training] = {}
@@ -240,7 +256,7 @@ def _run(
         task = conductor.next_task()
         assert task is not None
         if task.number not in trainings:
-            trainings[task.number] = Training(task.number, task.config, task.max_passes, surrogate, seed)
+            trainings[task.number] = train(task.number, task.config, task.max_passes, surrogate, seed)
         training = trainings[task.number]
         heapq.heappush(clock, (now + training.cycle_s, begun, training))
         begun += 1
