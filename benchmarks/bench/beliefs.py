@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.process import fit_process
 from distrecvae.rng import stream
 from distrecvae.search.core.guided.cube import Cube
-from distrecvae.search.core.guided.sampler import log_expected_improvement
+from distrecvae.search.core.guided.guide import log_expected_improvement
 
 SECONDS_KEY = "seconds_a_pass"
 """User attribute of a study's trial: seconds that a pass of it took."""

@@ -38,7 +38,7 @@ SETS: Mapping[str, Mapping[str, int]] = {
 }
 """Arguments of `synthetic_split`: of shapes and seeds that are no table's."""
 MAX_PASSES = 45
-COSTS = (1.0, 2.0, 4.0, 6.0)
+COSTS = (2.0, 4.0, 8.0, 12.0)
 """Whole trainings of the published configuration after which the model is judged."""
 
 

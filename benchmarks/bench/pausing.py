@@ -24,7 +24,6 @@ import numpy.typing as npt
 import optuna
 import pandas as pd
 from optuna.trial import FixedTrial
-from scipy import linalg
 from scipy.special import ndtr
 
 from bench.compare import MOST, SHARES, judge, summary
@@ -33,13 +32,8 @@ from bench.replay import METRIC, SPACE_OF_BENCH, Course, Training
 from bench.surrogate import SURROGATES, Surrogate, features
 from distrecvae.rng import derive_seed, stream
 from distrecvae.search.core.guided.cube import Cube
-from distrecvae.search.core.guided.sampler import (
-    FIRST,
-    PATIENCE,
-    Guide,
-    Known,
-    log_expected_improvement,
-)
+from distrecvae.search.core.guided.guide import FIRST, Guide, Known, log_expected_improvement
+from distrecvae.search.core.guided.sampler import PATIENCE
 from distrecvae.search.core.study import quiet
 
 Array = npt.NDArray[np.float64]
@@ -86,7 +80,8 @@ class Trial:
     @property
     def known(self) -> Known:
         """What the sampler knows of it."""
-        return Known(self.number, self.point, self.curve, self.training.cycle_s / self.training.cycle_passes)
+        seconds = self.training.cycle_s / self.training.cycle_passes
+        return Known(self.number, self.point, self.curve, seconds, not self.running)
 
     def at(self, rung: int) -> float | None:
         """Return its running best at its first report with so many passes."""
@@ -172,10 +167,7 @@ class Search:
             return self._begin(random.random(len(CUBE.names)))
         unheard = [each.point for each in self._trials if not each.curve]
         guide = Guide([each.known for each in told], unheard, CUBE, self._surrogate.max_passes)
-        ends, spreads = ends_of(guide)
-        # The best is what was reached, or is expected of what runs: a paused trial has still to get there.
-        best = max(guide.reached, *(ends[i] for i, each in enumerate(told) if each.running), -np.inf)
-        guide.aim(best)
+        ends, spreads = guide.ends()
         far = number % 2 == 1 and guide.behind >= PATIENCE
         point = guide.far(random) if far else guide.near(random)
         waiting = [i for i, each in enumerate(told) if each.paused]
@@ -183,11 +175,11 @@ class Search:
             return self._begin(point)
         left = 1 - np.array([told[i].curve[-1][0] for i in waiting]) / self._surrogate.max_passes
         points = np.array([told[i].point for i in waiting])
-        worth = log_expected_improvement(ends[waiting], spreads[waiting], best)
+        worth = log_expected_improvement(ends[waiting], spreads[waiting], guide.best)
         worth -= np.log(left) + guide.log_seconds(points)
         chosen = told[waiting[int(np.argmax(worth))]]
         if worth.max() < guide.worth(point[None])[0]:
-            self._judge(told, ends, spreads, best)
+            self._judge(told, ends, spreads, guide.best)
             return self._begin(point)
         chosen.paused = False
         return chosen
@@ -206,17 +198,6 @@ class Search:
         training = Training(number, config, most, self._surrogate, self._seed)
         self._trials.append(Trial(number, CUBE.point(params), training))
         return self._trials[-1]
-
-
-def ends_of(guide: Guide) -> tuple[Array, Array]:
-    """Return mean and standard deviation of each known trial's whole training, its luck included."""
-    process = guide.told
-    strengths, x = process.strengths, guide.whole
-    same = np.arange(len(x))[:, None] == process.trials
-    cross = strengths.between(x, process.x) + strengths.luck * same
-    half = linalg.solve_triangular(process.factor, cross.T, lower=True, check_finite=False)
-    before = strengths.signal + strengths.slope * x[:, -1] ** 2 + strengths.luck
-    return cross @ process.weights, np.sqrt(np.maximum(before - (half**2).sum(axis=0), 1e-12))
 
 
 def row(

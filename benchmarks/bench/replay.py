@@ -220,7 +220,7 @@ def _proposing(method: Method, seed: int, ledger: Ledger) -> Iterator[None]:
         record = ledger.records[trial.number]
         return record.duration_s / record.passes if record.passes else None
 
-    def made(name: str, *, seed: int = seed, trial_number: int, concurrent: int = 1) -> BaseSampler:  # noqa: ARG001
+    def made(name: str, *, seed: int = seed, trial_number: int, **_: Any) -> BaseSampler:  # noqa: ARG001
         assert make is not None
         return make(seed, trial_number, pace)
 

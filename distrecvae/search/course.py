@@ -91,7 +91,7 @@ class _Course:
         about = {"fingerprint": session.split.fingerprint, "environment": now}
         self._ledger = ledger = Ledger(folder, search.metric, about)
         self._tables = Tables(folder, ledger, space, search.metric)
-        self._keeper = Keeper(TrialStates(folder), ledger, n_best=config.n_kept)
+        self._keeper = Keeper(TrialStates(folder), ledger, n_best=config.n_kept, revives=config.revives)
         self._events = EventFiles(folder, space, config.metric, config.scored)
         self._outlook = Outlook(ledger, config, plan.rule, trial_passes=plan.trial_passes, at_once=at_once)
         self._progress = Progress(

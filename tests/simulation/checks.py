@@ -13,6 +13,7 @@ from distrecvae.search.core.ahead.widening import pulls
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.ledger import curves_of, replayed
 from distrecvae.search.core.records import KEPT_TRIALS, Status, TrialRecord, by_score
+from distrecvae.search.core.requests import REOPENING
 from distrecvae.search.core.steering import Steering
 from tests.search.simulated import METRIC, PASSES_PER_CYCLE
 from tests.simulation.disk import Place
@@ -96,7 +97,7 @@ def _accounts(plan: Plan, lines: Sequence[Line], records: Mapping[int, TrialReco
     kinds = Counter((line["kind"], line["trial"]) for line in lines if "trial" in line)
     again = Counter(
         line["what"]["trials"][0] for line in lines if line["kind"] == "steered" and line["done"]
-        and line["what"]["action"] == "continue"
+        and line["what"]["action"] in REOPENING
     )  # fmt: skip
     for number, record in records.items():
         _require(kinds["asked", number] == 1, f"trial {number} was asked for {kinds['asked', number]} times")

@@ -20,7 +20,7 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.records import Status, TrialRecord
-from distrecvae.search.core.requests import Request
+from distrecvae.search.core.requests import REOPENING, Request
 from distrecvae.search.core.room import Room
 from distrecvae.search.core.rules import StoppingRule
 from distrecvae.search.core.steering import Steering
@@ -188,7 +188,7 @@ class Conductor:
         self.ledger.steer(name, request, done=done, answer=answer, facts=facts)
         if done:
             steering.apply(request, facts)
-            if request.action == "continue":
+            if request.action in REOPENING:
                 self._waiting.append(records[request.trials[0]])
             self.settle()
         return done, answer
@@ -198,7 +198,10 @@ class Conductor:
         if self.paused or self._waiting or self.all_begun or self.out_of_time:
             return
         at_once = max(1, self.at_once)
-        for own in unasked(self._config, self.steering, self.ledger, at_once=at_once, allows=self._allows):
+        sampler = self._proposals.sampler
+        for own in unasked(
+            self._config, self.steering, self.ledger, sampler, at_once=at_once, allows=self._allows
+        ):
             done, answer = self.steer(own.name, own.request, own.why)
             if done:
                 self._tell(own.request, answer)

@@ -9,10 +9,8 @@ tables, event files, the journal and summaries are views. Its records, each a li
 - `ended`: how a trial ended, and why;
 - `steered`: what somebody asked of the running search, what that found, and what was answered (`steering.py`).
 
-To stop a trial is all that a rule ever decides, and its `ended` is on disk before it hears of that: there is no record
-of decisions beside these.
-
-Whatever is killed when, the file holds a prefix of what happened, and a resumed search continues from there.
+To stop a trial is all that a rule decides; its `ended` is on disk before it hears of that.
+Whatever is killed when, the file holds a prefix of what happened; a resumed search continues from there.
 """
 
 from __future__ import annotations
@@ -26,14 +24,14 @@ from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from distrecvae.errors import ResultsError
 from distrecvae.layout import LEDGER_FILE
 from distrecvae.search.core.chain import REMEDY, Chain, Mark, read_chain
 from distrecvae.search.core.optuna_internals import stored_id
 from distrecvae.search.core.records import Status, Suggestion, TrialRecord, leading
-from distrecvae.search.core.requests import Request
+from distrecvae.search.core.requests import REOPENING, Request
 from distrecvae.search.core.rules import Curve
 from distrecvae.search.core.study import Express, Suggest, clocked, propose, state_of, study_of
 
@@ -108,9 +106,7 @@ class Ledger:
         earlier trial had is drawn again: `propose`. Where the space is another than it was, `express` puts the trials
         before into its words, and the study is made again.
         """
-        if express is not None:
-            self._study = None
-        study, number = self._optuna(express), len(self.records)
+        study, number = self.study(express), len(self.records)
         anew = partial(self._anew, express)
         config, asked = propose(study, number, make_sampler, suggest, starting_values, redraws, anew)
         suggestion = Suggestion(
@@ -142,6 +138,8 @@ class Ledger:
             return False
         self._write("report", trial=number, metrics=dict(metrics))
         record.take(dict(metrics), self._metric)
+        if self._study is not None and (trial := _running_in(self._study, number)) is not None:
+            self._storage.set_trial_intermediate_value(stored_id(trial), record.passes, record.best[-1])
         self._curves.pop(number, None)
         return True
 
@@ -178,8 +176,8 @@ class Ledger:
         }
         self._write("steered", **line, at=at)
         self.answers[name] = (done, answer)
-        if done and request.action == "continue":
-            self.records[request.trials[0]].reopen(request.number or 0)
+        if done and request.action in REOPENING:
+            self.records[request.trials[0]].reopen(request.number)
             self._study = None
 
     def curves(self) -> dict[int, Curve]:
@@ -196,26 +194,28 @@ class Ledger:
     def _write(self, kind: str, **what: Any) -> None:
         self._chain.append({"kind": kind, **what})
 
-    def _optuna(self, express: Express | None = None) -> optuna.Study:
-        """Return the study that samplers read: made from the records when it is first asked for, kept up since."""
-        if self._study is None:
+    def study(self, express: Express | None = None) -> optuna.Study:
+        """Return what samplers read: made from the records when first asked for, or in other words; kept up since."""
+        if self._study is None or express is not None:
             self._study = study_of(self.records.values(), self._storage, express)
         return self._study
 
     def _anew(self, express: Express | None) -> optuna.Study:
         self._study, self._storage = None, optuna.storages.InMemoryStorage()
-        return self._optuna(express)
+        return self.study(express)
 
     def _tell(self, study: optuna.Study, record: TrialRecord) -> None:
-        trial = study.get_trials(deepcopy=False)[record.number]
-        if trial.state is not TrialState.RUNNING:
+        if (trial := _running_in(study, record.number)) is None:
             return  # it has no place in the space as it is now
-        for report, best in zip(record.reports, record.best, strict=True):
-            self._storage.set_trial_intermediate_value(stored_id(trial), int(report["passes"]), best)
         for name, value in clocked(record).items():
             self._storage.set_trial_user_attr(stored_id(trial), name, value)
         state = state_of(record)
         study.tell(record.number, record.score if state is TrialState.COMPLETE else None, state=state)
+
+
+def _running_in(study: optuna.Study, number: int) -> FrozenTrial | None:
+    trial = study.get_trials(deepcopy=False)[number]
+    return trial if trial.state is TrialState.RUNNING else None
 
 
 def read_records(folder: Path, metric: str) -> dict[int, TrialRecord]:
@@ -290,7 +290,7 @@ def _take(line: Mapping[str, Any], position: int, records: dict[int, TrialRecord
         record.status, record.reason = Status(line["status"]), line["reason"]
         record.ended_at = datetime.fromisoformat(line["at"])
     elif kind == "steered":
-        if line["done"] and line["what"]["action"] == "continue":
+        if line["done"] and line["what"]["action"] in REOPENING:
             records[line["what"]["trials"][0]].reopen(line["what"]["number"])
     elif kind not in ("begun", "resumed"):
         raise ValueError(f"kind {kind!r}")

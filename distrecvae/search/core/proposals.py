@@ -36,6 +36,7 @@ class Proposals:
             seed=self._config.seed,
             trial_number=number,
             concurrent=self._steering.concurrent,
+            most_passes=self._config.most_passes,
         )
 
     def redraws(self, number: int) -> Iterator[BaseSampler]:
@@ -50,6 +51,7 @@ class Proposals:
             seed=self._config.seed,
             trial_number=number,
             concurrent=self._steering.concurrent,
+            most_passes=self._config.most_passes,
         )
 
     def starting_values(self, number: int) -> dict[str, Any]:

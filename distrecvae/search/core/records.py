@@ -124,8 +124,8 @@ class TrialRecord:
         """Return the first report with the best value of `metric`, or None before the first report."""
         return max(self.reports, key=lambda r: float(r[metric]), default=None)
 
-    def reopen(self, max_passes: int) -> None:
-        """Let a trial that ended continue, to so many passes at most."""
+    def reopen(self, max_passes: int | None) -> None:
+        """Let a trial that ended continue, to so many passes at most; None: as the search has it, its rule included."""
         self.status, self.reason, self.ended_at, self.max_passes = Status.RUNNING, "", None, max_passes
 
     def take(self, report: dict[str, Any], metric: str) -> None:

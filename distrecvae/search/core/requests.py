@@ -14,9 +14,22 @@ from distrecvae.typed import MisfitError, yaml_value
 from distrecvae.words import first_line
 
 Action = Literal[
-    "stop", "add", "narrow", "widen", "fix", "trials", "concurrent", "pause", "go", "end", "continue"
+    "stop",
+    "add",
+    "narrow",
+    "widen",
+    "fix",
+    "trials",
+    "concurrent",
+    "pause",
+    "go",
+    "end",
+    "continue",
+    "revive",
 ]
 ACTIONS: tuple[str, ...] = get_args(Action)
+REOPENING = ("continue", "revive")
+"""What lets a trial that ended continue: a command of its own, and what a search asks of itself."""
 MOST_NAMED = 1000
 """Trials, or settings, that one request may name."""
 Scalar = None | bool | int | float | str
@@ -28,7 +41,7 @@ class Request:
 
     Attributes:
         action: one of `ACTIONS`.
-        trials: `stop`, `continue`: numbers of trials.
+        trials: `stop`, `continue`, `revive`: numbers of trials.
         settings: `add`, `fix`: values by setting; a list is a simplex's weights.
         ranges: `narrow`, `widen`: by setting low and high, None for as it is, or a categorical's choices.
         number: `trials`, `concurrent`: how many; `continue`: data passes, at most.
@@ -87,7 +100,7 @@ class Request:
 _TAKES = {
     "stop": ("trials",), "add": ("settings",), "narrow": ("ranges",), "widen": ("ranges",), "fix": ("settings",),
     "trials": ("number",), "concurrent": ("number",), "pause": (), "go": (), "end": (),
-    "continue": ("trials", "number"),
+    "continue": ("trials", "number"), "revive": ("trials",),
 }  # fmt: skip
 _SAID = {"trials": "trials", "settings": "settings", "ranges": "ranges", "number": "number"}
 USAGE = {
@@ -102,6 +115,7 @@ USAGE = {
     "go": "go",
     "end": "end",
     "continue": "continue RUN --trial 17 --max-passes 800",
+    "revive": "nothing: a search does it by itself",
 }
 """How each action is typed."""
 
@@ -112,8 +126,8 @@ def request_of(action: str, words: Sequence[str]) -> Request:
     Raises:
         ConfigError: there is no such action, or its words make no sense.
     """
-    if action not in ACTIONS or action == "continue":
-        known = [each for each in ACTIONS if each != "continue"]
+    if action not in ACTIONS or action in REOPENING:
+        known = [each for each in ACTIONS if each not in REOPENING]
         raise ConfigError(f"cannot {action!r} a search{nearest(action, known)}; it takes {', '.join(known)}")
     form: dict[str, Any] = {"action": action}
     if action == "stop":

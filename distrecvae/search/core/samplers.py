@@ -24,7 +24,7 @@ from distrecvae.errors import ConfigError, nearest
 from distrecvae.rng import derive_seed, stream
 from distrecvae.search.core.config import SAMPLERS
 from distrecvae.search.core.guided import GuidedSampler
-from distrecvae.search.core.guided.sampler import FIRST
+from distrecvae.search.core.guided.guide import FIRST
 from distrecvae.search.core.sobol import SobolSampler
 
 STARTUP_TRIALS = 10
@@ -37,7 +37,13 @@ _PACKAGES = {"cmaes": ("cmaes",), "gp": ("scipy", "torch"), "guided": ("scipy",)
 
 
 def make_sampler(
-    name: str, *, seed: int, trial_number: int, concurrent: int = 1, redraw: int = 0
+    name: str,
+    *,
+    seed: int,
+    trial_number: int,
+    concurrent: int = 1,
+    redraw: int = 0,
+    most_passes: int | None = None,
 ) -> BaseSampler:
     """Return the sampler for the suggestion of trial `trial_number`.
 
@@ -57,6 +63,7 @@ def make_sampler(
         trial_number: the number that the study gives to the trial.
         concurrent: trials at once.
         redraw: how often the suggestion was drawn before, and was an earlier trial's.
+        most_passes: of a whole training; `guided` asks.
 
     Raises:
         ConfigError: an unknown name, or a package that the sampler needs is missing.
@@ -77,7 +84,7 @@ def make_sampler(
     if name == "random":
         return RandomSampler(seed=trial_seed)
     if name == "guided":
-        return GuidedSampler(trial_seed)
+        return GuidedSampler(trial_seed, most_passes)
     with warnings.catch_warnings():
         # Optuna 4 marks multivariate and constant_liar as experimental, 4 and 5 consider_pruned_trials.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -95,7 +102,7 @@ def make_sampler(
 
 
 def redrawing_samplers(
-    name: str, *, seed: int, trial_number: int, concurrent: int = 1
+    name: str, *, seed: int, trial_number: int, concurrent: int = 1, most_passes: int | None = None
 ) -> Iterator[BaseSampler]:
     """Yield what draws a suggestion again that was an earlier trial's: the same kind of sampler, then random ones.
 
@@ -103,7 +110,14 @@ def redrawing_samplers(
     """
     for redraw in range(1, REDRAWS + 1):
         kind = "random" if name == "qmc" or redraw > REDRAWS // 2 else name
-        yield make_sampler(kind, seed=seed, trial_number=trial_number, concurrent=concurrent, redraw=redraw)
+        yield make_sampler(
+            kind,
+            seed=seed,
+            trial_number=trial_number,
+            concurrent=concurrent,
+            redraw=redraw,
+            most_passes=most_passes,
+        )
 
 
 def starting_values(name: str, start: Mapping[str, Any], *, seed: int, trial_number: int) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.config import SearchConfig
-from distrecvae.search.core.records import TrialRecord
-from distrecvae.search.core.requests import Request
+from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.requests import REOPENING, Request
 from distrecvae.search.core.study import expressed_in
 from distrecvae.search.space.changing import fits, fitting_point, with_range, with_value
 from distrecvae.search.space.space import SearchSpace
@@ -94,6 +94,7 @@ class Steering:
             "go": self._check_go,
             "end": self._check_end,
             "continue": self._check_continue,
+            "revive": self._check_revive,
         }
         return checks[request.action](request, records)
 
@@ -106,7 +107,7 @@ class Steering:
         """Change what a request that was checked changes."""
         if request.action == "stop":
             self.stopped |= dict.fromkeys(request.trials, "by hand")
-        elif request.action == "continue":
+        elif request.action in REOPENING:
             self.stopped.pop(request.trials[0], None)
         elif request.action == "add":
             self.added.append(self._whole(request))
@@ -248,6 +249,13 @@ class Steering:
                 f" give --max-passes {record.passes + cycle} or more"
             )
         return f"trial {number} continues from {record.passes} passes to at most {passes}"
+
+    def _check_revive(self, request: Request, records: Mapping[int, TrialRecord]) -> str:
+        (number,) = request.trials
+        _require_known(number, records)
+        if records[number].status is not Status.STOPPED:
+            raise ConfigError(f"trial {number} was not stopped; it cannot continue")
+        return f"trial {number} continues from {records[number].passes} passes"
 
 
 def steered_trials(lines: Iterable[Mapping[str, Any]], config: SearchConfig, space: SearchSpace) -> int:

@@ -12,6 +12,7 @@ from distrecvae.runs.trial import TrialTask
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.core.requests import REOPENING
 
 
 def trial_task(
@@ -67,6 +68,6 @@ def left_in_turn(ledger: Ledger) -> list[TrialRecord]:
     for position, line in enumerate(ledger.lines):
         if line["kind"] == "asked":
             turn[line["trial"]] = position
-        elif line["kind"] == "steered" and line["done"] and line["what"]["action"] == "continue":
+        elif line["kind"] == "steered" and line["done"] and line["what"]["action"] in REOPENING:
             turn[line["what"]["trials"][0]] = position
     return sorted(ledger.unfinished(), key=lambda record: turn[record.number])

@@ -5,13 +5,17 @@ They are lines of the ledger as a person's are, so that a search that is resumed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+
+from optuna.samplers import BaseSampler
 
 from distrecvae.search.core.ahead.enough import ENOUGH, is_enough
 from distrecvae.search.core.ahead.widening import Allows, pulls
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.guided import GuidedSampler, worth_reviving
 from distrecvae.search.core.ledger import Ledger
+from distrecvae.search.core.records import Status
 from distrecvae.search.core.requests import Request
 from distrecvae.search.core.steering import Steering
 
@@ -35,7 +39,13 @@ class Unasked:
 
 
 def unasked(
-    config: SearchConfig, steering: Steering, ledger: Ledger, *, at_once: int, allows: Allows | None = None
+    config: SearchConfig,
+    steering: Steering,
+    ledger: Ledger,
+    sampler_of: Callable[[int], BaseSampler],
+    *,
+    at_once: int,
+    allows: Allows | None = None,
 ) -> Iterator[Unasked]:
     """Yield what a search asks of itself before it asks for another trial.
 
@@ -43,12 +53,14 @@ def unasked(
         config: its settings.
         steering: what it is to do now.
         ledger: its record.
+        sampler_of: returns the sampler of the trial of that number.
         at_once: how many trials run at once.
         allows: tells what the model takes.
     """
     if (end := _end_if_enough(config, steering, ledger, at_once)) is not None:
         yield end
-    elif config.widen:
+        return
+    if config.widen:
         name, records = f"{WIDEN} {len(ledger.records)}", ledger.records.values()
         pulling = [] if name in ledger.answers else pulls(records, steering.space, steering.begun, allows)
         # What a person changed stays as that person has it.
@@ -57,6 +69,31 @@ def unasked(
             ranges = {pull.field: pull.ends for pull in pulling}
             why = "; ".join(pull.text() for pull in pulling)
             yield Unasked(name, Request(action="widen", ranges=ranges), f"{why}: ")
+    if config.revives and not steering.added:
+        yield from _revival(config, steering, ledger, sampler_of)
+
+
+def _revival(
+    config: SearchConfig, steering: Steering, ledger: Ledger, sampler_of: Callable[[int], BaseSampler]
+) -> Iterator[Unasked]:
+    """Continue a trial that the search's rule stopped, where that is worth more than a new one."""
+    number = len(ledger.records)
+    sampler = sampler_of(number)
+    if not isinstance(sampler, GuidedSampler):
+        return
+    stopped = {
+        n
+        for n, record in ledger.records.items()
+        if record.status is Status.STOPPED and record.reason.startswith(f"{config.scheduler} at ")
+    }
+    study = ledger.study(steering.express())
+    chosen = worth_reviving(study, sampler, number, stopped, config.most_passes)
+    if chosen is not None:
+        name = f"revive trial {chosen} from {ledger.records[chosen].passes}"
+        if name not in ledger.answers:
+            yield Unasked(
+                name, Request(action="revive", trials=[chosen]), f"worth more than a new trial {number}: "
+            )
 
 
 def said_widened(answers: Mapping[str, tuple[bool, str]]) -> list[str]:

@@ -14,10 +14,14 @@ class Keeper:
         states: the files.
         ledger: the search's record.
         n_best: how many; None for every trial that has a model.
+        revives: a stopped trial may continue while the search is not over: until then all are kept.
     """
 
-    def __init__(self, states: TrialStates, ledger: Ledger, *, n_best: int | None) -> None:
-        self._states, self._ledger, self._n_best = states, ledger, n_best
+    def __init__(
+        self, states: TrialStates, ledger: Ledger, *, n_best: int | None, revives: bool = False
+    ) -> None:
+        self._states, self._ledger = states, ledger
+        self._n_best, self._n_at_last = None if revives else n_best, n_best
         self._held = set(ledger.records)
 
     def started(self, record: TrialRecord) -> None:
@@ -45,5 +49,5 @@ class Keeper:
 
     def clean_all(self) -> None:
         """Do so for all trials: a state may have been on its way when its trial was ended. Nobody sends any more."""
-        self._held = set(self._ledger.records)
+        self._held, self._n_best = set(self._ledger.records), self._n_at_last
         self.clean()

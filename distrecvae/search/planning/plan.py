@@ -152,6 +152,8 @@ class Plan:
             if n_kept is None
             else f"the {counted(n_kept, 'best trial', 'best trials')} and the first one"
         )
+        if self.config.revives and n_kept is not None:
+            whose = f"all trials until the search is over, then of {whose}"
         return f"of {whose}, at most {mib(self.state_bytes)} each, and of those that run (--keep-checkpoints)"
 
     def _shared(self) -> str:
@@ -232,7 +234,7 @@ def _storage_bytes(config: SearchConfig, slots: Slots, state_bytes: int) -> int:
     twice, while it is replaced. `best/` is smaller than one.
     """
     passes = 1 if registry.solved_at_once(config.model) else config.most_passes
-    kept = config.trials if config.n_kept is None else min(config.n_kept, config.trials)
+    kept = config.trials if config.n_kept is None or config.revives else min(config.n_kept, config.trials)
     return state_bytes * (2 * slots.concurrent + kept + 2) + REPORT_BYTES * config.trials * (passes + 1)
 
 

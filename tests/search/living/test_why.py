@@ -11,7 +11,7 @@ import pytest
 
 from distrecvae.errors import ResultsError
 from distrecvae.search.core.chain import Chain, read_chain
-from distrecvae.search.core.guided.sampler import FIRST
+from distrecvae.search.core.guided.guide import FIRST
 from distrecvae.search.core.ledger import curves_of, read_records
 from distrecvae.search.core.records import Status, leading
 from distrecvae.search.core.rules import make_rule

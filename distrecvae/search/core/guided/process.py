@@ -61,33 +61,41 @@ class Process:
         x: (n, features) of the reports, the depth last.
         trials: (n,) whose each report is, by number.
         y: (n,) their values.
-
-    Attributes:
-        strengths, x, trials: as given.
-        factor: lower Cholesky factor of the reports' covariance.
-        weights: (n,) its inverse times the values.
     """
 
     def __init__(self, strengths: Strengths, x: Array, trials: npt.NDArray[np.int64], y: Array) -> None:
-        self.strengths, self.x, self.trials, self._y = strengths, x, trials, y
+        self._strengths, self._x, self._trials, self._y = strengths, x, trials, y
         covariance = strengths.between(x, x) + strengths.luck * (trials[:, None] == trials)
         covariance[np.diag_indices(len(x))] += strengths.noise
-        self.factor = linalg.cholesky(covariance, lower=True, check_finite=False)
-        self.weights = linalg.cho_solve((self.factor, True), y, check_finite=False)
+        self._factor = linalg.cholesky(covariance, lower=True, check_finite=False)
+        self._weights = linalg.cho_solve((self._factor, True), y, check_finite=False)
 
     def at(self, x: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the truth, luck and noise apart, at the rows of `x`."""
-        cross = self.strengths.between(x, self.x)
-        half = linalg.solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
-        before = self.strengths.signal + self.strengths.slope * x[:, -1] ** 2
-        return cross @ self.weights, np.sqrt(np.maximum(before - (half**2).sum(axis=0), 1e-12))
+        cross = self._strengths.between(x, self._x)
+        half = linalg.solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
+        before = self._strengths.signal + self._strengths.slope * x[:, -1] ** 2
+        return cross @ self._weights, np.sqrt(np.maximum(before - (half**2).sum(axis=0), 1e-12))
+
+    def ends(self, whole: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of the trials' own ends, luck included.
+
+        Args:
+            whole: (n, features) a row for each trial, by number, as a whole training.
+        """
+        strengths = self._strengths
+        same = np.arange(len(whole))[:, None] == self._trials
+        cross = strengths.between(whole, self._x) + strengths.luck * same
+        half = linalg.solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
+        before = strengths.signal + strengths.slope * whole[:, -1] ** 2 + strengths.luck
+        return cross @ self._weights, np.sqrt(np.maximum(before - (half**2).sum(axis=0), 1e-12))
 
     def believing(self, x: Array) -> Process:
         """Return the process that was told, too, of trials at the rows of `x` what it expects of them."""
         return Process(
-            self.strengths,
-            np.vstack([self.x, x]),
-            np.concatenate([self.trials, -1 - np.arange(len(x))]),
+            self._strengths,
+            np.vstack([self._x, x]),
+            np.concatenate([self._trials, -1 - np.arange(len(x))]),
             np.concatenate([self._y, self.at(x)[0]]),
         )
 

@@ -9,17 +9,10 @@ import optuna
 import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from scipy import integrate, stats
+from scipy import stats
 
-from distrecvae.search.core.guided.cube import Cube
-from distrecvae.search.core.guided.sampler import (
-    FIRST,
-    GuidedSampler,
-    curve_of,
-    drawn_around,
-    log_expected_improvement,
-    told,
-)
+from distrecvae.search.core.guided.guide import FIRST
+from distrecvae.search.core.guided.sampler import GuidedSampler, curve_of
 from distrecvae.search.core.study import SECONDS_KEY
 from tests.search.core.suggested import suggest
 
@@ -52,7 +45,8 @@ def run(study: optuna.Study, n: int, *, sign: float = 1.0, seconds: bool = True)
 )
 def test_it_finds_what_is_best_in_any_study(direction: StudyDirection, sign: float) -> None:
     points = run(optuna.create_study(direction=direction), 24, sign=sign)
-    assert np.mean([quality(p) for p in points[-8:]]) > 0.85, "a random point's is 0.3 on average"
+    # Once the best is found every second proposal looks elsewhere, so that the last ones' mean says little.
+    assert max(map(quality, points)) > 0.985, "of 200 times 24 random points the best one has 0.985"
 
 
 def test_it_prefers_what_is_cheap_where_that_makes_no_other_difference() -> None:
@@ -76,21 +70,25 @@ def test_a_proposal_is_a_function_of_the_study_and_the_seed() -> None:
     assert asked[0] == asked[1] != asked[2]
 
 
-def test_trials_at_the_same_time_differ_and_what_is_under_way_is_not_looked_at() -> None:
+def test_trials_at_the_same_time_differ() -> None:
     study = optuna.create_study(direction="maximize")
     run(study, 8)
-    points = [suggest_next(study) for _ in range(3)]
-    assert len({str(point) for point in points}) == 3
-    again = optuna.create_study(direction="maximize")
-    again.add_trials(study.get_trials()[:8])
-    study, again = again, optuna.create_study(direction="maximize")
-    again.add_trials(study.get_trials())
-    for each, value in ((study, 0.1), (again, 3.0)):
-        each.enqueue_trial(points[0])
-        trial = each.ask()
+    assert len({str(suggest_next(study)) for _ in range(3)}) == 3
+
+
+def test_what_a_running_trial_reported_counts() -> None:
+    """With eight workers most of what is known is of trials under way: half of the cost on one table hung on it."""
+    proposed = []
+    for value in (None, 0.1, 3.0):
+        study = optuna.create_study(direction="maximize")
+        run(study, 8)
+        study.enqueue_trial({"x": 0.1, "rate": 1e-4, "size": 64, "branch": "beta"})
+        trial = study.ask()
         suggest(trial)
-        trial.report(value, 9)
-    assert suggest_next(study) == suggest_next(again)
+        if value is not None:
+            trial.report(value, 9)
+        proposed.append(str(suggest_next(study)))
+    assert len(set(proposed)) == 3
 
 
 def suggest_next(study: optuna.Study) -> dict[str, Any]:
@@ -116,7 +114,7 @@ def test_a_belief_that_was_wrong_is_forgotten_after_a_few_trials() -> None:
     study.enqueue_trial({"size": 128, "branch": "beta", "x": 0.0})
     points = run(study, 26)
     assert points[0] == wrong
-    assert np.mean([quality(p) for p in points[-8:]]) > 0.85
+    assert max(map(quality, points)) > 0.95, "of 24 random points one in ten times"
 
 
 def test_what_diverged_counts_as_bad_and_what_failed_not_at_all() -> None:
@@ -136,39 +134,8 @@ def test_what_diverged_counts_as_bad_and_what_failed_not_at_all() -> None:
     assert curve_of(trial(TrialState.COMPLETE, 0.3)) == [(4, 0.2), (8, 0.3)]
     assert curve_of(trial(TrialState.COMPLETE, 0.0)) == [(8, 0.0)]
     assert curve_of(trial(TrialState.FAIL, None)) == []
-    assert curve_of(trial(TrialState.RUNNING, None)) == []
+    assert curve_of(trial(TrialState.RUNNING, None)) == [(4, 0.2), (8, 0.3)]
     assert curve_of(trial(TrialState.PRUNED, None), -1.0) == [(4, -0.2), (8, -0.3)]
-
-
-def test_a_curve_is_told_by_its_end_and_what_came_before() -> None:
-    curve = [(passes, passes / 100) for passes in range(1, 28)]
-    assert told(curve) == [(27, 0.27), (9, 0.09), (3, 0.03)]
-    assert told(curve[:1]) == [(1, 0.01)]
-
-
-def test_draws_around_a_point_stay_in_the_cube_and_near() -> None:
-    study = optuna.create_study()
-    suggest(trial := study.ask())
-    cube = Cube(trial.distributions)
-    point = np.full(len(cube.names), 0.05)
-    drawn = drawn_around(point, np.full(4000, 0.1), cube, np.random.default_rng(0))
-    assert ((drawn >= 0) & (drawn <= 1)).all()
-    x = drawn[:, cube.names.index("x")]
-    assert np.mean(x == 0.05) == pytest.approx(0.5, abs=0.04), "five standard errors of 4,000 draws"
-    assert np.abs(x - 0.05).max() < 0.5
-    branch = drawn[:, cube.names.index("branch")]
-    assert np.mean(branch != 0.05) == pytest.approx(0.1, abs=0.025)
-
-
-def test_expected_improvement_is_the_integral() -> None:
-    for mean, spread, best in ((0.0, 1.0, 0.5), (1.0, 0.3, 0.5), (-1.0, 0.5, 1.5)):
-        expected, _ = integrate.quad(
-            lambda f, m=mean, s=spread, b=best: (f - b) * stats.norm.pdf(f, m, s), best, mean + 12 * spread
-        )
-        found = log_expected_improvement(np.array([mean]), np.array([spread]), best)[0]
-        assert found == pytest.approx(math.log(expected), abs=1e-5)
-    far = log_expected_improvement(np.array([-9.0, -30.0]), np.ones(2), 0.0)
-    assert far[0] > far[1] > -math.inf
 
 
 def test_it_thinks_milliseconds_after_a_hundred_trials() -> None:
