@@ -7,6 +7,9 @@ PYTHONPATH=. python benchmarks/chaos.py --out benchmarks/results/2026-11-25-chao
 Each search that ends is recorded in OUT/faults.csv and OUT/chaos.log. The same command continues with those that have
 no record there; `--minutes` starts none after that time, so that it can be run in pieces, and `--searches` picks some,
 so that it can be run twice at once. What is lost is recorded, too, and stays; `--searches` runs it again beside that.
+
+Most of a search's time are starts of Ray, before its first trial and after each fault that ends it: `--a-storm 14` has
+more faults in fewer searches, `--times 4` deals four times as many.
 """
 
 from __future__ import annotations
@@ -109,12 +112,12 @@ cluster.shutdown()
 """
 
 
-def storms(kinds: dict[str, int], reports: int, draw: random.Random) -> Iterator[list[Fault]]:
-    """Deal the faults to searches, at random moments of each."""
+def storms(kinds: dict[str, int], reports: int, draw: random.Random, a_storm: int) -> Iterator[list[Fault]]:
+    """Deal the faults to searches, `a_storm` to each, at random moments of it."""
     deck = [kind for kind, count in kinds.items() for _ in range(count)]
     draw.shuffle(deck)
-    for start in range(0, len(deck), A_STORM):
-        dealt = deck[start : start + A_STORM]
+    for start in range(0, len(deck), a_storm):
+        dealt = deck[start : start + a_storm]
         moments = sorted(draw.sample(range(1, reports - 4), len(dealt)))
         yield [
             Fault(kind, moment, round(draw.uniform(0, 0.4), 3))
@@ -185,9 +188,11 @@ def deals(options: argparse.Namespace, reports: int) -> list[tuple[str, list[Fau
     dealt: list[tuple[str, list[Fault]]] = []
     for where, kinds in WHERE.items():
         chosen = {
-            k: options.each or n for k, n in kinds.items() if options.kinds is None or k in options.kinds
+            k: options.each or n * options.times
+            for k, n in kinds.items()
+            if options.kinds is None or k in options.kinds
         }
-        dealt += [(where, faults) for faults in storms(chosen, reports, draw)]
+        dealt += [(where, faults) for faults in storms(chosen, reports, draw, options.a_storm)]
     return dealt
 
 
@@ -247,6 +252,10 @@ def main() -> None:
     parser.add_argument(
         "--each", type=int, metavar="N", help="faults of each kind; as many as befit it without it"
     )
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="so many times as many as befit it")
+    parser.add_argument(
+        "--a-storm", type=int, default=A_STORM, metavar="N", help=f"faults of a search; default: {A_STORM}"
+    )
     parser.add_argument("--searches", type=int, nargs="*", help="numbers of the searches to run, once more")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no search is begun after that")
     options = parser.parse_args()
@@ -269,7 +278,8 @@ def main() -> None:
         reports = n_reports(undisturbed.folder)
         say(f"{' '.join(sys.argv)}: {reports} reports without faults, load {os.getloadavg()[0]:.0f}")
         shared_before = {path.name for path in Path("/dev/shm").iterdir()}  # noqa: S108
-        done = {int(row["search"]) for row in recorded(table)} if options.searches is None else set()
+        before = recorded(table)
+        done = {int(row["search"]) for row in before} if options.searches is None else set()
         with small_disk(place / "small"):
             for number, (where, faults) in enumerate(deals(options, reports)):
                 left_out = options.searches is not None and number not in options.searches
