@@ -38,6 +38,7 @@ from distrecvae.storage.store import Store
 from distrecvae.storage.working_copy import settle
 from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
 from tests.faults.network import Networked, why_not
+from tests.faults.promises import assert_kept_its_promises
 from tests.results import n_reports
 from tests.s3 import s3_server
 from tests.sites import Site, make_site, ray_folder
@@ -77,7 +78,11 @@ A_STORM = 6
 WARNING_S = 8.0
 """How long a drained node lives, if no trial leaves it before; clouds give 30 or 120 s."""
 
-WHERE = {"local": LOCAL, "cluster": CLUSTER, "mirrored": MIRRORED, "network": NETWORK}
+GUIDED = dict.fromkeys(LOCAL, 1)
+"""Of searches whose sampler weighs seconds, and that widen their ranges: none need be equal to another."""
+GUIDED_OPTIONS = ("--sampler", "guided", "--widen")
+
+WHERE = {"local": LOCAL, "cluster": CLUSTER, "mirrored": MIRRORED, "network": NETWORK, "guided": GUIDED}
 HEAD = (
     "search",
     "where",
@@ -95,9 +100,17 @@ HEAD = (
 NODES = """
 import subprocess, sys
 from ray.cluster_utils import Cluster
+def add():
+    # Under a load of 20 a node may not have joined within Ray's half minute.
+    for _ in range(5):
+        try:
+            return cluster.add_node(num_cpus=1)
+        except Exception as error:
+            print(f"a node did not join: {error!r}", file=sys.stderr, flush=True)
+    sys.exit("no node joins")
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
 for _ in range(2):
-    cluster.add_node(num_cpus=1)
+    add()
 print(cluster.address, flush=True)
 for line in sys.stdin:
     for raylet in map(int, line.split()[1:]):
@@ -106,7 +119,7 @@ for line in sys.stdin:
         command += ["--node-id", node.node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
         command += ["--reason-message", "spot", "--deadline-remaining-seconds", "30"]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    cluster.add_node(num_cpus=1)
+    add()
     print("added", flush=True)
 cluster.shutdown()
 """
@@ -137,15 +150,18 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def cluster(folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    with subprocess.Popen(
-        [sys.executable, "-c", NODES],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
+    with (
+        (folder / "cluster.err").open("ab") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", NODES],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         assert process.stdin is not None
         yield process.stdout.readline().strip(), process
@@ -174,7 +190,8 @@ def _replace(storm: Storm, nodes: subprocess.Popen[str], fault: Fault, raylets: 
     drained = [str(raylet.pid) for raylet in raylets] if fault.kind == "drain" else []
     nodes.stdin.write(" ".join(["add", *drained]) + "\n")
     nodes.stdin.flush()
-    nodes.stdout.readline()
+    told = (storm.site.folder / "cluster.err").read_text(errors="replace")[-500:]
+    assert nodes.stdout.readline(), f"the test's own cluster ended: {told}"
     if fault.kind == "drain":
         storm.wait_for_words("its node is about to go", WARNING_S)
         for raylet in raylets:
@@ -208,6 +225,12 @@ def searched(
                 # What is compared is what the mirror alone has.
                 shutil.rmtree(storm.folder)
                 settle(storm.folder, Store(storm.uri), lambda _: None)
+        elif where == "guided":
+            storm.options = (*TRIALS, *GUIDED_OPTIONS)
+            storm.run(faults)
+            assert_kept_its_promises(storm, undisturbed)
+            assert_no_orphans()
+            return storm, ""
         elif where == "local":
             storm.run(faults)
         elif where == "network":

@@ -21,6 +21,7 @@ from ray._common.utils import get_system_memory
 from ray._private.utils import get_used_memory
 
 from distrecvae.errors import LOST
+from distrecvae.layout import LEDGER_FILE
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.study import SECONDS_KEY, as_optuna_has_it
 from distrecvae.storage.working_copy import AGREED_FILE
@@ -203,9 +204,16 @@ class Storm:
         said = self.output.read_bytes()[self._said_before :].decode(errors="replace")
         if self._code() == -signal.SIGTERM and not said:
             return  # sent to a Python that had not come to the program yet: there is nobody who could say anything
+        if self._code() == -signal.SIGTERM and self._all_ended():
+            return  # sent while Ray was left, which takes a handler away, or to a Python at its end: all was written
         assert self._code() in codes | {0}, f"exit status {self._code()}: {said}"
         assert self._code() == 0 or words in said or said.endswith("interrupted\n"), said
         assert "Traceback" not in said, said
+
+    def _all_ended(self) -> bool:
+        wanted = int(self.options[self.options.index("--trials") + 1])
+        path = self.folder / LEDGER_FILE
+        return path.exists() and path.read_bytes().count(b'{"kind":"ended"') >= wanted
 
     def _note_memory(self) -> None:
         with suppress(psutil.Error, OSError):
