@@ -320,7 +320,7 @@ def main() -> None:
                 load = f"load {os.getloadavg()[0]:.0f}"
                 say(f"{number} {where} {kinds}: {lost or 'nothing lost'}")
                 say(f"   {time.monotonic() - started:.0f} s, {load}, shared {storm.shared_bytes >> 10} KiB")
-                if lost:
+                if lost and storm.output.exists():  # a network that did not come up had no search
                     shutil.copy(storm.output, options.out / f"lost-{number}-{int(time.time())}.out")
                 shutil.rmtree(storm.folder, ignore_errors=True)
         left = {path.name for path in Path("/dev/shm").iterdir()} - shared_before  # noqa: S108

@@ -15,7 +15,7 @@ from distrecvae.search.core.chain import Chain, read_chain
 from distrecvae.storage.store import Store
 from distrecvae.storage.working_copy import settle
 from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
-from tests.faults.promises import hold
+from tests.faults.promises import assert_kept_its_promises, hold
 from tests.s3 import s3_server
 from tests.sites import Site, make_site
 
@@ -103,6 +103,18 @@ def test_nothing_is_lost_where_the_head_goes_with_its_disk_and_the_store_fails(
     lost_nothing_where_it_is_mirrored(
         Storm(site, "mirrored", TRIALS), faults, undisturbed, tmp_path / "fetched"
     )
+
+
+@pytest.mark.nightly(
+    "test_nothing_is_lost_in_one_storm_of_all_kinds has these faults, test_a_broken_promise_is_seen what is held here"
+)
+def test_a_guided_search_that_widens_keeps_its_promises(site: Site, undisturbed: Path) -> None:
+    faults = [Fault("two-at-once", 2), Fault("driver", 6), Fault("garbled", 9, 0.05), Fault("worker", 16)]
+    storm = Storm(site, "guided", (*TRIALS, "--sampler", "guided", "--widen"))
+    storm.run(faults)
+    assert storm.injected == faults, "the search was over before all faults came"
+    assert_kept_its_promises(storm, undisturbed)
+    assert_no_orphans()
 
 
 def half_written(folder: Path) -> None:
