@@ -146,7 +146,7 @@ def _published(
     published = load_file(best / "model.safetensors")
     assert trained.keys() == published.keys(), "the published model has other parameters"
     assert all(torch.equal(trained[name], published[name]) for name in trained), "another model is published"
-    model, scoring = load_model(best), Scoring.of(described.settings.scored, split.train)
+    model, scoring = load_model(best).recommender, Scoring.of(described.settings.scored, split.train)
     for group, users in (("valid", split.valid), ("test", split.test)):
         means = evaluate(model, users, scoring).means()
         assert told[group]["mean"] == means, f"published scores {told[group]['mean']}, and it has {means}"
