@@ -74,6 +74,7 @@ def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
     """Go through the ledger line by line: each decision is the rule's, made at once, and no budget is overrun."""
     judged = None
     records: dict[int, TrialRecord] = {}
+    points: dict[int, tuple[tuple[int, float], ...]] = {}
     for line, records in replayed(lines, METRIC, cast(Any, LEDGER_FILE)):
         if judged is not None and line["kind"] in ("asked", "report"):
             raise LostError(
@@ -87,8 +88,9 @@ def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
             record = records[line["trial"]]
             budget = record.max_passes or plan.max_passes
             _require(record.passes <= budget, f"trial {record.number} had {record.passes} passes of {budget}")
-            points = {n: curve.points for n, curve in curves_of(records.values()).items()}
-            if record.max_passes is None and stops(plan, record.number, points):
+            points |= {n: curve.points for n, curve in curves_of([record]).items()}
+            known = {n: points.get(n, ()) for n, each in records.items() if each.status is not Status.FAILED}
+            if record.max_passes is None and stops(plan, record.number, known):
                 judged = record.number
     return records
 
