@@ -61,6 +61,7 @@ class Why:
         n_ranked: how many these are.
         origin: how it was proposed.
         judgements: what it was held to, by the passes of it.
+        revived: why the search continued it after it had stopped it, by the passes that it had then.
         leader: the best trial as it stands.
         records: all trials.
     """
@@ -72,6 +73,7 @@ class Why:
     n_ranked: int
     origin: Origin
     judgements: tuple[Judgement, ...]
+    revived: Mapping[int, str]
     leader: TrialRecord | None
     records: Mapping[int, TrialRecord]
 
@@ -98,7 +100,7 @@ def why_text(why: Why) -> str:
 
 def paragraphs(why: Why) -> list[str]:
     """Return how a trial ended, what it was held to, whose curve it lost to, and how it was proposed, part by part."""
-    judged = [_judged(why, each) for each in why.judgements]
+    judged = [_judged(why, each) + _continued(why, each) for each in why.judgements]
     return [_outcome(why), *judged, *filter(None, [_beaten(why)]), _origin(why)]
 
 
@@ -135,6 +137,13 @@ def _judged(why: Why, judged: Judgement) -> str:
     more = f" and {len(rivals) - MOST_RIVALS} more" if len(rivals) > MOST_RIVALS else ""
     against = f" Rivals there, the best first: {named}{more}." if rivals else ""
     return f"At {judged.passes} passes it had {judged.value:.4f}, rank {rank} of {n}: {said}{against}"
+
+
+def _continued(why: Why, judged: Judgement) -> str:
+    """Return why the search continued what it stopped there; "" where it did not."""
+    there = next((passes for passes in why.revived if judged.stops and passes >= judged.passes), None)
+    later = any(judged.passes < each.passes <= (there or 0) for each in why.judgements)
+    return "" if there is None or later else f" Later the search continued it: {why.revived[there]}."
 
 
 def _beaten(why: Why) -> str:

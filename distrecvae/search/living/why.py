@@ -87,10 +87,14 @@ def explained(
     settings, path = described.settings, folder / LEDGER_FILE
     rule = make_rule(settings.scheduler, settings.first_rung, settings.most_passes, settings.reduction_factor)
     origins, judgements = dict[int, Origin](), defaultdict[int, list[Judgement]](list)
+    revived = defaultdict[int, dict[int, str]](dict)
     records, curves, stale = dict[int, TrialRecord](), dict[int, Curve](), set[int]()
     for position, (line, records) in enumerate(replayed(lines, on_validation(settings.metric), path)):
         number = line.get("trial")
         stale |= set(line["what"]["trials"] if _done(line) else [] if number is None else [number])
+        if _done(line) and line["what"]["action"] == "revive":
+            (again,) = line["what"]["trials"]
+            revived[again][records[again].passes] = line["answer"]
         if number is None or number not in trials:
             continue
         if line["kind"] == "asked":
@@ -113,6 +117,7 @@ def explained(
             n_ranked=len(scores),
             origin=origin,
             judgements=tuple(judgements[number]),
+            revived=revived[number],
             leader=leading(records.values()),
             records=records,
         )

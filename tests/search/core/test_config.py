@@ -13,6 +13,11 @@ from distrecvae.search.core.records import KEPT_TRIALS
 def test_the_first_rung_follows_the_budget_unless_given(max_passes: int, first: int) -> None:
     assert SearchConfig(max_passes=max_passes).first_rung == first
     assert SearchConfig(max_passes=max_passes, min_passes=1).first_rung == 1
+    # A trial that a guided search stops too early may continue, so that it is judged earlier.
+    guided = SearchConfig(max_passes=max_passes, sampler="guided")
+    assert guided.first_rung == max(1, max_passes // 15)
+    assert guided.revives
+    assert not SearchConfig(sampler="guided", scheduler="none").revives
 
 
 def test_what_a_resumed_search_must_repeat_leaves_out_budget_and_resources() -> None:

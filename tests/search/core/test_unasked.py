@@ -1,4 +1,7 @@
-"""A search widens its ranges by itself, for a reason: killed around it, it ends the same; a person's range stays."""
+"""What a search asks of itself: wider ranges, for a reason; a trial that it stopped too early.
+
+Killed around it, it ends the same; what a person said stays.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,13 @@ from distrecvae.search.core.unasked import WIDEN, said_widened
 from distrecvae.search.space.space import SearchSpace
 from tests.search.simulated import (
     METRIC,
+    PASSES_PER_CYCLE,
     ToyConfig,
     course,
     killed_after,
     open_conductor,
     run_serially,
+    toy_curve,
     toy_search_config,
 )
 
@@ -144,3 +149,71 @@ def _within(limit: int, folder: Path, tell: Callable[[Request, str], None]) -> I
 def test_it_is_on_or_off(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"widen=.* must be true or false"):
         SearchConfig(widen=value)
+
+
+def guided(**settings: Any) -> SearchConfig:
+    return toy_search_config(
+        **{
+            "sampler": "guided",
+            "scheduler": "asha",
+            "trials": 14,
+            "max_passes": 60,
+            "min_passes": 4,
+            **settings,
+        }
+    )
+
+
+def revived(ledger: Ledger) -> list[tuple[int, str]]:
+    """Return the trials that a search revived, and what it said."""
+    answers = ledger.answers.items()
+    return [
+        (int(name.split()[2]), text) for name, (done, text) in answers if done and name.startswith("revive ")
+    ]
+
+
+def test_a_guided_search_continues_what_it_stopped_too_early_and_says_so(tmp_path: Path) -> None:
+    search = run(tmp_path / "guided", guided())
+    ((number, said), *_) = revived(search.ledger)
+    assert said.startswith("worth more than a new trial ")
+    assert f": trial {number} continues from " in said
+    before = int(said.split()[-2])
+    record = search.ledger.records[number]
+    assert record.passes > before, "and it did"
+    assert record.max_passes is None, "under the search's own budget and rule"
+    assert len(search.ledger.records) == 14, "it takes no new trial's place"
+    for sampler, scheduler in (("tpe", "asha"), ("guided", "none")):
+        other = run(tmp_path / f"{sampler}-{scheduler}", guided(sampler=sampler, scheduler=scheduler))
+        assert revived(other.ledger) == []
+
+
+def test_killed_around_a_revival_a_search_ends_the_same(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", guided())
+    lines = open_conductor(tmp_path / "whole", guided(), space=SHORT).ledger.lines
+    at = next(n for n, line in enumerate(lines) if line.get("request", "").startswith("revive "))
+    for last in range(at - 2, at + 5):
+        folder = tmp_path / f"killed-{last}"
+        with killed_after(last):
+            run(folder, guided())
+        again = run(folder, guided())
+        assert course(again.ledger) == course(whole.ledger), f"killed after {last} lines"
+        assert revived(again.ledger) == revived(whole.ledger)
+
+
+def test_what_a_person_stopped_stays_stopped(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", guided())
+    number = revived(whole.ledger)[0][0]
+    conductor = open_conductor(tmp_path / "stopped", guided(), space=SHORT)
+    while (task := conductor.next_task()) is not None:
+        passes = 0
+        while passes + PASSES_PER_CYCLE <= task.max_passes:
+            passes += PASSES_PER_CYCLE
+            if task.number == number:
+                assert conductor.steer(f"{passes:05d}", Request(action="stop", trials=[number]))[0]
+                break
+            report = {"passes": passes, "cycle": passes // PASSES_PER_CYCLE, "train_s": 1.0}
+            if conductor.heard(task.number, {**report, METRIC: toy_curve(task.config, passes)}):
+                break
+        conductor.finished(task.number)
+    assert number not in [each for each, _ in revived(conductor.ledger)]
+    assert conductor.ledger.records[number].reason.startswith("by hand")

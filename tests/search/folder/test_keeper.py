@@ -88,6 +88,22 @@ def test_all_are_left_that_have_a_model_where_all_are_to_be_kept(tmp_path: Path)
     assert kept(tmp_path / "search") == [0, 1, 3]
 
 
+def test_while_a_stopped_trial_may_continue_all_are_left(tmp_path: Path) -> None:
+    conductor, _ = searched(tmp_path / "search")
+    keeper = Keeper(TrialStates(tmp_path / "search"), conductor.ledger, n_best=1, revives=True)
+    for score, status in (
+        (0.3, Status.FINISHED),
+        (0.1, Status.STOPPED),
+        (0.2, Status.DIVERGED),
+        (0.4, Status.STOPPED),
+    ):
+        start(conductor, keeper, tmp_path / "search")
+        end(conductor, keeper, score, status)
+    assert kept(tmp_path / "search") == [0, 1, 3], "none that diverged"
+    keeper.clean_all()
+    assert kept(tmp_path / "search") == [0, 3], "once the search is over, the best and the first"
+
+
 def test_a_running_trials_state_is_never_touched(tmp_path: Path) -> None:
     conductor, keeper = searched(tmp_path / "search")
     for _ in range(3):

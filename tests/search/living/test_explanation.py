@@ -13,12 +13,18 @@ from tests.search.living.conftest import RECVAE
 from tests.search.test_summary import record
 
 
-def told(*judgements: Judgement, trial: TrialRecord | None = None, origin: Origin | None = None) -> str:
+def told(
+    *judgements: Judgement,
+    trial: TrialRecord | None = None,
+    origin: Origin | None = None,
+    revived: dict[int, str] | None = None,
+) -> str:
     own = record(7, 0.1, 0.3, status=Status.STOPPED, reason="asha at 8 passes") if trial is None else trial
     leader = record(2, 0.2, 0.4, 0.5)
     found = Why(
         folder=Path("runs/mine"), described=described(SearchConfig(trials=9), RECVAE), record=own, rank=3, n_ranked=9,
-        origin=origin or Origin(PROPOSED, (), 6, 1, (2, 0.5), True), judgements=judgements, leader=leader,
+        origin=origin or Origin(PROPOSED, (), 6, 1, (2, 0.5), True), judgements=judgements, revived=revived or {},
+        leader=leader,
         records={7: own, 2: leader},
     )  # fmt: skip
     return " ".join(why_text(found).split())
@@ -58,3 +64,14 @@ def test_what_spoke_for_a_value_stands_beside_it() -> None:
     )
     assert "likelier among the good" in said
     assert "2.5 times" in said
+
+
+def test_a_trial_that_was_stopped_and_continued_says_why_at_the_rung_where_it_was() -> None:
+    rungs = [Judgement(passes, 0.1, {7: 0.1, 2: 0.3}, 0.3) for passes in (4, 12, 36)]
+    said = told(*rungs, revived={12: "worth more than a new trial 9"})
+    first, second, third = (said.index(f"At {passes} passes") for passes in (4, 12, 36))
+    assert (
+        first < second < said.index("Later the search continued it: worth more than a new trial 9.") < third
+    )
+    assert said.count("Later the search") == 1
+    assert "Later the search" not in told(*rungs)
