@@ -249,7 +249,7 @@ def test_a_terminal_has_a_row_a_running_trial_and_no_more_than_fit(clock: Clock)
         screen.progress.refresh()
         lines = screen.said()
         rows = [line.split() for line in lines]
-        assert ["trial", "passes", "ndcg_100", "best", "seconds"] in rows
+        assert ["trial", "passes", "NDCG@100", "best", "seconds"] in rows
         assert ["0", "12/20", "0.2000", "0.3000", "135"] in rows
         assert ["1", "0/20", "-", "-", "0"] in rows
         assert ["2", "50%", "solved", "-", "-", "0"] in rows
@@ -270,7 +270,7 @@ def test_a_table_has_what_each_worker_is_at_and_what_the_best_trial_leans_on(clo
         screen.progress.refresh()
         lines = screen.said()
     assert [line.split() for line in lines if "doing" in line] == [
-        ["trial", "passes", "ndcg_100", "best", "seconds", "doing"]
+        ["trial", "passes", "NDCG@100", "best", "seconds", "doing"]
     ]
     assert any(line.split()[-1:] == ["training"] for line in lines)
     assert any("trial 1 leads, and was still rising at its last pass (8)" in line for line in lines)
