@@ -7,6 +7,9 @@ PYTHONPATH=. python benchmarks/chaos.py --out benchmarks/results/2026-11-25-chao
 Each search that ends is recorded in OUT/faults.csv and OUT/chaos.log. The same command continues with those that have
 no record there; `--minutes` starts none after that time, so that it can be run in pieces, and `--searches` picks some,
 so that it can be run twice at once. What is lost is recorded, too, and stays; `--searches` runs it again beside that.
+
+Most of a search's time are starts of Ray, before its first trial and after each fault that ends it: `--a-storm 14` has
+more faults in fewer searches, `--times 4` deals four times as many.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from distrecvae.storage.store import Store
 from distrecvae.storage.working_copy import settle
 from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
 from tests.faults.network import Networked, why_not
+from tests.faults.promises import assert_kept_its_promises
 from tests.results import n_reports
 from tests.s3 import s3_server
 from tests.sites import Site, make_site, ray_folder
@@ -74,7 +78,11 @@ A_STORM = 6
 WARNING_S = 8.0
 """How long a drained node lives, if no trial leaves it before; clouds give 30 or 120 s."""
 
-WHERE = {"local": LOCAL, "cluster": CLUSTER, "mirrored": MIRRORED, "network": NETWORK}
+GUIDED = dict.fromkeys(LOCAL, 1)
+"""Of searches whose sampler weighs seconds, and that widen their ranges: none need be equal to another."""
+GUIDED_OPTIONS = ("--sampler", "guided", "--widen")
+
+WHERE = {"local": LOCAL, "cluster": CLUSTER, "mirrored": MIRRORED, "network": NETWORK, "guided": GUIDED}
 HEAD = (
     "search",
     "where",
@@ -92,9 +100,17 @@ HEAD = (
 NODES = """
 import subprocess, sys
 from ray.cluster_utils import Cluster
+def add():
+    # Under a load of 20 a node may not have joined within Ray's half minute.
+    for _ in range(5):
+        try:
+            return cluster.add_node(num_cpus=1)
+        except Exception as error:
+            print(f"a node did not join: {error!r}", file=sys.stderr, flush=True)
+    sys.exit("no node joins")
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
 for _ in range(2):
-    cluster.add_node(num_cpus=1)
+    add()
 print(cluster.address, flush=True)
 for line in sys.stdin:
     for raylet in map(int, line.split()[1:]):
@@ -103,18 +119,18 @@ for line in sys.stdin:
         command += ["--node-id", node.node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
         command += ["--reason-message", "spot", "--deadline-remaining-seconds", "30"]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    cluster.add_node(num_cpus=1)
+    add()
     print("added", flush=True)
 cluster.shutdown()
 """
 
 
-def storms(kinds: dict[str, int], reports: int, draw: random.Random) -> Iterator[list[Fault]]:
-    """Deal the faults to searches, at random moments of each."""
+def storms(kinds: dict[str, int], reports: int, draw: random.Random, a_storm: int) -> Iterator[list[Fault]]:
+    """Deal the faults to searches, `a_storm` to each, at random moments of it."""
     deck = [kind for kind, count in kinds.items() for _ in range(count)]
     draw.shuffle(deck)
-    for start in range(0, len(deck), A_STORM):
-        dealt = deck[start : start + A_STORM]
+    for start in range(0, len(deck), a_storm):
+        dealt = deck[start : start + a_storm]
         moments = sorted(draw.sample(range(1, reports - 4), len(dealt)))
         yield [
             Fault(kind, moment, round(draw.uniform(0, 0.4), 3))
@@ -134,15 +150,18 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def cluster(folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    with subprocess.Popen(
-        [sys.executable, "-c", NODES],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
+    with (
+        (folder / "cluster.err").open("ab") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", NODES],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         assert process.stdin is not None
         yield process.stdout.readline().strip(), process
@@ -171,7 +190,8 @@ def _replace(storm: Storm, nodes: subprocess.Popen[str], fault: Fault, raylets: 
     drained = [str(raylet.pid) for raylet in raylets] if fault.kind == "drain" else []
     nodes.stdin.write(" ".join(["add", *drained]) + "\n")
     nodes.stdin.flush()
-    nodes.stdout.readline()
+    told = (storm.site.folder / "cluster.err").read_text(errors="replace")[-500:]
+    assert nodes.stdout.readline(), f"the test's own cluster ended: {told}"
     if fault.kind == "drain":
         storm.wait_for_words("its node is about to go", WARNING_S)
         for raylet in raylets:
@@ -185,9 +205,11 @@ def deals(options: argparse.Namespace, reports: int) -> list[tuple[str, list[Fau
     dealt: list[tuple[str, list[Fault]]] = []
     for where, kinds in WHERE.items():
         chosen = {
-            k: options.each or n for k, n in kinds.items() if options.kinds is None or k in options.kinds
+            k: options.each or n * options.times
+            for k, n in kinds.items()
+            if options.kinds is None or k in options.kinds
         }
-        dealt += [(where, faults) for faults in storms(chosen, reports, draw)]
+        dealt += [(where, faults) for faults in storms(chosen, reports, draw, options.a_storm)]
     return dealt
 
 
@@ -203,6 +225,12 @@ def searched(
                 # What is compared is what the mirror alone has.
                 shutil.rmtree(storm.folder)
                 settle(storm.folder, Store(storm.uri), lambda _: None)
+        elif where == "guided":
+            storm.options = (*TRIALS, *GUIDED_OPTIONS)
+            storm.run(faults)
+            assert_kept_its_promises(storm, undisturbed)
+            assert_no_orphans()
+            return storm, ""
         elif where == "local":
             storm.run(faults)
         elif where == "network":
@@ -247,6 +275,10 @@ def main() -> None:
     parser.add_argument(
         "--each", type=int, metavar="N", help="faults of each kind; as many as befit it without it"
     )
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="so many times as many as befit it")
+    parser.add_argument(
+        "--a-storm", type=int, default=A_STORM, metavar="N", help=f"faults of a search; default: {A_STORM}"
+    )
     parser.add_argument("--searches", type=int, nargs="*", help="numbers of the searches to run, once more")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no search is begun after that")
     options = parser.parse_args()
@@ -269,7 +301,8 @@ def main() -> None:
         reports = n_reports(undisturbed.folder)
         say(f"{' '.join(sys.argv)}: {reports} reports without faults, load {os.getloadavg()[0]:.0f}")
         shared_before = {path.name for path in Path("/dev/shm").iterdir()}  # noqa: S108
-        done = {int(row["search"]) for row in recorded(table)} if options.searches is None else set()
+        before = recorded(table)
+        done = {int(row["search"]) for row in before} if options.searches is None else set()
         with small_disk(place / "small"):
             for number, (where, faults) in enumerate(deals(options, reports)):
                 left_out = options.searches is not None and number not in options.searches
@@ -287,7 +320,7 @@ def main() -> None:
                 load = f"load {os.getloadavg()[0]:.0f}"
                 say(f"{number} {where} {kinds}: {lost or 'nothing lost'}")
                 say(f"   {time.monotonic() - started:.0f} s, {load}, shared {storm.shared_bytes >> 10} KiB")
-                if lost:
+                if lost and storm.output.exists():  # a network that did not come up had no search
                     shutil.copy(storm.output, options.out / f"lost-{number}-{int(time.time())}.out")
                 shutil.rmtree(storm.folder, ignore_errors=True)
         left = {path.name for path in Path("/dev/shm").iterdir()} - shared_before  # noqa: S108

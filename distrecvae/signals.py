@@ -34,6 +34,13 @@ def handled(handler: Handler, numbers: Iterable[signal.Signals]) -> Iterator[Non
             signal.signal(number, old)
 
 
+def hear_again(number: signal.Signals) -> None:
+    """Set a signal's handler anew: C code may have taken it away, and Python does not know."""
+    handler = signal.getsignal(number)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(number, handler)
+
+
 @contextmanager
 def unchanged(number: signal.Signals) -> Iterator[None]:
     """Restore a signal's handler at the block's end, even if another one was set inside."""

@@ -9,11 +9,15 @@ from typing import Any
 from distrecvae.layout import LEDGER_FILE
 
 
-def reports_of(folder: Path) -> list[dict[str, Any]]:
-    """Return the reports that are written down, in order; a line that is just being written does not count."""
+def lines_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the ledger's lines, in order; one that is just being written does not count."""
     path = folder / LEDGER_FILE
-    lines = map(json.loads, path.read_bytes().split(b"\n")[:-1] if path.exists() else [])
-    return [line for line in lines if line["kind"] == "report"]
+    return list(map(json.loads, path.read_bytes().split(b"\n")[:-1] if path.exists() else []))
+
+
+def reports_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the reports that are written down, in order."""
+    return [line for line in lines_of(folder) if line["kind"] == "report"]
 
 
 def n_reports(folder: Path) -> int:

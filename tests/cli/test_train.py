@@ -378,9 +378,13 @@ def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
     data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Long enough to be heard in: a worker asks between two batches, every 0.05 s here.
-    options = ("--data", data, "--max-passes", 400, "--patience", 0, "--seeds", 2, "--seed", 5, *SMALL)
-    assert run("train", "--out", tmp_path / "whole", *options)[0] == 0
-    out = tmp_path / "out"
+    alone = ("--data", data, "--max-passes", 400, "--patience", 0, *SMALL)
+    options, out = ("--seeds", 2, "--seed", 5, *alone), tmp_path / "out"
+    undisturbed = [tmp_path / f"alone-{seed}" for seed in (5, 6)]
+    for folder, seed in zip(
+        undisturbed, (5, 6), strict=True
+    ):  # here: a seed of several is the run that it would be alone
+        assert run("train", "--out", folder, "--seed", seed, *alone)[0] == 0
 
     killed: list[bool] = []
 
@@ -403,9 +407,15 @@ def test_seeds_stopped_in_the_middle_go_on_to_the_same_summary(
     assert "stopping; a second signal stops at once" in err
     assert f"continue with:\n  distrecvae train --out {out} --resume" in text
     assert not (out / "metrics.json").exists()
-    assert 0 < len(history(out / "seed-5")) < len(history(tmp_path / "whole" / "seed-5"))
+    assert 0 < len(history(out / "seed-5")) < len(history(undisturbed[0]))
     assert run("train", "--out", out, "--resume", "--threads", 1)[0] == 0
-    assert (out / "metrics.json").read_text() == (tmp_path / "whole" / "metrics.json").read_text()
+    for seed, folder in zip((5, 6), undisturbed, strict=True):
+        assert_same_result(out / f"seed-{seed}", folder)
+    summary = json.loads((out / "metrics.json").read_text())
+    assert summary["seeds"] == [5, 6]
+    assert summary["test"]["per_seed"]["ndcg_100"] == [
+        result(folder)[1]["test"]["mean"]["ndcg_100"] for folder in undisturbed
+    ]
     assert "started with seed 5" in run("train", "--out", out, "--resume", "--seed", 6)[2]
 
 

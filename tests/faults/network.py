@@ -111,6 +111,11 @@ class Networked:
 
     def inject(self, storm: Storm, fault: Fault) -> None:
         """Do to the network what the fault says: `cut`, `half-cut`, `blip` or `delay`."""
+        # Slowly: on the other node, or once the cable is mended, the search would be over before the next fault.
+        with storm.slow(0.2):
+            self._inject(storm, fault)
+
+    def _inject(self, storm: Storm, fault: Fault) -> None:
         workers = storm.workers()
         if not workers:
             return

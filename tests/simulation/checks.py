@@ -14,6 +14,7 @@ from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.ledger import curves_of, replayed
 from distrecvae.search.core.records import KEPT_TRIALS, Status, TrialRecord, by_score
 from distrecvae.search.core.steering import Steering
+from distrecvae.search.space.space import SearchSpace
 from tests.search.simulated import METRIC, PASSES_PER_CYCLE
 from tests.simulation.disk import Place
 from tests.simulation.driver import Driver
@@ -46,7 +47,8 @@ def check(plan: Plan) -> Night:
     _accounts(plan, lines, records)
     _histories(plan, records)
     _requests(night, lines)
-    _widenings(plan, lines)
+    if plan.widen:
+        widened_as_it_pulled(lines, space_of(plan), _config(plan), plan.workers)
     _what_is_kept(night, driver, records)
     if plan.determined:
         expected, answers = _undisturbed(plan.undisturbed())
@@ -72,6 +74,7 @@ def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
     """Go through the ledger line by line: each decision is the rule's, made at once, and no budget is overrun."""
     judged = None
     records: dict[int, TrialRecord] = {}
+    points: dict[int, tuple[tuple[int, float], ...]] = {}
     for line, records in replayed(lines, METRIC, cast(Any, LEDGER_FILE)):
         if judged is not None and line["kind"] in ("asked", "report"):
             raise LostError(
@@ -85,8 +88,9 @@ def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
             record = records[line["trial"]]
             budget = record.max_passes or plan.max_passes
             _require(record.passes <= budget, f"trial {record.number} had {record.passes} passes of {budget}")
-            points = {n: curve.points for n, curve in curves_of(records.values()).items()}
-            if record.max_passes is None and stops(plan, record.number, points):
+            points |= {n: curve.points for n, curve in curves_of([record]).items()}
+            known = {n: points.get(n, ()) for n, each in records.items() if each.status is not Status.FAILED}
+            if record.max_passes is None and stops(plan, record.number, known):
                 judged = record.number
     return records
 
@@ -201,11 +205,9 @@ def _requests(night: Night, lines: Sequence[Line]) -> None:
     _require(night.most_at_once <= night.plan.workers, f"{night.most_at_once} trials at once")
 
 
-def _widenings(plan: Plan, lines: Sequence[Line]) -> None:
+def widened_as_it_pulled(lines: Sequence[Line], space: SearchSpace, config: Any, concurrent: int) -> None:
     """No trial was asked for while a range pulled that nobody had changed: it was widened before, and for that."""
-    if not plan.widen:
-        return
-    steering = Steering(space_of(plan), _config(plan), concurrent=plan.workers)
+    steering = Steering(space, config, concurrent=concurrent)
     for position, (line, records) in enumerate(replayed(lines, METRIC, cast(Any, LEDGER_FILE)), 1):
         own = line["kind"] == "steered" and "by" in line["facts"]
         if own or line["kind"] == "asked":
@@ -218,7 +220,7 @@ def _widenings(plan: Plan, lines: Sequence[Line]) -> None:
             asked = line["what"]["ranges"] if own else {}
             _require({each.field: each.ends for each in found} == asked, f"{found} pulled, and came {line}")
         if line["kind"] == "steered":
-            steering = Steering(space_of(plan), _config(plan), concurrent=plan.workers)
+            steering = Steering(space, config, concurrent=concurrent)
             steering.replay(lines[:position])
 
 

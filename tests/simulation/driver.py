@@ -279,6 +279,8 @@ class Driver:
     def _take_up(self) -> None:
         """Take up the requests that have come in, and answer them."""
         night = self.night
+        if not night.mail:
+            return
         events = len(self.ledger.records) + sum(len(each.reports) for each in self.ledger.records.values())
         while night.mail and night.mail[0][0] <= events:
             _, name, request = night.mail[0]

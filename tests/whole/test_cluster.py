@@ -19,52 +19,14 @@ CLUSTER = """
 import subprocess, sys
 import ray
 from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-cluster.add_node(num_cpus=1)
-for address in (cluster.address, "127.0.0.1:1"):
-    done = subprocess.run([*sys.argv[1:], "--address", address, "--out", "at-" + address.split(":")[1]])
-    print("exit status", done.returncode, flush=True)
-cluster.connect()
-print("nodes left", sum(node["Alive"] for node in ray.nodes()))
-ray.shutdown()
-cluster.shutdown()
-"""
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_search_joins_a_cluster_uses_its_nodes_and_leaves_it(site: Site) -> None:
-    search = site.arguments("--trials", "4", "--max-passes", "8", "--min-passes", "4")
-    done = subprocess.run(
-        [sys.executable, "-c", CLUSTER, *search],
-        cwd=site.folder,
-        env=site.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=HANGS_AFTER_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    joined, refused = done.stdout.split("exit status")[1:]
-    assert "2 at once" in done.stdout, "each node has one core, so only both together can run two trials"
-    assert "4 of 4 trials" in done.stdout
-    assert joined.split()[0] == "0"
-    assert refused.split()[0] == "2"
-    assert "--address 127.0.0.1:1: nothing listens there" in done.stderr
-    assert not (site.folder / "at-1").exists()
-    assert "nodes left 2" in done.stdout
-    (results,) = site.folder.glob("at-*")
-    assert json.loads((results / "search.json").read_text())["plan"]["concurrent"] == 2
-
-
-ASKED = """
-import ray
-from ray.cluster_utils import Cluster
 from distrecvae.errors import ResourceError
 from distrecvae.search.on_ray import same_package
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-cluster.connect()
 cluster.add_node(num_cpus=1)
+done = subprocess.run([*sys.argv[1:], "--address", cluster.address, "--out", "joined"])
+print("exit status", done.returncode, flush=True)
+cluster.connect()
+print("nodes left", sum(node["Alive"] for node in ray.nodes()), flush=True)
 same_package.require_package()
 def bare(): raise ModuleNotFoundError("No module named 'distrecvae'")
 for there in (bare, lambda: "0.0.1"):
@@ -72,7 +34,7 @@ for there in (bare, lambda: "0.0.1"):
     try:
         same_package.require_package()
     except ResourceError as error:
-        print(error, flush=True)
+        print("refused:", error, flush=True)
 ray.shutdown()
 cluster.shutdown()
 """
@@ -92,14 +54,29 @@ def run(site: Site, script: str, *arguments: str) -> subprocess.CompletedProcess
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_every_node_is_asked_whether_it_has_the_package(site: Site) -> None:
-    done = run(site, ASKED)
+def test_a_search_joins_a_cluster_uses_its_nodes_and_leaves_it_and_every_node_is_asked_for_the_package(
+    site: Site,
+) -> None:
+    search = site.arguments("--trials", "4", "--max-passes", "8", "--min-passes", "4")
+    done = run(site, CLUSTER, *search)
     assert done.returncode == 0, done.stdout + done.stderr
-    bare, other = done.stdout.splitlines()
+    assert "exit status 0" in done.stdout
+    assert "2 at once" in done.stdout, "each node has one core, so only both together can run two trials"
+    assert "4 of 4 trials" in done.stdout
+    assert "nodes left 2" in done.stdout
+    assert json.loads((site.folder / "joined/search.json").read_text())["plan"]["concurrent"] == 2
+    bare, other = (line for line in done.stdout.splitlines() if line.startswith("refused: "))
     assert bare.endswith(
         " cannot run distrecvae (No module named 'distrecvae'); install this version of it there"
     )
     assert other.endswith(f" has distrecvae 0.0.1, this is {__version__}; install this version of it there")
+
+
+def test_where_no_cluster_is_a_search_is_refused(site: Site) -> None:
+    done = site.search_here("--trials", "4", "--address", "127.0.0.1:1", "--out", "at-1")
+    assert done.returncode == 2
+    assert "--address 127.0.0.1:1: nothing listens there" in done.stderr
+    assert not (site.folder / "at-1").exists()
 
 
 # A node joins an empty cluster, then another one; where a private mount may be made, it sees nothing of the results.

@@ -151,7 +151,10 @@ def test_memory_stays_within_its_estimate(model: str, monkeypatch: pytest.Monkey
     )
     with soft_cuda() as device:
         trainer = registry.make_trainer(model, config, train, seed=1, device="cuda", precision=precision)
-        while trainer.passes < 12 and not trainer.solved:
+        enough = (
+            12 if model in NEURAL else 4
+        )  # a solver's passes are alike; a network's are recorded on the way
+        while trainer.passes < enough and not trainer.solved:
             trainer.step()
             trainer.state_dict()
         evaluate(trainer.model, HeldOutUsers(train, train))

@@ -117,6 +117,7 @@ class Interruption:
         self._reason: str | None = None
         self._lost = False
         self._signals = 0
+        self._swallowed = False
         self._first_at = 0.0
         self._deadline: float | None = None
         self._closed = threading.Event()
@@ -145,6 +146,7 @@ class Interruption:
         self._closed.clear()
         hearing = ExitStack()
         hearing.enter_context(handled(self._note, to_hear()))
+        hearing.enter_context(self._swallowed_seen())
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         thread = threading.Thread(target=self._watch, args=(read,), name="interruption", daemon=True)
         thread.start()
@@ -188,6 +190,23 @@ class Interruption:
         words = f"\nstopping; a second signal stops at once{self.goes_on and f'; to resume: {self.goes_on}'}"
         print(words, file=sys.stderr, flush=True)
 
+    @contextmanager
+    def _swallowed_seen(self) -> Iterator[None]:
+        """Notice where the second signal's KeyboardInterrupt came to nothing: nothing can be raised in a destructor."""
+        before = sys.unraisablehook
+
+        def seen(unraisable: sys.UnraisableHookArgs) -> None:
+            if self._signals > 1 and isinstance(unraisable.exc_value, KeyboardInterrupt):
+                self._swallowed = True
+            else:
+                before(unraisable)
+
+        sys.unraisablehook = seen
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
+
     def _ask(self, reason: str, grace_s: float) -> None:
         if self._reason is None:
             self._reason = reason
@@ -201,6 +220,9 @@ class Interruption:
             for number in os.read(signals, 64) if ready else b"":
                 if number in STOPPING:
                     self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
+            if self._swallowed:
+                self._swallowed = False
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             now = time.monotonic()
             if self._deadline is not None and now > self._deadline:
                 if self._ends_process:

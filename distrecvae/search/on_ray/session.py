@@ -34,7 +34,7 @@ from distrecvae.search.on_ray.ray_internals import (
 )
 from distrecvae.search.on_ray.session_folders import marked, remove_dead
 from distrecvae.search.planning.resources import Cluster, Slots, fitting, require_store
-from distrecvae.signals import unchanged
+from distrecvae.signals import hear_again, unchanged
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, device_facts
 from distrecvae.training.entry import Common
@@ -135,6 +135,8 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
             yield living_nodes(joined=where != "local")
     finally:
         ray.shutdown()
+        # Ray leaves SIGTERM to the system: it would end this process at once, whoever had a handler for it.
+        hear_again(signal.SIGTERM)
 
 
 def _connect(where: str, name: str, level: int, *, verbose: bool) -> None:

@@ -49,6 +49,13 @@ def _split(text: str) -> tuple[str, list[str]]:
     return action, words
 
 
+def test_a_request_names_a_thousand_and_no_more() -> None:
+    """Planted one off, the bound held none of the tests."""
+    assert len(Request(action="stop", trials=list(range(MOST_NAMED))).trials) == 1000
+    with pytest.raises(ConfigError, match="stop names 1001 trials; at most 1000 at a time"):
+        Request(action="stop", trials=list(range(MOST_NAMED + 1)))
+
+
 def test_every_action_is_explained() -> None:
     assert set(USAGE) == set(ACTIONS)
     assert {typed.split()[0] for typed in TYPED} == set(ACTIONS) - {"continue"}

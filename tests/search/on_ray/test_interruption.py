@@ -52,6 +52,30 @@ except KeyboardInterrupt:
 stop.over()
 """
 
+# The search's first signal was heard, and Python is in a destructor when the second one comes.
+IN_A_DESTRUCTOR = """
+import os, signal, time
+from distrecvae.search.on_ray import interruption
+
+class Left:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+stop = interruption.Interruption()
+try:
+    with stop.listening(()):
+        print("ready", flush=True)
+        os.kill(os.getpid(), signal.SIGINT)
+        left = Left()
+        del left
+        time.sleep(3.0)
+    print("not heard")
+except KeyboardInterrupt:
+    print("at once")
+stop.over()
+"""
+
 
 def started(code: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
@@ -92,6 +116,15 @@ def test_the_second_signal_does_not_ask() -> None:
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=HANGS_AFTER_S)
     assert out == "at once\n"
+
+
+def test_a_second_signal_is_heard_though_nothing_can_be_raised_where_it_comes() -> None:
+    # A storm's second Ctrl-C came while Ray's placement groups were removed in a destructor: it was printed there as a
+    # traceback, and forgotten.
+    process = started(IN_A_DESTRUCTOR)
+    out, err = process.communicate(timeout=HANGS_AFTER_S)
+    assert out == "at once\n", err
+    assert "Traceback" not in err
 
 
 def test_a_process_that_is_not_the_searchs_own_is_interrupted_and_lives() -> None:

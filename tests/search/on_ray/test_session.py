@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,8 @@ from distrecvae.search.on_ray.session import Session, living_nodes, on_every_nod
 from distrecvae.search.planning.resources import Cluster, Slots
 from distrecvae.training import registry
 from distrecvae.training.device import DeviceFacts, device_facts
-from tests import HANGS_AFTER_S
+from tests import HANGS_AFTER_S, ROOT
+from tests.sites import ray_folder
 
 SPLIT = synthetic_split(n_users=100, n_items=60, seed=1)
 
@@ -82,6 +86,41 @@ def test_ray_leaves_the_wish_to_end_to_those_who_heard_it_before(monkeypatch: py
     with ray_session(None):
         assert signal.getsignal(signal.SIGTERM) == before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+ONE_OF_ITS_OWN = """
+import os, signal
+from distrecvae.search.on_ray.session import ray_session
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+    with ray_session(None):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("lives", flush=True)
+"""
+
+
+@pytest.mark.ray
+def test_a_signal_is_heard_after_ray_was_left(tmp_path: Path) -> None:
+    # A Ray of its own, for that is what takes the handler away when it ends: a storm's SIGTERM after the last trial
+    # ended a search without a word.
+    (tmp_path / "left.py").write_text(ONE_OF_ITS_OWN, encoding="utf-8")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore",
+        "RAY_TMPDIR": str(ray_folder()),
+    }
+    ended = subprocess.run(
+        [sys.executable, str(tmp_path / "left.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANGS_AFTER_S,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "heard\nlives\n"), ended.stderr
 
 
 @pytest.mark.ray

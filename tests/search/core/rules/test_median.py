@@ -24,6 +24,8 @@ class TestMedianRule:
     def test_waits_for_enough_others_that_got_as_far(self) -> None:
         assert not self.rule.should_stop(3, curves(*self.others[:3], [(10, 0.0)]))
         assert not self.rule.should_stop(4, curves(*self.others, [(21, 0.0)]))
+        # Who reported for the first time later tells nothing of these passes; a planted bug that nights do not find.
+        assert not self.rule.should_stop(4, curves(*self.others[:3], [(12, 0.9), (20, 0.9)], [(10, 0.0)]))
         # Whose last report is at these very passes got as far: 0.5 to 0.8, and their median is 0.65.
         assert self.rule.should_stop(4, curves(*self.others, [(20, 0.6)]))
         assert not self.rule.should_stop(4, curves(*self.others, [(20, 0.65)]))
