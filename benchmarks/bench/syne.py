@@ -5,7 +5,7 @@ Syne Tune's. It is in no environment of ours, since it wants an older NumPy; it 
 
     pip install --no-deps syne-tune==0.14.2 dill autograd statsmodels patsy
 
-0.14 is the last one with MOBSTER, BOHB and rungs that promote paused trials.
+0.14 is the last one with MOBSTER and rungs that promote paused trials.
 """
 
 from __future__ import annotations
@@ -54,7 +54,6 @@ PEERS: Mapping[str, Peer] = {
     for peer in (
         Peer(name="syne-asha", scheduler="ASHA"),
         Peer(name="syne-asha-stopping", scheduler="ASHA", kind="stopping"),
-        Peer(name="syne-bohb", scheduler="BOHB"),
         Peer(name="syne-mobster", scheduler="MOBSTER"),
         Peer(name="syne-mobster-stopping", scheduler="MOBSTER", kind="stopping"),
     )
