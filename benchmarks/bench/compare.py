@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from bench.forest import PREFIX, Forest, load_forest
 from bench.methods import METHODS
 from bench.replay import Method, replay
 from bench.surrogate import SURROGATES, Surrogate, load
+from bench.syne import PEERS, Peer, replay_peer
 
 SHARES = (0.5, 0.9, 0.95)
 """Of the gap between the published point and the table's best."""
@@ -34,12 +36,16 @@ def judge(table: str, folder: Path) -> Surrogate | Forest:
 
 
 def row(
-    method: Method, table: str, surrogate: Surrogate | Forest, workers: int, seed: int, until: float
+    method: Method | Peer, table: str, surrogate: Surrogate | Forest, workers: int, seed: int, until: float
 ) -> dict[str, Any]:
     """Return what one search cost, and the share of the gap that was left open along its way."""
     most = MOST[workers]
     started = time.process_time()
-    course = replay(method, surrogate, seed=seed, workers=workers, most=most, until=until)
+    limits: dict[str, Any] = {"seed": seed, "workers": workers, "most": most, "until": until}
+    if isinstance(method, Peer):
+        course = replay_peer(method, surrogate, **limits)
+    else:
+        course = replay(method, surrogate, **limits)
     gap = surrogate.best - surrogate.published
     found: dict[str, Any] = {"method": method.name, "table": table, "workers": workers, "seed": seed}
     for share in SHARES:
@@ -113,13 +119,14 @@ def main(argv: list[str]) -> None:
     if arguments.out.exists():
         rows = [{str(k): v for k, v in r.items()} for r in pd.read_parquet(arguments.out).to_dict("records")]
     made = {(r["method"], r["table"], r["workers"], r["seed"]) for r in rows}
+    known: Mapping[str, Method | Peer] = {**METHODS, **PEERS}
     for name in arguments.methods.split(","):
         for table in arguments.tables.split(","):
             surrogate = judge(table, arguments.surrogates)
             for workers in (int(text) for text in arguments.workers.split(",")):
                 for seed in range(arguments.seeds):
                     if (name, table, workers, seed) not in made:
-                        rows.append(row(METHODS[name], table, surrogate, workers, seed, arguments.until))
+                        rows.append(row(known[name], table, surrogate, workers, seed, arguments.until))
         beside = arguments.out.with_suffix(".tmp")
         pd.DataFrame(rows).to_parquet(beside, index=False, compression="zstd")
         beside.rename(arguments.out)

@@ -33,7 +33,7 @@ def test_searches_are_listed_in_columns(
         "runs/another, longer",
         "runs/one",
     ]
-    assert any("finished  6/6" in line and "ndcg_100 0.3198" in line for line in lines)
+    assert any("finished  6/6" in line and "NDCG@100 0.3198" in line for line in lines)
     assert "search.json" in said.err, "what is wrong with the damaged one"
 
 

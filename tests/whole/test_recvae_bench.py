@@ -6,6 +6,7 @@ import importlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from distrecvae.search.space.space import SearchSpace
 from tests import ROOT
 
 if TYPE_CHECKING:
-    from bench import compare, forest, methods, record, replay, second_seed, surrogate, tables
+    from bench import compare, forest, methods, record, replay, second_seed, surrogate, syne, tables
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -28,7 +29,7 @@ def modules() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
         for name in (
-            "compare", "forest", "methods", "record", "replay", "second_seed", "surrogate", "tables",
+            "compare", "forest", "methods", "record", "replay", "second_seed", "surrogate", "syne", "tables",
         ):  # fmt: skip
             globals()[name] = importlib.import_module(f"bench.{name}")
         yield
@@ -195,3 +196,59 @@ def test_training_once_more_costs_what_it_costs_and_has_noise_of_its_own() -> No
     assert np.array_equal(first.seen, same.seen)
     assert np.array_equal(first.true, again.true)
     assert not np.array_equal(first.seen, again.seen)
+
+
+class Pausing:
+    """Pauses the first two trials at their first rung, continues the first one, and stops all others there."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int]] = []
+
+    def suggest(self, trial_id: int) -> Any:
+        if trial_id == 2 and len(self.told) == 2:
+            return SimpleNamespace(spawn_new_trial_id=False, checkpoint_trial_id=0)
+        start = replay.SPACE_OF_BENCH.default_point()
+        return SimpleNamespace(spawn_new_trial_id=True, config=dict(start))
+
+    def on_trial_add(self, trial: Any) -> None:
+        """There is nothing to note."""
+
+    def on_trial_result(self, trial: Any, result: dict[str, Any]) -> str:
+        self.told.append((trial.trial_id, result["passes"]))
+        return "CONTINUE" if trial.trial_id == 0 and len(self.told) > 2 else "PAUSE"
+
+    def on_trial_complete(self, trial: Any, result: dict[str, Any]) -> None:
+        self.told.append((trial.trial_id, -result["passes"]))
+
+
+def test_a_peers_paused_trial_goes_on_where_it_was_and_its_passes_count_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(syne, "_trial_class", lambda: lambda number, *_: SimpleNamespace(trial_id=number))
+    fitted, scheduler = surrogate.fit_surrogate("few-users", made_up()), Pausing()
+    levels = syne.rungs(fitted.max_passes)
+    course = syne.replay_scheduler(scheduler, fitted, seed=5, workers=1, most=1.9, until=1.0)
+    last = levels[-1]
+    assert scheduler.told[: len(levels) + 2] == [
+        (0, levels[0]), (1, levels[0]), *((0, level) for level in levels[1:]), (0, -last),
+    ]  # fmt: skip
+    # Alike trials cost alike: to the end of the first one, its whole training and the second one's first rung.
+    assert course.costs[-1] <= course.passes[-1] + 1e-9 <= 1.9 + 1e-9, (
+        "one worker: the clock runs with passes"
+    )
+    assert course.trials > 2
+
+
+def test_without_syne_tune_its_peers_say_what_to_install() -> None:
+    try:
+        importlib.import_module("syne_tune.optimizer.legacy_baselines")
+    except ImportError:
+        with pytest.raises(SystemExit, match=r"pip install --no-deps syne-tune==0\.14\.2"):
+            syne.scheduler_of(syne.PEERS["syne-asha"], 45, 0)
+    else:
+        assert hasattr(syne.scheduler_of(syne.PEERS["syne-asha"], 45, 0), "suggest")
+
+
+def test_the_published_point_as_a_peer_has_it_is_the_published_configuration() -> None:
+    start = dict(replay.SPACE_OF_BENCH.default_point())
+    assert syne.configured(start, syne.distributions()) == replay.SPACE_OF_BENCH.default_config()

@@ -11,7 +11,7 @@ from pathlib import Path
 from distrecvae.errors import ResultsError
 from distrecvae.files import held, size_bytes
 from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
-from distrecvae.metrics import on_validation
+from distrecvae.metrics import on_validation, title_of
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status, leading
 from distrecvae.search.folder.search_json import RUNNING, Description, read_description
@@ -82,7 +82,7 @@ def rows(found: list[Listed], *, now: datetime) -> list[tuple[str, ...]]:
             Path(each.data).name or "-",
             each.status,
             f"{each.ended}/{each.trials}" if each.model else "-",
-            "-" if each.best is None else f"{each.metric} {each.best:.4f}",
+            "-" if each.best is None else f"{title_of(each.metric)} {each.best:.4f}",
             "-" if each.began is None else duration(max(0.0, (now - each.began).total_seconds())),
             mib(each.size_bytes),
         )

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from distrecvae.activity import activity
+from distrecvae.metrics import title_of
 from distrecvae.pacing import Remaining
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
@@ -117,17 +118,15 @@ class Progress:
             first_of_trial = self._best_shown is None or self._best_shown[0] != best.number
             self._best_shown = (best.number, best.score)
             if first_of_trial and self._table is None:
-                self._line(
-                    f"trial {best.number} leads: {self._config.metric} {best.score:.4f} at {best.passes} passes"
-                )
+                title = title_of(self._config.metric)
+                self._line(f"trial {best.number} leads: {title} {best.score:.4f} at {best.passes} passes")
 
     def ended(self, record: TrialRecord) -> None:
         """Say how a trial ended."""
         score = "-" if record.score is None else f"{record.score:.4f}"
         reason = f" ({record.reason})" if record.reason else ""
-        text = (
-            f"trial {record.number} {record.status}{reason}: {self._config.metric} {score}, {record.passes}"
-        )
+        title = title_of(self._config.metric)
+        text = f"trial {record.number} {record.status}{reason}: {title} {score}, {record.passes}"
         text += " pass" if record.passes == 1 else " passes"
         if self._table is None:
             self._line(f"{text}, {duration(record.duration_s)}")

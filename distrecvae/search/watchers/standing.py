@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distrecvae.activity import GRAM
-from distrecvae.metrics import on_validation
+from distrecvae.metrics import on_validation, title_of
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.limits import limits_of
 from distrecvae.search.core.records import Status, TrialRecord, leading
@@ -29,7 +29,7 @@ def status_line(records: Collection[TrialRecord], config: SearchConfig) -> str:
     parts += [f"{counts[status]} {status}" for status in Status if counts[status]]
     best = leading(records)
     if best is not None and best.score is not None:
-        parts.append(f"best {config.metric} {best.score:.4f} (trial {best.number})")
+        parts.append(f"best {title_of(config.metric)} {best.score:.4f} (trial {best.number})")
     return ", ".join(parts)
 
 
@@ -58,7 +58,7 @@ def running_table(records: Iterable[TrialRecord], config: SearchConfig) -> Rende
     """Return a row a running trial, `MOST_ROWS` at most."""
     running = [record for record in records if record.status is Status.RUNNING]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("trial", "passes", config.metric, "best", "seconds"):
+    for title in ("trial", "passes", title_of(config.metric), "best", "seconds"):
         table.add_column(title, justify="right")
     told = any(record.doing for record in running)
     if told:

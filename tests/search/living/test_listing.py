@@ -33,7 +33,7 @@ def test_a_search_says_its_status_best_age_and_size(over: Path, tmp_path: Path) 
     (row,) = rows([found], now=datetime(2026, 11, 25, 12, 30, tzinfo=UTC))
     said = dict(zip(HEAD, row, strict=True))
     assert (said["trials"], said["data"], said["age"]) == ("20/20", "my data", "2 h 30 min")
-    assert said["best"] == f"ndcg_100 {best.score:.4f}"
+    assert said["best"] == f"NDCG@100 {best.score:.4f}"
 
 
 def test_one_that_runs_is_told_from_one_that_was_killed(under_way: Path) -> None:

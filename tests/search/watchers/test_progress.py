@@ -118,10 +118,10 @@ def test_a_plain_output_says_how_each_trial_ended_and_nothing_of_starts(clock: C
         screen.progress.started(trial)
         screen.progress.ended(trial)
     assert screen.said() == [
-        "[1 min 05 s] trial 0 finished: ndcg_100 0.2000, 8 passes, 1 min 30 s",
-        "[1 min 05 s] trial 1 stopped (asha at 4 passes): ndcg_100 0.3000, 4 passes, 45 s",
-        "[1 min 05 s] trial 2 failed (no [red]memory[/red]): ndcg_100 -, 0 passes, 0 s",
-        "[1 min 05 s] trial 3 diverged (loss is nan): ndcg_100 0.0000, 1 pass, 45 s",
+        "[1 min 05 s] trial 0 finished: NDCG@100 0.2000, 8 passes, 1 min 30 s",
+        "[1 min 05 s] trial 1 stopped (asha at 4 passes): NDCG@100 0.3000, 4 passes, 45 s",
+        "[1 min 05 s] trial 2 failed (no [red]memory[/red]): NDCG@100 -, 0 passes, 0 s",
+        "[1 min 05 s] trial 3 diverged (loss is nan): NDCG@100 0.0000, 1 pass, 45 s",
     ]
 
 
@@ -147,12 +147,12 @@ def test_a_new_leader_is_said_once_and_not_at_each_of_its_own_reports(clock: Clo
         screen.progress.reported(trial)
         said.append([line.partition("] ")[2] for line in screen.said()])
     assert said == [
-        ["trial 0 leads: ndcg_100 0.2000 at 4 passes"],
+        ["trial 0 leads: NDCG@100 0.2000 at 4 passes"],
         [],
         [],
-        ["trial 1 leads: ndcg_100 0.4000 at 8 passes"],
+        ["trial 1 leads: NDCG@100 0.4000 at 8 passes"],
         [],
-        ["trial 0 leads: ndcg_100 0.5000 at 16 passes"],
+        ["trial 0 leads: NDCG@100 0.5000 at 16 passes"],
     ]
 
 
@@ -207,7 +207,7 @@ def test_a_status_line_counts_names_the_best_and_what_is_solved(clock: Clock) ->
         concurrent=9,
     )
     assert status(screen, clock) == (
-        "2 of 10 trials ended, 2 running, 1 finished, 1 failed, best ndcg_100 0.3000 (trial 0), running: 46% solved"
+        "2 of 10 trials ended, 2 running, 1 finished, 1 failed, best NDCG@100 0.3000 (trial 0), running: 46% solved"
     )
     assert status(Screen(record(0)), clock) == "0 of 10 trials ended, 1 running"
 
@@ -234,7 +234,7 @@ def test_a_line_says_what_workers_are_at_and_what_is_to_go(clock: Clock) -> None
     # 45 s a cycle of 4 passes, of 20: one has 4 cycles left, half of the first one done, the other one all 5.
     said = status(screen, clock)
     assert said.endswith(
-        "best ndcg_100 0.1000 (trial 0), 1 saving, 1 waiting for a node, about 6 min 22 s to go"
+        "best NDCG@100 0.1000 (trial 0), 1 saving, 1 waiting for a node, about 6 min 22 s to go"
     )
 
 
@@ -249,13 +249,13 @@ def test_a_terminal_has_a_row_a_running_trial_and_no_more_than_fit(clock: Clock)
         screen.progress.refresh()
         lines = screen.said()
         rows = [line.split() for line in lines]
-        assert ["trial", "passes", "ndcg_100", "best", "seconds"] in rows
+        assert ["trial", "passes", "NDCG@100", "best", "seconds"] in rows
         assert ["0", "12/20", "0.2000", "0.3000", "135"] in rows
         assert ["1", "0/20", "-", "-", "0"] in rows
         assert ["2", "50%", "solved", "-", "-", "0"] in rows
         assert sum("12/20" in line for line in lines) == MOST_ROWS - 2
         assert any("and 2 more" in line for line in lines)
-        assert any("1 of 10 trials ended" in line and "best ndcg_100 0.4000" in line for line in lines)
+        assert any("1 of 10 trials ended" in line and "best NDCG@100 0.4000" in line for line in lines)
         assert not any("running: " in line for line in lines), "the table says it"
 
 
@@ -270,7 +270,7 @@ def test_a_table_has_what_each_worker_is_at_and_what_the_best_trial_leans_on(clo
         screen.progress.refresh()
         lines = screen.said()
     assert [line.split() for line in lines if "doing" in line] == [
-        ["trial", "passes", "ndcg_100", "best", "seconds", "doing"]
+        ["trial", "passes", "NDCG@100", "best", "seconds", "doing"]
     ]
     assert any(line.split()[-1:] == ["training"] for line in lines)
     assert any("trial 1 leads, and was still rising at its last pass (8)" in line for line in lines)
@@ -300,7 +300,7 @@ def test_a_notebook_has_the_table_in_one_output(clock: Clock, monkeypatch: pytes
     assert "0 of 10 trials ended, 1 running" in drawn[1]
     assert drawn[2] == "", "at the end the result says it"
     assert [line for line in screen.said() if "trial" in line] == [
-        "trial 1 failed (no memory): ndcg_100 -, 0 passes"
+        "trial 1 failed (no memory): NDCG@100 -, 0 passes"
     ]
 
 

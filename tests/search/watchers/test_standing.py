@@ -26,7 +26,7 @@ def test_a_trial_that_runs_is_not_counted_as_ended() -> None:
     assert status_line([record(0)], CONFIG) == "0 of 10 trials ended, 1 running"
     records = [record(0, 0.2, status=Status.STOPPED), record(1, 0.3)]
     assert status_line(records, CONFIG) == (
-        "1 of 10 trials ended, 1 running, 1 stopped, best ndcg_100 0.3000 (trial 1)"
+        "1 of 10 trials ended, 1 running, 1 stopped, best NDCG@100 0.3000 (trial 1)"
     )
 
 
