@@ -136,16 +136,12 @@ def ease_bytes(
     config: EASEConfig,  # noqa: ARG001
     train: InteractionMatrix,
     lent: bool = False,
-    *,
-    device: torch.device | str = "cpu",
 ) -> tuple[int, int]:
-    """Return what solving takes on the device at its peak, and the weights: bytes.
-
-    A Gram matrix that is `lent`, which lies in the host's memory, is not counted.
-    """
+    """Return what solving takes at its peak, and the weights: bytes; a Gram matrix that is `lent` is not counted."""
     size = train.n_items**2
-    # One matrix in float64, one in float32 (what it is made of, or the result), and some columns thrice.
+    # One matrix in float64, one in float32 (what it is made of, or the result), and some columns thrice. On a GPU the
+    # factor is a second one in float64, when that in float32 is gone.
     by_blocks = 12 * size + 3 * 8 * train.n_items * min(BLOCK_ITEMS, train.n_items)
-    # On a GPU the factor is a second one in float64, when that in float32 is gone. Diagonals are small, but there.
-    on_gpu = 2 * 8 * size + 8 * 8 * train.n_items if torch.device(device).type == "cuda" else 0
+    # Lent is what lies in the host's memory. Diagonals are small, but there.
+    on_gpu = 0 if lent else 2 * 8 * size + 8 * 8 * train.n_items
     return max(0 if lent else gram_bytes(train, 4), on_gpu, by_blocks), 4 * size

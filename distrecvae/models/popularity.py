@@ -52,8 +52,6 @@ def solve_popularity(
 def popularity_bytes(
     config: PopularityConfig,  # noqa: ARG001
     train: InteractionMatrix,
-    *,
-    device: torch.device | str = "cpu",  # noqa: ARG001
 ) -> tuple[int, int]:
     """Return what counting takes, and the counts: bytes."""
     return 12 * train.n_items, 4 * train.n_items  # int64 counts, and float32 ones

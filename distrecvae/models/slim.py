@@ -257,13 +257,7 @@ def _sweep(gram: torch.Tensor, weight: torch.Tensor, items: torch.Tensor, config
     return greatest
 
 
-def slim_bytes(
-    config: SLIMConfig,
-    train: InteractionMatrix,
-    lent: bool = False,
-    *,
-    device: torch.device | str = "cpu",  # noqa: ARG001
-) -> tuple[int, int]:
+def slim_bytes(config: SLIMConfig, train: InteractionMatrix, lent: bool = False) -> tuple[int, int]:
     """Return what solving takes at its peak, on one thread, and the weights: bytes, without a `lent` Gram matrix.
 
     How many weights will be positive is not known beforehand: at most those between items of more than l1 users each,

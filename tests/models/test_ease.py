@@ -151,14 +151,3 @@ def test_what_breaks_a_rule_is_refused() -> None:
         EASEConfig(dropout=1)
     with pytest.raises(ConfigError, match=r"xi is -0\.1; it must be a number from 0 to below 1"):
         EASEConfig(xi=-0.1)
-
-
-def test_a_gpu_takes_a_second_matrix_in_float64_and_a_processor_none() -> None:
-    # On a CPU the plan once counted the GPU's 16 bytes a cell, where 12 do: float64, and float32 of it.
-    train = InteractionMatrix.from_pairs([0, 1, 2], [0, 1, 2], n_users=3, n_items=40_000)
-    on_cpu, on_gpu = (
-        ease.ease_bytes(ease.EASEConfig(), train, device=device)[0] for device in ("cpu", "cuda")
-    )
-    cells = 40_000**2
-    assert on_gpu >= 16 * cells
-    assert 12 * cells <= on_cpu < 14 * cells

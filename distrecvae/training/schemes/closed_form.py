@@ -92,8 +92,8 @@ def closed_form(
         solve: from a configuration, the training users, a device and, with `common`, the arrays that are lent (or
             None) to the parameters.
         load: from a configuration, the number of items, parameters and a device to the model.
-        memory: from a configuration, the training users, the `device` and, with `common`, whether the solver can read
-            it without copying, to bytes: what solving takes there at its peak, and the parameters.
+        memory: from a configuration, the training users and, with `common`, whether the solver can read it without
+            copying, to bytes: what solving takes at its peak, and the parameters.
         common: what all solutions on the same data start from.
         tells: whether `solve` takes a function `progress`, to be told the share that is done.
     """
@@ -127,7 +127,7 @@ def closed_form(
     ) -> tuple[int, int]:
         # What is lent lies in the host's memory: a GPU has its own copy.
         solving, parameters = memory(
-            config, train, device=device, **{k: v and device.type == "cpu" for k, v in told.items()}
+            config, train, **{k: v and device.type == "cpu" for k, v in told.items()}
         )
         # Afterwards there are the model and, on the host, the best model's copy and the one that is being saved.
         copies = 1 if device.type == "cuda" else 3
