@@ -26,7 +26,7 @@ class Asha(StoppingRule):
     at most max(1, floor(n / reduction_factor)), n being the number of values, its own included, and equal
     values sharing the better rank. So the first trial at a rung always continues, and so does the best so far.
 
-    Floor is the rule of ASHA's Algorithm 2, applied once, on arrival, because a stopped trial is not revived.
+    Floor is the rule of ASHA's Algorithm 2, applied once, on arrival, because the rule revives no stopped trial.
     Of 24 equally good trials 34 % pass at factor 3; rounding up would pass 40 %, and for the same cost find
     no better model (docs/spaces.md). Ray compares with an interpolated percentile of the earlier values,
     close to rounding up. Optuna's SuccessiveHalvingPruner decides the same where both can be asked: a test
