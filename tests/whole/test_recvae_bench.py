@@ -20,7 +20,19 @@ from distrecvae.search.space.space import SearchSpace
 from tests import ROOT
 
 if TYPE_CHECKING:
-    from bench import compare, forest, methods, record, replay, second_seed, surrogate, syne, tables
+    from bench import (
+        compare,
+        forest,
+        live,
+        methods,
+        pausing,
+        record,
+        replay,
+        second_seed,
+        surrogate,
+        syne,
+        tables,
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -29,7 +41,8 @@ def modules() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
         for name in (
-            "compare", "forest", "methods", "record", "replay", "second_seed", "surrogate", "syne", "tables",
+            "compare", "forest", "live", "methods", "pausing", "record", "replay", "second_seed", "surrogate",
+            "syne", "tables",
         ):  # fmt: skip
             globals()[name] = importlib.import_module(f"bench.{name}")
         yield
@@ -252,3 +265,39 @@ def test_without_syne_tune_its_peers_say_what_to_install() -> None:
 def test_the_published_point_as_a_peer_has_it_is_the_published_configuration() -> None:
     start = dict(replay.SPACE_OF_BENCH.default_point())
     assert syne.configured(start, syne.distributions()) == replay.SPACE_OF_BENCH.default_config()
+
+
+@pytest.mark.parametrize("kind", ["pause", "revive"])
+def test_a_paused_trial_goes_on_where_it_was_and_no_pass_counts_twice(kind: str) -> None:
+    fitted = surrogate.fit_surrogate("few-users", made_up())
+    search = pausing.Search(kind, fitted, 3, 1)
+    course = search.run(3.0)
+    trials = search._trials
+    rungs = search._rungs
+    assert any(each.paused for each in trials), "some wait"
+    assert any(each.curve[-1][0] > rungs[0] + each.training.cycle_passes for each in trials[1:]), (
+        "some went on"
+    )
+    for each in trials:
+        assert [passes for passes, _ in each.curve] == each.training.passes[: len(each.curve)].tolist()
+    spent = sum(each.curve[-1][0] for each in trials if each.curve) / fitted.max_passes
+    assert course.passes[-1] <= spent + 1e-9
+    again = pausing.Search(kind, fitted, 3, 1).run(3.0)
+    assert np.array_equal(course.true, again.true)
+    assert search.given_up, "and its chances were noted"
+    assert all(0 <= chance <= 1 for chance, _ in search.given_up)
+
+
+def test_a_live_search_trains_and_judges_by_test_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = {"n_users": 90, "n_items": 60, "seed": 3, "held_out_users": 20}
+    monkeypatch.setattr(live, "SETS", {"tiny": tiny})
+    monkeypatch.setattr(live, "MAX_PASSES", 9)
+    table = live.live("tiny")
+    table.max_passes = 9
+    assert table.second > 0
+    course = replay.replay(
+        methods.METHODS["default"], table, seed=0, workers=1, most=1.5, train=live.RealTraining
+    )
+    assert course.trials >= 1
+    assert len(course.true) >= 1
+    assert ((course.true > 0) & (course.true < 1)).all()
