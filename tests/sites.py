@@ -77,10 +77,10 @@ class Site:
         return typed_here(self.folder, "search", *self.arguments(*options)[3:])
 
     @contextmanager
-    def searching(self, *options: str) -> Iterator[subprocess.Popen[str]]:
-        """Start a search; kill it at the end if it still runs."""
+    def searching(self, *options: str, module: str = "distrecvae.search") -> Iterator[subprocess.Popen[str]]:
+        """Start a search, or what else `module` makes of its options; kill it at the end if it still runs."""
         process = subprocess.Popen(
-            self.arguments(*options),
+            [module if word == "distrecvae.search" else word for word in self.arguments(*options)],
             cwd=self.folder,
             env=self.environment(),
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""A job's entry point: when it begins a search again, when not, and a real search whose driver is killed."""
+"""A job's entry point: when it begins a search again, and when not. A real one is in tests/whole/test_search.py."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import pandas as pd
-import psutil
 import pytest
 
 from distrecvae.errors import LOST, UNEXPECTED
 from distrecvae.job import DONE, REFUSED, keep_going, main
 from distrecvae.signals import INTERRUPTED
 from tests import HANGS_AFTER_S
-from tests.results import n_reports
 from tests.search.on_ray.test_interruption import LOOPING
-from tests.sites import make_site
 
 
 def counting(folder: Path, then: str) -> list[str]:
@@ -105,54 +101,3 @@ def test_a_job_without_a_folder_of_its_own_is_refused(capsys: pytest.CaptureFixt
     assert main(["--data", "data/mine"]) == REFUSED
     said = capsys.readouterr().err
     assert said == "error: a job that is restarted must find its folder; give --out or --name\n"
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_search_whose_driver_is_killed_goes_on_to_its_end(tmp_path: Path) -> None:
-    site = make_site(tmp_path)
-    ledger = tmp_path / "out/ledger.jsonl"
-    options = [
-        "--trials",
-        "3",
-        "--max-passes",
-        "24",
-        "--scheduler",
-        "none",
-        "--concurrent",
-        "1",
-        "--out",
-        "out",
-    ]
-    arguments = ["distrecvae.job" if a == "distrecvae.search" else a for a in site.arguments(*options)]
-    with subprocess.Popen(
-        arguments,
-        cwd=tmp_path,
-        env=site.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as job:
-        try:
-            deadline = time.monotonic() + HANGS_AFTER_S
-            while n_reports(tmp_path / "out") < 8:  # 6 reports a trial
-                assert time.monotonic() < deadline
-                assert job.poll() is None
-                time.sleep(0.01)
-            (driver,) = psutil.Process(job.pid).children()
-            driver.kill()
-            written = ledger.read_bytes()
-            said, _ = job.communicate(timeout=HANGS_AFTER_S)
-        finally:
-            job.terminate()
-    assert job.returncode == 0, said
-    assert said.count("the search ended by signal 9 (Killed); it restarts in 1 s (1 of 10)") == 1
-    assert "Traceback" not in said
-    table = pd.read_parquet(tmp_path / "out/trials.parquet")
-    assert table["trial"].tolist() == [0, 1, 2]
-    assert set(table["status"]) == {"finished"}
-    points = pd.read_parquet(tmp_path / "out/history.parquet")
-    assert len(points) == 18
-    assert ledger.read_bytes().startswith(written[: written.rfind(b"\n")]), "what was reported was not kept"
-    assert not points.duplicated(["trial", "passes"]).any()
-    assert (tmp_path / "out/best/model.safetensors").exists()

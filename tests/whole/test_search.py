@@ -263,31 +263,44 @@ def test_killed_and_interrupted_again_and_again_it_ends_as_the_undisturbed_one(
     site: Site, whole: Whole
 ) -> None:
     # One search, for each further one costs two starts of Ray: what was taken up wrongly once is wrong at the end.
-    folder = site.folder / "disturbed"
+    folder, ledger = site.folder / "disturbed", site.folder / "disturbed" / "ledger.jsonl"
     settings = (*SETTINGS, "--out", "disturbed")
 
-    def disturbed(after: int, number: signal.Signals, *options: str) -> tuple[int, str]:
-        """Send a signal after so many reports; return the exit status, and what was printed."""
-        with site.searching(*settings, *options) as process:
-            wait_for(lambda: n_reports(folder) >= after, process)
-            process.send_signal(number)
-            output, _ = process.communicate(timeout=HANGS_AFTER_S)
+    def interrupt(process: subprocess.Popen[str], after: int, number: signal.Signals) -> str:
+        """Send a signal after so many reports; return what was printed."""
+        wait_for(lambda: n_reports(folder) >= after, process)
         assert n_reports(folder) < n_reports(whole.folder), "it was over before it was disturbed"
-        return process.returncode, output
-
-    # What a job that is restarted by itself types every time: this starts, what follows continues.
-    assert disturbed(2, signal.SIGKILL, "--resume-or-start")[0] == -signal.SIGKILL
-    for after, number in ((7, signal.SIGINT), (13, signal.SIGTERM)):
-        code, output = disturbed(after, number, "--resume")
-        assert code == 130, output
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=HANGS_AFTER_S)
+        assert process.returncode == 130, output
         assert "Traceback" not in output
         assert "--out disturbed --resume" in output
         state = json.loads((folder / "search.json").read_text())
         assert state["status"] == "interrupted"
         assert len(history(folder)) == n_reports(folder), "the tables have everything up to then"
+        return output
+
+    # A job starts it (--resume-or-start), and resumes it by itself where its driver is killed; interrupted, both end.
+    with site.searching(*settings, module="distrecvae.job") as job:
+        wait_for(lambda: n_reports(folder) >= 2, job)
+        (driver,) = psutil.Process(job.pid).children()
+        driver.kill()
+        driver.wait()
+        written = ledger.read_bytes()
+        output = interrupt(job, 7, signal.SIGTERM)
+    assert output.count("the search ended by signal 9 (Killed); it restarts in 1 s (1 of 10)") == 1
+    assert output.count("it restarts in") == 1
+    assert ledger.read_bytes().startswith(written[: written.rfind(b"\n") + 1]), (
+        "what was reported was not kept"
+    )
+    with site.searching(*settings, "--resume") as process:
+        interrupt(process, 13, signal.SIGINT)
     done = site.search(*settings, "--resume-or-start")
     assert done.returncode == 0, done.stdout + done.stderr
     same_search(folder, whole.folder)
+    assert (folder / "best/model.safetensors").read_bytes() == (
+        whole.folder / "best/model.safetensors"
+    ).read_bytes()
 
 
 @pytest.mark.slow
