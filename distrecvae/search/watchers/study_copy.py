@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, Jou
 from distrecvae.errors import ConfigError
 from distrecvae.layout import JOURNAL_FILE
 from distrecvae.search.core.config import JOURNAL
-from distrecvae.search.core.records import TrialRecord
+from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.study import as_optuna_has_it, quiet
 from distrecvae.words import first_line
 
@@ -29,10 +29,15 @@ SEARCH_KEY, NUMBER_KEY = "distrecvae.search", "trial"
 class StudyCopy:
     """Adds each trial that ends to a study named like the results folder; a logger.
 
-    Where another search has that name in this storage, the search's id is added to it.
+    Where another search has that name in this storage, the search's id is added to it. Optuna changes no trial that has
+    ended: where a stopped one may continue (`revives`), it is added when the search is over.
     """
 
-    def __init__(self, storage: str | BaseStorage, *, name: str, search_id: str, metric: str) -> None:
+    def __init__(
+        self, storage: str | BaseStorage, *, name: str, search_id: str, metric: str, revives: bool = False
+    ) -> None:
+        self._revives = revives
+        self._waiting: dict[int, TrialRecord] = {}
         with quiet():
             self._storage = _opened(storage) if isinstance(storage, str) else storage
             self._study = _study(self._storage, name, search_id)
@@ -46,14 +51,19 @@ class StudyCopy:
 
     def started(self, record: TrialRecord) -> None:
         """Nothing to write: a trial is copied when it ends."""
+        self._waiting.pop(record.number, None)
 
     def reported(self, record: TrialRecord) -> None:
         """Nothing to write."""
 
     def ended(self, record: TrialRecord) -> None:
-        """Add the trial: as Optuna has it, its times included, and how it ended."""
-        if self.knows_end(record):
-            return
+        """Add the trial, unless it may continue: as Optuna has it, its times included, and how it ended."""
+        if self._revives and record.status is Status.STOPPED:
+            self._waiting[record.number] = record
+        elif not self.knows_end(record):
+            self._add(record)
+
+    def _add(self, record: TrialRecord) -> None:
         trial = as_optuna_has_it(record)
         about = {NUMBER_KEY: record.number, "status": str(record.status), "reason": record.reason}
         trial.user_attrs = {**about, **trial.user_attrs}
@@ -63,7 +73,10 @@ class StudyCopy:
         self._has.add(record.number)
 
     def finish(self, *, complete: bool, scores: Mapping[str, float]) -> None:  # noqa: ARG002
-        """Close the storage."""
+        """Add what waited, if the search is over, and close the storage."""
+        for record in self._waiting.values() if complete else ():
+            if not self.knows_end(record):
+                self._add(record)
         if isinstance(self._storage, RDBStorage):
             self._storage.remove_session()
             self._storage.engine.dispose()
@@ -157,11 +170,11 @@ class NoLock(JournalFileOpenLock):
 class Journal(StudyCopy):
     """The copy in the results folder, for Optuna's tools; a logger. It is a view: each run rewrites it."""
 
-    def __init__(self, folder: Path, *, search_id: str, metric: str) -> None:
+    def __init__(self, folder: Path, *, search_id: str, metric: str, revives: bool = False) -> None:
         path = folder / JOURNAL_FILE
         path.unlink(missing_ok=True)
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=NoLock()))
-        super().__init__(storage, name=STUDY_NAME, search_id=search_id, metric=metric)
+        super().__init__(storage, name=STUDY_NAME, search_id=search_id, metric=metric, revives=revives)
 
 
 def _study(storage: BaseStorage, name: str, search_id: str) -> optuna.Study:

@@ -95,8 +95,12 @@ def make_loggers(
         tell: is told in one line if a logger fails; the search continues without it.
     """
     search_id = hashlib.blake2b(f"{folder.resolve()} {started}".encode(), digest_size=8).hexdigest()
-    metric = on_validation(config.metric)
-    journal = partial(Journal, folder, search_id=search_id, metric=metric)
+    about: dict[str, Any] = {
+        "search_id": search_id,
+        "metric": on_validation(config.metric),
+        "revives": config.revives,
+    }
+    journal = partial(Journal, folder, **about)
     loggers = [Tolerant(journal, JOURNAL_FILE, tell)]
     if config.log_to is not None:
         make = partial(
@@ -105,7 +109,7 @@ def make_loggers(
         loggers.append(Tolerant(make, config.log_to, tell))
     if (url := config.storage) is not None:
         # Its URL, which may have a password, is not repeated.
-        copy = partial(StudyCopy, url, name=folder.resolve().name, search_id=search_id, metric=metric)
+        copy = partial(StudyCopy, url, name=folder.resolve().name, **about)
         loggers.append(Tolerant(copy, "--storage", tell))
     for logger in loggers:
         for record in ledger.records.values():

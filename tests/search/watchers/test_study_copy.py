@@ -221,3 +221,28 @@ def test_the_folders_own_journal_is_a_view_that_each_run_writes_anew(tmp_path: P
     if fate == "locked":
         path.with_name(f"{path.name}.lock").unlink()
     assert numbers(journal(tmp_path / "mine")) == [0, 1, 2, 3, 4]
+
+
+def test_a_trial_that_may_continue_is_added_when_the_search_is_over(tmp_path: Path, url: str) -> None:
+    """Optuna changes no trial that has ended: one that was stopped and continued would be there as it was stopped."""
+    config = toy_search_config(
+        sampler="guided", scheduler="asha", trials=14, max_passes=60, min_passes=4, storage=url
+    )
+    folder, said = tmp_path / "mine", list[str]()
+    conductor, copy = copying(folder, config, said)
+    run_serially(conductor, config)
+    records = conductor.ledger.records
+    assert any(name.startswith("revive ") for name in conductor.ledger.answers)
+    finished = [n for n, record in records.items() if record.status is Status.FINISHED]
+    assert numbers(studies(url)["mine"]) == finished
+    copy.finish(complete=False, scores={})
+    again, copy = copying(folder, config, said)
+    assert numbers(studies(url)["mine"]) == finished, "nor when it is resumed"
+    run_serially(again, config)
+    copy.finish(complete=True, scores={})
+    assert said == []
+    trials = {trial.user_attrs["trial"]: trial for trial in studies(url)["mine"]}
+    assert sorted(trials) == sorted(records)
+    assert {n: max(trial.intermediate_values) for n, trial in trials.items()} == {
+        n: record.passes for n, record in records.items()
+    }
