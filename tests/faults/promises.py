@@ -22,6 +22,7 @@ from distrecvae.saved.model import load_model
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.ledger import records_of, replayed
 from distrecvae.search.core.records import KEPT_TRIALS, Status, TrialRecord, by_score, leading
+from distrecvae.search.core.requests import REOPENING
 from distrecvae.search.core.tasks import trial_task
 from distrecvae.search.folder.search_json import Description, read_description
 from distrecvae.search.living.reproducing import reproduce
@@ -72,9 +73,13 @@ def _accounts(lines: Sequence[Line], records: Mapping[int, TrialRecord], describ
     """Every trial is accounted for once, and one ended before the next was asked for."""
     kinds = Counter((line["kind"], line["trial"]) for line in lines if "trial" in line)
     assert list(records) == list(range(described.settings.trials)), f"its trials are {list(records)}"
+    again = Counter(
+        line["what"]["trials"][0] for line in lines if line["kind"] == "steered" and line["done"]
+        and line["what"]["action"] in REOPENING
+    )  # fmt: skip
     for number, record in records.items():
-        once = kinds["asked", number], kinds["ended", number]
-        assert once == (1, 1), f"trial {number} was asked for, and ended, {once} times"
+        times = kinds["asked", number], kinds["ended", number] - again[number]
+        assert times == (1, 1), f"trial {number} was asked for, and ended for good, {times} times"
         assert record.status in (Status.FINISHED, Status.STOPPED), (
             f"{number} {record.status}: {record.reason}"
         )
@@ -124,8 +129,11 @@ def _decisions(folder: Path, lines: Sequence[Line], described: Description) -> N
         assert why.origin.again, f"trial {number}: asked again, the sampler proposes something else"
         stops = [judged.stops for judged in why.judgements]
         stopped = why.record.status is Status.STOPPED
-        assert not any(stops[:-1]), f"trial {number} was to end, and did not"
-        assert any(stops) == stopped, f"trial {number} ended: {why.record.reason}, and the rule says {stops}"
+        # It is stopped for good once at most; as often as else the search continued it.
+        assert sum(stops) == len(why.revived) + stopped, (
+            f"trial {number} ended: {why.record.reason}, the rule says {stops}, it continued from {list(why.revived)}"
+        )
+        assert not stopped or stops[-1], f"trial {number} was stopped, and the rule let it continue"
     if settings.widen:
         widened_as_it_pulled(lines, space, settings, described.plan.concurrent)
 
