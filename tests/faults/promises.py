@@ -131,7 +131,7 @@ def _decisions(folder: Path, lines: Sequence[Line], described: Description) -> N
         stopped = why.record.status is Status.STOPPED
         # It is stopped for good once at most; as often as else the search continued it.
         assert sum(stops) == len(why.revived) + stopped, (
-            f"trial {number} ended: {why.record.reason}, the rule says {stops}, it continued from {list(why.revived)}"
+            f"trial {number} ended: {why.record.reason}, and the rule says {stops}; continued from {[*why.revived]}"
         )
         assert not stopped or stops[-1], f"trial {number} was stopped, and the rule let it continue"
     if settings.widen:
