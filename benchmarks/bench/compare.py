@@ -18,7 +18,7 @@ import pandas as pd
 
 from bench.forest import PREFIX, Forest, load_forest
 from bench.methods import METHODS
-from bench.replay import Method, replay
+from bench.replay import Course, Method, replay
 from bench.surrogate import SURROGATES, Surrogate, load
 from bench.syne import PEERS, Peer, replay_peer
 
@@ -35,6 +35,16 @@ def judge(table: str, folder: Path) -> Surrogate | Forest:
     return load(name, folder) if name == table else load_forest(name)
 
 
+def costs(course: Course, surrogate: Surrogate | Forest) -> dict[str, float]:
+    """Return what it cost, by the clock and in passes, to close each share of the gap."""
+    gap = surrogate.best - surrogate.published
+    found: dict[str, float] = {}
+    for share in SHARES:
+        cost, passes = course.reached(surrogate.published + share * gap)
+        found |= {f"cost_{share * 100:.0f}": cost, f"passes_{share * 100:.0f}": passes}
+    return found
+
+
 def row(
     method: Method | Peer, table: str, surrogate: Surrogate | Forest, workers: int, seed: int, until: float
 ) -> dict[str, Any]:
@@ -47,13 +57,14 @@ def row(
     else:
         course = replay(method, surrogate, **limits)
     gap = surrogate.best - surrogate.published
-    found: dict[str, Any] = {"method": method.name, "table": table, "workers": workers, "seed": seed}
-    for share in SHARES:
-        cost, passes = course.reached(surrogate.published + share * gap)
-        found |= {f"cost_{share * 100:.0f}": cost, f"passes_{share * 100:.0f}": passes}
     grid = most * np.arange(1, POINTS + 1) / POINTS
     open_share = (surrogate.best - course.at(grid)) / gap
-    return found | {
+    return {
+        "method": method.name,
+        "table": table,
+        "workers": workers,
+        "seed": seed,
+        **costs(course, surrogate),
         "regret": [round(float(r), 4) for r in open_share],
         "trials": course.trials,
         "widened": course.widened,

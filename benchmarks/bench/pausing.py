@@ -26,7 +26,7 @@ import pandas as pd
 from optuna.trial import FixedTrial
 from scipy.special import ndtr
 
-from bench.compare import MOST, SHARES, judge, summary
+from bench.compare import MOST, costs, judge, summary
 from bench.forest import Forest
 from bench.replay import METRIC, SPACE_OF_BENCH, Course, Training
 from bench.surrogate import SURROGATES, Surrogate, features
@@ -206,11 +206,7 @@ def row(
     """Return what one search cost, as `compare` has it, and how its chances came out."""
     search = Search(kind, surrogate, seed, workers)
     course = search.run(MOST[workers], until)
-    gap = surrogate.best - surrogate.published
-    found: dict[str, Any] = {"method": kind, "table": table, "workers": workers, "seed": seed}
-    for share in SHARES:
-        cost, passes = course.reached(surrogate.published + share * gap)
-        found |= {f"cost_{share * 100:.0f}": cost, f"passes_{share * 100:.0f}": passes}
+    found = {"method": kind, "table": table, "workers": workers, "seed": seed, **costs(course, surrogate)}
     chances, beaten = zip(*search.given_up, strict=True) if search.given_up else ((), ())
     return found | {
         "trials": course.trials,

@@ -72,10 +72,7 @@ class Process:
 
     def at(self, x: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the truth, luck and noise apart, at the rows of `x`."""
-        cross = self._strengths.between(x, self._x)
-        half = linalg.solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-        before = self._strengths.signal + self._strengths.slope * x[:, -1] ** 2
-        return cross @ self._weights, np.sqrt(np.maximum(before - (half**2).sum(axis=0), 1e-12))
+        return self._given(x, 0.0, 0.0)
 
     def ends(self, whole: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the trials' own ends, luck included.
@@ -83,11 +80,15 @@ class Process:
         Args:
             whole: (n, features) a row for each trial, by number, as a whole training.
         """
+        luck = self._strengths.luck
+        return self._given(whole, luck * (np.arange(len(whole))[:, None] == self._trials), luck)
+
+    def _given(self, x: Array, shared: Array | float, own: float) -> tuple[Array, Array]:
+        """Return mean and deviation at `x` of the truth with what is added: `shared` with reports, and of its `own`."""
         strengths = self._strengths
-        same = np.arange(len(whole))[:, None] == self._trials
-        cross = strengths.between(whole, self._x) + strengths.luck * same
+        cross = strengths.between(x, self._x) + shared
         half = linalg.solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-        before = strengths.signal + strengths.slope * whole[:, -1] ** 2 + strengths.luck
+        before = strengths.signal + strengths.slope * x[:, -1] ** 2 + own
         return cross @ self._weights, np.sqrt(np.maximum(before - (half**2).sum(axis=0), 1e-12))
 
     def believing(self, x: Array) -> Process:
