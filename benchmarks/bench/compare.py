@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from bench.methods import METHODS
 from bench.replay import Course, Method, replay
 from bench.surrogate import SURROGATES, Surrogate, load
 from bench.syne import PEERS, Peer, replay_peer
-from bench.transfer import expecting
+from bench.transfer import told
 
 SHARES = (0.5, 0.9, 0.95)
 """Of the gap between the published point and the table's best."""
@@ -57,10 +56,7 @@ def row(
     if isinstance(method, Peer):
         course = replay_peer(method, surrogate, **limits)
     else:
-        if method.likely:
-            told = expecting(method.space, table, mirrored=method.likely == "opposite")
-            method = replace(method, space=told)
-        course = replay(method, surrogate, **limits)
+        course = replay(told(method, table), surrogate, **limits)
     gap = surrogate.best - surrogate.published
     grid = most * np.arange(1, POINTS + 1) / POINTS
     open_share = (surrogate.best - course.at(grid)) / gap

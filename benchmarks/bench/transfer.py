@@ -20,6 +20,7 @@ import optuna
 import yaml
 from scipy.optimize import lsq_linear
 
+from bench.replay import Method
 from bench.surrogate import FEATURES, LOGS, SURROGATES, features, load
 from bench.tables import SPACE
 from distrecvae.search.core.study import quiet
@@ -64,12 +65,17 @@ def likely_of(tables: tuple[str, ...]) -> dict[str, Likely]:
     }
 
 
-def expecting(space: SearchSpace, table: str, *, mirrored: bool = False) -> SearchSpace:
-    """Return the space that expects what the other tables say, or the opposite: the other end of each range."""
+def told(method: Method, table: str) -> Method:
+    """Return the method on a table, or on data of that name: its space expects what the other tables say.
+
+    So does one that is told the opposite, at the other end of each range; one that is told nothing stays as it is.
+    """
+    if not method.likely:
+        return method
     likely = likely_of(tuple(name for name in TABLES if name != table.split(":")[-1]))
-    if mirrored:
+    if method.likely == "opposite":
         likely = {name: _mirrored(name, each) for name, each in likely.items()}
-    return replace(space, likely=likely)
+    return replace(method, space=replace(method.space, likely=likely))
 
 
 def _configurations() -> Array:
