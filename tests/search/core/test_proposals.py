@@ -11,7 +11,7 @@ import pytest
 from distrecvae.search.core import proposals
 from distrecvae.search.core.proposals import Proposals
 from distrecvae.search.core.requests import Request
-from distrecvae.search.core.samplers import STARTUP_TRIALS, make_sampler
+from distrecvae.search.core.samplers import STARTUP_TRIALS, make_sampler, redrawing_samplers
 from distrecvae.search.core.steering import Steering
 from distrecvae.search.space.likely import Likely
 from tests.search.simulated import SPACE, toy_search_config
@@ -76,14 +76,13 @@ def test_a_sampler_that_asks_is_told_what_the_space_expects_now(monkeypatch: pyt
         told.append(expected)
         return iter(())
 
-    again = proposals.redrawing_samplers
     for name in ("make_sampler", "redrawing_samplers"):
         monkeypatch.setattr(proposals, name, heard)
     by = Proposals(Steering(expecting, toy_search_config(), concurrent=1), toy_search_config())
     by.sampler(3)
     by.redraws(3)
     monkeypatch.setattr("distrecvae.search.core.samplers.make_sampler", heard)
-    next(again("guided", seed=1, trial_number=3, expected=told[0]))
+    next(redrawing_samplers("guided", seed=1, trial_number=3, expected=told[0]))
     assert told == [{"rate": (0.02, 5.0)}] * 3
 
 
