@@ -41,6 +41,12 @@ def test_nights_that_found_a_fault_of_ours(seed: int) -> None:
     check(draw(seed))
 
 
+def test_a_loss_that_a_trials_end_came_before_is_not_counted() -> None:
+    # A fault of the simulation's: it was ended, and continued, before Ray's loop was over. Night 2018498.
+    night = check(draw(2018498))
+    assert night.hit["astray"]
+
+
 def test_a_night_is_a_function_of_its_integer() -> None:
     first, again = (check(draw(17)) for _ in range(2))
     assert draw(17) == draw(17)

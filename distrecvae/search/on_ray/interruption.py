@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from types import FrameType
+from types import CodeType, FrameType
 
 from distrecvae.errors import LOST
 from distrecvae.search.on_ray.ray_internals import kill_own_ray
@@ -40,6 +40,13 @@ _PATIENT_S = 1.0
 _LOOK_EVERY_S = 1.0
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 """How a client of gRPC begins: every server that is awake answers it, if only by hanging up."""
+
+
+def _within(frame: FrameType | None, code: CodeType) -> bool:
+    """Tell whether this code is being run in a frame, or in one that called it."""
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
 
 
 class StopSearch(BaseException):
@@ -118,6 +125,7 @@ class Interruption:
         self._lost = False
         self._signals = 0
         self._swallowed = False
+        self._hook = sys.unraisablehook
         self._first_at = 0.0
         self._deadline: float | None = None
         self._closed = threading.Event()
@@ -178,12 +186,15 @@ class Interruption:
         if undo is not None:
             undo()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._signals and number != signal.SIGINT and now - self._first_at < ECHO_S:
             return
         self._signals += 1
         if self._signals > 1:
+            if _within(frame, self._seen.__code__):
+                self._swallowed = True
+                return
             raise KeyboardInterrupt
         self._first_at = now
         self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
@@ -193,19 +204,19 @@ class Interruption:
     @contextmanager
     def _swallowed_seen(self) -> Iterator[None]:
         """Notice where the second signal's KeyboardInterrupt came to nothing: nothing can be raised in a destructor."""
-        before = sys.unraisablehook
-
-        def seen(unraisable: sys.UnraisableHookArgs) -> None:
-            if self._signals > 1 and isinstance(unraisable.exc_value, KeyboardInterrupt):
-                self._swallowed = True
-            else:
-                before(unraisable)
-
-        sys.unraisablehook = seen
+        self._hook = before = sys.unraisablehook
+        sys.unraisablehook = self._seen
         try:
             yield
         finally:
             sys.unraisablehook = before
+
+    def _seen(self, unraisable: sys.UnraisableHookArgs) -> None:
+        # In here nothing can be raised either, and no hook is told of it: `_note` looks whether it was called in here.
+        if self._signals > 1 and isinstance(unraisable.exc_value, KeyboardInterrupt):
+            self._swallowed = True
+        else:
+            self._hook(unraisable)
 
     def _ask(self, reason: str, grace_s: float) -> None:
         if self._reason is None:
