@@ -15,7 +15,7 @@ UNEXPECTED = 70
 
 
 LOST = 75
-"""Exit status of a search whose Ray went away under it; it can be resumed as it is: EX_TEMPFAIL."""
+"""Exit status of a search whose Ray went away under it, or did not start; it can be resumed as it is: EX_TEMPFAIL."""
 
 
 class DistrecvaeError(Exception):
@@ -35,7 +35,15 @@ class SpaceError(DistrecvaeError, ValueError):
 
 
 class ResourceError(DistrecvaeError):
-    """The machine or the cluster does not have what was asked for (GPUs, cores, memory, disk)."""
+    """The machine or the cluster does not have what was asked for (GPUs, cores, memory, disk).
+
+    Attributes:
+        passing: it may pass by itself: a machine that is too busy to start Ray in time.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class ResultsError(DistrecvaeError):

@@ -56,6 +56,11 @@ def test_trouble_of_a_store_passes_only_where_that_is_said() -> None:
     assert StorageError("nothing answers", passing=True).passing
 
 
+def test_what_a_machine_lacks_passes_only_where_that_is_said() -> None:
+    assert not ResourceError("no GPU").passing
+    assert ResourceError("Ray did not start", passing=True).passing
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [("latent_dm", "latent_dim"), ("latent_dim", "latent_dim"), ("hiden", "hidden_dim"), ("gama", "gamma")],

@@ -21,6 +21,7 @@ from bench.methods import METHODS
 from bench.replay import Course, Method, replay
 from bench.surrogate import SURROGATES, Surrogate, load
 from bench.syne import PEERS, Peer, replay_peer
+from bench.transfer import told
 
 SHARES = (0.5, 0.9, 0.95)
 """Of the gap between the published point and the table's best."""
@@ -55,7 +56,7 @@ def row(
     if isinstance(method, Peer):
         course = replay_peer(method, surrogate, **limits)
     else:
-        course = replay(method, surrogate, **limits)
+        course = replay(told(method, table), surrogate, **limits)
     gap = surrogate.best - surrogate.published
     grid = most * np.arange(1, POINTS + 1) / POINTS
     open_share = (surrogate.best - course.at(grid)) / gap

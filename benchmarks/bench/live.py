@@ -25,6 +25,7 @@ import torch
 
 from bench.methods import METHODS
 from bench.replay import METRIC, SPACE_OF_BENCH, Training, replay
+from bench.transfer import told
 from distrecvae.data.dataset import Split
 from distrecvae.data.synthetic import synthetic_split
 from distrecvae.errors import DivergedError
@@ -142,7 +143,9 @@ def main(argv: list[str]) -> None:
             for method in arguments.methods.split(","):
                 if (name, method, seed) in made:
                     continue
-                search = partial(replay, METHODS[method], table, seed=seed, workers=1, most=COSTS[-1])
+                search = partial(
+                    replay, told(METHODS[method], name), table, seed=seed, workers=1, most=COSTS[-1]
+                )
                 course = search(train=RealTraining)
                 scores = course.at(np.array(COSTS))
                 row: dict[str, Any] = {"set": name, "method": method, "seed": seed, "trials": course.trials}

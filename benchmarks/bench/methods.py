@@ -90,6 +90,8 @@ METHODS: Mapping[str, Method] = {
         Method(name="belief-wrong", sampler_of=believing((mirrored(PUBLISHED[0]),))),
         Method(name="tpe-9-4", first_rung=1 / 9, reduction_factor=4),
         Method(name="guided", sampler="guided"),
+        Method(name="guided-likely", sampler="guided", likely="others"),
+        Method(name="guided-unlikely", sampler="guided", likely="opposite"),
         Method(name="guided-9", sampler="guided", first_rung=1 / 9),
         Method(name="guided-15", sampler="guided", first_rung=1 / 15),
         Method(name="guided-misled", sampler="guided", space=MISLED),

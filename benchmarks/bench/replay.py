@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,8 @@ class Method:
         reduction_factor: one trial in so many continues at a rung.
         widen: whether ranges may grow where the best trials lie at their ends, as far as the bench's own space reaches.
         space: what is searched; the published point may lie elsewhere in it than in the bench's own.
+        likely: what the space is told of where the best values lie: nothing, what the `others` among the tables say, or
+            the `opposite`.
         start: whether trials begin from the space's start; else the sampler draws the first ones, too.
     """
 
@@ -82,6 +84,7 @@ class Method:
     reduction_factor: int = 3
     widen: bool = False
     space: SearchSpace = field(default=SPACE_OF_BENCH)
+    likely: Literal["", "others", "opposite"] = ""
     start: bool = True
 
 

@@ -32,7 +32,7 @@ FEATURES = (
     "latent_dim", "hidden_dim", "is_beta", "gamma", "beta", "standard", "previous", "wide", "encoder_passes",
     "decoder_passes", "dropout", "learning_rate", "batch_size",
 )  # fmt: skip
-_LOGS = {
+LOGS: Mapping[str, tuple[float, float]] = {
     "latent_dim": (32, 400),
     "hidden_dim": (100, 600),
     "gamma": (1e-4, 1e-1),
@@ -54,7 +54,7 @@ def features(config: Mapping[str, Any]) -> Array:
         "dropout": (config["dropout"] - 0.1) / 0.7,
         **dict(zip(("standard", "previous", "wide"), np.sqrt(weights), strict=True)),
     }
-    for name, (low, high) in _LOGS.items():
+    for name, (low, high) in LOGS.items():
         value = config[name]
         found[name] = 0.5 if value is None else float(np.log(value / low) / np.log(high / low))
     return np.array([found[name] for name in FEATURES])

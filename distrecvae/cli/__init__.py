@@ -17,7 +17,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from distrecvae import __version__
-from distrecvae.errors import UNEXPECTED, DistrecvaeError
+from distrecvae.errors import LOST, UNEXPECTED, DistrecvaeError, ResourceError
+from distrecvae.job import REFUSED
 from distrecvae.signals import INTERRUPTED, handled
 from distrecvae.words import first_line, printable
 
@@ -96,7 +97,9 @@ def cli() -> None:
 def main(
     arguments: list[str] | None = None, *, prog_name: str = "distrecvae", command: str | None = None
 ) -> None:
-    """Run the command line and exit: 0 done, 2 bad input (one line on stderr), 70 a bug (a traceback), 130 interrupted.
+    """Run the command line and exit: 0 done, 2 bad input, 70 a bug, 75 a Ray that did not start, 130 interrupted.
+
+    A bug is a traceback on stderr, the others are a line.
 
     Args:
         arguments: what was typed; `sys.argv[1:]` if None.
@@ -110,7 +113,7 @@ def main(
         with _terminated_as_interrupted():
             result = entry.main(args=arguments, prog_name=prog_name, standalone_mode=False)
     except DistrecvaeError as error:
-        _fail(str(error))
+        _fail(str(error), LOST if isinstance(error, ResourceError) and error.passing else REFUSED)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
@@ -176,6 +179,6 @@ def _out_of_memory(error: Exception) -> bool:
     )
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, status: int = REFUSED) -> None:
     click.echo(f"error: {printable(' '.join(message.split()))}", err=True)
-    sys.exit(2)
+    sys.exit(status)

@@ -28,7 +28,7 @@ from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
-from distrecvae.errors import UNEXPECTED
+from distrecvae.errors import LOST, UNEXPECTED, ResourceError
 from distrecvae.files import exclusive
 from distrecvae.job import DONE
 from distrecvae.saved import tensors
@@ -785,3 +785,20 @@ def test_an_error_that_nobody_foresaw_has_a_status_of_its_own(
     assert stopped.value.code == UNEXPECTED
     assert UNEXPECTED not in DONE
     assert capsys.readouterr().err.endswith("RuntimeError: nobody foresaw this\n")
+
+
+def test_a_ray_that_did_not_start_in_time_is_worth_another_try_by_a_job(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def late(*_: object) -> None:
+        raise ResourceError("Ray did not start; is it too busy?", passing=True)
+
+    _copied(place, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    without_ray(monkeypatch)
+    monkeypatch.setattr(launch, "survey", late)
+    with pytest.raises(SystemExit) as stopped:
+        main(search(*OUT))
+    assert stopped.value.code == LOST
+    assert LOST not in DONE
+    assert capsys.readouterr().err.endswith("error: Ray did not start; is it too busy?\n")

@@ -37,6 +37,7 @@ class Proposals:
             trial_number=number,
             concurrent=self._steering.concurrent,
             most_passes=self._config.most_passes,
+            expected=self._steering.space.expected(),
         )
 
     def redraws(self, number: int) -> Iterator[BaseSampler]:
@@ -52,6 +53,7 @@ class Proposals:
             trial_number=number,
             concurrent=self._steering.concurrent,
             most_passes=self._config.most_passes,
+            expected=self._steering.space.expected(),
         )
 
     def starting_values(self, number: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from distrecvae.errors import ConfigError, nearest
 from distrecvae.rng import derive_seed, stream
 from distrecvae.search.core.config import SAMPLERS
 from distrecvae.search.core.guided import GuidedSampler
+from distrecvae.search.core.guided.belief import Expected
 from distrecvae.search.core.guided.guide import FIRST
 from distrecvae.search.core.sobol import SobolSampler
 
@@ -44,6 +45,7 @@ def make_sampler(
     concurrent: int = 1,
     redraw: int = 0,
     most_passes: int | None = None,
+    expected: Expected | None = None,
 ) -> BaseSampler:
     """Return the sampler for the suggestion of trial `trial_number`.
 
@@ -64,6 +66,7 @@ def make_sampler(
         concurrent: trials at once.
         redraw: how often the suggestion was drawn before, and was an earlier trial's.
         most_passes: of a whole training; `guided` asks.
+        expected: where the best values are expected, as `SearchSpace.expected` says it; `guided` asks.
 
     Raises:
         ConfigError: an unknown name, or a package that the sampler needs is missing.
@@ -84,7 +87,7 @@ def make_sampler(
     if name == "random":
         return RandomSampler(seed=trial_seed)
     if name == "guided":
-        return GuidedSampler(trial_seed, most_passes)
+        return GuidedSampler(trial_seed, most_passes, expected)
     with warnings.catch_warnings():
         # Optuna 4 marks multivariate and constant_liar as experimental, 4 and 5 consider_pruned_trials.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -102,7 +105,13 @@ def make_sampler(
 
 
 def redrawing_samplers(
-    name: str, *, seed: int, trial_number: int, concurrent: int = 1, most_passes: int | None = None
+    name: str,
+    *,
+    seed: int,
+    trial_number: int,
+    concurrent: int = 1,
+    most_passes: int | None = None,
+    expected: Expected | None = None,
 ) -> Iterator[BaseSampler]:
     """Yield what draws a suggestion again that was an earlier trial's: the same kind of sampler, then random ones.
 
@@ -117,6 +126,7 @@ def redrawing_samplers(
             concurrent=concurrent,
             redraw=redraw,
             most_passes=most_passes,
+            expected=expected,
         )
 
 

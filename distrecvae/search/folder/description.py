@@ -106,7 +106,8 @@ def check_same(
                 " resume with the same settings or start over in another folder"
             )
     searched = space.to_dict()
-    if any(described.space.get(part) != searched[part] for part in ("model", "parameters", "base")):
+    parts = ("model", "parameters", "base", "likely")
+    if any(described.space.get(part) != searched.get(part) for part in parts):
         raise ResultsError(
             f"{folder} was started with another search space; resume with the same one, or start over"
         )

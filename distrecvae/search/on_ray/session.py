@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distrecvae.data.dataset import Split
@@ -109,7 +110,8 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
     A Ray that this process is connected to already is its caller's: it is used, and stays.
 
     Raises:
-        ResourceError: there is no Ray at `address`, or this process is connected to another one.
+        ResourceError: there is no Ray at `address`, or this process is connected to another one; `passing` where
+            Ray did not start, or answer, in time.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -168,6 +170,23 @@ def _connect(where: str, name: str, level: int, *, verbose: bool) -> None:
         raise ResourceError(
             f"{name}: no Ray cluster answers there ({one_line(error)}); start one or leave it out"
         ) from error
+    except Exception as error:
+        here = where == "local"
+        if not _says_too_late(error, started=here):
+            raise
+        what = "Ray did not start on this machine" if here else f"{name}: Ray did not answer in time"
+        raise ResourceError(
+            f"{what} ({one_line(error)}); is it too busy? Try again, with --resume where the search had begun",
+            passing=True,
+        ) from error
+
+
+def _says_too_late(error: Exception, *, started: bool) -> bool:
+    """Tell whether Ray gave up waiting for its processes: it says so by errors of several kinds, a bare one too.
+
+    Of a cluster that is joined, and not `started` here, a RuntimeError says that its versions are others.
+    """
+    return type(error) is Exception or isinstance(error, (RayError, RuntimeError) if started else RayError)
 
 
 @contextmanager

@@ -133,6 +133,7 @@ class Plan:
         if timing is not None:
             price = self.config.price_per_hour
             rows += estimate_text(self.config.trials, self.trial_passes, self.slots, timing, price)
+        rows += [("expected", words)] if (words := self._expected()) else []
         rows += [("note", remark)] if (remark := self.remark()) else []
         lines = [f"{name:<12}{value}" for name, value in rows]
         described = [("parameter", "range", "first trial"), *self.space.describe()]
@@ -144,6 +145,13 @@ class Plan:
         """Return what would put idle cores to work: it is not done unasked, for the threads decide the last bits."""
         share = self.slots.share
         return f"; cores are idle, --cpus-per-trial {share} uses them" if share > self.slots.cpus else ""
+
+    def _expected(self) -> str:
+        """Return where a sampler that asks expects the best values, in words; empty where none does."""
+        if self.config.sampler != "guided":
+            return ""
+        expected = self.space.expected().items()
+        return ", ".join(f"{place.split('/')[-1]} {value:.3g}" for place, (value, _) in expected)
 
     def _checkpoints(self) -> str:
         n_kept = self.config.n_kept

@@ -102,7 +102,8 @@ def with_value(
     base = {**space.base, **dict.fromkeys(parameter.fields), field: value}
     if config_class is not None:
         check_against_model(config_class, {}, base)
-    return replace(space, parameters=others, base=base)
+    likely = {name: each for name, each in space.likely.items() if name not in parameter.fields}
+    return replace(space, parameters=others, base=base, likely=likely)
 
 
 def fitting_point(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:

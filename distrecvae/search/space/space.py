@@ -21,12 +21,13 @@ from distrecvae.search.space.checks import base_config, check_against_model
 from distrecvae.search.space.distributions import nearest_value
 from distrecvae.search.space.edges import Edge, edges
 from distrecvae.search.space.files import available_spaces, read_space
+from distrecvae.search.space.likely import Likely, expected, parse_likely
 from distrecvae.search.space.parameters import Parameter, parse_parameter
 from distrecvae.search.space.relative import Sizes
 
 __all__ = ["SearchSpace", "available_spaces"]
 
-_KEYS = ("model", "description", "source", "max_passes", "fixed", "parameters", "default")
+_KEYS = ("model", "description", "source", "max_passes", "fixed", "parameters", "likely", "default")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class SearchSpace:
         asked: the entries that depended on the data, as they were written; `parameters` has what they came to.
         max_passes: data passes that a trial needs at most; None where the space does not say.
         sizes: of the training set that they were resolved on; None where nothing was.
+        likely: where the best values are expected, by setting.
     """
 
     model: str
@@ -52,6 +54,7 @@ class SearchSpace:
     asked: Mapping[str, Parameter] = field(default_factory=dict)
     sizes: Sizes | None = None
     max_passes: int | None = None
+    likely: Mapping[str, Likely] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -90,7 +93,7 @@ class SearchSpace:
             raise SpaceError("has no model; write for example `model: recvae`")
         if model is not None and named != model:
             raise SpaceError(f"is a space for model {named!r}, not for {model!r}; choose another space")
-        sections = {key: _section(content, key) for key in ("fixed", "parameters", "default")}
+        sections = {key: _section(content, key) for key in ("fixed", "parameters", "likely", "default")}
         config_class = config_class or _registered(named)
         parameters = {
             str(name): parse_parameter(str(name), raw) for name, raw in sections["parameters"].items()
@@ -101,12 +104,14 @@ class SearchSpace:
         if passes is not None and (not is_whole(passes) or passes < 1):
             raise SpaceError(f"max_passes is {passes!r}; it must be a whole number, at least 1")
         description, source = _line(content, "description"), _line(content, "source")
-        return cls(named, parameters, base, description, source, max_passes=passes)
+        likely = parse_likely(sections["likely"], parameters)
+        return cls(named, parameters, base, description, source, max_passes=passes, likely=likely)
 
     @property
     def relative(self) -> bool:
-        """Whether a range depends on the data; such a space is `resolved` before anything is drawn from it."""
-        return any(parameter.relative for parameter in self.parameters.values())
+        """Whether anything depends on the data; such a space is `resolved` before anything is drawn from it."""
+        expects = self.sizes is None and any(each.size for each in self.likely.values())
+        return expects or any(parameter.relative for parameter in self.parameters.values())
 
     def resolved(self, sizes: Sizes, *, config_class: type | None = None) -> SearchSpace:
         """Return the space on a training set: each range that depends on its size has numbers for ends.
@@ -189,6 +194,10 @@ class SearchSpace:
         """Return the values of a whole `config` at the edge of their ranges; see `distrecvae.search.space.edges`."""
         return edges(self.parameters, config, config_class or _registered(self.model))
 
+    def expected(self) -> dict[str, tuple[float, float | None]]:
+        """Return where the best values are expected, and `Likely.within`, by Optuna parameter."""
+        return expected(self.likely, self.parameters, self.sizes)
+
     def flatten(self, config: Mapping[str, Any]) -> dict[str, Scalar]:
         """Return the searched values of a whole `config`: scalars by column, None in branches not chosen."""
         columns: dict[str, Scalar] = {}
@@ -223,6 +232,8 @@ class SearchSpace:
         }
         if self.max_passes is not None:
             form["max_passes"] = self.max_passes
+        if self.likely:
+            form["likely"] = {name: each.to_dict() for name, each in self.likely.items()}
         if self.sizes is not None:
             form["asked"] = {name: parameter.to_dict() for name, parameter in self.asked.items()}
             form["sizes"] = self.sizes.to_dict()
@@ -240,6 +251,7 @@ class SearchSpace:
                 {name: parse_parameter(name, raw) for name, raw in entries.items()}
                 for entries in (form["parameters"], form.get("asked", {}))
             )
+            likely = parse_likely(form.get("likely", {}), asked | parameters)
             return cls(
                 form["model"],
                 parameters,
@@ -249,6 +261,7 @@ class SearchSpace:
                 asked,
                 Sizes(**form["sizes"]) if "sizes" in form else None,
                 form.get("max_passes"),
+                likely,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise SpaceError(f"not a stored search space ({error!r})") from None

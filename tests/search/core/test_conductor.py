@@ -257,7 +257,7 @@ def test_the_sampler_is_told_how_many_trials_run_at_once(
     # A sampler that takes running trials for bad ones keeps eight workers from trying the same thing.
     asked: list[tuple[int, int]] = []
 
-    def make(name: str, *, seed: int, trial_number: int, concurrent: int, most_passes: int) -> Any:
+    def make(name: str, *, seed: int, trial_number: int, concurrent: int, most_passes: int, **_: Any) -> Any:
         assert most_passes == toy_search_config().most_passes
         asked.append((trial_number, concurrent))
         return make_sampler(name, seed=seed, trial_number=trial_number, concurrent=concurrent)

@@ -88,6 +88,56 @@ def test_ray_leaves_the_wish_to_end_to_those_who_heard_it_before(monkeypatch: py
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+GONE = ray.exceptions.RaySystemError("Failed to connect to GCS.\nPlease check if it is running")
+SLOW = Exception("The current node timed out during startup.\nThe GCS has become overloaded.")
+
+
+@pytest.mark.parametrize(
+    ("address", "said", "words"),
+    [
+        (None, GONE, "Ray did not start on this machine ("),
+        (None, SLOW, "Ray did not start on this machine ("),
+        (None, RuntimeError("no info of this\nnode"), "Ray did not start on this machine ("),
+        ("auto", GONE, "--address auto: Ray did not answer in time ("),
+        ("auto", SLOW, "--address auto: Ray did not answer in time ("),
+    ],
+)
+def test_a_ray_that_does_not_start_in_time_is_a_line_and_worth_another_try(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, said: Exception, words: str
+) -> None:
+    # A storm's search was resumed where other work left it next to nothing of two processors: it ended with Ray's
+    # traceback, and the status of a bug.
+    def late(**_: object) -> None:
+        raise said
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(ResourceError) as refused, ray_session(address):
+        pytest.fail("there is no Ray")
+    assert refused.value.passing
+    assert str(refused.value).startswith(words)
+    assert "--resume" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [(None, TypeError("an unexpected keyword")), ("auto", RuntimeError("Version mismatch"))],
+)
+def test_what_another_try_would_not_change_is_said_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, said: Exception
+) -> None:
+    def refuses(**_: object) -> None:
+        raise said
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuses)
+    with pytest.raises(type(said), match=str(said)), ray_session(address):
+        pytest.fail("there is no Ray")
+
+
 ONE_OF_ITS_OWN = """
 import os, signal
 from distrecvae.search.on_ray.session import ray_session

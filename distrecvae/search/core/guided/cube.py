@@ -96,15 +96,34 @@ class Cube:
         """Return the parameters at a point."""
         return {name: at_unit(d, float(u)) for (name, d), u in zip(self._space.items(), point, strict=True)}
 
+    def unit(self, k: int, value: float) -> float:
+        """Return where a value of the range at coordinate `k` lies in [0, 1]; the nearest end for one outside."""
+        return unit_of(self._space[self.names[k]], value)
+
+    def width(self, k: int, within: float | None) -> float:
+        """Return a distance in the range at coordinate `k`: of a factor if it is logarithmic; 1 for None."""
+        if within is None:
+            return 1.0
+        distribution = self._space[self.names[k]]
+        _, _, start, end = _ends(distribution)
+        far = math.log(within) if getattr(distribution, "log", False) else within
+        return far / (end - start) if end > start else 1.0
+
+    def used(self, points: Point) -> npt.NDArray[np.bool_]:
+        """Return which coordinates of the rows of `points` make a difference: not those of branches not chosen."""
+        found = np.ones(points.shape, dtype=bool)
+        for k, entry, branch in self._used:
+            n = self.categories[entry]
+            found[:, k] = np.minimum((points[:, entry] * n).astype(int), n - 1) == branch
+        return found
+
     def features(self, points: Point) -> Point:
         """Return what makes a difference at the rows of `points`: a number a range, one a choice of a category.
 
         What a branch that is not chosen would use stands in the middle.
         """
-        seen = points.copy()
+        seen = np.where(self.used(points), points, 0.5)
         chosen = {k: np.minimum((points[:, k] * n).astype(int), n - 1) for k, n in self.categories.items()}
-        for k, entry, branch in self._used:
-            seen[:, k] = np.where(chosen[entry] == branch, seen[:, k], 0.5)
         columns = [
             np.eye(self.categories[k])[chosen[k]] if k in chosen else seen[:, [k]]
             for k in range(len(self.names))

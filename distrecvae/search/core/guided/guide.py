@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_ndtr
 
+from distrecvae.search.core.guided.belief import Belief
 from distrecvae.search.core.guided.cube import Cube
 from distrecvae.search.core.guided.process import Process, fit
 
@@ -80,6 +81,7 @@ class Guide:
             no two at once are alike.
         cube: the space.
         most: passes of a whole training; without them the most that were reported.
+        belief: what is expected of its points; None for nothing.
 
     Attributes:
         known, cube: as given.
@@ -90,15 +92,24 @@ class Guide:
     """
 
     def __init__(
-        self, known: Sequence[Known], unheard: Sequence[Array], cube: Cube, most: int | None = None
+        self,
+        known: Sequence[Known],
+        unheard: Sequence[Array],
+        cube: Cube,
+        most: int | None = None,
+        belief: Belief | None = None,
     ) -> None:
         self.known, self.cube = known, cube
-        self._places = cube.features(np.array([each.point for each in known]))
-        self.whole = _whole(self._places)
+        points = np.array([each.point for each in known])
+        self._places = cube.features(points)
+        self._belief = belief or None
+        self._usual = float(self._belief.at(points).mean()) if self._belief else 0.0
+        self.whole = self._whole(points)
         self.told, reached = self._learnt(most or max(each.curve[-1][0] for each in known))
-        self._process = (
-            self.told.believing(_whole(cube.features(np.array(unheard)))) if unheard else self.told
-        )
+        if self._belief and not self.told.believes:
+            self._belief = None
+            self.whole = self._whole(points)
+        self._process = self.told.believing(self._whole(np.array(unheard))) if unheard else self.told
         self._expected = self._process.at(self.whole)[0]
         running = [i for i, each in enumerate(known) if not each.ended]
         self.best = max([reached, *self.told.ends(self.whole)[0][running].tolist()])
@@ -111,7 +122,14 @@ class Guide:
         trials = np.array([i for i, _, _ in reports])
         depth = np.log([passes / most for _, passes, _ in reports]) / 3
         y = _stretched(np.array([value for _, _, value in reports]))
-        return fit(np.column_stack([self._places[trials], depth]), trials, y), float(y.max())
+        x = self.whole[trials]
+        x[:, -1] = depth
+        return fit(x, trials, y), float(y.max())
+
+    def _whole(self, points: Array) -> Array:
+        """Return what the process sees of points as whole trainings: features, what is expected, a depth of 0."""
+        expects = self._belief.at(points) - self._usual if self._belief else np.zeros(len(points))
+        return np.column_stack([self.cube.features(points), expects, np.zeros(len(points))])
 
     def ends(self) -> tuple[Array, Array]:
         """Return mean and standard deviation of each known trial's whole training, its luck included."""
@@ -147,7 +165,7 @@ class Guide:
 
     def worth(self, points: Array) -> Array:
         """Return the logarithm of the expected improvement for each second at the rows of `points`."""
-        mean, spread = self._process.at(_whole(self.cube.features(points)))
+        mean, spread = self._process.at(self._whole(points))
         return log_expected_improvement(mean, spread, self.best) - self.log_seconds(points)
 
     def log_seconds(self, points: Array) -> Array:
@@ -170,11 +188,6 @@ def told(curve: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     end = curve[-1][0]
     found = {min(curve, key=lambda point: abs(np.log(point[0] * part / end))) for part in EARLIER}
     return sorted({curve[-1], *found}, reverse=True)
-
-
-def _whole(features: Array) -> Array:
-    """Return the rows with the depth of a whole training beside them."""
-    return np.column_stack([features, np.zeros(len(features))])
 
 
 def _stretched(values: Array) -> Array:

@@ -1,7 +1,9 @@
 """A Gaussian process over configurations and passes: what the reports so far let expect of a whole training.
 
-    report = mean + f(configuration, depth) + slope * depth + luck of the trial + noise of the report
+    report = mean + trust * belief + f(configuration, depth) + slope * depth + luck of the trial + noise of the report
 
+`belief` is what was expected of the configuration before (`belief.py`; 0 where nothing was), and `trust` about 1: the
+reports say how much.
 `depth` is the logarithm of the passes, 0 for a whole training. f has a Matern 5/2 kernel with a length a feature: a
 trial that was stopped early says something of whole ones, and the less, the earlier it was. What two trainings of one
 configuration would differ by is `luck`, of which a new trial has its own. The lengths and variances are the most
@@ -26,6 +28,10 @@ _LENGTH = float(np.log(1.5))
 _REST = np.array([0.0, np.log(0.05), 0.0, np.log(0.05)])
 """Logarithms of the other variances as they are believed to be, in units of the values' own: f, noise, slope, luck."""
 _SPREAD = np.array([1.0, 1.5, 1.0, 1.5])
+ODDS = 1.0
+"""A belief is dropped where the reports are likelier by exp of this without it."""
+TRUST = (1.0, 0.5)
+"""How much a belief counts, before anything was seen: mean and standard deviation."""
 _BOUNDS = ((-3.0, 3.0), (-7.0, 0.7), (-4.0, 4.0), (-7.0, 0.7))
 
 
@@ -48,9 +54,9 @@ class Strengths:
     luck: float
 
     def between(self, a: Array, b: Array) -> Array:
-        """Return the covariance of the truth at the rows of `a` and of `b`; the last feature is the depth."""
-        covariance: Array = self.signal * matern(_squares(a, b, self.lengths))
-        return covariance + self.slope * np.outer(a[:, -1], b[:, -1])
+        """Return the covariance of the truth at the rows of `a` and of `b`; the last features: belief and depth."""
+        covariance: Array = self.signal * matern(_squares(_placed(a), _placed(b), self.lengths))
+        return covariance + self.slope * np.outer(a[:, -1], b[:, -1]) + _trusted(a[:, -2], b[:, -2])
 
 
 class Process:
@@ -58,7 +64,7 @@ class Process:
 
     Args:
         strengths: as `fit` finds them.
-        x: (n, features) of the reports, the depth last.
+        x: (n, features) of the reports, belief and depth last.
         trials: (n,) whose each report is, by number.
         y: (n,) their values.
     """
@@ -68,7 +74,12 @@ class Process:
         covariance = strengths.between(x, x) + strengths.luck * (trials[:, None] == trials)
         covariance[np.diag_indices(len(x))] += strengths.noise
         self._factor = linalg.cholesky(covariance, lower=True, check_finite=False)
-        self._weights = linalg.cho_solve((self._factor, True), y, check_finite=False)
+        self._weights = linalg.cho_solve((self._factor, True), y - TRUST[0] * x[:, -2], check_finite=False)
+
+    @property
+    def believes(self) -> bool:
+        """Whether it counts on what was expected before."""
+        return bool(self._x[:, -2].any())
 
     def at(self, x: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the truth, luck and noise apart, at the rows of `x`."""
@@ -88,8 +99,10 @@ class Process:
         strengths = self._strengths
         cross = strengths.between(x, self._x) + shared
         half = linalg.solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-        before = strengths.signal + strengths.slope * x[:, -1] ** 2 + own
-        return cross @ self._weights, np.sqrt(np.maximum(before - (half**2).sum(axis=0), 1e-12))
+        before = strengths.signal + strengths.slope * x[:, -1] ** 2 + (TRUST[1] * x[:, -2]) ** 2 + own
+        return cross @ self._weights + TRUST[0] * x[:, -2], np.sqrt(
+            np.maximum(before - (half**2).sum(axis=0), 1e-12)
+        )
 
     def believing(self, x: Array) -> Process:
         """Return the process that was told, too, of trials at the rows of `x` what it expects of them."""
@@ -102,15 +115,32 @@ class Process:
 
 
 def fit(x: Array, trials: npt.NDArray[np.int64], y: Array) -> Process:
-    """Return the process of most likely strengths given reports; `y` has mean 0 and standard deviation 1, or is 0."""
-    n, n_features = x.shape
-    apart = ((x[:, None, :] - x[None, :, :]) ** 2).reshape(n * n, n_features)
+    """Return the process of most likely strengths given reports; `y` has mean 0 and standard deviation 1, or is 0.
+
+    What was expected is left out, its feature 0, where the reports speak against it (`ODDS`).
+    """
+    strengths, cost = _likeliest(x, trials, y)
+    if x[:, -2].any():
+        plain = x.copy()
+        plain[:, -2] = 0.0
+        others, without = _likeliest(plain, trials, y)
+        if without + ODDS < cost:
+            return Process(others, plain, trials, y)
+    return Process(strengths, x, trials, y)
+
+
+def _likeliest(x: Array, trials: npt.NDArray[np.int64], y: Array) -> tuple[Strengths, float]:
+    """Return the most likely strengths, and their `unlikeliness`."""
+    placed, expected = _placed(x), x[:, -2]
+    n, n_features = placed.shape
+    apart = ((placed[:, None, :] - placed[None, :, :]) ** 2).reshape(n * n, n_features)
     deep, same = np.outer(x[:, -1], x[:, -1]), (trials[:, None] == trials).astype(np.float64)
+    known = (apart, deep, same, y - TRUST[0] * expected, _trusted(expected, expected))
     found = optimize.minimize(
-        unlikeliness, believed(n_features), args=(apart, deep, same, y), jac=True, method="L-BFGS-B",
+        unlikeliness, believed(n_features), args=known, jac=True, method="L-BFGS-B",
         bounds=[(-2.5, 4.0)] * n_features + list(_BOUNDS), options={"maxiter": STEPS},
     )  # fmt: skip
-    return Process(strengths_of(found.x), x, trials, y)
+    return strengths_of(found.x), float(found.fun)
 
 
 def believed(n_features: int) -> Array:
@@ -124,7 +154,9 @@ def strengths_of(theta: Array) -> Strengths:
     return Strengths(np.exp(theta[:-4]), signal, noise, slope, luck)
 
 
-def unlikeliness(theta: Array, apart: Array, deep: Array, same: Array, y: Array) -> tuple[float, Array]:
+def unlikeliness(
+    theta: Array, apart: Array, deep: Array, same: Array, y: Array, trusted: Array | float = 0.0
+) -> tuple[float, Array]:
     """Return the negative log posterior of the strengths' logarithms, up to a constant, and its gradient.
 
     Args:
@@ -133,12 +165,13 @@ def unlikeliness(theta: Array, apart: Array, deep: Array, same: Array, y: Array)
         deep: (n, n) products of their depths.
         same: (n, n) 1 where two are of one trial.
         y: (n,) their values.
+        trusted: (n, n) covariance that does not depend on the strengths.
     """
     n, strengths = len(y), strengths_of(theta)
     r = np.sqrt(5 * (apart @ strengths.lengths**-2.0).reshape(n, n))
     decay = np.exp(-r)
     signal = strengths.signal * (1 + r + r**2 / 3) * decay
-    covariance = signal + strengths.slope * deep + strengths.luck * same
+    covariance = signal + strengths.slope * deep + strengths.luck * same + trusted
     covariance[np.diag_indices(n)] += strengths.noise
     try:
         factor = linalg.cholesky(covariance, lower=True, check_finite=False)
@@ -168,6 +201,18 @@ def matern(squares: Array) -> Array:
     r = np.sqrt(5 * squares)
     correlation: Array = (1 + r + r**2 / 3) * np.exp(-r)
     return correlation
+
+
+def _placed(x: Array) -> Array:
+    """Return the features between which there are distances: all but the belief."""
+    found: Array = np.delete(x, -2, axis=1)
+    return found
+
+
+def _trusted(a: Array, b: Array) -> Array:
+    """Return the covariance of what a belief adds."""
+    covariance: Array = TRUST[1] ** 2 * np.outer(a, b)
+    return covariance
 
 
 def _squares(a: Array, b: Array, lengths: Array) -> Array:

@@ -21,6 +21,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from distrecvae.rng import stream
+from distrecvae.search.core.guided.belief import Belief, Expected
 from distrecvae.search.core.guided.cube import Cube, at_unit
 from distrecvae.search.core.guided.guide import FIRST, Array, Guide, Known
 from distrecvae.search.core.study import SECONDS_KEY
@@ -36,10 +37,11 @@ class GuidedSampler(BaseSampler):
     Args:
         seed: of this proposal's draws.
         most: passes of a whole training; without them the most that were reported.
+        expected: where the best values are expected before anything was tried, by parameter.
     """
 
-    def __init__(self, seed: int, most: int | None = None) -> None:
-        self._seed, self._most = seed, most
+    def __init__(self, seed: int, most: int | None = None, expected: Expected | None = None) -> None:
+        self._seed, self._most, self._expected = seed, most, expected or {}
         self._space = IntersectionSearchSpace(include_pruned=True)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -54,10 +56,18 @@ class GuidedSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return a point; nothing where too few trials have ended."""
+        """Return a point.
+
+        Where too few trials have ended, every second one is what is expected to be good, where anything is; the others
+        are nothing, which is drawn anywhere: if the belief is wrong, they show it.
+        """
         guide = self.guide(study, trial.number, search_space)
         if guide is None:
-            return {}
+            cube = Cube(search_space)
+            belief = Belief(self._expected, cube)
+            if not belief or trial.number % 2 == 0:
+                return {}
+            return cube.params(belief.drawn(stream(self._seed, "expected", trial.number)))
         return guide.cube.params(self.proposed(guide, trial.number))
 
     def proposed(self, guide: Guide, number: int) -> Array:
@@ -93,7 +103,8 @@ class GuidedSampler(BaseSampler):
             return None
         heard = {each.number for each in known}
         unheard = (t for t in begun if t.state == TrialState.RUNNING and t.number not in heard)
-        return Guide(known, [cube.point(t.params) for t in unheard], cube, self._most)
+        belief = Belief(self._expected, cube)
+        return Guide(known, [cube.point(t.params) for t in unheard], cube, self._most, belief)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -9,6 +9,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from distrecvae.search.core.guided.process import (
+    TRUST,
     Process,
     Strengths,
     believed,
@@ -19,45 +20,64 @@ from distrecvae.search.core.guided.process import (
 )
 
 RANDOM = np.random.default_rng(4)
-X = np.column_stack([RANDOM.random((24, 3)), np.tile([0.0, -0.4], 12)])
+PLACES = np.column_stack([RANDOM.random((24, 3)), np.tile([0.0, -0.4], 12)])
 TRIALS = np.repeat(np.arange(12), 2)
-Y = np.sin(4 * X[:, 0]) + X[:, 1] + 0.8 * X[:, 3]
-AT = np.column_stack([RANDOM.random((7, 3)), np.linspace(-0.6, 0, 7)])
+Y = np.sin(4 * PLACES[:, 0]) + PLACES[:, 1] + 0.8 * PLACES[:, 3]
+
+
+def with_belief(places: np.ndarray, expected: np.ndarray | float = 0.0) -> np.ndarray:
+    """Return rows as the process takes them: what was expected stands before the depth."""
+    return np.insert(places, 3, expected, axis=1)
+
+
+X = with_belief(PLACES)
+AT_PLACES = np.column_stack([RANDOM.random((7, 3)), np.linspace(-0.6, 0, 7)])
+AT = with_belief(AT_PLACES)
+EXPECTED, EXPECTED_AT = RANDOM.standard_normal(24), RANDOM.standard_normal(7)
 
 
 def test_without_luck_and_slope_it_is_scikit_learns() -> None:
     strengths = Strengths(np.array([0.5, 0.7, 3.0, 0.9]), 1.3, 0.02, 0.0, 0.0)
     mean, spread = Process(strengths, X, TRIALS, Y).at(AT)
     kernel = ConstantKernel(1.3) * Matern(strengths.lengths, nu=2.5)
-    other = GaussianProcessRegressor(kernel, alpha=0.02, optimizer=None).fit(X, Y)
-    expected, deviation = other.predict(AT, return_std=True)
+    other = GaussianProcessRegressor(kernel, alpha=0.02, optimizer=None).fit(PLACES, Y)
+    expected, deviation = other.predict(AT_PLACES, return_std=True)
     # Both are float64; the covariance's condition is some 1e3, so that ten digits agree.
     assert mean == pytest.approx(expected, rel=1e-9, abs=1e-10)
     assert spread == pytest.approx(deviation, rel=1e-8)
 
 
-def test_with_luck_and_slope_it_is_the_formula() -> None:
+@pytest.mark.parametrize(
+    ("expected", "expected_at"), [(np.zeros(24), np.zeros(7)), (EXPECTED, EXPECTED_AT)], ids=["", "believing"]
+)
+def test_with_luck_and_slope_it_is_the_formula(expected: np.ndarray, expected_at: np.ndarray) -> None:
     strengths = Strengths(np.array([0.5, 0.7, 3.0, 0.9]), 1.3, 0.02, 0.6, 0.1)
+
+    mean_trust, trust = TRUST
 
     def covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         found = np.empty((len(a), len(b)))
         for i, left in enumerate(a):
             for j, right in enumerate(b):
-                r = np.sqrt(5 * np.sum(((left - right) / strengths.lengths) ** 2))
-                found[i, j] = 1.3 * (1 + r + r**2 / 3) * np.exp(-r) + 0.6 * left[3] * right[3]
+                near = np.delete(left - right, 3) / strengths.lengths
+                r = np.sqrt(5 * np.sum(near**2))
+                found[i, j] = 1.3 * (1 + r + r**2 / 3) * np.exp(-r) + 0.6 * left[4] * right[4]
+                found[i, j] += trust**2 * left[3] * right[3]
         return found
 
-    seen = covariance(X, X) + 0.1 * np.equal.outer(TRIALS, TRIALS) + 0.02 * np.eye(len(X))
-    cross = covariance(AT, X)
-    mean, spread = Process(strengths, X, TRIALS, Y).at(AT)
-    assert mean == pytest.approx(cross @ np.linalg.solve(seen, Y), rel=1e-9, abs=1e-10)
-    left = np.diag(covariance(AT, AT) - cross @ np.linalg.solve(seen, cross.T))
+    x, at = with_belief(PLACES, expected), with_belief(AT_PLACES, expected_at)
+    seen = covariance(x, x) + 0.1 * np.equal.outer(TRIALS, TRIALS) + 0.02 * np.eye(len(x))
+    cross = covariance(at, x)
+    mean, spread = Process(strengths, x, TRIALS, Y).at(at)
+    formula = mean_trust * expected_at + cross @ np.linalg.solve(seen, Y - mean_trust * expected)
+    assert mean == pytest.approx(formula, rel=1e-9, abs=1e-10)
+    left = np.diag(covariance(at, at) - cross @ np.linalg.solve(seen, cross.T))
     assert spread == pytest.approx(np.sqrt(left), rel=1e-8)
 
 
 def test_the_gradient_is_that_of_the_likelihood() -> None:
-    apart = ((X[:, None] - X[None]) ** 2).reshape(-1, 4)
-    rest = (apart, np.outer(X[:, 3], X[:, 3]), np.equal.outer(TRIALS, TRIALS).astype(float), Y)
+    apart = ((PLACES[:, None] - PLACES[None]) ** 2).reshape(-1, 4)
+    rest = (apart, np.outer(PLACES[:, 3], PLACES[:, 3]), np.equal.outer(TRIALS, TRIALS).astype(float), Y)
 
     def cost(theta: np.ndarray) -> float:
         return unlikeliness(theta, *rest)[0]
@@ -73,11 +93,11 @@ def test_the_gradient_is_that_of_the_likelihood() -> None:
 
 def test_fitting_makes_what_was_seen_likelier_and_foretells_it() -> None:
     y = (Y - Y.mean()) / Y.std()
-    apart = ((X[:, None] - X[None]) ** 2).reshape(-1, 4)
-    rest = (apart, np.outer(X[:, 3], X[:, 3]), np.equal.outer(TRIALS, TRIALS).astype(float), y)
+    apart = ((PLACES[:, None] - PLACES[None]) ** 2).reshape(-1, 4)
+    rest = (apart, np.outer(PLACES[:, 3], PLACES[:, 3]), np.equal.outer(TRIALS, TRIALS).astype(float), y)
     process = fit(X, TRIALS, y)
     before = Process(strengths_of(believed(4)), X, TRIALS, y)
-    whole = np.column_stack([np.random.default_rng(5).random((200, 3)), np.zeros(200)])
+    whole = np.column_stack([np.random.default_rng(5).random((200, 3)), np.zeros((200, 2))])
     truth = (np.sin(4 * whole[:, 0]) + whole[:, 1] - Y.mean()) / Y.std()
     off, off_before = (np.sqrt(np.mean((p.at(whole)[0] - truth) ** 2)) for p in (process, before))
     assert off < min(0.3, off_before), "of a standard deviation; the mean alone is off by about one"
@@ -90,6 +110,25 @@ def test_what_it_believes_of_a_trial_under_way_narrows_and_moves_nothing() -> No
     (mean, spread), (mean_told, spread_told) = process.at(AT), told.at(AT)
     assert mean_told == pytest.approx(mean, abs=1e-6)
     assert (spread_told < spread).all()
+
+
+def test_a_belief_that_the_reports_bear_out_is_kept_and_helps() -> None:
+    y = (Y - Y.mean()) / Y.std()
+    right = (np.sin(4 * PLACES[:, 0]) + PLACES[:, 1] - Y.mean()) / Y.std()
+    told, plain = fit(with_belief(PLACES, right)[:8], TRIALS[:8], y[:8]), fit(X[:8], TRIALS[:8], y[:8])
+    whole = np.column_stack([np.random.default_rng(5).random((200, 3)), np.zeros(200)])
+    truth = (np.sin(4 * whole[:, 0]) + whole[:, 1] - Y.mean()) / Y.std()
+    off = np.sqrt(np.mean((told.at(with_belief(whole, truth))[0] - truth) ** 2))
+    assert told.believes
+    assert off < 0.5 * np.sqrt(np.mean((plain.at(with_belief(whole))[0] - truth) ** 2))
+
+
+def test_a_belief_that_the_reports_speak_against_is_dropped() -> None:
+    y = (Y - Y.mean()) / Y.std()
+    of_nothing = np.repeat(np.random.default_rng(6).standard_normal(12), 2)
+    wrong, plain = fit(with_belief(PLACES, of_nothing), TRIALS, y), fit(X, TRIALS, y)
+    assert not wrong.believes
+    np.testing.assert_array_equal(wrong.at(AT), plain.at(AT))
 
 
 def test_reports_that_are_all_alike_are_no_trouble() -> None:

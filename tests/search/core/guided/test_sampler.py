@@ -147,3 +147,37 @@ def test_it_thinks_milliseconds_after_a_hundred_trials() -> None:
     suggest_next(study)
     # Some 20 ms; what the bound is to find is a cost that grows with the square of the trials.
     assert time.process_time() - started < 2
+
+
+def test_what_is_expected_is_tried_first_and_unlearnt() -> None:
+    def best(expected: dict[str, tuple[float, float | None]], n: int, seed: int) -> float:
+        study = optuna.create_study(direction="maximize")
+        values = []
+        for number in range(n):
+            study.sampler = GuidedSampler(1000 * seed + number, expected=expected)
+            trial = study.ask()
+            values.append(quality(suggest(trial)))
+            study.tell(trial, values[-1])
+        return max(values)
+
+    right: dict[str, tuple[float, float | None]] = {"x": (0.8, None), "rate": (0.01, 10.0)}
+    wrong: dict[str, tuple[float, float | None]] = {"x": (0.2, None), "rate": (1e-4, 10.0)}
+    seeds = range(8)
+    first, nothing, misled = (
+        np.array([best(expected, n, seed) for seed in seeds])
+        for expected, n in ((right, 6), ({}, 6), (wrong, 30))
+    )
+    assert first.mean() > nothing.mean() + 0.05, "after six trials; 0.91 and 0.70 here"
+    assert misled.min() > 0.95, "a wrong belief is overcome in 30 trials, as without one"
+
+
+def test_only_every_second_of_the_first_trials_is_what_is_expected() -> None:
+    expected: dict[str, tuple[float, float | None]] = {"x": (0.8, 0.1)}
+    off = {0: [], 1: []}  # type: dict[int, list[float]]
+    for seed in range(20):
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=seed))
+        suggest(study.ask())
+        for number in (1, 2):
+            study.sampler = GuidedSampler(1000 * seed + number, expected=expected)
+            off[number % 2].append(abs(float(suggest(study.ask())["x"]) - 0.8))
+    assert np.mean(off[1]) < 0.05 < 0.2 < np.mean(off[0])
