@@ -19,6 +19,10 @@ from distrecvae.data.io import save_dataset
 from distrecvae.data.synthetic import synthetic_split
 from tests import HANGS_AFTER_S
 
+SEAM = Path(__file__).parent / "faults" / "seam"
+"""On PYTHONPATH it makes storage slow, or refuse."""
+UNHURRIED_S = 0.05
+
 SPACE = """
 model: recvae
 parameters:
@@ -57,6 +61,17 @@ class Site:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "RAY_TMPDIR": str(ray_folder()), "PYTHONWARNINGS": "ignore"}
 
+    def unhurried(self) -> dict[str, str]:
+        """Return the environment of a search that is to run until it is interrupted: its ledger's disk is slow.
+
+        Else its workers and its driver compute for nothing as fast as they can, beside the tests.
+        """
+        seam = self.folder / "unhurried"
+        seam.mkdir(exist_ok=True)
+        (seam / "slow").write_text(str(UNHURRIED_S), encoding="utf-8")
+        path = os.pathsep.join(filter(None, (str(SEAM), os.environ.get("PYTHONPATH"))))
+        return {**self.environment(), "FAULT_SEAM": str(seam), "PYTHONPATH": path}
+
     def search(self, *options: str, timeout: float = HANGS_AFTER_S) -> subprocess.CompletedProcess[str]:
         """Run a search to its end."""
         return subprocess.run(
@@ -77,12 +92,14 @@ class Site:
         return typed_here(self.folder, "search", *self.arguments(*options)[3:])
 
     @contextmanager
-    def searching(self, *options: str, module: str = "distrecvae.search") -> Iterator[subprocess.Popen[str]]:
+    def searching(
+        self, *options: str, module: str = "distrecvae.search", environment: dict[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
         """Start a search, or what else `module` makes of its options; kill it at the end if it still runs."""
         process = subprocess.Popen(
             [module if word == "distrecvae.search" else word for word in self.arguments(*options)],
             cwd=self.folder,
-            env=self.environment(),
+            env=environment or self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -27,9 +27,8 @@ from distrecvae.storage.working_copy import AGREED_FILE
 from tests import HANGS_AFTER_S
 from tests.results import lines_of, n_reports, scores
 from tests.s3 import BUCKET, S3
-from tests.sites import Site, ray_folder
+from tests.sites import SEAM, Site, ray_folder
 
-SEAM = Path(__file__).parent / "seam"
 TIMES = ["duration_s", "train_s", "evaluate_s"]
 # One worker: only then is the order of reports, and with it the whole course of the search, determined.
 SETTINGS = ("--max-passes", "24", "--min-passes", "4", "--concurrent", "1", "--checkpoint-every", "0.05")

@@ -14,10 +14,10 @@ from distrecvae.layout import LEDGER_FILE
 from distrecvae.search.core.chain import Chain, read_chain
 from distrecvae.storage.store import Store
 from distrecvae.storage.working_copy import settle
-from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
+from tests.faults.harness import SETTINGS, Fault, Storm, assert_no_orphans, assert_nothing_lost
 from tests.faults.promises import assert_kept_its_promises, hold
 from tests.s3 import s3_server
-from tests.sites import Site, make_site
+from tests.sites import Site, make_site, ray_folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 TRIALS = ("--trials", "14")
@@ -30,9 +30,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="module")
 def undisturbed(site: Site) -> Path:
-    storm = Storm(site, "undisturbed", TRIALS)
-    storm.run([])
-    return storm.folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", str(ray_folder()))
+        done = site.search_here(*SETTINGS, *TRIALS, "--out", "undisturbed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return site.folder / "undisturbed"
 
 
 def lost_nothing(storm: Storm, faults: list[Fault], undisturbed: Path) -> None:

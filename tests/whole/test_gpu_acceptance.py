@@ -112,8 +112,8 @@ def test_a_search_outlives_a_gpus_faults_in_rays_workers(tmp_path: Path) -> None
 @pytest.mark.nightly(
     "test_a_search_outlives_a_gpus_faults_in_rays_workers: shares of a soft device in Ray's workers; that a trial whose"
     " worker is killed continues is in"
-    " tests/whole/test_search.py::test_a_trial_whose_process_dies_goes_on_from_its_checkpoint, what the doctor asks of"
-    " a GPU and of Ray in tests/search/doctor/test_gpu.py::test_a_sound_gpu_is_well and"
+    " tests/whole/test_search.py::test_killed_and_interrupted_again_and_again_it_ends_as_the_undisturbed_one, what the"
+    " doctor asks of a GPU and of Ray in tests/search/doctor/test_gpu.py::test_a_sound_gpu_is_well and"
     " tests/search/doctor/test_doctor.py::test_every_node_of_a_real_ray_answers"
 )
 def test_it_examines_and_searches_on_soft_devices_in_rays_workers(tmp_path: Path) -> None:

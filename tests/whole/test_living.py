@@ -60,7 +60,7 @@ def stands_still(folder: Path, process: Any) -> None:
     while seen != n_reports(folder):
         assert process.poll() is None
         seen = n_reports(folder)
-        time.sleep(5.0)  # a cycle takes milliseconds; workers look every two seconds whether they are to go
+        time.sleep(3.0)  # a cycle takes a tenth of a second; workers look every 2 s whether they are to go
 
 
 @pytest.mark.ray
@@ -68,7 +68,7 @@ def stands_still(folder: Path, process: Any) -> None:
 def test_an_evening(site: Site) -> None:
     folder = site.folder / "evening"
     notify = f"{sys.executable} -c {json.dumps(NOTE)}"
-    with site.searching(*LONG, "--notify", notify) as process:
+    with site.searching(*LONG, "--notify", notify, environment=site.unhurried()) as process:
         wait_for(lambda: n_reports(folder) >= 4 and len(records(folder)) >= 2, process)
         # 1. A hand on it.
         done = command(site, "steer", "evening", "narrow", "learning_rate=0.0005:0.005")
@@ -102,7 +102,7 @@ def test_an_evening(site: Site) -> None:
     if not Mailbox(folder).names:  # it had heard that one before it died: then it is in the ledger
         assert steered(folder)[-1] == ("go", True)
     # 4. The morning: it continues from where it was, steered as it was.
-    with site.searching(*LONG, "--resume", "--notify", notify) as process:
+    with site.searching(*LONG, "--resume", "--notify", notify, environment=site.unhurried()) as process:
         wait_for(
             lambda: all(r.passes > before[n] for n, r in records(folder).items() if n in running(folder)),
             process,
