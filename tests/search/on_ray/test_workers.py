@@ -94,9 +94,6 @@ def test_a_trial_whose_worker_hangs_at_work_or_as_it_starts_is_named_and_run_aga
     # that hung as it started, too: its trial had no worker yet that could have been silent.
     monkeypatch.setattr(silence, "NAMED_S", 2.0)
     monkeypatch.setattr(silence, "STOPPED_S", 4.0)
-    # A first cycle of half a second would make twenty of the four.
-    monkeypatch.setattr(silence, "NAMED_CYCLES", 1)
-    monkeypatch.setattr(silence, "STOPPED_CYCLES", 2)
     stopped: list[int] = []
     starting: list[int] = []
     conductor = opened(tmp_path, max_passes=400)
