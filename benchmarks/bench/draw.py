@@ -61,7 +61,7 @@ def picture(frame: pd.DataFrame, path: Path) -> None:
             axis.set_ylim(0, 1)
             axis.set_title(f"{table}, {at_once} worker{'s' if at_once > 1 else ''}", fontsize=8)
             axis.tick_params(labelsize=7)
-    axes[0, 0].legend(fontsize=7)
+    axes[0, 0].legend(fontsize=7, loc="lower right")
     figure.supxlabel("whole trainings of the published configuration, by the clock", fontsize=8)
     figure.supylabel("share of searches", fontsize=8)
     figure.tight_layout()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distrecvae.metrics import title_of
+from distrecvae.search.core.guided.belief import DRAWS, is_believed
 from distrecvae.search.core.records import TrialRecord
 from distrecvae.search.core.rules import Judgement
 from distrecvae.search.folder.search_json import Description
@@ -174,10 +175,7 @@ def _origin(why: Why) -> str:
     said = {
         START: f"It is where the space starts: the {why.space.start_name} configuration.",
         WARM: f"It was taken over from the search that this one began with. By then {known}.",
-        STARTUP: (
-            f"It was drawn from the whole space, as {sampler} does at first, with"
-            f" {', '.join(origin.kept) or 'nothing'} kept as the space starts. By then {known}."
-        ),
+        STARTUP: f"{_drawn(why)} By then {known}.",
         ADDED: f"It was added by hand (`distrecvae steer`). By then {known}.",
         PROPOSED: f"It was proposed by {sampler}. By then {known}.",
     }[origin.kind]
@@ -194,6 +192,17 @@ def _origin(why: Why) -> str:
         else " Asked again with the ledger as it stood, it proposes something else: another version of Optuna, or of"
         " distrecvae, made this proposal."
     )
+
+
+def _drawn(why: Why) -> str:
+    sampler = why.described.settings.sampler
+    if sampler == "guided" and why.space.expected() and is_believed(why.record.number):
+        return (
+            f"It is the best of {DRAWS} draws by what the space says is likely, as every second of the first trials of"
+            f" {sampler}."
+        )
+    kept = ", ".join(why.origin.kept) or "nothing"
+    return f"It was drawn from the whole space, as {sampler} does at first, with {kept} kept as the space starts."
 
 
 def _numbers(numbers: Sequence[int]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.rules import Judgement
-from distrecvae.search.living.explanation import MOST_RIVALS, PROPOSED, Origin, Why, why_text
+from distrecvae.search.living.explanation import MOST_RIVALS, PROPOSED, STARTUP, Origin, Why, why_text
+from distrecvae.search.space.likely import Likely
 from tests.search.described import described
 from tests.search.living.conftest import RECVAE
 from tests.search.test_summary import record
@@ -18,11 +20,15 @@ def told(
     trial: TrialRecord | None = None,
     origin: Origin | None = None,
     revived: dict[int, str] | None = None,
+    sampler: str = "tpe",
+    likely: bool = False,
 ) -> str:
     own = record(7, 0.1, 0.3, status=Status.STOPPED, reason="asha at 8 passes") if trial is None else trial
     leader = record(2, 0.2, 0.4, 0.5)
+    space = replace(RECVAE, likely={"dropout": Likely(((0, 0.6),))} if likely else {})
     found = Why(
-        folder=Path("runs/mine"), described=described(SearchConfig(trials=9), RECVAE), record=own, rank=3, n_ranked=9,
+        folder=Path("runs/mine"), described=described(SearchConfig(trials=9, sampler=sampler), space), record=own,
+        rank=3, n_ranked=9,
         origin=origin or Origin(PROPOSED, (), 6, 1, (2, 0.5), True), judgements=judgements, revived=revived or {},
         leader=leader,
         records={7: own, 2: leader},
@@ -53,6 +59,21 @@ def test_what_was_known_is_counted() -> None:
     assert "By then 6 trials had ended, 1 ran, the best was trial 2 with 0.5000." in told()
     first = told(origin=Origin(PROPOSED, (), 0, 0, None, True))
     assert "By then 0 trials had ended. Asked again" in first
+
+
+def test_how_a_first_trial_was_drawn_is_said() -> None:
+    def drawn(number: int, sampler: str, *, likely: bool = True) -> str:
+        origin = Origin(STARTUP, ("dropout",), 1, 0, None, True)
+        return told(trial=record(number, 0.1, 0.3), origin=origin, sampler=sampler, likely=likely)
+
+    believed = "It is the best of 50 draws by what the space says is likely, as every second of the first trials of"
+    anywhere = (
+        "It was drawn from the whole space, as guided does at first, with dropout kept as the space starts."
+    )
+    assert believed in drawn(1, "guided")
+    assert anywhere in drawn(3, "guided", likely=False)
+    assert anywhere in drawn(4, "guided")
+    assert "drawn from the whole space, as tpe does" in drawn(1, "tpe")
 
 
 def test_what_spoke_for_a_value_stands_beside_it() -> None:

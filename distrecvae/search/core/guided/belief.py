@@ -22,6 +22,14 @@ DRAWS = 50
 _POINTS = 512
 
 
+def is_believed(number: int) -> bool:
+    """Whether a trial that comes before anything is learnt is drawn by what is expected: every second one is.
+
+    The others are drawn anywhere: if the belief is wrong, they show it.
+    """
+    return number % 2 == 1
+
+
 class Belief:
     """What is expected of the points of a cube.
 

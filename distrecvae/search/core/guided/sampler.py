@@ -21,7 +21,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from distrecvae.rng import stream
-from distrecvae.search.core.guided.belief import Belief, Expected
+from distrecvae.search.core.guided.belief import Belief, Expected, is_believed
 from distrecvae.search.core.guided.cube import Cube, at_unit
 from distrecvae.search.core.guided.guide import FIRST, Array, Guide, Known
 from distrecvae.search.core.study import SECONDS_KEY
@@ -65,7 +65,7 @@ class GuidedSampler(BaseSampler):
         if guide is None:
             cube = Cube(search_space)
             belief = Belief(self._expected, cube)
-            if not belief or trial.number % 2 == 0:
+            if not belief or not is_believed(trial.number):
                 return {}
             return cube.params(belief.drawn(stream(self._seed, "expected", trial.number)))
         return guide.cube.params(self.proposed(guide, trial.number))
