@@ -66,7 +66,9 @@ def test_how_a_first_trial_was_drawn_is_said() -> None:
         origin = Origin(STARTUP, ("dropout",), 1, 0, None, True)
         return told(trial=record(number, 0.1, 0.3), origin=origin, sampler=sampler, likely=likely)
 
-    believed = "It is the best of 50 draws by what the space says is likely, as every second of the first trials of"
+    believed = (
+        "It is the best of 50 draws by what the space says is likely, as every second of the first trials of"
+    )
     anywhere = (
         "It was drawn from the whole space, as guided does at first, with dropout kept as the space starts."
     )
