@@ -122,7 +122,7 @@ class Keeper:
             with turn:
                 self._drop(training)
 
-    @ray.method(concurrency_group="awake")  # type: ignore[untyped-decorator]
+    @ray.method(concurrency_group="awake", max_task_retries=0)  # type: ignore[untyped-decorator]
     def pause(self, pausing: bool) -> None:
         """Let all workers save what they have after the cycle under way, or not any more; each asks now and then."""
         self._pausing = pausing

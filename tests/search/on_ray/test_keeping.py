@@ -162,6 +162,7 @@ from distrecvae.search.on_ray.keeping import keeping
 def tell_all_the_time(keeper):
     while True:
         keeper.tell.remote({ONE!r}, "training")
+        keeper.pause.remote(False)
         time.sleep(0.001)
 
 ray.init(address=sys.argv[1])
@@ -180,7 +181,8 @@ time.sleep(1.0)  # what Ray says comes over the network
 
 @pytest.mark.ray
 def test_an_interruption_while_workers_tell_is_quiet(cluster: Cluster, tmp_path: Path) -> None:
-    # Ray printed "Task Keeper.tell failed. There are infinite retries remaining" into a notebook's cell.
+    # Ray printed "Task Keeper.tell failed. There are infinite retries remaining" into a notebook's cell, and so for what
+    # the driver tells, `pause`.
     assert cluster.nodes
     address = ray.get_runtime_context().gcs_address
     done = subprocess.run(
