@@ -181,8 +181,8 @@ time.sleep(1.0)  # what Ray says comes over the network
 
 @pytest.mark.ray
 def test_an_interruption_while_workers_tell_is_quiet(cluster: Cluster, tmp_path: Path) -> None:
-    # Ray printed "Task Keeper.tell failed. There are infinite retries remaining" into a notebook's cell, and so for what
-    # the driver tells, `pause`.
+    # Ray printed "Task Keeper.tell failed. There are infinite retries remaining" into a notebook's cell, and the same
+    # of what the driver tells, `pause`.
     assert cluster.nodes
     address = ray.get_runtime_context().gcs_address
     done = subprocess.run(
