@@ -5,6 +5,7 @@ What has to be kept is in the ledger already. So nothing of Ray is wound up here
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -31,6 +32,9 @@ LOST_GRACE_S = 3.0
 ECHO_S = 1.0
 """SIGTERM so soon after the first signal is the same wish: `timeout`, `ray job stop` and parents that pass it on send
 it to a process and to its children or its group."""
+
+SAME_S, AGAIN_S = 0.1, 0.25
+"""A KeyboardInterrupt so soon after another one is the same; one that came to nothing is sent again so much later."""
 
 STALLED_S = 60.0
 """How long a part of Ray may take connections and say nothing: its process is stopped, or the machine is. Ray itself
@@ -124,9 +128,9 @@ class Interruption:
         self._reason: str | None = None
         self._lost = False
         self._signals = 0
-        self._swallowed = False
+        self._unheard = False
         self._hook = sys.unraisablehook
-        self._first_at = 0.0
+        self._first_at, self._raised_at = 0.0, -math.inf
         self._deadline: float | None = None
         self._closed = threading.Event()
         self._watched: tuple[Endpoint, ...] = ()
@@ -192,9 +196,12 @@ class Interruption:
             return
         self._signals += 1
         if self._signals > 1:
-            if _within(frame, self._seen.__code__):
-                self._swallowed = True
+            if now - self._raised_at < SAME_S:
                 return
+            self._unheard = _within(frame, self._seen.__code__)
+            if self._unheard:
+                return
+            self._raised_at = now
             raise KeyboardInterrupt
         self._first_at = now
         self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
@@ -214,7 +221,7 @@ class Interruption:
     def _seen(self, unraisable: sys.UnraisableHookArgs) -> None:
         # In here nothing can be raised either, and no hook is told of it: `_note` looks whether it was called in here.
         if self._signals > 1 and isinstance(unraisable.exc_value, KeyboardInterrupt):
-            self._swallowed = True
+            self._unheard = True
         else:
             self._hook(unraisable)
 
@@ -225,14 +232,15 @@ class Interruption:
 
     def _watch(self, signals: int) -> None:
         seen: dict[Endpoint, tuple[Sign, float]] = {}
-        looked = time.monotonic()
+        looked, sent = time.monotonic(), -math.inf
         while not self._closed.is_set():
             ready, _, _ = select.select([signals], [], [], 0.2)
             for number in os.read(signals, 64) if ready else b"":
                 if number in STOPPING:
                     self._ask(f"interrupted by {signal.Signals(number).name}", GRACE_S)
-            if self._swallowed:
-                self._swallowed = False
+            if self._unheard and time.monotonic() - sent >= AGAIN_S:
+                # Again until it is heard: one that comes just before a call that waits is noticed when that returns.
+                sent = time.monotonic()
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             now = time.monotonic()
             if self._deadline is not None and now > self._deadline:
@@ -258,8 +266,8 @@ class Interruption:
         words = f"\n{self._reason}, and Ray does not answer{self.goes_on and f'; to resume: {self.goes_on}'}"
         print(words, file=sys.stderr, flush=True)
         self._signals = max(self._signals, 1)
-        # To the main thread: a call that it waits in ends with it.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        # The thread sends it to the main thread: a call that it waits in ends with it.
+        self._unheard = True
 
     def _end_process(self) -> None:
         try:
