@@ -769,36 +769,28 @@ def test_a_command_that_is_terminated_ends_as_by_ctrl_c(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_an_error_that_nobody_foresaw_has_a_status_of_its_own(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # Python's own is 1: a job took it for "done, without a score", and a night ended there.
-    def bug(*_: object) -> None:
-        raise RuntimeError("nobody foresaw this")
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        # Python's own is 1: a job took it for "done, without a score", and a night ended there.
+        (RuntimeError("nobody foresaw this"), UNEXPECTED, "RuntimeError: nobody foresaw this\n"),
+        (ResourceError("Ray is late", passing=True), LOST, "error: Ray is late\n"),
+    ],
+    ids=["nobody foresaw it", "Ray did not start in time"],
+)
+def test_an_error_that_a_job_must_tell_apart_has_a_status_of_its_own(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    error: Exception, status: int, said: str,
+) -> None:  # fmt: skip
+    def raised(*_: object) -> None:
+        raise error
 
     _copied(place, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     without_ray(monkeypatch)
-    monkeypatch.setattr(launch, "survey", bug)
+    monkeypatch.setattr(launch, "survey", raised)
     with pytest.raises(SystemExit) as stopped:
         main(search(*OUT))
-    assert stopped.value.code == UNEXPECTED
-    assert UNEXPECTED not in DONE
-    assert capsys.readouterr().err.endswith("RuntimeError: nobody foresaw this\n")
-
-
-def test_a_ray_that_did_not_start_in_time_is_worth_another_try_by_a_job(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def late(*_: object) -> None:
-        raise ResourceError("Ray did not start; is it too busy?", passing=True)
-
-    _copied(place, tmp_path / "here")
-    monkeypatch.chdir(tmp_path / "here")
-    without_ray(monkeypatch)
-    monkeypatch.setattr(launch, "survey", late)
-    with pytest.raises(SystemExit) as stopped:
-        main(search(*OUT))
-    assert stopped.value.code == LOST
-    assert LOST not in DONE
-    assert capsys.readouterr().err.endswith("error: Ray did not start; is it too busy?\n")
+    assert stopped.value.code == status
+    assert status not in DONE
+    assert capsys.readouterr().err.endswith(said)

@@ -92,6 +92,17 @@ GONE = ray.exceptions.RaySystemError("Failed to connect to GCS.\nPlease check if
 SLOW = Exception("The current node timed out during startup.\nThe GCS has become overloaded.")
 
 
+def ray_says(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Let Ray refuse to start, or to be joined, with this error."""
+
+    def refuses(**_: object) -> None:
+        raise error
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuses)
+
+
 @pytest.mark.parametrize(
     ("address", "said", "words"),
     [
@@ -107,12 +118,7 @@ def test_a_ray_that_does_not_start_in_time_is_a_line_and_worth_another_try(
 ) -> None:
     # A storm's search was resumed where other work left it next to nothing of two processors: it ended with Ray's
     # traceback, and the status of a bug.
-    def late(**_: object) -> None:
-        raise said
-
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "init", late)
+    ray_says(monkeypatch, said)
     with pytest.raises(ResourceError) as refused, ray_session(address):
         pytest.fail("there is no Ray")
     assert refused.value.passing
@@ -128,12 +134,7 @@ def test_a_ray_that_does_not_start_in_time_is_a_line_and_worth_another_try(
 def test_what_another_try_would_not_change_is_said_as_it_is(
     monkeypatch: pytest.MonkeyPatch, address: str | None, said: Exception
 ) -> None:
-    def refuses(**_: object) -> None:
-        raise said
-
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "init", refuses)
+    ray_says(monkeypatch, said)
     with pytest.raises(type(said), match=str(said)), ray_session(address):
         pytest.fail("there is no Ray")
 
