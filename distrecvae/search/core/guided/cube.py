@@ -113,9 +113,13 @@ class Cube:
         """Return which coordinates of the rows of `points` make a difference: not those of branches not chosen."""
         found = np.ones(points.shape, dtype=bool)
         for k, entry, branch in self._used:
-            n = self.categories[entry]
-            found[:, k] = np.minimum((points[:, entry] * n).astype(int), n - 1) == branch
+            found[:, k] = self._chosen(points, entry) == branch
         return found
+
+    def _chosen(self, points: Point, k: int) -> npt.NDArray[np.int64]:
+        """Return which choice of the category at coordinate `k` the rows of `points` have."""
+        n = self.categories[k]
+        return np.minimum((points[:, k] * n).astype(np.int64), n - 1)
 
     def features(self, points: Point) -> Point:
         """Return what makes a difference at the rows of `points`: a number a range, one a choice of a category.
@@ -123,7 +127,7 @@ class Cube:
         What a branch that is not chosen would use stands in the middle.
         """
         seen = np.where(self.used(points), points, 0.5)
-        chosen = {k: np.minimum((points[:, k] * n).astype(int), n - 1) for k, n in self.categories.items()}
+        chosen = {k: self._chosen(points, k) for k in self.categories}
         columns = [
             np.eye(self.categories[k])[chosen[k]] if k in chosen else seen[:, [k]]
             for k in range(len(self.names))
