@@ -5,6 +5,7 @@ Seen in Ray 2.60. A touch that is not needed any more is deleted here, with its 
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
@@ -128,6 +129,24 @@ def process_groups_of_their_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = original
+
+
+REAP_S = 10.0
+"""How long a process that Ray killed may take to be gone: it gives its memory back first, and may wait for a disk."""
+
+
+@contextmanager
+def none_left_behind() -> Iterator[None]:
+    """Wait, after `ray.shutdown()` in the block, for the processes of this process's own Ray: none stays as a zombie.
+
+    Ray kills what does not end by itself, waits for a second, and forgets it: on a busy machine it is still there.
+    """
+    started = ray._private.worker._global_node.all_processes.values() if started_here() else ()
+    processes = [info.process for infos in started for info in infos]
+    yield
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(REAP_S)
 
 
 def own_node_is_draining() -> bool:

@@ -29,6 +29,7 @@ from distrecvae.search.on_ray.joining import (
     stderr_kept,
 )
 from distrecvae.search.on_ray.ray_internals import (
+    none_left_behind,
     own_session_folder,
     process_groups_of_their_own,
     started_here,
@@ -136,7 +137,8 @@ def ray_session(address: str | None, *, verbose: bool = False) -> Iterator[Clust
         with nullcontext() if own is None else marked(own):
             yield living_nodes(joined=where != "local")
     finally:
-        ray.shutdown()
+        with none_left_behind():
+            ray.shutdown()
         # Ray leaves SIGTERM to the system: it would end this process at once, whoever had a handler for it.
         hear_again(signal.SIGTERM)
 

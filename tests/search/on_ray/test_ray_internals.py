@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from distrecvae.search.on_ray.ray_internals import (
     every_loss_is_told,
     forget,
     forgive,
+    none_left_behind,
     own_node_is_draining,
     process_groups_of_their_own,
     started_here,
@@ -59,6 +61,26 @@ def test_what_starts_processes_is_put_back() -> None:
         assert services.ConsolePopen is not original
         assert services.ConsolePopen.func is original
     assert services.ConsolePopen is original
+
+
+@pytest.mark.ray
+def test_rays_processes_are_found_where_they_are_waited_for(cluster: Cluster) -> None:
+    assert cluster.cpus > 0
+    held = [info.process for each in ray._private.worker._global_node.all_processes.values() for info in each]
+    assert {process.pid for process in held} >= {part.pid for part in parts_of_ray()}
+    assert all(isinstance(process, subprocess.Popen) for process in held)
+
+
+def test_what_ray_killed_and_did_not_wait_for_is_no_zombie(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CI failed on it once: Ray waits for a second, on a busy machine the process was still there."""
+    process = subprocess.Popen(["sleep", "600"])
+    node = SimpleNamespace(head=True, all_processes={"raylet": [SimpleNamespace(process=process)]})
+    monkeypatch.setattr(ray._private.worker, "_global_node", node)
+    with none_left_behind():
+        node.all_processes.clear()
+        process.kill()
+        assert process.returncode is None
+    assert process.returncode == -signal.SIGKILL
 
 
 JOIN = """
