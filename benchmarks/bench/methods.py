@@ -73,7 +73,9 @@ def believing(beliefs: Sequence[Mapping[str, Any]] = PUBLISHED, **settings: Any)
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method(name="default"),  # tpe, asha, a first rung at a fifth of the budget: what SearchConfig says
+        Method(
+            name="default"
+        ),  # tpe, asha, a first rung at a fifth of the budget: the defaults without `likely`
         Method(name="random", sampler="random", scheduler="none"),
         Method(name="tpe-alone", scheduler="none"),
         Method(name="asha-alone", sampler="random"),

@@ -123,7 +123,7 @@ def search(
     reduction_factor: int = SearchConfig.reduction_factor,
     metric: str = SearchConfig.metric,
     metrics: str = SearchConfig.metrics,
-    sampler: str = SearchConfig.sampler,
+    sampler: str | None = SearchConfig.sampler,
     scheduler: str = SearchConfig.scheduler,
     precision: str = SearchConfig.precision,
     concurrent: int | None = SearchConfig.concurrent,
@@ -169,7 +169,7 @@ def search(
         reduction_factor: one trial in this many continues at a rung; rungs grow by the same factor.
         metric: validation metric to maximise, such as "ndcg@10".
         metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".
-        sampler: how configurations are proposed.
+        sampler: how configurations are proposed; None for "guided" where the space says what is likely, else "tpe".
         scheduler: how weak trials are stopped early.
         precision: of the matrix products.
         concurrent: trials at once; None for as many as fit.

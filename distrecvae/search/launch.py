@@ -20,7 +20,7 @@ from distrecvae.metrics import on_validation, require_metrics
 from distrecvae.packaged import is_path
 from distrecvae.precisions import Precision
 from distrecvae.search.commands import python_extend, resume_command
-from distrecvae.search.core.config import DEMO, PASSES, SearchConfig
+from distrecvae.search.core.config import DEMO, INFORMED, PASSES, UNINFORMED, SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.estimating import priced, timed, timing_like
@@ -98,7 +98,7 @@ def search(
         # What a packaged name stands for may be another space in another version; a file is the user's to keep.
         written = described is not None and not is_path(config.space or config.model)
         space = described.searched() if described is not None and written else load_space(config)
-    config = priced(settled(config, space))
+    config = priced(settled(config, space, None if described is None else described.settings))
     require_loggers(config)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
@@ -234,10 +234,18 @@ def plan_search(
     return make_plan(config, space, session.split, slots, facts, lent=lent)
 
 
-def settled(config: SearchConfig, space: SearchSpace) -> SearchConfig:
-    """Return the settings with what the space decides: one trial where nothing is searched, and a trial's passes."""
+def settled(config: SearchConfig, space: SearchSpace, begun: SearchConfig | None = None) -> SearchConfig:
+    """Return the settings with what the space decides: passes, the sampler, one trial where nothing is searched.
+
+    Args:
+        config: the settings, as asked for.
+        space: what is searched.
+        begun: the settings of a search that is resumed: another version may have had another sampler in mind.
+    """
     passes = config.max_passes or space.max_passes or PASSES
-    return one_trial_without_parameters(replace(config, max_passes=passes), space)
+    usual = INFORMED if space.likely else UNINFORMED
+    sampler = config.sampler or (usual if begun is None else begun.proposer)
+    return one_trial_without_parameters(replace(config, max_passes=passes, sampler=sampler), space)
 
 
 def one_trial_without_parameters(config: SearchConfig, space: SearchSpace) -> SearchConfig:

@@ -50,7 +50,9 @@ def make_search(
         settings: of the SearchConfig.
     """
     space = space.resolved(SIZES)
-    config = SearchConfig(**{"model": space.model, "data": "data/toy", "seed": 2, **settings})
+    config = SearchConfig(
+        **{"model": space.model, "data": "data/toy", "sampler": "tpe", "seed": 2, **settings}
+    )
     folder.mkdir(exist_ok=True)
     ledger = Ledger(folder, f"valid/{config.metric}")
     rule = make_rule(config.scheduler, config.first_rung, config.most_passes, config.reduction_factor)

@@ -240,7 +240,7 @@ def test_a_dry_run_waits_for_no_node(here: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_dry_run_says_what_is_taken_over(here: Path) -> None:
     make_search(here / "earlier", space=SearchSpace.load("recvae"), trials=2, max_passes=12, min_passes=4)
-    config = config_of(warm_start="earlier", space="recvae")
+    config = config_of(warm_start="earlier", space="recvae", sampler="tpe")
     text = dry_run(config, folder=Path("out"), verbose=False)
     space = load_space(config).resolved(Sizes.of(SPLIT.train))
     assert text.startswith(plan_search(config, space, Session(CLUSTER, SPLIT)).text() + "\n\n")
@@ -328,7 +328,7 @@ def test_a_new_search_is_described_in_a_folder_that_is_held_until_it_ends(carrie
     described = carried.last("described")
     assert described.status == "running"
     assert described.command == carried.last("command") == TYPED
-    assert described.settings == config_of()
+    assert described.settings == config_of(sampler="tpe")
     assert described.data == str(Path("data").absolute())
     assert described.space == SPACE.to_dict()
     assert described.dataset.fingerprint == SPLIT.fingerprint
@@ -399,6 +399,29 @@ def test_a_trial_gets_the_passes_of_the_space_unless_they_are_given(
 
 def test_where_nobody_says_how_many_passes_it_is_two_hundred() -> None:
     assert settled(SearchConfig(), SPACE).max_passes == 200
+
+
+def test_a_space_that_says_what_is_likely_is_searched_by_the_sampler_that_asks(carried: Carried) -> None:
+    informed = SearchSpace.load("recvae")
+    assert informed.likely
+    assert not SPACE.likely
+    assert settled(SearchConfig(), informed).sampler == "guided"
+    assert settled(SearchConfig(), SPACE).sampler == "tpe"
+    for space in (informed, SPACE):
+        assert settled(SearchConfig(sampler="random"), space).sampler == "random"
+    begin(SearchConfig(data="data"), space=informed)
+    assert carried.last("config").sampler == read_description(Path("out")).settings.sampler == "guided"
+    assert "guided, seed 0" in carried.last("plan").text()
+
+
+def test_a_search_is_resumed_by_the_sampler_that_it_began_with(carried: Carried) -> None:
+    """Another version may choose another one for the same space: what was begun is not refused, nor changed."""
+    informed = SearchSpace.load("recvae")
+    begin(SearchConfig(data="data", sampler="tpe"), space=informed)
+    begin(SearchConfig(data="data"), space=informed, resume=True)
+    assert carried.last("config").sampler == "tpe"
+    with pytest.raises(ResultsError, match="started with sampler='tpe', now it is 'guided'"):
+        begin(SearchConfig(data="data", sampler="guided"), space=informed, resume=True)
 
 
 def test_nothing_to_search_is_one_trial(carried: Carried) -> None:

@@ -36,12 +36,14 @@ def entrants(names: Sequence[str], config: SearchConfig) -> list[Entrant]:
     Args:
         names: models, search spaces (packaged names or paths), or packaged configurations, which are one trial each;
             "all" stands for every model.
-        config: the settings that all have in common; its model and space are not looked at.
+        config: the settings that all have in common; its model and space are not looked at. Without a sampler all have
+            the same one, whatever their spaces say is likely: no model is to have a head start.
 
     Raises:
         ConfigError: a name is unknown or there twice, or there is none.
         SpaceError: a search space breaks a rule.
     """
+    config = replace(config, sampler=config.proposer)
     wanted = [each for name in names for each in (registry.names() if name == ALL else (name,))]
     if not wanted:
         raise ConfigError("--models names nothing to compare; write for example --models recvae,ease or all")

@@ -16,6 +16,8 @@ from distrecvae.search.core.records import KEPT_TRIALS
 from distrecvae.search.core.rules import RULES
 
 SAMPLERS = ("tpe", "guided", "random", "cmaes", "gp", "qmc")
+UNINFORMED, INFORMED = "tpe", "guided"
+"""The samplers unless another is asked for: in a space that says nothing of what is likely, and in one that does."""
 ALL = "all"
 """What stands for every model in a comparison, and for the checkpoints of every trial."""
 TRACKERS = ("mlflow", "wandb")
@@ -85,8 +87,8 @@ class SearchConfig:
         f"data passes that a trial gets at most; without it what the space says, or {PASSES}", None
     )
     min_passes: int | None = _help(
-        "data passes before a trial may be stopped: the first rung; without it a fifth of --max-passes, with --sampler"
-        " guided a fifteenth",
+        "data passes before a trial may be stopped: the first rung; without it a fifth of --max-passes, with guided a"
+        " fifteenth",
         None,
     )
     reduction_factor: int = _help(
@@ -97,7 +99,10 @@ class SearchConfig:
         "other metrics to compute: ndcg@10,map@10,coverage@20, ... or package.module:function@10",
         ",".join(METRICS),
     )
-    sampler: str = _help("how configurations are proposed", "tpe")
+    sampler: str | None = _help(
+        "how configurations are proposed; without it tpe, or guided for a search whose space has `likely`",
+        None,
+    )
     scheduler: str = _help("how weak trials are stopped early", "asha")
     concurrent: int | None = _help("trials at once; without it as many as fit", None)
     gpus_per_trial: float | None = _help(
@@ -164,7 +169,7 @@ class SearchConfig:
         choices = {"sampler": SAMPLERS, "scheduler": RULES, "precision": PRECISION_CHOICES}
         for name, allowed in choices.items():
             value = getattr(self, name)
-            if value not in allowed:
+            if value not in allowed and not (name == "sampler" and value is None):
                 raise ConfigError(
                     f"{name}={value!r} is not one of {', '.join(allowed)}{nearest(str(value), allowed)}"
                 )
@@ -226,12 +231,10 @@ class SearchConfig:
     def first_rung(self) -> int:
         """Data passes before a trial may be stopped.
 
-        By default a fifth of the budget: at a tenth, on MovieLens-1M, the fast learners lead and not the good ones; the
-        published configuration, which ends near the top, stands in the middle there. A fifteenth where a trial that was
-        stopped too early may continue.
+        By default a fifth of the budget: at a tenth, on MovieLens-1M, the fast learners lead and not the good ones. A
+        fifteenth where a trial that was stopped too early may continue.
         """
-        share = 15 if self.revives else 5
-        return self.min_passes if self.min_passes is not None else max(1, self.most_passes // share)
+        return self.min_passes or max(1, self.most_passes // (15 if self.revives else 5))
 
     @property
     def most_passes(self) -> int:
@@ -247,6 +250,11 @@ class SearchConfig:
     def revives(self) -> bool:
         """Whether a trial that a rule stopped may continue, by the search's own decision."""
         return self.sampler == "guided" and self.scheduler != "none"
+
+    @property
+    def proposer(self) -> str:
+        """The sampler; where neither the settings nor a space has said which, the one for spaces that say nothing."""
+        return self.sampler or UNINFORMED
 
     @property
     def most_warm_starts(self) -> int:

@@ -32,7 +32,7 @@ class Proposals:
     def sampler(self, number: int) -> BaseSampler:
         """Return the sampler for the trial of that number; it remembers nothing of others."""
         return make_sampler(
-            self._config.sampler,
+            self._config.proposer,
             seed=self._config.seed,
             trial_number=number,
             concurrent=self._steering.concurrent,
@@ -48,7 +48,7 @@ class Proposals:
         if self._steering.added:
             return iter(())
         return redrawing_samplers(
-            self._config.sampler,
+            self._config.proposer,
             seed=self._config.seed,
             trial_number=number,
             concurrent=self._steering.concurrent,
@@ -69,7 +69,7 @@ class Proposals:
                 else point
             )
         start = fitting_point(space, space.base) if self._steering.changed else space.default_point()
-        return starting_values(self._config.sampler, start, seed=self._config.seed, trial_number=number)
+        return starting_values(self._config.proposer, start, seed=self._config.seed, trial_number=number)
 
     def is_warm(self, number: int) -> bool:
         """Tell whether the trial of that number is one that another search found good."""

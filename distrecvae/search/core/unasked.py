@@ -15,7 +15,7 @@ from distrecvae.search.core.ahead.widening import Allows, pulls
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.guided import GuidedSampler, worth_reviving
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status
+from distrecvae.search.core.records import REVIVABLE, Status, by_score
 from distrecvae.search.core.requests import Request
 from distrecvae.search.core.steering import Steering
 
@@ -82,8 +82,8 @@ def _revival(
     if not isinstance(sampler, GuidedSampler):
         return
     stopped = {
-        n
-        for n, record in ledger.records.items()
+        record.number
+        for record in by_score(ledger.records.values())[:REVIVABLE]
         if record.status is Status.STOPPED and record.reason.startswith(f"{config.scheduler} at ")
     }
     study = ledger.study(steering.express())

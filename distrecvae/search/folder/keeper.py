@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distrecvae.search.core.ledger import Ledger
-from distrecvae.search.core.records import Status, TrialRecord, by_score
+from distrecvae.search.core.records import REVIVABLE, Status, TrialRecord, by_score
 from distrecvae.search.core.states import TrialStates
 
 
@@ -14,14 +14,16 @@ class Keeper:
         states: the files.
         ledger: the search's record.
         n_best: how many; None for every trial that has a model.
-        revives: a stopped trial may continue while the search is not over: until then all are kept.
+        revives: a stopped trial may continue while the search is not over: until then those that may are kept.
     """
 
     def __init__(
         self, states: TrialStates, ledger: Ledger, *, n_best: int | None, revives: bool = False
     ) -> None:
         self._states, self._ledger = states, ledger
-        self._n_best, self._n_at_last = None if revives else n_best, n_best
+        self._n_best, self._n_at_last = n_best, n_best
+        if revives and n_best is not None:
+            self._n_best = max(n_best, REVIVABLE)
         self._held = set(ledger.records)
 
     def started(self, record: TrialRecord) -> None:

@@ -167,7 +167,7 @@ def _at(record: TrialRecord, passes: int) -> float | None:
 
 
 def _origin(why: Why) -> str:
-    origin, sampler = why.origin, why.described.settings.sampler
+    origin, sampler = why.origin, why.described.settings.proposer
     known = counted(origin.ended, "trial", "trials") + " had ended"
     known += f", {origin.running} ran" if origin.running else ""
     if origin.best is not None:
@@ -195,7 +195,7 @@ def _origin(why: Why) -> str:
 
 
 def _drawn(why: Why) -> str:
-    sampler = why.described.settings.sampler
+    sampler = why.described.settings.proposer
     if sampler == "guided" and why.space.expected() and is_believed(why.record.number):
         return (
             f"It is the best of {DRAWS} draws by what the space says is likely, as every second of the first trials of"

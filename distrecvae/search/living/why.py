@@ -137,7 +137,7 @@ def _origin(
     lines: Sequence[Mapping[str, Any]],
     ask_again: bool,
 ) -> Origin:
-    number, sampler_name = record.number, described.settings.sampler
+    number, sampler_name = record.number, described.settings.proposer
     steering, proposals = _as_it_stood(described, described.plan.concurrent, lines)
     best = leading(earlier)
     ended = [each for each in earlier if each.status is not Status.RUNNING]

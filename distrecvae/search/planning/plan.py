@@ -14,6 +14,7 @@ from distrecvae.precisions import Precision
 from distrecvae.runs.ending import require_a_cycle
 from distrecvae.search.core.ahead.widening import WIDENED
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.core.records import REVIVABLE
 from distrecvae.search.core.rules import Never, StoppingRule, make_rule
 from distrecvae.search.planning.cost import Timing, estimate_text, expected_share
 from distrecvae.search.planning.remedies import remedies
@@ -112,7 +113,7 @@ class Plan:
                 f"{self.slots.cpus} CPU, {self.slots.gpus:g} GPU ({self.facts.name}){self._idle()}",
             ),
             ("precision", self.precision),
-            ("sampler", f"{self.config.sampler}, seed {self.config.seed}"),
+            ("sampler", f"{self.config.proposer}, seed {self.config.seed}"),
             ("scheduler", scheduler),
             *([("ranges", WIDENED)] if self.config.widen else []),
             (
@@ -161,7 +162,9 @@ class Plan:
             else f"the {counted(n_kept, 'best trial', 'best trials')} and the first one"
         )
         if self.config.revives and n_kept is not None:
-            whose = f"all trials until the search is over, then of {whose}"
+            n_until_over = max(n_kept, REVIVABLE)
+            first = "all trials" if n_until_over >= self.config.trials else f"the {n_until_over} best trials"
+            whose = f"{first} until the search is over, then of {whose}"
         return f"of {whose}, at most {mib(self.state_bytes)} each, and of those that run (--keep-checkpoints)"
 
     def _shared(self) -> str:
@@ -242,7 +245,8 @@ def _storage_bytes(config: SearchConfig, slots: Slots, state_bytes: int) -> int:
     twice, while it is replaced. `best/` is smaller than one.
     """
     passes = 1 if registry.solved_at_once(config.model) else config.most_passes
-    kept = config.trials if config.n_kept is None or config.revives else min(config.n_kept, config.trials)
+    most = config.trials if config.n_kept is None else config.n_kept
+    kept = min(config.trials, max(most, REVIVABLE) if config.revives else most)
     return state_bytes * (2 * slots.concurrent + kept + 2) + REPORT_BYTES * config.trials * (passes + 1)
 
 

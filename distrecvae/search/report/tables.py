@@ -95,7 +95,7 @@ def provenance(results: SearchResults) -> Table:
         ["started", described.started],
         ["data", f"{described.data} (fingerprint {described.dataset.fingerprint})"],
         ["space", settings.space or f"{settings.model}'s own: {results.space.description}"],
-        ["search", f"sampler {settings.sampler}, scheduler {settings.scheduler}, seed {settings.seed},"
+        ["search", f"sampler {settings.proposer}, scheduler {settings.scheduler}, seed {settings.seed},"
                    f" chosen by {on_validation(settings.metric)}, at most {settings.most_passes} passes a trial"],
         *([] if described.warm_start is None else [["warm start", described.warm_start.text()]]),
         ["machine", f"{described.platform}; {plan.device_name}, {plan.precision}"],

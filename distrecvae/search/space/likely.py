@@ -1,6 +1,6 @@
 """Where a space's author expects the best values: on all data, or by the size of the training set.
 
-`--sampler guided` begins there, and believes it until the trials say otherwise. Sizes in between are interpolated in
+The sampler `guided` begins there, and believes it until the trials say otherwise. Sizes in between are interpolated in
 their logarithm, values as their range is searched; beyond the sizes that are given the nearest value holds.
 """
 

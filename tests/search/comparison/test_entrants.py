@@ -36,3 +36,11 @@ def test_a_named_configuration_is_one_trial_of_it() -> None:
     assert (entrant.name, entrant.config.model, entrant.config.trials) == ("recvae-mlp", "recvae", 1)
     assert entrant.space.default_config()["architecture"] == "mlp"
     assert entrant.space.default_config()["latent_dim"] == 200
+
+
+def test_no_model_has_a_head_start_by_what_its_space_says_is_likely() -> None:
+    listed = entrants(["recvae", "ease"], SearchConfig(data="data"))
+    assert any(entrant.space.likely for entrant in listed)
+    assert [entrant.config.sampler for entrant in listed] == ["tpe", "tpe"]
+    asked = entrants(["recvae", "ease"], SearchConfig(data="data", sampler="guided"))
+    assert [entrant.config.sampler for entrant in asked] == ["guided", "guided"]

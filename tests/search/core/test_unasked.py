@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from distrecvae.errors import ConfigError
+from distrecvae.search.core import unasked
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
@@ -185,6 +186,15 @@ def test_a_guided_search_continues_what_it_stopped_too_early_and_says_so(tmp_pat
     for sampler, scheduler in (("tpe", "asha"), ("guided", "none")):
         other = run(tmp_path / f"{sampler}-{scheduler}", guided(sampler=sampler, scheduler=scheduler))
         assert revived(other.ledger) == []
+
+
+def test_only_the_best_trials_may_continue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unasked, "REVIVABLE", 4)
+    continued = revived(run(tmp_path / "few", guided()).ledger)
+    monkeypatch.setattr(unasked, "REVIVABLE", 0)
+    none = revived(run(tmp_path / "none", guided()).ledger)
+    assert continued, "the best four have one that was stopped too early"
+    assert none == []
 
 
 def test_killed_around_a_revival_a_search_ends_the_same(tmp_path: Path) -> None:

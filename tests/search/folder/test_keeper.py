@@ -10,6 +10,7 @@ from distrecvae.layout import STATE_FILE, trial_folder
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.records import Status
 from distrecvae.search.core.states import TrialStates
+from distrecvae.search.folder import keeper as folder_keeper
 from distrecvae.search.folder.keeper import Keeper
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
@@ -102,6 +103,21 @@ def test_while_a_stopped_trial_may_continue_all_are_left(tmp_path: Path) -> None
     assert kept(tmp_path / "search") == [0, 1, 3], "none that diverged"
     keeper.clean_all()
     assert kept(tmp_path / "search") == [0, 3], "once the search is over, the best and the first"
+
+
+def test_only_of_those_that_may_continue_states_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A night of 500 trials over 40,000 items would keep 150 GB until the morning.
+    monkeypatch.setattr(folder_keeper, "REVIVABLE", 2)
+    for n_best, left in ((1, [0, 1, 4]), (3, [0, 1, 2, 4]), (None, [0, 1, 2, 3, 4])):
+        folder = tmp_path / f"keeps-{n_best}"
+        conductor, _ = searched(folder)
+        keeper = Keeper(TrialStates(folder), conductor.ledger, n_best=n_best, revives=True)
+        for score in (0.1, 0.5, 0.3, 0.2, 0.4):
+            start(conductor, keeper, folder)
+            end(conductor, keeper, score, Status.STOPPED)
+        assert kept(folder) == left
 
 
 def test_a_running_trials_state_is_never_touched(tmp_path: Path) -> None:

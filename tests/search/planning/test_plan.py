@@ -122,8 +122,8 @@ def test_a_search_may_keep_two_files_a_running_trial_and_three_more(model: str, 
 def test_the_plan_says_whose_checkpoints_are_kept_and_what_they_take() -> None:
     facts = DeviceFacts("a CPU", "float32", 0)
 
-    def of(keep: int | str) -> Plan:
-        config = SearchConfig(data="data", trials=40, keep_checkpoints=keep)
+    def of(keep: int | str, trials: int = 40, sampler: str = "tpe") -> Plan:
+        config = SearchConfig(data="data", trials=trials, keep_checkpoints=keep, sampler=sampler)
         return make_plan(config, load_space(config), SPLIT, Slots(2, 1, 0), facts)
 
     three, ten, whole, every = of(3), of(10), of(1000), of("all")
@@ -135,6 +135,14 @@ def test_the_plan_says_whose_checkpoints_are_kept_and_what_they_take() -> None:
     assert ten.storage_bytes - three.storage_bytes == 7 * size
     assert every.storage_bytes - three.storage_bytes == 37 * size
     assert whole.storage_bytes == every.storage_bytes, "there are no more than trials"
+    # What a guided search has stopped may continue.
+    guided, night = of(3, sampler="guided"), of(3, 400, "guided")
+    afterwards = "until the search is over, then of the 3 best trials and the first one, at most"
+    assert rows(guided)["checkpoints"].startswith(f"of all trials {afterwards}")
+    assert rows(night)["checkpoints"].startswith(f"of the 50 best trials {afterwards}")
+    assert guided.storage_bytes == every.storage_bytes
+    assert night.storage_bytes - of(3, 400).storage_bytes == 47 * size
+    assert rows(of("all", 400, "guided"))["checkpoints"].startswith("of all trials, at most")
 
 
 def test_states_travel_in_pieces_and_the_plan_counts_them() -> None:
