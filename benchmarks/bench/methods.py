@@ -17,6 +17,7 @@ from distrecvae.search.core.guided.cube import Cube
 from distrecvae.search.core.study import quiet
 from distrecvae.search.space.changing import with_range
 from distrecvae.search.space.distributions import Float, Int
+from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -64,6 +65,17 @@ MISLED = replace(SPACE_OF_BENCH, base=SPACE_OF_BENCH.suggest(FixedTrial(dict(mir
 """The same space, whose searches start at the other side of its middle from the published point."""
 
 
+SIZES_OF_TABLES = Sizes(users=300, items=1000, interactions=20_000)
+"""About the tables': what the packaged space's ranges of batches depend on."""
+PACKAGED = with_range(
+    replace(SearchSpace.load("recvae"), likely={}).resolved(SIZES_OF_TABLES),
+    "hidden_dim",
+    (200, 600),
+    wider=False,
+)
+"""What users search, as far as the tables reach: no hidden layer above 600 was recorded."""
+
+
 def believing(beliefs: Sequence[Mapping[str, Any]] = PUBLISHED, **settings: Any) -> SamplerOf:
     return lambda seed, number, pace: BeliefSampler(
         derive_seed(seed, "sampler", number), beliefs, pace=pace, **settings
@@ -101,6 +113,8 @@ METHODS: Mapping[str, Method] = {
         Method(name="default-misled", space=MISLED),
         Method(name="half", space=half(SPACE_OF_BENCH)),
         Method(name="half-widen", space=half(SPACE_OF_BENCH), widen=True),
+        Method(name="packaged", space=PACKAGED),
+        Method(name="packaged-guided", space=PACKAGED, sampler="guided", likely="others"),
         Method(name="belief-9", sampler_of=believing(), first_rung=1 / 9),
     )
 }
