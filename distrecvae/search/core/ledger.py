@@ -33,7 +33,7 @@ from distrecvae.search.core.optuna_internals import stored_id
 from distrecvae.search.core.records import Status, Suggestion, TrialRecord, leading
 from distrecvae.search.core.requests import REOPENING, Request
 from distrecvae.search.core.rules import Curve
-from distrecvae.search.core.study import Express, Suggest, clocked, propose, state_of, study_of
+from distrecvae.search.core.study import Express, Suggest, clocked, propose, state_of, study_of, values_of
 
 FORMAT = 2
 """Of `ledger.jsonl`; the first format was two files, which nothing checked."""
@@ -209,8 +209,8 @@ class Ledger:
             return  # it has no place in the space as it is now
         for name, value in clocked(record).items():
             self._storage.set_trial_user_attr(stored_id(trial), name, value)
-        state = state_of(record)
-        study.tell(record.number, record.score if state is TrialState.COMPLETE else None, state=state)
+        state = state_of(record)  # not `study.tell`, which copies all that the trial has
+        self._storage.set_trial_state_values(stored_id(trial), state, values_of(record, state))
 
 
 def _running_in(study: optuna.Study, number: int) -> FrozenTrial | None:
