@@ -76,6 +76,8 @@ def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
     judged = None
     records: dict[int, TrialRecord] = {}
     points: dict[int, tuple[tuple[int, float], ...]] = {}
+    known: dict[int, tuple[tuple[int, float], ...]] = {}
+    """Of the trials that have not failed; only lines that are no reports change which these are."""
     for line, records in replayed(lines, METRIC, cast(Any, LEDGER_FILE)):
         if judged is not None and line["kind"] in ("asked", "report"):
             raise LostError(
@@ -88,11 +90,14 @@ def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
         if line["kind"] == "report":
             record = records[line["trial"]]
             budget = record.max_passes or plan.max_passes
-            _require(record.passes <= budget, f"trial {record.number} had {record.passes} passes of {budget}")
-            points |= {n: curve.points for n, curve in curves_of([record]).items()}
-            known = {n: points.get(n, ()) for n, each in records.items() if each.status is not Status.FAILED}
+            if record.passes > budget:
+                raise LostError(f"trial {record.number} had {record.passes} passes of {budget}")
+            for n, curve in curves_of([record]).items():
+                points[n] = known[n] = curve.points
             if record.max_passes is None and stops(plan, record.number, known):
                 judged = record.number
+        else:
+            known = {n: points.get(n, ()) for n, each in records.items() if each.status is not Status.FAILED}
     return records
 
 
@@ -157,11 +162,11 @@ def _histories(plan: Plan, records: Mapping[int, TrialRecord]) -> None:
         best = -math.inf
         for cycle, report, best_so_far in zip(cycles, record.reports, record.best, strict=True):
             expected = report_of(plan, record.config, cycle)
-            _require(report == expected, f"trial {record.number} reported {report}, and it is {expected}")
+            if report != expected:
+                raise LostError(f"trial {record.number} reported {report}, and it is {expected}")
             best = max(best, expected[METRIC])
-            _require(
-                best_so_far == best, f"trial {record.number} has {best_so_far} for its best, and it is {best}"
-            )
+            if best_so_far != best:
+                raise LostError(f"trial {record.number} has {best_so_far} for its best, and it is {best}")
         end = report_of(plan, record.config, len(cycles) + 1)[METRIC]
         if record.status is Status.DIVERGED:
             _require(math.isnan(end) and record.score == 0.0, f"trial {record.number} diverged for no reason")
@@ -209,7 +214,7 @@ def _requests(night: Night, lines: Sequence[Line]) -> None:
 def widened_as_it_pulled(lines: Sequence[Line], space: SearchSpace, config: Any, concurrent: int) -> None:
     """No trial was asked for while a range pulled that nobody had changed: it was widened before, and for that."""
     steering = Steering(space, config, concurrent=concurrent)
-    for position, (line, records) in enumerate(replayed(lines, METRIC, cast(Any, LEDGER_FILE)), 1):
+    for line, records in replayed(lines, METRIC, cast(Any, LEDGER_FILE)):
         own = line["kind"] == "steered" and "by" in line["facts"]
         if own or line["kind"] == "asked":
             earlier = [r for r in records.values() if own or r.number != line["trial"]]
@@ -220,9 +225,9 @@ def widened_as_it_pulled(lines: Sequence[Line], space: SearchSpace, config: Any,
             ]
             asked = line["what"]["ranges"] if own else {}
             _require({each.field: each.ends for each in found} == asked, f"{found} pulled, and came {line}")
-        if line["kind"] == "steered":
-            steering = Steering(space, config, concurrent=concurrent)
-            steering.replay(lines[:position])
+        steering.replay(
+            [line]
+        )  # its space and `by_hand`, which are all that is asked of it, follow line by line
 
 
 def _what_is_kept(night: Night, driver: Driver, records: Mapping[int, TrialRecord]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from distrecvae.errors import ResultsError
 from distrecvae.layout import LEDGER_FILE, SEARCH_FILE
-from distrecvae.search.core.chain import Mark, read_chain, require_reaches
+from distrecvae.search.core.chain import Mark, require_reaches
 from distrecvae.search.core.conductor import RETRIES, Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
@@ -354,14 +354,14 @@ class Driver:
 
     def _require_whole_ledger(self) -> float:
         """Hold the ledger to what other files say of it, as `folder/marks.py` does; return the seconds so far."""
-        disk = self.night.disk
+        night, disk = self.night, self.night.disk
         described = json.loads(disk.read(SEARCH_FILE)) if SEARCH_FILE in disk.files else None
         marks = list(self.states.marks())
         if described is not None:
             marks.append(Mark.from_dict(described["ledger"]))
         if LEDGER_FILE in disk.files or any(mark.lines for mark in marks):
             place = cast(Any, Place(disk, LEDGER_FILE))
-            content = read_chain(place)
+            content = night.reads(place)
             for mark in marks:
                 require_reaches(content, mark, place, cast(Any, Place(disk, SEARCH_FILE)))
             self._require_reports(content.records)

@@ -24,13 +24,15 @@ def stops(plan: Plan, number: int, points: Mapping[int, Points]) -> bool:
     rungs: list[int] = []
     while (rung := MIN_PASSES * plan.reduction_factor ** len(rungs)) <= plan.max_passes:
         rungs.append(rung)
+    before = max((p for p, _ in points[number][:-1]), default=0)
+    if not any(before < rung <= passes for rung in rungs):
+        return False
     rivals = points
     if plan.scheduler == "hyperband":
         # Which bracket a trial is in has tests of its own.
         bracket = Hyperband(MIN_PASSES, plan.max_passes, plan.reduction_factor).bracket
         rungs = rungs[bracket(number) :]
         rivals = {n: each for n, each in points.items() if bracket(n) == bracket(number)}
-    before = max((p for p, _ in points[number][:-1]), default=0)
     crossed = [rung for rung in rungs if before < rung <= passes]
     if not crossed:
         return False

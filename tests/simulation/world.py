@@ -46,19 +46,29 @@ class States:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
+        self._of_tasks: dict[int, tuple[TrialTask, str]] = {}
+        self._read: dict[bytes, Mapping[str, Any] | None] = {}
 
     def put(self, task: TrialTask, cycle: int) -> None:
         """Keep a state, durable when this returns."""
-        content = {"cycle": cycle, "config": task.config, "seed": task.seed, "ledger": task.ledger}
-        self._disk.replace(state_name(task.number), json.dumps(content).encode())
+        known, text = self._of_tasks.get(task.number, (None, ""))
+        if known is not task:  # all but the cycle is the same as long as the task is
+            text = json.dumps({"config": task.config, "seed": task.seed, "ledger": task.ledger})[1:]
+            self._of_tasks[task.number] = task, text
+        self._disk.replace(state_name(task.number), f'{{"cycle": {cycle}, {text}'.encode())
 
-    def latest(self, number: int) -> dict[str, Any] | None:
+    def latest(self, number: int) -> Mapping[str, Any] | None:
         """Return what is kept of a trial; None where there is nothing, or it is damaged."""
-        try:
-            content: dict[str, Any] = json.loads(self._disk.read(state_name(number)))
-        except (FileNotFoundError, ValueError):
+        name = state_name(number)
+        if name not in self._disk.files:
             return None
-        return content
+        content = self._disk.read(name)
+        if content not in self._read:
+            try:
+                self._read[content] = json.loads(content)
+            except ValueError:
+                self._read[content] = None
+        return self._read[content]
 
     def marks(self) -> Iterator[Mark]:
         """Yield how long the ledger was when the states were written, at least."""

@@ -16,7 +16,7 @@ import re
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from distrecvae.errors import ResultsError
 
 _ROOT = b"distrecvae"
 _CHECK = re.compile(rb',"check":"([0-9a-f]{32})"}$')
+_HEX = re.compile("[0-9a-f]{32}")
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 REMEDY = "restore it from a backup, or start over in another folder"
 
 
@@ -41,12 +43,12 @@ class Mark:
     check: str = ""
 
     def __post_init__(self) -> None:
-        if self.lines < 0 or not re.fullmatch("[0-9a-f]{32}" if self.lines else "", self.check):
+        if self.lines < 0 or not (_HEX.fullmatch(self.check) if self.lines else self.check == ""):
             raise ValueError(f"{self.lines!r} lines with the check {self.check!r} are not a mark of a ledger")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form."""
-        return asdict(self)
+        return {"lines": self.lines, "check": self.check}
 
     @classmethod
     def from_dict(cls, form: object) -> Mark:
@@ -163,7 +165,7 @@ class Chain:
             ResultsError: as `require_in_place`; nobody is to act on a line that whoever comes next will not find.
         """
         self.require_in_place()
-        text = json.dumps(record, separators=(",", ":"), allow_nan=False)[:-1].encode()
+        text = _ENCODER.encode(record)[:-1].encode()
         check = _check(self.mark.check, text)
         line = b'%s,"check":"%s"}\n' % (text, check.encode())
         self.write(line)

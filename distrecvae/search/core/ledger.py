@@ -33,7 +33,7 @@ from distrecvae.search.core.optuna_internals import stored_id
 from distrecvae.search.core.records import Status, Suggestion, TrialRecord, leading
 from distrecvae.search.core.requests import REOPENING, Request
 from distrecvae.search.core.rules import Curve
-from distrecvae.search.core.study import Express, Suggest, clocked, propose, state_of, study_of
+from distrecvae.search.core.study import Express, Suggest, clocked, propose, state_of, study_of, values_of
 
 FORMAT = 2
 """Of `ledger.jsonl`; the first format was two files, which nothing checked."""
@@ -107,7 +107,7 @@ class Ledger:
         before into its words, and the study is made again.
         """
         study, number = self.study(express), len(self.records)
-        anew = partial(self._anew, express)
+        anew = partial(self.study, express, anew=True)
         config, asked = propose(study, number, make_sampler, suggest, starting_values, redraws, anew)
         suggestion = Suggestion(
             params=asked.params,
@@ -194,23 +194,20 @@ class Ledger:
     def _write(self, kind: str, **what: Any) -> None:
         self._chain.append({"kind": kind, **what})
 
-    def study(self, express: Express | None = None) -> optuna.Study:
-        """Return what samplers read: made from the records when first asked for, or in other words; kept up since."""
-        if self._study is None or express is not None:
+    def study(self, express: Express | None = None, *, anew: bool = False) -> optuna.Study:
+        """Return what samplers read: made from the records at first, in other words, or `anew`; kept up since."""
+        if anew or self._study is None or express is not None:
+            self._storage = optuna.storages.InMemoryStorage()  # the one before keeps its study
             self._study = study_of(self.records.values(), self._storage, express)
         return self._study
-
-    def _anew(self, express: Express | None) -> optuna.Study:
-        self._study, self._storage = None, optuna.storages.InMemoryStorage()
-        return self.study(express)
 
     def _tell(self, study: optuna.Study, record: TrialRecord) -> None:
         if (trial := _running_in(study, record.number)) is None:
             return  # it has no place in the space as it is now
         for name, value in clocked(record).items():
             self._storage.set_trial_user_attr(stored_id(trial), name, value)
-        state = state_of(record)
-        study.tell(record.number, record.score if state is TrialState.COMPLETE else None, state=state)
+        state = state_of(record)  # not `study.tell`, which copies all that the trial has
+        self._storage.set_trial_state_values(stored_id(trial), state, values_of(record, state))
 
 
 def _running_in(study: optuna.Study, number: int) -> FrozenTrial | None:

@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from distrecvae.search.core.records import Status, Suggestion, TrialRecord
@@ -32,6 +33,13 @@ def state_of(record: TrialRecord) -> TrialState:
     if record.score is None:
         return TrialState.FAIL
     return TrialState.PRUNED if record.status is Status.STOPPED else TrialState.COMPLETE
+
+
+def values_of(record: TrialRecord, state: TrialState) -> list[float] | None:
+    """Return the values of a trial in that state: its score, a stopped one's too; None where it has none to show."""
+    if record.score is None or state not in (TrialState.COMPLETE, TrialState.PRUNED):
+        return None
+    return [record.score]
 
 
 Express = Callable[[TrialRecord], Suggestion | None]
@@ -71,9 +79,9 @@ def as_optuna_has_it(record: TrialRecord, express: Express | None = None) -> Fro
     values = {int(r["passes"]): best for r, best in zip(record.reports, record.best, strict=True)}
     trial = create_trial(
         state=state,
-        value=record.score if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+        values=values_of(record, state),
         params=dict(suggestion.params),
-        distributions={name: json_to_distribution(text) for name, text in suggestion.distributions.items()},
+        distributions={name: _distribution(text) for name, text in suggestion.distributions.items()},
         intermediate_values=values,
         user_attrs={CONFIG_KEY: record.config, **clocked(record)},
         system_attrs=dict(suggestion.attrs),
@@ -83,6 +91,11 @@ def as_optuna_has_it(record: TrialRecord, express: Express | None = None) -> Fro
     ended_at = record.ended_at or (None if state is TrialState.RUNNING else record.suggestion.at)
     trial.datetime_complete = None if ended_at is None else _local(ended_at)
     return trial
+
+
+@lru_cache(maxsize=256)  # of a search's trials, all have the same few
+def _distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)
 
 
 def clocked(record: TrialRecord) -> dict[str, float]:
@@ -100,7 +113,9 @@ def study_of(
 ) -> optuna.Study:
     """Return a study in memory with these trials, in the order of their numbers, as `as_optuna_has_it` puts them."""
     with quiet():
-        study = optuna.create_study(storage=storage, direction="maximize")
+        # Each proposal brings its own sampler. Optuna's default one takes longer to make than the study.
+        sampler = optuna.samplers.RandomSampler()
+        study = optuna.create_study(storage=storage, direction="maximize", sampler=sampler)
         study.add_trials(as_optuna_has_it(record, express) for record in records)
     return study
 

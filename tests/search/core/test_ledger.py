@@ -18,6 +18,7 @@ from distrecvae.search.core.chain import Chain, Mark, read_chain
 from distrecvae.search.core.ledger import FORMAT, Ledger, read_records
 from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.samplers import make_sampler
+from distrecvae.search.core.study import expressed_in
 from tests.search.simulated import METRIC, SPACE, course, open_conductor, run_serially, toy_search_config
 
 
@@ -278,6 +279,13 @@ def test_a_ledger_that_was_removed_is_noticed_by_its_writer(ledger: Ledger, tmp_
     (tmp_path / LEDGER_FILE).unlink()
     with pytest.raises(ResultsError, match="was removed by another program"):
         ledger.require_in_place()
+
+
+def test_a_study_that_is_made_in_other_words_takes_the_place_of_the_one_before(ledger: Ledger) -> None:
+    for _ in range(3):
+        study = ledger.study(expressed_in(SPACE))
+    storage = ledger._storage
+    assert optuna.get_all_study_names(storage) == [study.study_name], "a long search kept one for each trial"
 
 
 def test_what_optuna_notes_while_it_proposes_is_kept_back(tmp_path: Path) -> None:
