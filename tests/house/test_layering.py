@@ -147,6 +147,17 @@ def test_a_library_stays_in_its_rooms(path: Path) -> None:
         )
 
 
+def test_what_takes_long_to_import_is_imported_where_it_is_used() -> None:
+    # scipy.stats takes half a second of a search's start, which has no question for it.
+    for path in MODULES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            named = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            )
+            of = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            assert not any(f"{of}{name}.".startswith("scipy.stats.") for name in named), place_of(path)
+
+
 def test_modules_of_one_room_do_not_import_each_other_in_a_circle() -> None:
     arrows = {
         stem(path): {module_of(name) for name in imports(path)} - {None, stem(path)} for path in MODULES

@@ -16,7 +16,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import qmc
 
 from distrecvae.rng import stream
 
@@ -62,6 +61,8 @@ class SobolSampler(BaseSampler):
 
     def _coordinates(self, number: int) -> list[float]:
         if self._point is None or self._point[0] != number:
+            from scipy.stats import qmc  # it takes half a second to import, and most searches never ask
+
             engine = qmc.Sobol(_DIMENSIONS, scramble=True, seed=np.random.default_rng(self._seed))
             if number:
                 engine.fast_forward(number)
