@@ -95,19 +95,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class Asked:
-    """What somebody asked of the search.
+    """What somebody asked of the search, or it of itself.
 
     Attributes:
         at_s: when, in seconds since the search began.
         what: as it is typed.
         answer: what was done, or why not.
         done: whether it was.
+        by_itself: whether nobody asked.
     """
 
     at_s: float
     what: str
     answer: str
     done: bool
+    by_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,8 @@ def _by_hand(record: TrialRecord, found: Mapping[int, Why]) -> str:
 
 def _asked(line: Mapping[str, Any], begun: datetime) -> Asked:
     at_s = (datetime.fromisoformat(line["at"]) - begun).total_seconds()
-    return Asked(max(0.0, at_s), Request.from_dict(line["what"]).text(), line["answer"], line["done"])
+    what, by_itself = Request.from_dict(line["what"]).text(), "by" in line["facts"]
+    return Asked(max(0.0, at_s), what, line["answer"], line["done"], by_itself)
 
 
 def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime, by_hand: str) -> Trial:
