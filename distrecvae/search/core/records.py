@@ -106,6 +106,11 @@ class TrialRecord:
         return int(self.reports[-1]["passes"]) if self.reports else 0
 
     @property
+    def passes_with_another(self) -> int:
+        """Data passes after one more cycle; it has reported."""
+        return self.passes + self.passes // int(self.reports[-1]["cycle"])
+
+    @property
     def duration_s(self) -> float:
         """Seconds of training and evaluation reported."""
         return float(sum(r.get("train_s", 0.0) + r.get("evaluate_s", 0.0) for r in self.reports))
