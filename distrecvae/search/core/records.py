@@ -165,3 +165,8 @@ def no_score(statuses: Collection[Status], *, over: bool = True) -> str:
         ends = " or ".join(str(status) for status in BAD if status in statuses)
         return f"Every trial {ends}{': there is no model to publish' if over else ' so far'}."
     return "No trial has a score." if over else "No trial has a score yet."
+
+
+def cut_short(start: str, passes: int, most: int) -> str:
+    """Return what is to be known of a gain over a first trial that was stopped early."""
+    return f" The {start} configuration was stopped after {passes} of {most} passes: trained whole it may do better."
