@@ -132,7 +132,8 @@ def compare(
         models: models, search spaces, configurations (by name, or YAML files), or "all".
         trials: configurations to try, each model.
         max_passes: data passes that a trial gets at most; None for what the space says, or 200.
-        min_passes: data passes before a trial may be stopped; None for a fifth of `max_passes`.
+        min_passes: data passes before a trial may be stopped; None for a fifth of `max_passes`, with "guided" a
+            fifteenth.
         reduction_factor: one trial in this many continues at a rung; rungs grow by the same factor.
         metric: validation metric to maximise, such as "ndcg@10".
         metrics: what else is computed of rankings, such as "ndcg@10,map@10,coverage@20".

@@ -94,11 +94,7 @@ def search(
     stop = Interruption(ends_process=command is not None)
     command = python_extend(folder, None if mirror is None else mirror.uri) if command is None else command
     described = read_description(folder) if resume else None
-    if space is None:
-        # What a packaged name stands for may be another space in another version; a file is the user's to keep.
-        written = described is not None and not is_path(config.space or config.model)
-        space = described.searched() if described is not None and written else load_space(config)
-    config = priced(settled(config, space, None if described is None else described.settings))
+    config, space = _settled_with(config, space, described)
     require_loggers(config)
     with ExitStack() as held:
         held.enter_context(own("search", folder, resume=described is not None))
@@ -184,11 +180,10 @@ def dry_run(
         ResultsError: `like` is not a search, of another model, or none of its trials was timed.
     """
     timing = None if like is None else timing_like(like, config.model)
-    if (folder / SEARCH_FILE).exists():
-        config = replace(config, data=_found(config.data, read_description(folder), folder))
-    config = priced(config)
-    space = load_space(config) if space is None else space
-    config = settled(config, space)
+    described = read_description(folder) if (folder / SEARCH_FILE).exists() else None
+    if described is not None:
+        config = replace(config, data=_found(config.data, described, folder))
+    config, space = _settled_with(config, space, described)
     split = load_split(config, folder)
     require_scored(split, config.data or "the data", "valid")
     space = space.resolved(Sizes.of(split.train))
@@ -232,6 +227,17 @@ def plan_search(
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)
     return make_plan(config, space, session.split, slots, facts, lent=lent)
+
+
+def _settled_with(
+    config: SearchConfig, space: SearchSpace | None, described: Description | None
+) -> tuple[SearchConfig, SearchSpace]:
+    """Return the settings and what is searched, where the caller may have that, and a search may be resumed."""
+    if space is None:
+        # What a packaged name stands for may be another space in another version; a file is the user's to keep.
+        written = described is not None and not is_path(config.space or config.model)
+        space = described.searched() if described is not None and written else load_space(config)
+    return priced(settled(config, space, None if described is None else described.settings)), space
 
 
 def settled(config: SearchConfig, space: SearchSpace, begun: SearchConfig | None = None) -> SearchConfig:

@@ -15,7 +15,7 @@ from distrecvae.search.commands import BLEND_IT, model_commands
 from distrecvae.search.core.ahead.enough import further, said_enough
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.limits import limits_of
-from distrecvae.search.core.records import BAD, Status, no_score
+from distrecvae.search.core.records import BAD, Status, cut_short, no_score
 from distrecvae.search.core.unasked import said_widened
 from distrecvae.search.folder.best import Scored, gains
 from distrecvae.search.folder.search import Search
@@ -129,6 +129,8 @@ def _verdict(search: Search, best: Scored, first: Scored | None) -> list[str]:
             f" {n_users} test users). {what_users_tell(test.mean, test.standard_error, n_users)}"
             " Trials were chosen on validation users only."
         )
+        if first.record.status is Status.STOPPED:
+            text += cut_short(start, first.record.passes, search.config.most_passes)
     elif best.record.number == 0:
         text = f"The first trial, the {start} configuration, was not beaten (test scores: {n_users} users)."
     else:

@@ -144,6 +144,14 @@ def test_the_verdict_has_the_paired_gain_on_both_groups() -> None:
     assert "Trials were chosen on validation users only." in text
 
 
+def test_a_gain_over_a_start_that_was_stopped_early_is_said_to_be_that() -> None:
+    first, best = replace(record(0, 0.3), status=Status.STOPPED, reason="asha at 13 passes"), record(1, 0.4)
+    found = scored(best, VALID, TEST), scored(first, START_VALID, START_TEST)
+    said = f"configuration was stopped after {first.passes} of 200 passes: trained whole it may do better."
+    assert said in flat(summary(first, best, found=found))
+    assert "trained whole" not in flat(compared())
+
+
 def test_the_verdict_is_on_the_metric_of_the_search() -> None:
     valid = (np.mean(VALID) - np.mean(START_VALID)) / 2
     assert f"Recall@20 {valid:+.4f} on validation" in flat(compared(metric="recall_20"))

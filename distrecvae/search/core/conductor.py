@@ -272,8 +272,7 @@ class Conductor:
         )
 
     def _spent(self, record: TrialRecord) -> bool:
-        cycle = int(record.reports[-1]["cycle"])
-        return record.passes + record.passes // cycle > (record.max_passes or self._config.most_passes)
+        return record.passes_with_another > (record.max_passes or self._config.most_passes)
 
     def _stop_by_hand(self, number: int) -> None:
         record, why = self.ledger.records[number], self.steering.stopped.pop(number)

@@ -100,7 +100,7 @@ class SearchConfig:
         ",".join(METRICS),
     )
     sampler: str | None = _help(
-        "how configurations are proposed; without it tpe, or guided for a search whose space has `likely`",
+        "how configurations are proposed; without it guided where the space has `likely`, else, and to compare, tpe",
         None,
     )
     scheduler: str = _help("how weak trials are stopped early", "asha")

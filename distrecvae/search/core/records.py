@@ -106,6 +106,11 @@ class TrialRecord:
         return int(self.reports[-1]["passes"]) if self.reports else 0
 
     @property
+    def passes_with_another(self) -> int:
+        """Data passes after one more cycle; it has reported."""
+        return self.passes + self.passes // int(self.reports[-1]["cycle"])
+
+    @property
     def duration_s(self) -> float:
         """Seconds of training and evaluation reported."""
         return float(sum(r.get("train_s", 0.0) + r.get("evaluate_s", 0.0) for r in self.reports))
@@ -160,3 +165,8 @@ def no_score(statuses: Collection[Status], *, over: bool = True) -> str:
         ends = " or ".join(str(status) for status in BAD if status in statuses)
         return f"Every trial {ends}{': there is no model to publish' if over else ' so far'}."
     return "No trial has a score." if over else "No trial has a score yet."
+
+
+def cut_short(start: str, passes: int, most: int) -> str:
+    """Return what is to be known of a gain over a first trial that was stopped early."""
+    return f" The {start} configuration was stopped after {passes} of {most} passes: trained whole it may do better."

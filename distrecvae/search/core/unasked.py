@@ -84,7 +84,9 @@ def _revival(
     stopped = {
         record.number
         for record in by_score(ledger.records.values())[:REVIVABLE]
-        if record.status is Status.STOPPED and record.reason.startswith(f"{config.scheduler} at ")
+        if record.status is Status.STOPPED
+        and record.reason.startswith(f"{config.scheduler} at ")
+        and record.passes_with_another <= config.most_passes  # else it was at its end as it was stopped
     }
     study = ledger.study(steering.express())
     chosen = worth_reviving(study, sampler, number, stopped, config.most_passes)

@@ -23,6 +23,11 @@ HOUR_S = 3600.0
 HEAD_FILE = Path("~/ray_bootstrap_config.yaml").expanduser()
 """Where `ray up` leaves the cluster's file for the autoscaler."""
 
+AS_IF_FIRST_JUDGED_AT = 0.2
+"""Where stopped trials may continue, all take about the passes that they would with a first rung at this share of the
+budget: 38 % of whole trainings, and not the 17 % of rungs from a fifteenth on. On RecVAE-Bench 24 trials by `guided`
+took 45 % with one worker (16 searches) and 35 % with eight (8), by `tpe`, whose first rung that is, 53 % and 42 %."""
+
 
 @dataclass(frozen=True)
 class Timing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from distrecvae.data.dataset import Split
@@ -16,7 +16,7 @@ from distrecvae.search.core.ahead.widening import WIDENED
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import REVIVABLE
 from distrecvae.search.core.rules import Never, StoppingRule, make_rule
-from distrecvae.search.planning.cost import Timing, estimate_text, expected_share
+from distrecvae.search.planning.cost import AS_IF_FIRST_JUDGED_AT, Timing, estimate_text, expected_share
 from distrecvae.search.planning.remedies import remedies
 from distrecvae.search.planning.resources import PIECE_BYTES, Cluster, Slots, fitting, require_store
 from distrecvae.search.space.space import SearchSpace
@@ -89,8 +89,11 @@ class Plan:
 
     def expected(self, pass_s: float, source: str) -> Timing:
         """Return how long the plan's passes take, if one takes `pass_s`, and how many a trial gets by its rule."""
-        factor, passes = self.config.reduction_factor, self.trial_passes
-        shares = [expected_share(self.rule.rungs(n), passes, factor) for n in range(self.config.trials)]
+        factor, passes, rule = self.config.reduction_factor, self.trial_passes, self.rule
+        if self.config.revives and rule.rungs(0):
+            first = max(self.config.first_rung, int(AS_IF_FIRST_JUDGED_AT * passes))
+            rule = _rule(replace(self.config, min_passes=first))
+        shares = [expected_share(rule.rungs(n), passes, factor) for n in range(self.config.trials)]
         return Timing(pass_s, fmean(shares), source)
 
     def text(self, timing: Timing | None = None, more: Sequence[tuple[str, str]] = ()) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from distrecvae.search.folder.best_scores import BestScores, read_best_scores
 from distrecvae.search.folder.search_json import FINISHED, RUNNING, Description, read_description
 from distrecvae.search.living.explanation import ADDED, Why
 from distrecvae.search.living.why import explained
+from distrecvae.search.report.clock import clock, stints_of
 from distrecvae.search.space.space import SearchSpace
 
 MOST_EXPLAINED = 150
@@ -95,19 +96,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class Asked:
-    """What somebody asked of the search.
+    """What somebody asked of the search, or it of itself.
 
     Attributes:
         at_s: when, in seconds since the search began.
         what: as it is typed.
         answer: what was done, or why not.
         done: whether it was.
+        by_itself: whether nobody asked.
     """
 
     at_s: float
     what: str
     answer: str
     done: bool
+    by_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,13 +186,14 @@ def read_results(folder: Path) -> SearchResults:
     records = records_of(lines, on_validation(metric), path)
     if not any(record.reports or record.reason for record in records.values()):
         raise ResultsError(f"{folder} has no trial yet; wait until a trial has reported")
-    begun = min(record.suggestion.at for record in records.values())
+    begun, stints = min(record.suggestion.at for record in records.values()), stints_of(lines)
     order = sorted(records.values(), key=lambda each: (-(each.score or 0.0), each.number))
     found = explained(
         folder, described, lines, {each.number for each in order[:MOST_EXPLAINED]}, ask_again=False
     )
     trials = tuple(
-        _trial(record, space, metric, begun, _by_hand(record, found)) for record in records.values()
+        _trial(record, space, metric, clock(record, begun, stints[number]), _by_hand(record, found))
+        for number, record in records.items()
     )
     # A search that is resumed has the model of its earlier end in best/: its scores are not this search's yet.
     scores = read_best_scores(folder) if described.status == FINISHED else None
@@ -226,10 +230,13 @@ def _by_hand(record: TrialRecord, found: Mapping[int, Why]) -> str:
 
 def _asked(line: Mapping[str, Any], begun: datetime) -> Asked:
     at_s = (datetime.fromisoformat(line["at"]) - begun).total_seconds()
-    return Asked(max(0.0, at_s), Request.from_dict(line["what"]).text(), line["answer"], line["done"])
+    what, by_itself = Request.from_dict(line["what"]).text(), "by" in line["facts"]
+    return Asked(max(0.0, at_s), what, line["answer"], line["done"], by_itself)
 
 
-def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime, by_hand: str) -> Trial:
+def _trial(
+    record: TrialRecord, space: SearchSpace, metric: str, at_s: Sequence[float], by_hand: str
+) -> Trial:
     best = record.best_report(on_validation(metric)) or {}
     return Trial(
         number=record.number,
@@ -243,24 +250,9 @@ def _trial(record: TrialRecord, space: SearchSpace, metric: str, begun: datetime
         values=space.flatten(record.config),
         reason=record.reason,
         curve=tuple(
-            Point(int(report["passes"]), float(report[on_validation(metric)]), at_s)
-            for report, at_s in zip(record.reports, _clock(record, begun), strict=True)
+            Point(int(report["passes"]), float(report[on_validation(metric)]), seconds)
+            for report, seconds in zip(record.reports, at_s, strict=True)
         ),
         suggested=as_optuna_has_it(record),
         by_hand=by_hand,
     )
-
-
-def _clock(record: TrialRecord, begun: datetime) -> list[float]:
-    """Return when each report was made, in seconds since the search began.
-
-    Reports have durations, not times. Those of an ended trial are reckoned back from its end, which leaves out what it
-    took to start its worker; those of a running one on from its start.
-    """
-    spent: list[float] = []
-    for report in record.reports:
-        spent.append((spent[-1] if spent else 0.0) + report["train_s"] + report["evaluate_s"])
-    origin = (record.suggestion.at - begun).total_seconds()
-    if record.ended_at is not None and spent:
-        origin = max(origin, (record.ended_at - begun).total_seconds() - spent[-1])
-    return [origin + seconds for seconds in spent]

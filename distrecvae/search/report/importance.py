@@ -79,7 +79,9 @@ def importances(
         return []
     found: dict[str, tuple[float, int, int]] = {}
     for name, parameter in parameters.items():
-        for label, key, chosen in _columns(name, parameter, configs):
+        for label, key, uses in _columns(name, parameter, configs):
+            # What was fixed under way was not drawn from then on.
+            chosen = [i for i in uses if _keys(trials[i], key)]
             if len(chosen) < FEWEST_TRIALS:
                 continue
             real, *shuffled = _divergences(
@@ -106,12 +108,17 @@ def _columns(
     return columns
 
 
+def _keys(trial: FrozenTrial, name: str) -> list[str]:
+    """Return Optuna's names of what was drawn for an entry: one, or one a stick of a simplex; none if it was not."""
+    sticks = re.compile(re.escape(name) + r"(/\d+)?")
+    return [key for key in trial.params if sticks.fullmatch(key)]
+
+
 def _divergences(
     trials: Sequence[FrozenTrial], name: str, scores: Sequence[float], label: str
 ) -> list[float]:
     """Return the unnormalised importance under the scores, then under each shuffle of them."""
-    sticks = re.compile(re.escape(name) + r"(/\d+)?")
-    keys = [key for key in trials[0].params if sticks.fullmatch(key)]
+    keys = _keys(trials[0], name)
     # Where a range was changed under way, the evaluator would judge its parts apart, and leave out the small ones.
     ranges = {key: _widest([trial.distributions[key] for trial in trials]) for key in keys}
     with quiet():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from distrecvae.metrics import title_of
 from distrecvae.paired import what_users_tell
 from distrecvae.search.commands import model_commands
-from distrecvae.search.core.records import Status, no_score
+from distrecvae.search.core.records import Status, cut_short, no_score
 from distrecvae.search.folder.best_scores import BestScores, FirstScores, GroupScores, MeanGain
 from distrecvae.search.folder.search_json import FINISHED, RUNNING
 from distrecvae.search.report.data import SearchResults, Trial
@@ -82,10 +82,13 @@ def _verdict_on_the_gain(results: SearchResults, scores: BestScores, first: Firs
         if missing < -2 * both
         else "the same within two standard errors"
     )
+    trial = results.trials[0]
+    cut = trial.status is Status.STOPPED
+    stopped = cut_short(start, trial.passes, results.settings.most_passes) if cut else ""
     return [
         f"{_chosen(results, scores)}: {_on_test(results, scores)},"
         f" {gain:+.4f} ± {error:.4f} against the {start} configuration on the same users."
-        f" {what_users_tell(gain, error, scores.test.n_evaluated)}",
+        f" {what_users_tell(gain, error, scores.test.n_evaluated)}{stopped}",
         f"On the validation users that chose it the gain is {gain_valid:+.4f} ±"
         f" {error_valid:.4f}; on the test users it is {kept}.{_expected(scores)}",
     ]

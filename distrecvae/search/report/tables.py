@@ -79,12 +79,17 @@ def trouble_table(results: SearchResults) -> Table | None:
 def asked_table(results: SearchResults) -> Table | None:
     """Return a row a thing that was asked of the search while it ran; None where nothing was."""
     rows = [
-        [duration(each.at_s), each.what, "done" if each.done else "refused", each.answer]
+        [
+            duration(each.at_s),
+            "itself" if each.by_itself else "hand",
+            each.what,
+            "done" if each.done else "refused",
+            each.answer,
+        ]
         for each in results.asked
     ]
-    return (
-        Table(["after", "asked", "", "answer"], rows, about="What was asked of the search") if rows else None
-    )
+    head = ["after", "by", "asked", "", "answer"]
+    return Table(head, rows, about="What was asked of the search") if rows else None
 
 
 def provenance(results: SearchResults) -> Table:

@@ -125,3 +125,8 @@ def test_the_best_trial_leads_and_of_equals_the_earliest() -> None:
 )
 def test_why_there_is_no_model_is_one_line(statuses: list[Status], over: bool, said: str) -> None:
     assert no_score(statuses, over=over) == said
+
+
+def test_a_cycle_takes_as_many_passes_as_those_before_it() -> None:
+    record = TrialRecord(0, {}, reports=[{"cycle": 1, "passes": 6}, {"cycle": 2, "passes": 12}])
+    assert record.passes_with_another == 18

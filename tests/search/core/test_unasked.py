@@ -227,3 +227,13 @@ def test_what_a_person_stopped_stays_stopped(tmp_path: Path) -> None:
         conductor.finished(task.number)
     assert number not in [each for each, _ in revived(conductor.ledger)]
     assert conductor.ledger.records[number].reason.startswith("by hand")
+
+
+def test_a_trial_that_was_stopped_at_its_end_does_not_continue(tmp_path: Path) -> None:
+    """It cost nothing, so it was worth most: a line said that it continues, and it had finished, with no pass more."""
+    search = run(tmp_path, guided(max_passes=14, trials=16))
+    ends = [record for record in search.ledger.records.values() if record.reason == "asha at 12 passes"]
+    assert ends, "a cycle takes 4 passes: after 12 of 14 there is no other"
+    said = [text for _, text in revived(search.ledger)]
+    assert said, "others continued"
+    assert not [text for text in said if text.endswith("from 12 passes")]

@@ -309,6 +309,18 @@ def test_the_plan_says_what_it_takes_where_that_is_known() -> None:
     assert plan(facts, slots, scheduler="none").expected(0.5, "").share == 1.0
 
 
+def test_where_stopped_trials_may_continue_the_first_rungs_do_not_say_what_it_takes() -> None:
+    """By the rungs at 13, 39 and 117 of 200 passes a trial got 17 % of its budget: a third of what it takes."""
+    asked: dict[str, Any] = {"trials": 24, "max_passes": 200}
+    guided, tpe = (plan(CPU, 0, sampler=sampler, **asked).expected(1.0, "") for sampler in ("guided", "tpe"))
+    assert guided.share == tpe.share == pytest.approx((40 + 80 / 3 + 80 / 9) / 200)
+    late = plan(CPU, 0, sampler="guided", min_passes=100, **asked).expected(1.0, "")
+    assert late.share == pytest.approx((100 + 100 / 3) / 200), "a later one does"
+    for scheduler in ("none", "median"):
+        alone = plan(CPU, 0, sampler="guided", scheduler=scheduler, **asked)
+        assert alone.expected(1.0, "").share == 1.0
+
+
 @pytest.mark.parametrize(("share", "said"), [(1, ""), (4, "; cores are idle, --cpus-per-trial 4 uses them")])
 def test_the_plan_says_what_would_use_idle_cores(share: int, said: str) -> None:
     made = plan(CPU, 0)

@@ -200,3 +200,11 @@ def test_a_search_that_nothing_was_asked_in_has_no_trial_yet(tmp_path: Path) -> 
     write_description(tmp_path / "new", replace(described, status="running"))
     with pytest.raises(ResultsError, match="new has no trial yet; wait until a trial has reported"):
         read_results(tmp_path / "new")
+
+
+def test_what_a_search_asks_of_itself_is_told_from_what_people_ask(tmp_path: Path) -> None:
+    make_search(tmp_path, space=RECVAE, trials=12, max_passes=60, min_passes=4, sampler="guided")
+    asked = read_results(tmp_path).asked
+    assert [each.what.split()[0] for each in asked] == ["revive"] * len(asked)
+    assert asked, "it continued what it had stopped too early"
+    assert all(each.by_itself for each in asked)

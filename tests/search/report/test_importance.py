@@ -163,3 +163,28 @@ def test_where_ranges_were_changed_under_way_all_trials_count_as_of_one() -> Non
             trial.distributions["kind"] = CategoricalDistribution(("a", "b"))
     assert any(config["kind"] == "c" for config in configs)
     assert importances(PARAMETERS, trials, scores, configs) == whole
+
+
+@pytest.mark.parametrize("best", ["drawn", "fixed"])
+def test_what_was_fixed_under_way_is_judged_among_the_trials_that_drew_it(best: str) -> None:
+    """A report was an error where the best trial was an older one, and said nothing of it where it was a later one."""
+    trials, configs = drawn(60, seed=3)
+    for trial in trials[40:]:
+        for name in ("rate", "weights/0", "weights/1"):
+            del trial.params[name], trial.distributions[name]
+    scores = [-abs(np.log10(config["rate"]) + 2) for config in configs]
+    if best == "fixed":
+        trials, configs, scores = trials[::-1], configs[::-1], scores[::-1]
+    ranked = {each.name: each for each in importances(PARAMETERS, trials, scores, configs)}
+    assert next(iter(ranked)) == "rate"
+    assert (ranked["rate"].n_trials, ranked["weights"].n_trials, ranked["width"].n_trials) == (40, 40, 60)
+
+
+def test_of_what_few_trials_drew_before_it_was_fixed_nothing_is_said() -> None:
+    trials, configs = drawn(60, seed=3)
+    for trial in trials[FEWEST_TRIALS - 1 :]:
+        del trial.params["rate"], trial.distributions["rate"]
+    scores = [-abs(np.log10(config["rate"]) + 2) for config in configs]
+    names = [each.name for each in importances(PARAMETERS, trials, scores, configs)]
+    assert "width" in names
+    assert "rate" not in names

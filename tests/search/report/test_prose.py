@@ -33,6 +33,15 @@ def compared(valid: tuple[float, float], test: tuple[float, float]) -> list[str]
     return prose.verdict(made_results(made_trial(0, 0.3), made_trial(1, 0.4), scores=scores))
 
 
+def test_a_gain_over_a_start_that_was_stopped_early_is_said_to_be_that() -> None:
+    first = first_scores(group_scores(0.3), group_scores(0.2), (0.05, 0.01), (0.04, 0.01))
+    scores = best_scores(1, group_scores(0.4), group_scores(0.3), first)
+    stopped = made_trial(0, 0.3, status=Status.STOPPED)
+    said = f"was stopped after {stopped.passes} of "
+    assert said in prose.verdict(made_results(stopped, made_trial(1, 0.4), scores=scores))[0]
+    assert said not in prose.verdict(made_results(made_trial(0, 0.3), made_trial(1, 0.4), scores=scores))[0]
+
+
 def cells(table: Table | None) -> list[list[str]]:
     """Return a table's rows, the head first where there is one."""
     assert table is not None

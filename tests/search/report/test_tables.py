@@ -99,9 +99,14 @@ def test_trials_are_links_and_say_what_people_did_with_them() -> None:
 def test_what_was_asked_is_listed_with_its_answer() -> None:
     results = made_results(made_trial(0, 0.1))
     assert tables.asked_table(results) is None
-    asked = (Asked(75.0, "stop 3", "trial 3 ends", True), Asked(80.0, "trials 1", "no: 3 were begun", False))
+    asked = (
+        Asked(75.0, "stop 3", "trial 3 ends", True),
+        Asked(80.0, "trials 1", "no: 3 were begun", False),
+        Asked(90.0, "revive 2", "trial 2 continues", True, by_itself=True),
+    )
     assert cells(tables.asked_table(replace(results, asked=asked))) == [
-        ["after", "asked", "", "answer"],
-        ["1 min 15 s", "stop 3", "done", "trial 3 ends"],
-        ["1 min 20 s", "trials 1", "refused", "no: 3 were begun"],
+        ["after", "by", "asked", "", "answer"],
+        ["1 min 15 s", "hand", "stop 3", "done", "trial 3 ends"],
+        ["1 min 20 s", "hand", "trials 1", "refused", "no: 3 were begun"],
+        ["1 min 30 s", "itself", "revive 2", "done", "trial 2 continues"],
     ]
