@@ -27,7 +27,7 @@ KEPT_TRIALS = 3
 """Best trials of a search whose states stay, unless told otherwise: one is published, all are candidates of a blend."""
 REVIVABLE = 50
 """Best trials, by score, among which a stopped one may continue by the search's own decision: their states stay until
-it is over. One that falls behind them does not come back, for no score becomes worse."""
+it is over. One that falls behind them does not come back, but where one before it fails."""
 RISING = 0.005
 """The share of a score that comes in the last fifth of the reports of a trial that has not levelled off. In RecVAE's
 published configuration on MovieLens-1M it is 1 % after 160 passes and 0.3 % after 200 (benchmarks/results,
