@@ -27,6 +27,7 @@ from distrecvae.search.core.tasks import trial_task
 from distrecvae.search.folder.search_json import Description, read_description
 from distrecvae.search.living.reproducing import reproduce
 from distrecvae.search.living.why import explained
+from distrecvae.search.planning.allowed import allowed
 from distrecvae.storage.working_copy import AGREED_FILE
 from tests.faults.harness import Storm, history, trials
 from tests.simulation.checks import widened_as_it_pulled
@@ -62,11 +63,12 @@ def hold(folder: Path, data: Path, undisturbed: Path) -> None:
     _accounts(content.records, records, described)
     _files(folder, undisturbed, records)
     _tables(folder, records, metric)
-    _decisions(folder, content.records, described)
+    split = load_dataset(data)
+    _decisions(folder, content.records, described, split)
     for number in records:
         made = reproduce(folder, number, data=str(data), threads=1)
         assert made.same, str(made)
-    _published(folder, load_dataset(data), described, records)
+    _published(folder, split, described, records)
 
 
 def _accounts(lines: Sequence[Line], records: Mapping[int, TrialRecord], described: Description) -> None:
@@ -118,7 +120,7 @@ def _tables(folder: Path, records: Mapping[int, TrialRecord], metric: str) -> No
     assert sorted(told) == has, "the history is not what was reported"
 
 
-def _decisions(folder: Path, lines: Sequence[Line], described: Description) -> None:
+def _decisions(folder: Path, lines: Sequence[Line], described: Description, split: Split) -> None:
     """Each proposal, each stop and each wider range is what the ledger gives as it stood then."""
     settings, space = described.settings, described.searched()
     for line, records in replayed(lines, on_validation(settings.metric), folder / LEDGER_FILE):
@@ -135,7 +137,8 @@ def _decisions(folder: Path, lines: Sequence[Line], described: Description) -> N
         )
         assert not stopped or stops[-1], f"trial {number} was stopped, and the rule let it continue"
     if settings.widen:
-        widened_as_it_pulled(lines, space, settings, described.plan.concurrent)
+        allows = allowed(space, settings.most_passes, split.train)
+        widened_as_it_pulled(lines, space, settings, described.plan.concurrent, allows)
 
 
 def _published(

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from distrecvae.layout import LEDGER_FILE
-from distrecvae.search.core.ahead.widening import pulls
+from distrecvae.search.core.ahead.widening import Allows, pulls
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.ledger import curves_of, replayed
 from distrecvae.search.core.records import KEPT_TRIALS, Status, TrialRecord, by_score
@@ -211,8 +211,13 @@ def _requests(night: Night, lines: Sequence[Line]) -> None:
     _require(night.most_at_once <= night.plan.workers, f"{night.most_at_once} trials at once")
 
 
-def widened_as_it_pulled(lines: Sequence[Line], space: SearchSpace, config: Any, concurrent: int) -> None:
-    """No trial was asked for while a range pulled that nobody had changed: it was widened before, and for that."""
+def widened_as_it_pulled(
+    lines: Sequence[Line], space: SearchSpace, config: Any, concurrent: int, allows: Allows | None = None
+) -> None:
+    """No trial was asked for while a range pulled that nobody had changed: it was widened before, and for that.
+
+    `allows` tells what the model takes, as the search was told; None: everything.
+    """
     steering = Steering(space, config, concurrent=concurrent)
     for line, records in replayed(lines, METRIC, cast(Any, LEDGER_FILE)):
         own = line["kind"] == "steered" and "by" in line["facts"]
@@ -220,7 +225,7 @@ def widened_as_it_pulled(lines: Sequence[Line], space: SearchSpace, config: Any,
             earlier = [r for r in records.values() if own or r.number != line["trial"]]
             found = [
                 each
-                for each in pulls(earlier, steering.space, steering.begun)
+                for each in pulls(earlier, steering.space, steering.begun, allows)
                 if each.field not in steering.by_hand
             ]
             asked = line["what"]["ranges"] if own else {}
