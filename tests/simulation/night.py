@@ -17,7 +17,7 @@ from distrecvae.search.core.requests import Request, request_of
 from tests.simulation.disk import Crash, Disk, Os
 from tests.simulation.driver import Driver
 from tests.simulation.plan import DRIVER_FAULTS, Plan
-from tests.simulation.quick import quick
+from tests.simulation.quick import quick, standing_in
 from tests.simulation.world import LostError
 
 BEGUN_S = 1_000_000.0
@@ -163,11 +163,5 @@ def _simulated(night: Night) -> Iterator[None]:
         (conductor, "time", _Clock(night)),
         (ledger, "_now", lambda: DAWN + timedelta(seconds=night.now_s + night.wall_shift_s)),
     ]
-    usual = [vars(module)[name] for module, name, _ in places]
-    for module, name, stand_in in places:
-        setattr(module, name, stand_in)
-    try:
+    with standing_in(places):
         yield
-    finally:
-        for (module, name, _), value in zip(places, usual, strict=True):
-            setattr(module, name, value)

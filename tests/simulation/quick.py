@@ -6,7 +6,7 @@ Nothing of the package's is changed here, and no draw: `test_quick.py` holds tha
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any
@@ -132,15 +132,21 @@ def quick() -> Iterator[None]:
         (study, "distribution_to_json", _json),
         (ledger, "distribution_to_json", _json),
     ]
+    with study.quiet(), standing_in(places):  # quiet once, and not for each trial
+        yield
+
+
+@contextmanager
+def standing_in(places: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Put each stand-in where its module, or class, has a name; put back what was there."""
     usual = [vars(module)[name] for module, name, _ in places]
-    with study.quiet():  # once, and not for each trial
-        for module, name, stand_in in places:
-            setattr(module, name, stand_in)
-        try:
-            yield
-        finally:
-            for (module, name, _), value in zip(places, usual, strict=True):
-                setattr(module, name, value)
+    for module, name, stand_in in places:
+        setattr(module, name, stand_in)
+    try:
+        yield
+    finally:
+        for (module, name, _), value in zip(places, usual, strict=True):
+            setattr(module, name, value)
 
 
 _names = lru_cache(positional._get_positional_arg_names)
