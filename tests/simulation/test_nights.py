@@ -72,8 +72,8 @@ def test_nights_that_found_a_fault_are_what_they_were() -> None:
         drawn = (plan.trials, plan.workers, plan.sampler, plan.scheduler, plan.requests, faults)
         others += [] if crc32(repr(drawn).encode()) == known else [seed]
     assert not others, (
-        f"nights {others} are others now, and may not find their faults any more: draw what is new from a `Random`"
-        " of its own, as `_rarest` of plan.py does"
+        f"nights {others} are others now, and may not find their faults any more: draw what is new at the end of"
+        " `_rarest` in plan.py, where it falls on none of them: `randrange(16) == 0`, or another number than 0"
     )
 
 
