@@ -10,7 +10,10 @@ from zlib import crc32
 
 import pytest
 
+from distrecvae.errors import ConfigError
+from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.rules import RULES
+from distrecvae.search.core.steering import Steering
 from tests.simulation.checks import check
 from tests.simulation.plan import DRIVER_FAULTS, WORKER_FAULTS, Fault, Plan, draw
 from tests.simulation.shrinking import failure, shrunk
@@ -118,3 +121,19 @@ def test_a_broken_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Disk, "sync", lambda disk, file: disk.operate())  # noqa: ARG005
     assert any(failure(draw(seed)) for seed in range(60))
+
+
+def test_a_search_that_does_not_do_as_it_was_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted bugs that 300 nights did not find: nobody looked whether a trial that was stopped by hand had stopped."""
+
+    def cannot(*_: object) -> str:
+        raise ConfigError("it cannot continue")
+
+    assert failure(draw(6)) == ""
+    for place, name, instead, said in (
+        (Conductor, "_stop_by_hand", lambda *_: None, "were told to end, and report came before"),
+        (Steering, "_check_continue", cannot, "was answered: it cannot continue"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, instead)
+            assert said in failure(draw(6))
