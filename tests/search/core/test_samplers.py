@@ -14,7 +14,7 @@ import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.config import SAMPLERS
@@ -146,6 +146,23 @@ def test_the_gaussian_process_sees_stopped_trials() -> None:
     for sampler, learns in ((blind, False), (gp(), True)):
         space = sampler.infer_relative_search_space(study, frozen)
         assert bool(sampler.sample_relative(study, frozen, space)) is learns
+
+
+def test_the_gaussian_process_sees_finished_trials_beside_stopped_ones() -> None:
+    """Neither kind alone is enough to begin with. A planted bug left the finished ones out, and it drew at random."""
+    study = optuna.create_study(direction="maximize")
+    for number in range(STARTUP_TRIALS):
+        study.sampler = make_sampler("random", seed=SEED, trial_number=number)
+        trial = study.ask()
+        trial.report(value := objective(suggest(trial)), 20)
+        study.tell(trial, state=TrialState.PRUNED) if number % 2 else study.tell(trial, value)
+    frozen = study.get_trials()[-1]
+    following = create_trial(
+        state=TrialState.RUNNING, params=frozen.params, distributions=frozen.distributions
+    )
+    study.add_trial(following)
+    space = gp().infer_relative_search_space(study, study.get_trials()[-1])
+    assert gp().sample_relative(study, study.get_trials()[-1], space)
 
 
 def gp() -> optuna.samplers.BaseSampler:

@@ -25,6 +25,7 @@ from tests.search.simulated import (
     toy_curve,
     toy_search_config,
 )
+from tests.simulation.world import BRANCHED
 
 EVENTS = ("asked", "report")
 Script = dict[int, list[str]]
@@ -311,3 +312,18 @@ def test_fewer_trials_do_not_leave_out_what_was_added(tmp_path: Path) -> None:
     assert not done
     assert why == "1 configuration waits that somebody added; give 3 or more, or end the search"
     assert ask(conductor, "trials 3")[0]
+
+
+def test_whoever_names_a_setting_of_one_branch_wants_that_branch_and_not_the_starts() -> None:
+    steering = Steering(BRANCHED, toy_search_config())
+    whole = {"width": 64, "rate": 0.01, "kind": "a"}
+    assert BRANCHED.base == {**whole, "heads": 2, "layers": None}
+    for text, shape in (
+        ("add layers=2", {"heads": None, "layers": 2}),
+        ("add heads=3", {"heads": 3, "layers": None}),
+        ("add width=90", {"heads": 2, "layers": None, "width": 90}),
+    ):
+        asked = request(text)
+        assert steering.check(asked, {}) == f"it will be trial {len(steering.added)}"
+        steering.apply(asked, steering.facts({}))
+        assert steering.added[-1] == {**whole, **shape}
