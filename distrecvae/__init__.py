@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from distrecvae.data.prepared import Data
     from distrecvae.saved.model import LoadedModel
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BlendResult",

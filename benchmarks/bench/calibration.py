@@ -204,13 +204,13 @@ def anchored(rows: pd.DataFrame, audits: int, draw: int, constants: Mapping[str,
     for (table, _), here in rows.groupby(["table", "workers"], sort=False):
         pool, judged = here[here["seed"] % 2 == 0], here[here["seed"] % 2 == 1]
         audited = pool.iloc[random.permutation(len(pool))[:audits]]
-        logits, won = logit(ANCHORED.chance(constants[table], audited)), audited["won"].to_numpy(float)
+        logits, won = logit(ANCHORED.chance(constants[str(table)], audited)), audited["won"].to_numpy(float)
 
         def cost(level: float, logits: Array = logits, won: Array = won) -> float:
             return float(log_loss(expit(logits + level), won).sum()) + level**2 / 2
 
         level = optimize.minimize_scalar(cost, bounds=(-4, 4), method="bounded").x
-        chances = expit(logit(ANCHORED.chance(constants[table], judged)) + level)
+        chances = expit(logit(ANCHORED.chance(constants[str(table)], judged)) + level)
         found.append(judged.assign(chance=chances))
     return pd.concat(found)
 

@@ -101,7 +101,14 @@ def command(
     mirror = None if uri is None else Mirror(folder, uri, say)
     if dry_run:
         plan = launch.dry_run(
-            config, folder=folder, verbose=verbose, space=space, like=like_search, mirror=mirror
+            config,
+            folder=folder,
+            resume=resume,
+            verbose=verbose,
+            grow_to=grow_to,
+            space=space,
+            like=like_search,
+            mirror=mirror,
         )
         click.echo(plan)
         return 0

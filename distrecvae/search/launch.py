@@ -25,10 +25,9 @@ from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.course import Outcome, carry_out
 from distrecvae.search.estimating import priced, timed, timing_like
 from distrecvae.search.folder.data_place import absolute, place_of_data
-from distrecvae.search.folder.description import check_same, describe
-from distrecvae.search.folder.extension import as_steered, ask_to_grow, nothing_left
+from distrecvae.search.folder.description import describe
+from distrecvae.search.folder.extension import as_begun, ask_to_grow, nothing_left
 from distrecvae.search.folder.holding import own
-from distrecvae.search.folder.marks import require_whole_ledger
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import Description, read_description, write_description
 from distrecvae.search.folder.warm_start import warm_start_of
@@ -110,9 +109,7 @@ def search(
         space = space.resolved(Sizes.of(split.train))
         warm = warm_start_of(config, space, described)
         if described is not None:
-            require_whole_ledger(folder, described)
-            config = as_steered(config, space, folder, grow_to)
-            check_same(described, config, space, split, folder)
+            config = as_begun(described, config, space, split, folder, grow_to)
             if nothing_left(described, config, folder):
                 _copy_study(config, space, folder, described, console)
                 if mirror is not None:
@@ -162,6 +159,8 @@ def dry_run(
     *,
     folder: Path,
     verbose: bool,
+    resume: bool = False,
+    grow_to: int | None = None,
     space: SearchSpace | None = None,
     like: Path | None = None,
     mirror: Mirror | None = None,
@@ -171,7 +170,9 @@ def dry_run(
     Args:
         config: the settings.
         folder: where its results would go.
+        resume: resume the search that lies there.
         verbose: show what Ray says, too.
+        grow_to: as `search` has it.
         space: what is searched; None for the settings' own.
         like: results folder of an earlier search that says how long passes take.
 
@@ -188,6 +189,8 @@ def dry_run(
     require_scored(split, config.data or "the data", "valid")
     space = space.resolved(Sizes.of(split.train))
     warm = warm_start_of(config, space, None)
+    if described is not None and resume:
+        config = as_begun(described, config, space, split, folder, grow_to)
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
         plan = plan_search(config, space, Session(cluster, split))

@@ -72,7 +72,7 @@ def search_summary(
             *_verdict(search, *scored),
             "",
             *_parameters(search, *scored),
-            *_limits(searched or search.space, scored[0]),
+            *_limits(searched or search.space, scored[0], search.config.widen),
             *_further(search, ledger),
         ]
     elif (best := ledger.best()) is not None:
@@ -165,8 +165,8 @@ def _parameters(search: Search, best: Scored, first: Scored | None) -> list[str]
     return lines
 
 
-def _limits(space: SearchSpace, best: Scored) -> list[str]:
-    said = limits_of(best.record, space).sentences()
+def _limits(space: SearchSpace, best: Scored, widens: bool) -> list[str]:
+    said = limits_of(best.record, space).sentences(widens=widens)
     return ["", *textwrap.wrap(" ".join(said), WIDTH)] if said else []
 
 

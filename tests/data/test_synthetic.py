@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -67,11 +65,8 @@ def test_rows_are_distinct_and_in_range() -> None:
     assert np.bincount(table.users).min() >= 8
 
 
-def test_quick_and_blockwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under two seconds at the demo's size; blocks of users bound the memory and every user is drawn once."""
-    started = time.perf_counter()
-    synthetic_split()
-    assert time.perf_counter() - started < 2
+def test_blockwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of users bound the memory, and every user is drawn once."""
     monkeypatch.setattr("distrecvae.data.synthetic._CHUNK_CELLS", 7 * 120)
     table = synthetic_table(n_users=50, n_items=120)
     assert np.unique(table.users).tolist() == list(range(50))

@@ -67,6 +67,7 @@ def test_beta_without_annealing_is_there_from_the_start() -> None:
         ({"anneal_updates": 1.5}, "anneal_updates is 1.5; it must be a whole number"),
         ({"dropout": 1}, "dropout is 1; it must be a number from 0 to below 1"),
         ({"latent_dim": 0}, "latent_dim is 0"),
+        ({"adam_beta2": 1.0}, "adam_beta2 is 1.0; it must be a number from 0 to below 1"),
     ],
 )
 def test_a_broken_rule_is_one_clear_line(settings: dict[str, Any], message: str) -> None:

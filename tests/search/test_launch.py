@@ -427,12 +427,14 @@ def test_a_search_is_resumed_by_the_sampler_that_it_began_with(carried: Carried)
 def test_a_dry_run_of_a_resumption_plans_what_was_begun(carried: Carried) -> None:
     """It said `guided` and a first rung at 13, where the search went on by `tpe` and a first rung at 40."""
     begin(SearchConfig(data="data", sampler="tpe"), space=SearchSpace.load("recvae"))
-    text = dry_run(SearchConfig(data="data"), folder=Path("out"), verbose=False)
+    text = dry_run(SearchConfig(data="data"), folder=Path("out"), verbose=False, resume=True)
     assert "sampler     tpe, seed 0" in text
     assert "rungs at passes 40, 120" in text
     other = dry_run(SearchConfig(data="data"), folder=Path("other"), verbose=False)
     assert "sampler     guided, seed 0" in other
     assert "rungs at passes 13, 39, 117" in other
+    with pytest.raises(ResultsError, match="started with sampler='tpe', now it is 'guided'"):
+        dry_run(SearchConfig(data="data", sampler="guided"), folder=Path("out"), verbose=False, resume=True)
 
 
 def test_nothing_to_search_is_one_trial(carried: Carried) -> None:

@@ -22,7 +22,8 @@ from tests.simulation.driver import Driver
 from tests.simulation.night import Night
 from tests.simulation.oracle import stops
 from tests.simulation.plan import DEADLY, Plan
-from tests.simulation.world import LostError, course_of, report_of, space_of
+from tests.simulation.steered import answered_once, done_where_it_can_be, is_done, stopped_as_told
+from tests.simulation.world import LostError, course_of, report_of, require, space_of
 
 Line = Mapping[str, Any]
 
@@ -40,21 +41,23 @@ def check(plan: Plan) -> Night:
     content = read_chain(cast(Any, Place(night.disk, LEDGER_FILE)))
     lines = list(content.records)
     records = _every_step(plan, lines)
-    _require(
+    require(
         course_of(records) == course_of(driver.ledger.records),
         "the file tells another course than the driver",
     )
-    _require(content.torn_bytes == 0, "the file ends in half a line")
+    require(content.torn_bytes == 0, "the file ends in half a line")
     _accounts(plan, lines, records)
     _histories(plan, records)
-    _requests(night, lines)
+    answered_once(night, lines)
+    stopped_as_told(lines)
+    done_where_it_can_be(plan, lines)
     if plan.widen:
         widened_as_it_pulled(lines, space_of(plan), _config(plan), plan.workers)
     _what_is_kept(night, driver, records)
     if plan.determined:
         expected, answers = _undisturbed(plan.undisturbed())
-        _require(course_of(records) == expected, "the outcome is another than the undisturbed one's")
-        _require(list(night.answers.values()) == answers, "the operator was answered otherwise")
+        require(course_of(records) == expected, "the outcome is another than the undisturbed one's")
+        require(list(night.answers.values()) == answers, "the operator was answered otherwise")
     return night
 
 
@@ -64,11 +67,6 @@ def _undisturbed(plan: Plan) -> tuple[list[tuple[Any, ...]], list[tuple[bool, st
     driver = night.run()
     assert driver is not None
     return course_of(driver.ledger.records), list(night.answers.values())
-
-
-def _require(holds: bool, promise: str) -> None:
-    if not holds:
-        raise LostError(promise)
 
 
 def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
@@ -85,7 +83,7 @@ def _every_step(plan: Plan, lines: Sequence[Line]) -> dict[int, TrialRecord]:
             )
         if line["kind"] == "ended":
             by_rule = line["reason"].startswith(plan.scheduler)
-            _require(by_rule == (line["trial"] == judged), f"trial {line['trial']} ended: {line['reason']}")
+            require(by_rule == (line["trial"] == judged), f"trial {line['trial']} ended: {line['reason']}")
             judged = None if by_rule else judged
         if line["kind"] == "report":
             record = records[line["trial"]]
@@ -109,14 +107,14 @@ def _accounts(plan: Plan, lines: Sequence[Line], records: Mapping[int, TrialReco
         and line["what"]["action"] in REOPENING
     )  # fmt: skip
     for number, record in records.items():
-        _require(kinds["asked", number] == 1, f"trial {number} was asked for {kinds['asked', number]} times")
+        require(kinds["asked", number] == 1, f"trial {number} was asked for {kinds['asked', number]} times")
         ends = kinds["ended", number]
-        _require(ends == 1 + again[number], f"trial {number} ended {ends} times")
-        _require(
+        require(ends == 1 + again[number], f"trial {number} ended {ends} times")
+        require(
             record.status is not Status.RUNNING and record.ended_at is not None,
             f"trial {number} has not ended",
         )
-        _require(
+        require(
             bool(record.reason) == (record.status is not Status.FINISHED),
             f"trial {number}: {record.reason!r}",
         )
@@ -125,25 +123,19 @@ def _accounts(plan: Plan, lines: Sequence[Line], records: Mapping[int, TrialReco
             deaths = sum(
                 fault.size if fault.kind == "astray" else fault.kind in costs for fault in plan.faults
             )
-            _require(
-                deaths > 3, f"trial {number} was given up after at most {deaths} deaths: {record.reason}"
-            )
+            require(deaths > 3, f"trial {number} was given up after at most {deaths} deaths: {record.reason}")
         if record.status is Status.FINISHED:
             full = (record.max_passes or plan.max_passes) - PASSES_PER_CYCLE < record.passes
-            _require(full, f"trial {number} finished after {record.passes} passes")
+            require(full, f"trial {number} finished after {record.passes} passes")
     steering = Steering(space_of(plan), _config(plan), concurrent=plan.workers)
     steering.replay(lines)
     if plan.time_budget_s is None:
-        _require(len(records) >= steering.trials, f"{len(records)} of {steering.trials} trials were made")
-    wanted = max([plan.trials, *(line["what"]["number"] or 0 for line in lines if _is(line, "trials"))])
-    added = sum(_is(line, "add") for line in lines)
-    _require(len(records) <= wanted + added, f"{len(records)} trials, and {wanted} were wanted")
+        require(len(records) >= steering.trials, f"{len(records)} of {steering.trials} trials were made")
+    wanted = max([plan.trials, *(line["what"]["number"] or 0 for line in lines if is_done(line, "trials"))])
+    added = sum(is_done(line, "add") for line in lines)
+    require(len(records) <= wanted + added, f"{len(records)} trials, and {wanted} were wanted")
     configs = Counter(str(record.config) for record in records.values())
-    _require(added > 0 or max(configs.values()) == 1, "a configuration was tried twice")
-
-
-def _is(line: Line, action: str) -> bool:
-    return bool(line["kind"] == "steered" and line["done"] and line["what"]["action"] == action)
+    require(added > 0 or max(configs.values()) == 1, "a configuration was tried twice")
 
 
 def _config(plan: Plan) -> Any:
@@ -156,7 +148,7 @@ def _histories(plan: Plan, records: Mapping[int, TrialRecord]) -> None:
     """Each trial reported what it would have, undisturbed: each cycle once, in order, the same values."""
     for record in records.values():
         cycles = [report["cycle"] for report in record.reports]
-        _require(
+        require(
             cycles == list(range(1, len(cycles) + 1)), f"trial {record.number} reported the cycles {cycles}"
         )
         best = -math.inf
@@ -169,46 +161,7 @@ def _histories(plan: Plan, records: Mapping[int, TrialRecord]) -> None:
                 raise LostError(f"trial {record.number} has {best_so_far} for its best, and it is {best}")
         end = report_of(plan, record.config, len(cycles) + 1)[METRIC]
         if record.status is Status.DIVERGED:
-            _require(math.isnan(end) and record.score == 0.0, f"trial {record.number} diverged for no reason")
-
-
-def _requests(night: Night, lines: Sequence[Line]) -> None:
-    """Each request was taken up once, in order, and answered as the ledger has it."""
-    taken = [line for line in lines if line["kind"] == "steered" and "by" not in line["facts"]]
-    names = [line["request"] for line in taken]
-    _require(names == sorted(set(names)), f"requests were taken up as {names}")
-    for line in taken:
-        answer = night.answers.get(line["request"])
-        _require(answer == (line["done"], line["answer"]), f"request {line['request']} was answered {answer}")
-    begun, added, dropped = 0, list[dict[str, Any]](), list[dict[str, Any]]()
-    for line in lines:
-        if line["kind"] == "asked":
-            begun += 1
-            _require(
-                all(len(each) < 3 or not each.items() <= line["config"].items() for each in dropped),
-                f"trial {line['trial']} was added, and then the search was ended",
-            )
-            if added:
-                wanted = added.pop(0)
-                is_it = wanted.items() <= line["config"].items()
-                _require(is_it, f"{wanted} was added, and trial {line['trial']} is {line['config']}")
-        elif _is(line, "add"):
-            added.append(line["what"]["settings"])
-            dropped = [each for each in dropped if each != added[-1]]
-        elif _is(line, "end"):
-            dropped += added
-            added.clear()
-        elif line["kind"] == "steered" and line["what"]["action"] == "trials":
-            enough = line["what"]["number"] >= begun + len(added)
-            _require(
-                line["done"] == enough,
-                f"{line['what']['number']} trials, and {begun} were begun: {line['answer']}",
-            )
-    _require(not added or night.plan.time_budget_s is not None, f"{added} were added, and never begun")
-    waiting = {name for _, name, _ in night.mail}
-    _require(waiting.isdisjoint(names), "a request that was taken up waits")
-    _require(len(night.answers) == len(taken), "an answer was given that is not in the ledger")
-    _require(night.most_at_once <= night.plan.workers, f"{night.most_at_once} trials at once")
+            require(math.isnan(end) and record.score == 0.0, f"trial {record.number} diverged for no reason")
 
 
 def widened_as_it_pulled(
@@ -229,7 +182,7 @@ def widened_as_it_pulled(
                 if each.field not in steering.by_hand
             ]
             asked = line["what"]["ranges"] if own else {}
-            _require({each.field: each.ends for each in found} == asked, f"{found} pulled, and came {line}")
+            require({each.field: each.ends for each in found} == asked, f"{found} pulled, and came {line}")
         steering.replay(
             [line]
         )  # its space and `by_hand`, which are all that is asked of it, follow line by line
@@ -244,19 +197,19 @@ def _what_is_kept(night: Night, driver: Driver, records: Mapping[int, TrialRecor
     }
     best = driver.ledger.best()
     if not scored:
-        _require(best is None, "a model was chosen, and none was scored")
+        require(best is None, "a model was chosen, and none was scored")
         return
     first = min(scored, key=lambda number: (-scored[number], number))
-    _require(
+    require(
         best is not None and best.number == first,
         f"{best and best.number} was chosen, and trial {first} is best",
     )
     kept = {int(name.removeprefix("state-")) for name in night.disk.files if name.startswith("state-")}
     allowed = {0, *(record.number for record in by_score(records.values())[:KEPT_TRIALS])}
-    _require(kept <= allowed, f"states of the trials {sorted(kept - allowed)} were kept")
+    require(kept <= allowed, f"states of the trials {sorted(kept - allowed)} were kept")
     for number in kept:
         state = driver.states.latest(number)
         if state is not None:
-            _require(state["config"] == records[number].config, f"trial {number} has another one's state")
+            require(state["config"] == records[number].config, f"trial {number} has another one's state")
             reached = records[number].reports[-1]["cycle"] if records[number].reports else 0
-            _require(state["cycle"] <= reached + 1, f"the state of trial {number} is ahead of its reports")
+            require(state["cycle"] <= reached + 1, f"the state of trial {number} is ahead of its reports")

@@ -22,6 +22,12 @@ class LostError(AssertionError):
     """A promise was broken."""
 
 
+def require(holds: bool, promise: str) -> None:
+    """Raise a `LostError` where a promise does not hold."""
+    if not holds:
+        raise LostError(promise)
+
+
 @dataclass
 class Run:
     """A trial on a worker, or on its way to one.

@@ -27,13 +27,16 @@ class Limits:
     late_gain: float
     rising: bool
 
-    def sentences(self) -> list[str]:
-        """Return a sentence for each limit, and one on what to do; nothing where it met none."""
+    def sentences(self, *, widens: bool = False) -> list[str]:
+        """Return a sentence for each limit, and one on what to do; nothing where it met none.
+
+        Args:
+            widens: the search moves ranges' ends out by itself (`--widen`).
+        """
         said = [f"In the best trial ({self.trial}) {edge.text()}." for edge in self.edges]
         if said:
-            said.append(
-                "To look beyond: --widen, or a space with wider ranges, warm-started from this search."
-            )
+            wider = "a space with wider ranges, warm-started from this search."
+            said.append("To look beyond: " + ("more trials, or " if widens else "--widen, or ") + wider)
         if self.rising:
             said.append(
                 f"The best trial ({self.trial}) was still rising at its last pass: the last fifth of its {self.passes}"

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from distrecvae.data.dataset import Split
 from distrecvae.errors import ResultsError
 from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, LEDGER_FILE, SEARCH_FILE
 from distrecvae.metrics import on_validation
@@ -15,7 +16,9 @@ from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.requests import Request
 from distrecvae.search.core.steering import steered_trials
+from distrecvae.search.folder.description import check_same
 from distrecvae.search.folder.mailbox import Mailbox
+from distrecvae.search.folder.marks import require_whole_ledger
 from distrecvae.search.folder.search_json import FINISHED, Description, read_description
 from distrecvae.search.space.space import SearchSpace
 
@@ -65,6 +68,25 @@ def as_steered(
     """
     steered = _steered(config, space, folder)
     return config if steered is None else replace(config, trials=max(steered, grow_to or 0))
+
+
+def as_begun(
+    described: Description,
+    config: SearchConfig,
+    space: SearchSpace,
+    split: Split,
+    folder: Path,
+    grow_to: int | None,
+) -> SearchConfig:
+    """Return the settings with which a search is resumed (`as_steered`).
+
+    Raises:
+        ResultsError: the ledger is damaged, or what is asked for is not the search that lies in `folder`.
+    """
+    require_whole_ledger(folder, described)
+    config = as_steered(config, space, folder, grow_to)
+    check_same(described, config, space, split, folder)
+    return config
 
 
 def ask_to_grow(config: SearchConfig, space: SearchSpace, folder: Path) -> None:

@@ -95,6 +95,21 @@ def stop_worker(trial: Trial, to_be: Any = None) -> None:
         ray.kill(worker)
 
 
+def end(controller: Any, trial: Trial) -> None:
+    """End a trial in Tune, wherever it is; that its worker was still to come is forgotten.
+
+    Tune forgets that only when the worker is there. Until then the trial counts as one that is about to run.
+
+    Args:
+        controller: what Tune hands to its scheduler.
+        trial: one that waits or runs.
+    """
+    controller.stop_trial(trial)
+    loop = controller._tune_controller
+    if trial in loop._staged_trials:
+        loop._unstage_trial_with_resources(trial)
+
+
 def let_run(controller: Any, at_once: int) -> bool:
     """Let Tune's loop run so many trials at once, fewer than it started with; return whether another one may start.
 

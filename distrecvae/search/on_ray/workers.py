@@ -18,6 +18,7 @@ from distrecvae.search.core.room import Verdict
 from distrecvae.search.core.silence import Silence, Silent, Step
 from distrecvae.search.on_ray.ray_internals import (
     died_for_memory,
+    end,
     forgive,
     let_all_run,
     let_run,
@@ -165,7 +166,7 @@ class Workers:
             if status is not Status.RUNNING and trial.status in (Trial.PENDING, Trial.RUNNING):
                 # It ended while its worker was at work, or dead: no answer has to be waited for.
                 stop_worker(trial)
-                controller.stop_trial(trial)
+                end(controller, trial)
         is_open = self._conductor.room.open_at(time.monotonic())
         at_once = self._conductor.at_once if is_open else 0
         if at_once >= self._conductor.room.most:

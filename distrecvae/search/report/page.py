@@ -71,7 +71,7 @@ def _one(results: SearchResults, at: str, name: str) -> dict[str, Any]:
         "configuration": tables.parameters_table(results),
         "limits": [
             *results.widened,
-            *([] if results.limits is None else results.limits.sentences()),
+            *([] if results.limits is None else results.limits.sentences(widens=results.settings.widen)),
             *([] if results.further is None else [results.further.sentence(title_of(results.metric))]),
         ],
         "any_report": any(trial.curve for trial in results.trials),

@@ -19,7 +19,7 @@ from distrecvae.training.entry import FLOAT_BYTES, Entry, score_bytes
 from distrecvae.training.schemes.batches import batch_bytes, item_gradient_bytes
 from distrecvae.training.schemes.noise import Noise
 from distrecvae.training.schemes.passes import Passes, fresh_module
-from distrecvae.training.schemes.state import CountingTrainer, adam, moments, snapshot, take_moments
+from distrecvae.training.schemes.state import BETA2, CountingTrainer, adam, moments, snapshot, take_moments
 from distrecvae.training.schemes.user_vectors import UserVectors
 from distrecvae.training.trainer import Earlier
 
@@ -85,6 +85,7 @@ class GradientTrainer(CountingTrainer):
         train: the training users.
         batch_size: users a batch.
         learning_rate: of Adam.
+        beta2: decay of Adam's second moment; users' vectors have Adam's own.
         seed: root of all randomness, the parameters' initial values included.
         device: where to train.
         dtype: of parameters and arithmetic; float64 is for oracles.
@@ -104,6 +105,7 @@ class GradientTrainer(CountingTrainer):
         *,
         batch_size: int,
         learning_rate: float,
+        beta2: float = BETA2,
         seed: int,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -113,7 +115,7 @@ class GradientTrainer(CountingTrainer):
         self._passes = Passes(train, batch_size, seed=seed, device=place, noise=noise)
         self._module = fresh_module(make, seed=seed, device=place, dtype=dtype)
         self._network: Network = self._module  # type: ignore[assignment]
-        self._optimizer = adam(self._module, learning_rate, self._network.weight_decay)
+        self._optimizer = adam(self._module, learning_rate, self._network.weight_decay, beta2=beta2)
         self._parameters = list(self._module.parameters())
         self._vectors: UserVectors | None = None
         if isinstance(self._module, UserNetwork):
@@ -181,7 +183,8 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
     """Return the registry's entry of a network.
 
     Args:
-        config_class: of the model; it has `batch_size`, `learning_rate` and `hidden_dim`.
+        config_class: of the model; it has `batch_size`, `learning_rate` and `hidden_dim`, and may have
+            `adam_beta2`.
         network: from a configuration, a number of items and what factors of products are rounded to (or None) to a
             fresh `Network` or `UserNetwork`.
     """
@@ -200,6 +203,7 @@ def gradient(config_class: type, network: Callable[..., torch.nn.Module]) -> Ent
             train,
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
+            beta2=getattr(config, "adam_beta2", BETA2),
             seed=seed,
             device=device,
             dtype=dtype,

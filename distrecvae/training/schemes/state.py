@@ -78,13 +78,20 @@ class CountingTrainer(ABC):
         self._cycle = int(cycle)
 
 
-def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
+BETA1, BETA2 = 0.9, 0.999
+"""Decays of Adam's moments, its paper's and PyTorch's (Kingma and Ba, ICLR 2015)."""
+
+
+def adam(
+    module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0, *, beta2: float = BETA2
+) -> torch.optim.Adam:
     """Return Adam over a module's parameters with its state made at once: to save, or to load into.
 
     Args:
         module: what is trained.
         learning_rate: of all parameters.
         weight_decay: what is added of a weight to its gradient; biases, which have one axis, are free.
+        beta2: the second moment's decay.
     """
     parameters = list(module.parameters())
     groups: list[dict[str, Any]] = [
@@ -92,7 +99,9 @@ def adam(module: torch.nn.Module, learning_rate: float, weight_decay: float = 0.
         {"params": [p for p in parameters if p.ndim <= 1]},
     ]
     # Recording a CUDA graph needs the step counter on the device.
-    optimizer = _Adam(groups, lr=learning_rate, fused=True, capturable=parameters[0].is_cuda)
+    optimizer = _Adam(
+        groups, lr=learning_rate, betas=(BETA1, beta2), fused=True, capturable=parameters[0].is_cuda
+    )
     for parameter in parameters:
         optimizer.state[parameter] = {
             "step": torch.zeros((), dtype=torch.float32, device=parameter.device),

@@ -156,6 +156,17 @@ def test_a_chain_that_nobody_holds_gives_its_file_back(path: Path) -> None:
     assert len(list(Path("/dev/fd").iterdir())) < before + 20
 
 
+def test_what_was_rescued_is_written_and_closed_however_often(path: Path) -> None:
+    """Whoever has the chain may ask again and again whether its file is in place."""
+    chain = Chain(path)
+    path.unlink()
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(20):
+        with pytest.raises(ResultsError, match="was removed by another program"):
+            chain.require_in_place()
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
 def test_a_line_that_could_not_be_written_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chain, before = Chain(path), path.read_bytes()
     pwrite = os.pwrite

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from distrecvae.errors import ConfigError
@@ -33,3 +35,57 @@ def test_checkpoints_are_kept_of_a_number_of_trials_or_of_all() -> None:
     for wrong in ("none", 0, -1, 2.0, True):
         with pytest.raises(ConfigError, match="must be a whole number, at least 1, or all"):
             SearchConfig(keep_checkpoints=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"trials": 0}, "trials=0 must be a whole number, at least 1"),
+        ({"cpus_per_trial": 1.5}, "cpus_per_trial=1.5 must be a whole number, at least 1"),
+        ({"reduction_factor": 1}, "reduction_factor=1 must be a whole number, at least 2"),
+        ({"seed": -1}, "seed=-1 must be a whole number, at least 0"),
+        ({"concurrent": 0}, "concurrent=0 must be a whole number, at least 1"),
+        ({"model": ""}, "model='' must be a name or a path, as text"),
+        ({"model": None}, "model=None must be a name or a path, as text"),
+        ({"data": ""}, "data='' must be a name or a path, as text"),
+        ({"min_passes": 61, "max_passes": 60}, "min_passes=61 is above max_passes=60"),
+        ({"time_budget_s": 0}, "time_budget_s=0 must be a positive number of seconds"),
+        ({"checkpoint_every_s": 0.0}, "checkpoint_every_s=0.0 must be a positive number of seconds"),
+        ({"price_per_hour": -0.01}, "price_per_hour=-0.01 must be a number, at least 0"),
+        ({"gpus_per_trial": 1.5}, "gpus_per_trial=1.5 must be 0, a fraction below 1"),
+        ({"notify": "ftp://host/told"}, "notify='ftp://host/told' must be a command"),
+        ({"notify": "say 'it"}, "must be a command"),
+    ],
+)
+def test_what_lies_beyond_a_bound_is_refused_with_the_value_and_the_rule(
+    settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        SearchConfig(**settings)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"trials": 1, "cpus_per_trial": 1, "concurrent": 1, "max_passes": 1, "min_passes": 1},
+        {"reduction_factor": 2, "seed": 0},
+        {"time_budget_s": 0.5, "checkpoint_every_s": 0.5},
+        {"price_per_hour": 0},
+        {"gpus_per_trial": 0},
+        {"gpus_per_trial": 1},
+        {"notify": "notify-send --urgency low"},
+        {"notify": "https://host/told"},
+        {"notify": "env:TOLD"},
+    ],
+    ids=str,
+)
+def test_what_lies_at_a_bound_or_just_within_is_taken_as_it_is(settings: dict[str, Any]) -> None:
+    taken = SearchConfig(**settings)
+    assert {name: getattr(taken, name) for name in settings} == settings
+
+
+def test_settings_of_a_file_are_taken_over_the_defaults_and_what_is_misspelt_is_named() -> None:
+    assert SearchConfig.from_mapping({"trials": 5, "seed": 7}) == SearchConfig(trials=5, seed=7)
+    with pytest.raises(ConfigError, match=r"it\.yaml: unknown setting 'trails'; .*did you mean 'trials'"):
+        SearchConfig.from_mapping({"trails": 5}, source="it.yaml")

@@ -37,6 +37,10 @@ def test_edges_are_said_with_what_to_do() -> None:
         "In the best trial (7) batch_size 50 is at the edge of its range (50 | 100 | 200): smaller may be better.",
         "To look beyond: --widen, or a space with wider ranges, warm-started from this search.",
     ]
+    # Where it is on already, that was the advice, too.
+    assert limits.sentences(widens=True)[-1] == (
+        "To look beyond: more trials, or a space with wider ranges, warm-started from this search."
+    )
 
 
 def test_a_trial_that_was_still_rising_is_said() -> None:

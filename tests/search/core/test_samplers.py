@@ -18,7 +18,9 @@ from optuna.trial import TrialState
 
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.config import SAMPLERS
-from distrecvae.search.core.samplers import STARTUP_TRIALS, make_sampler, starting_values
+from distrecvae.search.core.guided import GuidedSampler
+from distrecvae.search.core.samplers import STARTUP_TRIALS, StoppedAwareGP, make_sampler, starting_values
+from distrecvae.search.core.sobol import SobolSampler
 from distrecvae.search.core.study import quiet
 from tests import ROOT
 from tests.search.core.suggested import suggest
@@ -148,6 +150,23 @@ def test_the_gaussian_process_sees_stopped_trials() -> None:
 
 def gp() -> optuna.samplers.BaseSampler:
     return make_sampler("gp", seed=SEED, trial_number=STARTUP_TRIALS + 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("tpe", optuna.samplers.TPESampler),
+        ("guided", GuidedSampler),
+        ("random", optuna.samplers.RandomSampler),
+        ("cmaes", optuna.samplers.CmaEsSampler),
+        ("gp", StoppedAwareGP),
+        ("qmc", SobolSampler),
+    ],
+)
+def test_each_name_stands_for_its_algorithm(name: str, kind: type) -> None:
+    """Any of them keeps the promises that all of them share: under another's name, too, nothing failed."""
+    assert type(make_sampler(name, seed=SEED, trial_number=0)) is kind
+    assert type(make_sampler(name, seed=SEED, trial_number=0, concurrent=8)) is kind
 
 
 def test_an_unknown_sampler_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,6 +98,8 @@ class TestQuiet:
     ) -> None:
         before = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.INFO)
+        # Optuna 4 keeps its words from the root's handlers.
+        logging.getLogger("optuna").addHandler(caplog.handler)
         try:
             with quiet():
                 optuna.create_study()
@@ -108,6 +111,7 @@ class TestQuiet:
             optuna.create_study()
             assert "A new study created" in caplog.text
         finally:
+            logging.getLogger("optuna").removeHandler(caplog.handler)
             optuna.logging.set_verbosity(before)
 
     def test_notes_about_experiments_are_kept_back_and_nothing_else(self) -> None:

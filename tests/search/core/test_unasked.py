@@ -237,3 +237,25 @@ def test_a_trial_that_was_stopped_at_its_end_does_not_continue(tmp_path: Path) -
     said = [text for _, text in revived(search.ledger)]
     assert said, "others continued"
     assert not [text for text in said if text.endswith("from 12 passes")]
+
+
+def test_where_an_hour_is_not_worth_its_price_the_end_is_asked_for_and_nothing_else(tmp_path: Path) -> None:
+    """A range pulls, too, and stays: wider it would be for trials that do not come.
+
+    Which price is too much is `ahead/enough.py`'s to say. A trial takes three seconds here: an hour brings a lot.
+    """
+    run(tmp_path, config_of("random", trials=24, widen=False))
+
+    def asked(**settings: Any) -> list[tuple[str, str]]:
+        config = config_of("random", **settings)
+        search = open_conductor(tmp_path, config, space=SHORT)
+        own = unasked.unasked(config, search.steering, search.ledger, search._proposals.sampler, at_once=1)
+        return [(each.request.action, each.why) for each in own]
+
+    ((end, why),) = asked(enough=1000.0)
+    assert end == "end"
+    assert why.startswith("a further hour can be expected to bring +")
+    assert why.endswith(", less than 1000: ")
+    ((widen, _),) = asked(enough=1e-9)
+    assert widen == "widen"
+    assert asked(enough=1e-9, widen=False) == []

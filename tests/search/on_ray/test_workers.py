@@ -37,6 +37,7 @@ from distrecvae.search.on_ray.trainable import MOVED
 from distrecvae.search.on_ray.tuning import run_trials
 from distrecvae.search.on_ray.workers import LONGEST_STEP_S, Workers, number_of
 from distrecvae.search.planning.resources import Cluster, Slots
+from tests import HANGS_AFTER_S
 from tests.search.on_ray.test_tuning import SPACE
 from tests.search.simulated import METRIC, open_conductor, toy_search_config
 
@@ -205,6 +206,28 @@ def test_where_room_is_for_one_trials_run_one_at_a_time(cluster: Cluster, tmp_pa
     order = [line["trial"] for line in reports_with_trials(tmp_path)]
     later = [number for number in order if number > 1]
     assert later == sorted(later), "trials after the first two ran beside each other"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_trial_that_ends_before_it_has_a_worker_leaves_its_place(cluster: Cluster, tmp_path: Path) -> None:
+    # Stopped by hand as the search began, which then got by with one trial at a time: it waited for ever, for Tune
+    # still counted the ended one as about to run.
+    conductor = opened(tmp_path, trials=2, max_passes=40)
+    conductor.room = Room(2)
+    until = time.monotonic() + HANGS_AFTER_S
+
+    def end_once() -> None:
+        record = conductor.ledger.records.get(0)
+        if record is not None and record.status is Status.RUNNING and not record.reports:
+            conductor.failed(0, Status.STOPPED, "by hand")
+            conductor.room.at_once = 1
+        assert time.monotonic() < until, "nothing begins any more"
+
+    assert run(conductor, cluster, tmp_path, end_once, concurrent=2) == []
+    records = conductor.ledger.records
+    assert [record.status for record in records.values()] == [Status.STOPPED, Status.FINISHED]
+    assert not records[0].reports
 
 
 def reports_with_trials(folder: Path) -> list[dict[str, Any]]:

@@ -44,3 +44,16 @@ def test_networks_say_whether_they_have_vectors() -> None:
         "multdae", registry.config_from_dict("multdae", {"hidden_dim": 4}), random_train(), seed=0
     )
     assert not any(name.startswith("users/") for name in trainer.state_dict())
+
+
+def test_a_models_own_decay_of_the_second_moment_is_adams() -> None:
+    # NVIDIA's Mult-VAE has 0.9. The first step is the same whatever it is; the second is not.
+    weights: dict[float, list[torch.Tensor]] = {0.999: [], 0.9: []}
+    for beta2, after in weights.items():
+        config = registry.config_from_dict("multvae", {"hidden_dim": 4, "latent_dim": 2, "adam_beta2": beta2})
+        trainer = registry.make_trainer("multvae", config, random_train(), seed=0)
+        for _ in range(2):
+            trainer.step()
+            after.append(trainer.model_state()["items.weight"])
+    assert torch.equal(weights[0.999][0], weights[0.9][0])
+    assert not torch.equal(weights[0.999][1], weights[0.9][1])

@@ -27,13 +27,14 @@ def test_weights_decay_and_biases_do_not() -> None:
     assert torch.equal(layer.bias.detach(), before["bias"])
 
 
-def test_without_decay_it_is_pytorchs_adam() -> None:
+@pytest.mark.parametrize("beta2", [0.999, 0.9])
+def test_without_decay_it_is_pytorchs_adam(beta2: float) -> None:
     torch.manual_seed(0)
     layer = torch.nn.Linear(3, 2).double()
     other = torch.nn.Linear(3, 2).double()
     other.load_state_dict(layer.state_dict())
-    mine = adam(layer, 0.01)
-    plain = torch.optim.Adam(other.parameters(), lr=0.01, foreach=False)
+    mine = adam(layer, 0.01, beta2=beta2)
+    plain = torch.optim.Adam(other.parameters(), lr=0.01, betas=(0.9, beta2), foreach=False)
     for _ in range(4):
         x = torch.randn(5, 3, dtype=torch.float64)
         for module, optimizer in ((layer, mine), (other, plain)):

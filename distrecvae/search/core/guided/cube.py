@@ -25,38 +25,41 @@ def at_unit(distribution: BaseDistribution, u: float) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         choices = distribution.choices
         return choices[min(int(u * len(choices)), len(choices) - 1)]
-    low, high, start, end = _ends(distribution)
+    numbers = _numbers(distribution)
+    low, high, step = numbers.low, numbers.high, numbers.step
+    start, end = _ends(numbers)
     value = start + u * (end - start)
-    if getattr(distribution, "log", False):
+    if numbers.log:
         value = math.exp(value)
-    step = getattr(distribution, "step", None)
     if step is not None:
         value = low + step * round((value - low) / step)
     value = min(max(value, low), high)
-    return round(value) if isinstance(distribution, IntDistribution) else value
+    return round(value) if isinstance(numbers, IntDistribution) else value
 
 
 def unit_of(distribution: BaseDistribution, value: Any) -> float:
     """Return the `u` in [0, 1] at which `at_unit` gives the value: the middle of those for a category."""
     if isinstance(distribution, CategoricalDistribution):
         return (distribution.choices.index(value) + 0.5) / len(distribution.choices)
-    _, _, start, end = _ends(distribution)
+    numbers = _numbers(distribution)
+    start, end = _ends(numbers)
     if end <= start:
         return 0.5
-    known = math.log(value) if getattr(distribution, "log", False) else float(value)
+    known = math.log(value) if numbers.log else float(value)
     return min(max((known - start) / (end - start), 0.0), 1.0)
 
 
-def _ends(distribution: BaseDistribution) -> tuple[float, float, float, float]:
-    """Return the range, and where [0, 1] begins and ends in it, in the logarithm where it is searched so."""
+def _numbers(distribution: BaseDistribution) -> FloatDistribution | IntDistribution:
     if not isinstance(distribution, FloatDistribution | IntDistribution):
         raise TypeError(f"{distribution!r} is no distribution of Optuna's suggest methods")
-    low, high = float(distribution.low), float(distribution.high)
-    margin = 0.5 * (distribution.step or 0.0) if isinstance(distribution, IntDistribution) else 0.0
-    start, end = low - margin, high + margin
-    if distribution.log:
-        start, end = math.log(start), math.log(end)
-    return low, high, start, end
+    return distribution
+
+
+def _ends(numbers: FloatDistribution | IntDistribution) -> tuple[float, float]:
+    """Return where [0, 1] begins and ends in a range, in the logarithm where it is searched so."""
+    margin = 0.5 * numbers.step if isinstance(numbers, IntDistribution) else 0.0
+    start, end = numbers.low - margin, numbers.high + margin
+    return (math.log(start), math.log(end)) if numbers.log else (start, end)
 
 
 class Cube:
@@ -104,9 +107,9 @@ class Cube:
         """Return a distance in the range at coordinate `k`: of a factor if it is logarithmic; 1 for None."""
         if within is None:
             return 1.0
-        distribution = self._space[self.names[k]]
-        _, _, start, end = _ends(distribution)
-        far = math.log(within) if getattr(distribution, "log", False) else within
+        numbers = _numbers(self._space[self.names[k]])
+        start, end = _ends(numbers)
+        far = math.log(within) if numbers.log else within
         return far / (end - start) if end > start else 1.0
 
     def used(self, points: Point) -> npt.NDArray[np.bool_]:

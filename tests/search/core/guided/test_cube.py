@@ -57,6 +57,21 @@ def test_what_a_branch_does_not_use_makes_no_difference() -> None:
     assert again["kl/gamma/gamma"] == pytest.approx(1e-3)
 
 
+def test_a_distance_is_a_factor_where_the_range_is_logarithmic() -> None:
+    """In units of the range; without one, the whole of it; and a range of one value has no other distance."""
+    cube = Cube(
+        {
+            "rate": FloatDistribution(1e-4, 1e-2, log=True),
+            "share": FloatDistribution(0.0, 0.5),
+            "one": FloatDistribution(3.0, 3.0),
+        }
+    )
+    assert cube.width(0, 10.0) == pytest.approx(1 / 2), "a factor of 10 of one of 100"
+    assert cube.width(1, 0.1) == pytest.approx(1 / 5)
+    assert [cube.width(k, None) for k in range(3)] == [1.0] * 3
+    assert cube.width(2, 0.1) == 1.0
+
+
 def test_what_is_no_distribution_is_our_bug() -> None:
     with pytest.raises(TypeError, match="no distribution of Optuna's suggest methods"):
         at_unit("x", 0.5)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from scipy import integrate, stats
 
+from distrecvae.search.core.guided.belief import Belief
 from distrecvae.search.core.guided.cube import Cube
 from distrecvae.search.core.guided.guide import (
     Guide,
@@ -85,3 +86,17 @@ def test_a_whole_training_is_as_long_as_it_is_said_to_be() -> None:
     assert Guide(early, [], LINE, 27).whole[0][-1] == 0
     spreads = [Guide(early, [], LINE, most).ends()[1][0] for most in (3, 27)]
     assert spreads[1] > spreads[0]
+
+
+@pytest.mark.parametrize(("likely", "kept"), [(0.7, True), (0.0, False)])
+def test_what_is_expected_of_a_point_counts_until_the_reports_speak_against_it(
+    likely: float, kept: bool
+) -> None:
+    """The trials are best at 0.7: who expects that is borne out, and who expects 0 is not asked any more."""
+    trials = [known(i, x) for i, x in enumerate(np.linspace(0.02, 0.98, 30))]
+    belief = Belief({"x": (likely, 0.2)}, LINE)
+    guide, plain = (Guide(trials, [], LINE, 27, each) for each in (belief, None))
+    assert guide.told.believes is kept
+    assert bool(guide.whole[:, -2].any()) is kept, "what is asked of it is asked in the same terms"
+    points = np.linspace(0, 1, 21)[:, None]
+    assert np.array_equal(guide.worth(points), plain.worth(points)) is not kept

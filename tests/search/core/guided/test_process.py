@@ -75,6 +75,20 @@ def test_with_luck_and_slope_it_is_the_formula(expected: np.ndarray, expected_at
     assert spread == pytest.approx(np.sqrt(left), rel=1e-8)
 
 
+def test_a_trials_own_end_shares_the_luck_of_its_own_reports() -> None:
+    """Of two trials that are alike in all but their reports, the one that reported more ends higher; of a third, which
+    has no reports, no luck is known: its end is as uncertain as luck is beside what is known of the truth."""
+    strengths = Strengths(np.array([0.5, 0.7, 3.0, 0.9]), 1.3, 0.02, 0.6, 0.3)
+    whole = with_belief(np.column_stack([np.full((3, 3), 0.5), np.zeros(3)]))
+    early = with_belief(np.column_stack([np.full((2, 3), 0.5), np.full(2, -0.4)]))
+    process = Process(strengths, early, np.array([0, 1]), np.array([0.5, -0.5]))
+    (mean, spread), (truth, of_truth) = process.ends(whole), process.at(whole)
+    assert mean[0] > truth[0] > mean[1]
+    assert mean[2] == pytest.approx(truth[2])
+    assert spread[2] ** 2 == pytest.approx(of_truth[2] ** 2 + 0.3)
+    assert spread[0] < spread[2]
+
+
 def test_the_gradient_is_that_of_the_likelihood() -> None:
     apart = ((PLACES[:, None] - PLACES[None]) ** 2).reshape(-1, 4)
     rest = (apart, np.outer(PLACES[:, 3], PLACES[:, 3]), np.equal.outer(TRIALS, TRIALS).astype(float), Y)
@@ -104,6 +118,13 @@ def test_fitting_makes_what_was_seen_likelier_and_foretells_it() -> None:
     assert unlikeliness(believed(4), *rest)[0] > 0
 
 
+def test_how_steep_the_curves_are_is_learnt_from_them() -> None:
+    """Of curves that are level a whole training is known after its first report; of steep ones it is not."""
+    level, steep = (np.sin(4 * PLACES[:, 0]) + slope * PLACES[:, 3] for slope in (0.0, 8.0))
+    of_level, of_steep = (fit(X, TRIALS, (y - y.mean()) / y.std()) for y in (level, steep))
+    assert of_level._strengths.slope < 1 < of_steep._strengths.slope, "1 is what is believed before"
+
+
 def test_what_it_believes_of_a_trial_under_way_narrows_and_moves_nothing() -> None:
     process = fit(X, TRIALS, (Y - Y.mean()) / Y.std())
     told = process.believing(AT)
@@ -129,6 +150,12 @@ def test_a_belief_that_the_reports_speak_against_is_dropped() -> None:
     wrong, plain = fit(with_belief(PLACES, of_nothing), TRIALS, y), fit(X, TRIALS, y)
     assert not wrong.believes
     np.testing.assert_array_equal(wrong.at(AT), plain.at(AT))
+
+
+def test_a_belief_that_the_reports_say_nothing_of_is_kept() -> None:
+    """They are as likely with it as without: it goes where they are likelier without, and by a margin."""
+    next_to_nothing = 1e-3 * np.repeat(np.random.default_rng(6).standard_normal(12), 2)
+    assert fit(with_belief(PLACES, next_to_nothing), TRIALS, (Y - Y.mean()) / Y.std()).believes
 
 
 def test_reports_that_are_all_alike_are_no_trouble() -> None:

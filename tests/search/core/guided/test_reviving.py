@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import optuna
+import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
@@ -63,3 +64,11 @@ def test_only_what_may_continue_is_asked() -> None:
 
 def test_before_enough_have_ended_nothing_is_known() -> None:
     assert revived(study_of(*WHOLE[:2], GOOD), 2) is None
+
+
+@pytest.mark.parametrize("passes", [21, 24])
+def test_one_that_is_no_better_than_the_others_continues_where_little_is_left_to_do(passes: int) -> None:
+    """A new one would take all of 27 passes, to be expected to bring about as much."""
+    study = study_of(*WHOLE, (0.7, 0.5, passes, TrialState.PRUNED))
+    for seed in (1, 2, 3):
+        assert worth_reviving(study, GuidedSampler(seed, MOST), 5, {4}, MOST) == 4

@@ -49,6 +49,18 @@ def test_it_finds_what_is_best_in_any_study(direction: StudyDirection, sign: flo
     assert max(map(quality, points)) > 0.985, "of 200 times 24 random points the best one has 0.985"
 
 
+def test_it_goes_by_what_it_knows_as_soon_as_four_trials_have_ended() -> None:
+    study, sampler = optuna.create_study(direction="maximize"), GuidedSampler(7)
+    run(study, 3)
+    running = study.ask()
+    suggest(running)
+    running.report(0.5, 3)
+    assert sampler.guide(study, 4) is None, "one that runs has not ended"
+    run(study, 5)
+    assert FIRST == 4
+    assert sampler.guide(study, 5) is not None
+
+
 def test_it_prefers_what_is_cheap_where_that_makes_no_other_difference() -> None:
     sizes = {}
     for told_of in (True, False):
