@@ -13,7 +13,7 @@ from distrecvae.data.dataset import HeldOutUsers
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import ConfigError, DataError, DivergedError
 from distrecvae.evaluation import MANY_RANKS, Evaluation, Scoring, evaluate, require_scorable
-from distrecvae.metrics import METRICS, lists, ndcg, ranks, recall, trust_in
+from distrecvae.metrics import KINDS, METRICS, lists, ndcg, ranks, recall, trust_in
 from distrecvae.ranking import rank
 from tests.golden import metrics as golden_metrics
 from tests.rankings import matrix, some_scores, stable_order
@@ -186,6 +186,11 @@ ALL = (
     "ndcg@10", "recall@100", "full_recall@20", "precision@5", "hit@1", "mrr", "map", "map@20", "coverage@3",
     "gini@7", "novelty@160", "tests.metrics.mine:half@4",
 )  # fmt: skip
+
+
+def test_all_are_all() -> None:
+    lack = set(KINDS) - {text.partition("@")[0] for text in ALL}
+    assert not lack, f"put {sorted(lack)} into ALL, and what is due into `expected` below"
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 500])

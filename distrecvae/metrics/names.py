@@ -107,8 +107,9 @@ def _written(text: str) -> _Written:
         raise ConfigError(f"metric={text!r} has the cut-off 0; it must be at least 1")
     kind = kind if ":" in kind else kind.lower()
     if ":" not in kind and kind not in KINDS:
+        hint = nearest(kind, KINDS).rstrip("?")
         raise ConfigError(
-            f"metric={text!r} is not one of {', '.join(KINDS)}{nearest(kind, KINDS)}; one of your own is written"
+            f"metric={text!r} is not one of {', '.join(KINDS)}{hint}; one of your own is written"
             " package.module:function@10"
         )
     if k is None and (kind in _CATALOGUE or kind == NOVELTY):
@@ -223,6 +224,11 @@ def _imported(dotted: str) -> RankMetric:
             raise ConfigError(
                 f"metric {dotted} gave an array of shape {values.shape} for {n_held_out.size} users; it must give a"
                 " value a user"
+            )
+        if not np.isfinite(values).all():
+            raise ConfigError(
+                f"metric {dotted} gave {values[~np.isfinite(values)][0]} for {np.sum(~np.isfinite(values))} of"
+                f" {n_held_out.size} users; it must give each a finite number"
             )
         return values
 

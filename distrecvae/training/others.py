@@ -7,6 +7,7 @@ imported before it is asked for.
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -53,6 +54,11 @@ def other_entry(model: str) -> Entry:
     if not isinstance(found, Entry):
         raise ConfigError(
             f"model {model!r} is a {type(found).__name__}; it must be a distrecvae.training.entry.Entry, as"
+            " docs/your-model.md shows"
+        )
+    if not is_dataclass(found.config_class):
+        raise ConfigError(
+            f"model {model!r} has {found.config_class.__name__} for its settings; it must be a dataclass, as"
             " docs/your-model.md shows"
         )
     return found

@@ -24,4 +24,9 @@ def in_words(hits: npt.NDArray[np.bool_], n_held_out: npt.NDArray[np.integer], k
     return ["good"] * len(hits)
 
 
+def first_of_hits(hits: npt.NDArray[np.bool_], n_held_out: npt.NDArray[np.integer], k: int) -> Any:
+    with np.errstate(invalid="ignore"):
+        return hits[:, 0] / hits[:, :k].sum(axis=1)
+
+
 NOT_A_FUNCTION = 7

@@ -26,7 +26,9 @@ from distrecvae.metrics.names import (
 def ours_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distrecvae.dotted._trusted", set[str]())
     metric_of.cache_clear()
-    trust_in("tests.metrics.mine:half@1,tests.metrics.mine:of_all@1,tests.metrics.mine:missing@1")
+    trust_in(
+        "tests.metrics.mine:half@1,tests.metrics.mine:of_all@1,tests.metrics.mine:first_of_hits@1,tests.metrics.mine:missing@1"
+    )
     trust_in("tests.metrics.mine:of_two@1,tests.metrics.mine:in_words@1")
     trust_in("tests.metrics.mine:NOT_A_FUNCTION@1,no.such.package:metric@1")
 
@@ -86,7 +88,7 @@ def test_the_published_ones_are_the_default() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ndgc@10", "is not one of ndcg, recall, .*did you mean 'ndcg'"),
+        ("ndgc@10", "is not one of ndcg, recall, .*did you mean 'ndcg'; one of your own is written"),
         ("", "is not a metric; write one such as ndcg@10"),
         ("ndcg@", "is not a metric"),
         ("ndcg@ten", "is not a metric"),
@@ -110,6 +112,15 @@ def test_a_metric_of_ones_own_must_give_a_value_a_user() -> None:
     assert whole is not None
     with pytest.raises(ConfigError, match=r"shape \(\) for 3 users; it must give a value a user"):
         whole(np.zeros((3, 4), dtype=np.bool_), np.ones(3, dtype=np.int64), 2)
+
+
+def test_a_metric_of_ones_own_must_give_numbers() -> None:
+    # It divides by no hits; training was called diverged, and a lower learning rate was advised.
+    metric = metric_of("tests.metrics.mine:first_of_hits@2").of_ranks
+    assert metric is not None
+    hits = np.array([[True, False], [False, False], [False, False]])
+    with pytest.raises(ConfigError, match="gave nan for 2 of 3 users; it must give each a finite number"):
+        metric(hits, np.ones(3, dtype=np.int64), 2)
 
 
 def test_lists_of_names_keep_their_order_and_hold_none_twice() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, ndcg_score, precision_score
 
-from distrecvae.metrics.names import RankMetric
+from distrecvae.metrics.names import KINDS, RankMetric, metric_of
 from distrecvae.metrics.ranks import full_recall, hit, mean_average_precision, mrr, ndcg, precision, recall
 from tests.golden import metrics as golden_metrics
 
@@ -117,6 +117,12 @@ def test_what_is_not_defined_is_refused(n_held_out: list[int], k: int, message: 
 
 
 OTHERS = (full_recall, precision, hit, mrr, mean_average_precision)
+
+
+def test_every_metric_of_ranks_is_held_to_its_definition() -> None:
+    functions = {kind: metric_of(f"{kind}@3").of_ranks for kind in KINDS}
+    lack = [kind for kind, function in functions.items() if function not in (None, ndcg, recall, *OTHERS)]
+    assert not lack, f"put {lack} into OTHERS, and what the definition gives into the loop's `expected` below"
 
 
 @given(

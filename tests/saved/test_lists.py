@@ -16,6 +16,7 @@ from distrecvae.data.days.matching import KnownIds
 from distrecvae.errors import ConfigError, DataError
 from distrecvae.models.ease import EASEConfig
 from distrecvae.models.popularity import PopularityConfig
+from distrecvae.recommendation import Likening
 from distrecvae.saved.lists import NOTES, most_alike
 from distrecvae.saved.model import LoadedModel, save_model
 from distrecvae.training import registry
@@ -140,7 +141,10 @@ def test_on_a_checkerboard_items_alike_are_of_one_colour(name: str) -> None:
     # NBVAE, whose counts come from two layers, tells colours apart later than the others.
     while trainer.passes < (400 if name == "nbvae" else 60) and not trainer.solved:
         trainer.step()
-    found, likeness = most_alike(trainer.model, KnownIds(np.arange(24)), 4, 5)  # type: ignore[arg-type]
+    assert isinstance(trainer.model, Likening), (
+        f"give {name} a method `likeness` (`cosines` of its items' vectors)"
+    )
+    found, likeness = most_alike(trainer.model, KnownIds(np.arange(24)), 4, 5)
     assert (found % 2 == 0).all(), "items of even users are even"
     assert 4 not in found
     assert (np.diff(likeness) <= 0).all()

@@ -11,4 +11,6 @@ entry = closed_form(
     popularity.load_popularity,
     popularity.popularity_bytes,
 )._replace(space={"parameters": {}})
+without_a_space = entry._replace(space=None)
+without_a_dataclass = entry._replace(config_class=dict)
 NOT_AN_ENTRY = 3

@@ -17,6 +17,7 @@ POINTS = [
     EntryPoint("theirs", "tests.training.anothers:entry", GROUP),
     EntryPoint("ease", "tests.training.anothers:entry", GROUP),
     EntryPoint("gone", "no_such_package:entry", GROUP),
+    EntryPoint("bare", "tests.training.anothers:without_a_dataclass", GROUP),
     EntryPoint("wrong", "tests.training.anothers:NOT_AN_ENTRY", GROUP),
 ]
 
@@ -59,6 +60,10 @@ def test_a_dotted_name_is_one_where_a_person_gave_it() -> None:
     [
         ("gone", "model 'gone' of no_such_package:entry cannot be imported"),
         ("wrong", "model 'wrong' is a int; it must be a distrecvae.training.entry.Entry"),
+        (
+            "bare",
+            "model 'bare' has dict for its settings; it must be a dataclass, as docs/your-model.md shows",
+        ),
         ("nobodys", "there is no model 'nobodys'; known are recvae"),
         ("thiers", "there is no model 'thiers'; did you mean 'theirs'"),
     ],

@@ -33,7 +33,7 @@ def test_a_bug_is_found_in_a_copy_which_is_then_as_it_was(planted: Any, tmp_path
     bug = next(each for each in planted.bugs_in(MODULE) if "< self.max_passes" in each.what)
     before, tree = (ROOT / CODE).read_bytes(), planted.copy_of_tree(tmp_path)
     failed = planted.own_test(tree, MODULE, bug)
-    assert failed.startswith("tests/search/core/rules/test_median.py::test_"), failed
+    assert failed.startswith("tests/search/core/rules/test_median.py::TestMedianRule::test_"), failed
     assert planted.own_test(tree, MODULE, bug, deadline_s=0.0) == "they do not end"
     assert planted.own_test(tree, MODULE, None) == "", "nothing of the bug is left, compiled neither"
     assert (tree / CODE).read_bytes() == (ROOT / CODE).read_bytes() == before

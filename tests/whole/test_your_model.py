@@ -124,6 +124,10 @@ def test_the_model_on_the_page_takes_part_in_everything(somebody: Somebody) -> N
     assert "NDCG@100" in evaluated
     assert len(pd.read_csv(somebody.home / "top.csv")) == 5
     assert (somebody.home / "knn.pt2").stat().st_size > 0
+    alike = somebody.run(
+        "-c", f"import distrecvae as dr; print(len(dr.load({str(best)!r}).similar({item}, top=3)))"
+    )
+    assert alike.stdout == "3\n", alike.stderr
 
 
 @pytest.mark.slow

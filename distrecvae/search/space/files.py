@@ -13,6 +13,7 @@ import yaml
 from distrecvae.errors import SpaceError, nearest
 from distrecvae.packaged import is_path, packaged_file, packaged_names
 from distrecvae.regular import read_regular
+from distrecvae.training.others import is_other
 from distrecvae.typed import MisfitError, yaml_value
 
 FOLDER = "search_spaces"
@@ -32,6 +33,11 @@ def read_space(source: str | Path) -> tuple[str, object]:
             raise SpaceError(f"{source}: no such file; give a search space's path, or one of {_names()}")
     else:
         found = packaged_file(FOLDER, source)
+        if found is None and is_other(str(source)):
+            raise SpaceError(
+                f"{source}: its entry brings no search space; let it have a `space`, as in docs/your-model.md, or give"
+                " --space FILE"
+            )
         if found is None:
             hint = nearest(source, available_spaces())
             raise SpaceError(f"{source}: no such search space{hint}; choose from {_names()}, or give a path")

@@ -65,6 +65,11 @@ def test_a_folder_is_no_space(tmp_path: Path) -> None:
         read_space(tmp_path)
 
 
+def test_of_another_packages_model_it_says_where_a_space_would_be() -> None:
+    with pytest.raises(SpaceError, match="its entry brings no search space; let it have a `space`"):
+        read_space("tests.training.anothers:without_a_space")
+
+
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         SpaceError,
