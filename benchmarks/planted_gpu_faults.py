@@ -118,7 +118,7 @@ FAULTS = (
     ),
     Fault(
         "Adam is not capturable", f"{SCHEMES}/state.py",
-        ", capturable=parameters[0].is_cuda)", ")", (f"{OF_SCHEMES}/test_state.py",),
+        ", capturable=parameters[0].is_cuda\n", "\n", (f"{OF_SCHEMES}/test_state.py",),
     ),
     Fault(
         "RecVAE's estimate leaves out what making the items' gradient takes", f"{SCHEMES}/recvae.py",

@@ -8,12 +8,14 @@
     python benchmarks/recvae_bench.py second-seed --seeds 100 --out results.csv
     python benchmarks/recvae_bench.py pausing --seeds 100 --out pausing.parquet
     python benchmarks/recvae_bench.py live --seeds 6 --out live.csv
+    python benchmarks/recvae_bench.py chances record --seeds 20 --out searches.parquet
     python benchmarks/recvae_bench.py likely
 
 The first trains and writes down, for hours, in any portions; the second makes surrogates of what is there and says how
 far off they are; the third replays searches, the fourth draws what they cost, the fifth asks them what further search
 would bring, the sixth trains their best trials once more, the seventh pauses trials and continues them, the eighth
-trains in earnest, the ninth says where the best values lie on the recorded tables. Each says more by `--help`.
+trains in earnest, the ninth holds chances of stopped trials to what came, the tenth says where the best values lie on
+the recorded tables. Each says more by `--help`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import compare, draw, enough, live, pausing, record, second_seed, surrogate, transfer
+from bench import chances, compare, draw, enough, live, pausing, record, second_seed, surrogate, transfer
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "record": record.main,
@@ -31,6 +33,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "enough": enough.main,
     "second-seed": second_seed.main,
     "pausing": pausing.main,
+    "chances": chances.main,
     "live": live.main,
     "likely": transfer.main,
 }

@@ -222,7 +222,7 @@ def test_the_rayjob_has_the_parts_that_kuberay_reads() -> None:
         volumes = {volume["name"] for volume in pod["volumes"]}
         assert {mount["name"] for mount in container["volumeMounts"]} == volumes
         assert volumes == ({"results", "shm"} if group is head else {"shm"}), "the head alone has the results"
-        assert container["image"] == "REGISTRY/distrecvae:0.1"
+        assert container["image"] == "REGISTRY/distrecvae:0.2"
         assert container["resources"]["requests"] == container["resources"]["limits"]
     for option in re.findall(r"(?:--data|--out) (\S+)", spec["entrypoint"]):
         assert option.startswith("/results/")

@@ -236,7 +236,7 @@ def test_every_argument_is_explained() -> None:
 
     for name in FUNCTIONS:
         function: Any = searching.search if name == "search" else getattr(distrecvae, name)
-        documented = re.findall(r"^        (\w+): ", function.__doc__, re.M)
+        documented = re.findall(r"^    (\w+): ", inspect.cleandoc(function.__doc__), re.M)
         assert set(inspect.signature(function).parameters) <= set(documented), name
 
 

@@ -322,7 +322,9 @@ def test_a_trial_that_ended_while_its_worker_was_at_work_is_stopped(conductor: C
     stopped: list[int] = []
     workers, trials = Workers(conductor, pytest.fail), [tune_trial(conductor) for _ in range(2)]
     controller = SimpleNamespace(
-        get_live_trials=lambda: list(trials), stop_trial=lambda trial: stopped.append(number_of(trial))
+        get_live_trials=lambda: list(trials),
+        stop_trial=lambda trial: stopped.append(number_of(trial)),
+        _tune_controller=SimpleNamespace(_staged_trials=[]),
     )
     assert workers.may_begin(controller)
     assert stopped == []

@@ -91,7 +91,7 @@ def test_the_image_gets_it_too(tmp_path: Path, installed: Path) -> None:
     assert (
         f"docker build -f '{made.files[1]}'" in made.commands[0] or f"-f {made.files[1]}" in made.commands[0]
     )
-    assert made.commands[0].endswith(f"-t REGISTRY/distrecvae:0.1 '{installed}'")
+    assert made.commands[0].endswith(f"-t REGISTRY/distrecvae:0.2 '{installed}'")
     assert str(installed) in image, "the comment names the folder, too"
 
 
