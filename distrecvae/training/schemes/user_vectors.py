@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import torch
 
-_DECAY_FIRST, _DECAY_SECOND, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own, and those of `torch.optim.Adam`
+from distrecvae.training.schemes.state import BETA1, BETA2
+
+_EPSILON = 1e-8  # Adam's own, and that of `torch.optim.Adam`
 
 
 class UserVectors:
@@ -39,8 +41,8 @@ class UserVectors:
 
     def begin(self, number: int) -> None:
         """Begin a pass: the step that each user's Adam takes in it is its `number`-th, counted from 1."""
-        self._spread.fill_(1 - _DECAY_SECOND**number)
-        self._rate.fill_(-self._learning_rate / (1 - _DECAY_FIRST**number))
+        self._spread.fill_(1 - BETA2**number)
+        self._rate.fill_(-self._learning_rate / (1 - BETA1**number))
 
     def of(self, users: torch.Tensor) -> torch.Tensor:
         """Return a copy of the vectors of `users`, int64 (n_rows,), to take gradients by: (n_rows, dim)."""
@@ -53,9 +55,9 @@ class UserVectors:
             users: int64, (n_rows,), each at most once.
             gradient: (n_rows, dim), of what is minimized by their vectors.
         """
-        first = self._first[users].lerp_(gradient, 1 - _DECAY_FIRST)
-        second = self._second[users].mul_(_DECAY_SECOND)
-        second.addcmul_(gradient, gradient, value=1 - _DECAY_SECOND)
+        first = self._first[users].lerp_(gradient, 1 - BETA1)
+        second = self._second[users].mul_(BETA2)
+        second.addcmul_(gradient, gradient, value=1 - BETA2)
         self._first[users], self._second[users] = first, second
         spread = second.div_(self._spread).sqrt_().add_(_EPSILON)
         self.values[users] += first.mul_(self._rate).div_(spread)
