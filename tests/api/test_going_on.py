@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,11 @@ from distrecvae.api.going_on import train_on
 from distrecvae.errors import ConfigError
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status
-from distrecvae.search.on_ray import session, tuning
-from tests import ROOT
-from tests.whole.test_bad_input import without_ray
-from tests.whole.test_extend import run_here
-
-KEPT = ROOT / "tests" / "kept"
+from tests.kept_here import kept_here
 
 
 def test_a_trial_of_a_search_that_is_over_trains_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(KEPT / "data", tmp_path / "data")
-    shutil.copytree(KEPT / "search-2", tmp_path / "mine")
-    monkeypatch.chdir(tmp_path)
-    without_ray(monkeypatch)
-    monkeypatch.setattr(session, "lend", lambda split, _: split)
-    monkeypatch.setattr(tuning, "run_trials", run_here)
+    kept_here("search-2", tmp_path, monkeypatch)
     monkeypatch.setattr("distrecvae.search.course.written_report", lambda _: "")
     before = read_records(Path("mine"), "valid/ndcg_100")[5]
     said = train_on("mine", trial=5, max_passes=24)

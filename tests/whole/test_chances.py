@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import pytest
 from scipy import stats
 
 from distrecvae.search.core.rules import Curve
-from tests import ROOT
+from tests.scripts import modules_of
 
 if TYPE_CHECKING:
     from bench import calibration, chances, methods, moments, surrogate
@@ -21,10 +20,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True, scope="module")
 def modules() -> Iterator[None]:
     """The script's modules lie beside it, as a script's do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        for name in ("calibration", "chances", "methods", "moments", "surrogate"):
-            globals()[name] = importlib.import_module(f"bench.{name}")
+    with modules_of("bench", "calibration", "chances", "methods", "moments", "surrogate") as found:
+        globals().update(found)
         yield
 
 

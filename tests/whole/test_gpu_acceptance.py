@@ -18,6 +18,7 @@ import torch
 
 from distrecvae.data.synthetic import synthetic_split
 from tests import HANGS_AFTER_S, ROOT
+from tests.scripts import modules_of
 
 if TYPE_CHECKING:
     from acceptance import given, machine, outcome, speed, worker
@@ -40,10 +41,8 @@ ALONE = (
 @pytest.fixture(autouse=True, scope="module")
 def modules() -> Iterator[None]:
     """The script's modules lie beside it, as a script's do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        for name in ("given", "machine", "outcome", "speed", "worker"):
-            globals()[name] = importlib.import_module(f"acceptance.{name}")
+    with modules_of("acceptance", "given", "machine", "outcome", "speed", "worker") as found:
+        globals().update(found)
         yield
 
 

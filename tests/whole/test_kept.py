@@ -24,13 +24,8 @@ from distrecvae.search.core.records import Status
 from distrecvae.search.folder.mailbox import Mailbox
 from distrecvae.search.folder.marks import require_whole_ledger
 from distrecvae.search.folder.search_json import FINISHED, read_description
-from distrecvae.search.on_ray import session, tuning
 from distrecvae.search.report.writing import write_report
-from tests import ROOT
-from tests.whole.test_bad_input import without_ray
-from tests.whole.test_extend import run_here
-
-KEPT = ROOT / "tests" / "kept"
+from tests.kept_here import KEPT, kept_here
 
 # As that version's own summary.txt and tables said.
 BEST, SCORE, TEST_SCORE = 5, 0.31982300443415695, 0.2287644135760639
@@ -48,13 +43,7 @@ SCORES = {
 @pytest.fixture(params=sorted(path.name for path in KEPT.glob("search-*")))
 def kept(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a copy of a kept folder, beside its data; trials are run in this process."""
-    shutil.copytree(KEPT / "data", tmp_path / "data")
-    shutil.copytree(KEPT / request.param, tmp_path / "mine")
-    monkeypatch.chdir(tmp_path)
-    without_ray(monkeypatch)
-    monkeypatch.setattr(session, "lend", lambda split, _: split)
-    monkeypatch.setattr(tuning, "run_trials", run_here)
-    return Path("mine")
+    return kept_here(request.param, tmp_path, monkeypatch)
 
 
 def test_it_is_read_as_what_it_was(kept: Path) -> None:

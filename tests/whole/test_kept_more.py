@@ -23,11 +23,9 @@ from distrecvae.saved.model import load_model
 from distrecvae.search.comparison import kept as comparison
 from distrecvae.search.core.ledger import read_records
 from distrecvae.search.core.records import Status
-from distrecvae.search.on_ray import session, tuning
 from distrecvae.training import registry
-from tests.whole.test_bad_input import without_ray
-from tests.whole.test_extend import run_here
-from tests.whole.test_kept import KEPT, typed
+from tests.kept_here import KEPT, kept_here
+from tests.whole.test_kept import typed
 
 TOLERANCE = 1e-6
 """Scores are float32, summed in another order by other processors; a place in a ranking that changed shows as 1e-3."""
@@ -73,13 +71,7 @@ def test_the_tables_of_a_comparison_are_made_again(tmp_path: Path, monkeypatch: 
 @pytest.fixture
 def steered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a copy beside its data; trials are run in this process."""
-    shutil.copytree(KEPT / "data", tmp_path / "data")
-    shutil.copytree(KEPT / "steered-2", tmp_path / "mine")
-    monkeypatch.chdir(tmp_path)
-    without_ray(monkeypatch)
-    monkeypatch.setattr(session, "lend", lambda split, _: split)
-    monkeypatch.setattr(tuning, "run_trials", run_here)
-    return Path("mine")
+    return kept_here("steered-2", tmp_path, monkeypatch)
 
 
 def test_a_steered_search_is_read_as_what_it_was(steered: Path, capsys: pytest.CaptureFixture[str]) -> None:
