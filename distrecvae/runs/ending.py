@@ -40,6 +40,11 @@ def room_for_a_cycle(passes: int, passes_per_cycle: int, max_passes: int) -> boo
     return passes == 0 or passes + passes_per_cycle <= max_passes
 
 
+def cycle_passes(config: Any) -> int:
+    """Return how many data passes a cycle of a model with these settings takes."""
+    return int(getattr(config, "cycle_passes", 1))
+
+
 def require_a_cycle(model: str, config: Any, max_passes: int) -> None:
     """Refuse a budget that does not reach for one cycle.
 
@@ -51,7 +56,7 @@ def require_a_cycle(model: str, config: Any, max_passes: int) -> None:
     Raises:
         ConfigError: it does not.
     """
-    needed = getattr(config, "cycle_passes", 1)
+    needed = cycle_passes(config)
     if max_passes < needed:
         raise ConfigError(
             f"--max-passes is {max_passes} and a cycle of {model} takes {needed}: {config.encoder_passes} encoder"

@@ -34,6 +34,7 @@ from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.same_package import require_package
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
+from distrecvae.search.planning.allowed import require_cycles_fit
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
 from distrecvae.search.planning.resources import slots_for
 from distrecvae.search.space.relative import Sizes
@@ -193,7 +194,8 @@ def dry_run(
         config = as_begun(described, config, space, split, folder, grow_to)
     with ray_session(config.address, verbose=verbose) as cluster:
         slots_for(replace(config, elastic=False), cluster)  # a plan waits for no node
-        plan = plan_search(config, space, Session(cluster, split))
+        begun_in = described.plan.precision if described is not None and resume else None
+        plan = plan_search(config, space, Session(cluster, split), begun_in)
         check_memory(plan, cluster, split.train)
         text = plan.text(timed(plan, split, cluster) if timing is None else timing)
     if mirror is not None:
@@ -219,6 +221,7 @@ def plan_search(
         tell: is told where the plan has to wait for a node.
 
     Raises:
+        ConfigError: a cycle is longer than a trial.
         DataError: no validation user can be scored.
         DistrecvaeError: nothing on the cluster can run it.
     """
@@ -226,7 +229,9 @@ def plan_search(
     require_metrics(config.scored, session.split.n_items)
     slots = slots_for(config, session.cluster)
     facts = survey(slots, session.cluster, tell)
-    if begun_in is not None:
+    if begun_in is None:
+        require_cycles_fit(space, config.most_passes)
+    else:
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)
     return make_plan(config, space, session.split, slots, facts, lent=lent)

@@ -235,6 +235,11 @@ CASES: dict[str, tuple[list[str], Given, list[str]]] = {
         nothing,
         ["--max-passes is 1", "a cycle of recvae takes 4"],
     ),
+    "fewer passes than the longest cycle of a space": (
+        ["search", "--data", "data", "--trials", "4", "--max-passes", "6", *OUT],
+        nothing,
+        ["--max-passes is 6", "a cycle of recvae takes up to 7 in its space", "give 7 or more"],
+    ),
     "validation users of a refit": (
         [*EVALUATE, "--group", "valid"],
         json_with("run/best/metrics.json", refit=True),
