@@ -145,6 +145,28 @@ def a_state_that_does_not_fit_is_refused(subject: Subject) -> None:
     raise BrokenPromiseError("an empty state was loaded without a CheckpointError")
 
 
+def a_model_that_does_not_fit_is_refused(subject: Subject) -> None:
+    """A file of another data set, cut short or of another type is an error in one line, not other rankings."""
+    state, n_items = subject.trained(1).model_state(), subject.split.n_items
+
+    def require_refused(what: str, state: Mapping[str, torch.Tensor], n_items: int = n_items) -> None:
+        try:
+            registry.load_recommender(subject.model, subject.config, n_items, state)
+        except CheckpointError:
+            return
+        raise BrokenPromiseError(f"{what} was loaded without a CheckpointError")
+
+    for others in (n_items - 1, n_items + 1):
+        require_refused(f"a model of {n_items} items for {others}", state, others)
+    for name, value in state.items():
+        rest = {other: tensor for other, tensor in state.items() if other != name}
+        require_refused(f"a model without {name}", rest)
+        short = value.flatten()[1:] if value.numel() else torch.zeros(1, dtype=value.dtype)
+        require_refused(f"{name} of another shape", {**rest, name: short})
+        other_type = torch.float64 if value.dtype != torch.float64 else torch.float32
+        require_refused(f"{name} in {other_type}", {**rest, name: value.to(other_type)})
+
+
 def its_memory_is_estimated(subject: Subject) -> None:
     """Trials are laid on machines by it."""
     in_training, on_disk = registry.memory_bytes(subject.model, subject.config, subject.split.train)
@@ -174,7 +196,8 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     a_configuration_survives_json, every_step_is_a_cycle, scores_are_finite_float32_for_every_item,
     scores_do_not_depend_on_the_batch, what_is_loaded_scores_like_what_was_trained,
     a_restored_training_continues_bit_for_bit, the_seed_decides_everything, a_state_is_not_changed_by_further_training,
-    a_state_that_does_not_fit_is_refused, its_memory_is_estimated, its_search_space_fits,
+    a_state_that_does_not_fit_is_refused, a_model_that_does_not_fit_is_refused, its_memory_is_estimated,
+    its_search_space_fits,
 )  # fmt: skip
 
 

@@ -238,10 +238,10 @@ def load_parameters(module: nn.Module, state: Mapping[str, torch.Tensor], device
     """Give a module that was made on the meta device the parameters `state`, for scoring.
 
     Raises:
-        CheckpointError: names or shapes do not fit.
+        CheckpointError: names, shapes or types do not fit.
     """
-    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in state.items()}
+    expected = {name: (value.shape, value.dtype) for name, value in module.state_dict().items()}
+    given = {name: (value.shape, value.dtype) for name, value in state.items()}
     if expected != given:
         wrong = sorted(
             name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name)

@@ -215,8 +215,8 @@ def load_factors(
         CheckpointError: `state` is not such a model's, or of another size.
     """
     items = state.get("items")
-    if items is None or items.shape != (n_items, latent_dim):
+    if items is None or items.shape != (n_items, latent_dim) or items.dtype != torch.float32:
         raise CheckpointError(
-            f"the file does not hold {latent_dim} factors for each of {n_items} items; it is another model's"
+            f"the file does not hold {latent_dim} float32 factors for each of {n_items} items; it is another model's"
         )
     return Factors(items.to(device), weigh, regularization)

@@ -69,6 +69,8 @@ def load_popularity(
         CheckpointError: `state` is not this model's, or of another number of items.
     """
     counts = state.get("counts")
-    if counts is None or counts.shape != (n_items,):
-        raise CheckpointError(f"the file does not hold the counts of {n_items} items; it is another model's")
+    if counts is None or counts.shape != (n_items,) or counts.dtype != torch.float32:
+        raise CheckpointError(
+            f"the file does not hold the float32 counts of {n_items} items; it is another model's"
+        )
     return Popularity(counts.to(device))

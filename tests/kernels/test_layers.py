@@ -136,6 +136,10 @@ def test_other_parameters_are_refused() -> None:
         layer = SparseLinear(4, 3)
     with pytest.raises(CheckpointError, match="parameters bias do not fit"):
         load_parameters(layer, {"weight": torch.zeros(4, 3), "bias": torch.zeros(2)}, "cpu")
+    with pytest.raises(CheckpointError, match="parameters bias do not fit"):
+        load_parameters(
+            layer, {"weight": torch.zeros(4, 3), "bias": torch.zeros(3, dtype=torch.float64)}, "cpu"
+        )
     load_parameters(layer, {"weight": torch.ones(4, 3), "bias": torch.zeros(3)}, "cpu")
     assert not layer.weight.requires_grad
     assert float(layer.weight.sum()) == 12

@@ -180,9 +180,20 @@ def test_scores_are_the_same_whoever_else_is_scored(spread: float, regularizatio
 
 
 @pytest.mark.parametrize(
-    "state", [{}, {"weight": ITEMS}, {"items": torch.zeros(25, 4)}, {"items": torch.zeros(24, 5)}]
+    "state",
+    [
+        {},
+        {"weight": ITEMS.float()},
+        {"items": torch.zeros(25, 4)},
+        {"items": torch.zeros(24, 5)},
+        {"items": torch.zeros(25, 5, dtype=torch.float64)},
+        {"items": torch.zeros(25, 5, dtype=torch.int64)},
+    ],
 )
 def test_another_models_state_is_refused(state: dict[str, torch.Tensor]) -> None:
-    with pytest.raises(CheckpointError, match=r"hold 5 factors for each of 25 items; it is another model's"):
+    with pytest.raises(
+        CheckpointError, match=r"hold 5 float32 factors for each of 25 items; it is another model's"
+    ):
         load_factors(25, 5, state, "cpu", weigh, 1.0)
-    assert torch.equal(load_factors(25, 5, {"items": ITEMS}, "cpu", weigh, 1.0).items, ITEMS)
+    items = ITEMS.float()
+    assert torch.equal(load_factors(25, 5, {"items": items}, "cpu", weigh, 1.0).items, items)

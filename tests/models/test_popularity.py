@@ -22,3 +22,5 @@ def test_scores_are_training_counts() -> None:
 def test_another_models_parameters_are_refused() -> None:
     with pytest.raises(CheckpointError, match="counts of 4 items"):
         load_popularity(PopularityConfig(), 4, {"counts": torch.zeros(5)})
+    with pytest.raises(CheckpointError, match="float32 counts of 5 items"):
+        load_popularity(PopularityConfig(), 5, {"counts": torch.zeros(5, dtype=torch.int64)})

@@ -16,6 +16,7 @@ from distrecvae.evaluation import evaluate
 from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.models.recvae_implicitslim import RecVAEImplicitSLIMConfig
 from distrecvae.ranking import rank
+from distrecvae.testing import a_model_that_does_not_fit_is_refused, subject_of
 from distrecvae.training import registry
 from distrecvae.training.trainer import Earlier, Trainer, WarmTrainer, fit
 from tests.training.checkerboard import checkerboard, withheld_diagonal
@@ -107,6 +108,10 @@ class TestEveryModel:
     def test_an_empty_state_is_refused(self, model: str) -> None:
         with pytest.raises(CheckpointError):
             self.trainer(model)[0].load_state_dict({})
+
+    def test_a_model_that_does_not_fit_is_refused(self, model: str) -> None:
+        # Of another type than it is written in, four models were loaded, and nine ended in a traceback.
+        a_model_that_does_not_fit_is_refused(subject_of(model, SMALL.get(model, {})))
 
     def test_memory_is_estimated(self, model: str) -> None:
         trainer, config = self.trainer(model)

@@ -10,7 +10,7 @@ import torch
 
 from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.errors import CheckpointError, DataError, DivergedError
-from distrecvae.kernels.least_squares import Weights
+from distrecvae.kernels.least_squares import Factors, Weights
 from distrecvae.kernels.solvers import conjugate_gradients
 from distrecvae.models.wmf import WMFConfig, weigh_wmf
 from distrecvae.training import registry
@@ -161,10 +161,13 @@ def test_an_entry_takes_its_numbers_from_the_configuration() -> None:
     )
     expected = new_trainer()
     assert trainer.step() == expected.step()
-    model = entry.load(CONFIG, 25, trainer.model_state())
-    assert torch.equal(model.score(TRAIN), expected.model.score(TRAIN))
-    with pytest.raises(CheckpointError, match="5 factors for each of 24 items"):
-        entry.load(CONFIG, 24, trainer.model_state())
+    assert torch.equal(trainer.model.score(TRAIN), expected.model.score(TRAIN))
+    state = {name: value.float() for name, value in trainer.model_state().items()}
+    loaded = entry.load(CONFIG, 25, state)
+    assert isinstance(loaded, Factors)
+    assert torch.equal(loaded.items, state["items"])
+    with pytest.raises(CheckpointError, match="5 float32 factors for each of 24 items"):
+        entry.load(CONFIG, 24, state)
 
 
 def test_memory_counts_what_a_long_row_takes_beyond_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
