@@ -6,7 +6,7 @@
 A night is drawn from one integer (`tests/simulation/plan.py`): a search of 8 to 12 trials on one or on 3 to 5 workers,
 what its operator asks, and 1 to 6 faults: of the workers, the disk, the clock, another program. The package's
 conductor, ledger, samplers, rules and requests decide. What must hold is in `tests/simulation/checks.py`. The exit
-status is 1 where a night failed.
+status is 1 where a night failed. Interrupted, the same command with the same `--out` goes on after the last 10,000.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -28,7 +29,8 @@ sys.path.insert(0, str(ROOT))
 from tests.simulation.plan import draw  # noqa: E402
 from tests.simulation.shrinking import failure, shrunk  # noqa: E402
 
-AT_A_TIME = 250
+AT_A_TIME, PIECE = 250, 10_000
+"""How many nights a process is given at once, and are written down at once."""
 
 
 def nights(first: int, n: int) -> tuple[Counter[str], dict[int, str]]:
@@ -56,6 +58,44 @@ def nights(first: int, n: int) -> tuple[Counter[str], dict[int, str]]:
     return counted, failed
 
 
+def _pieces(first: int, n: int, processes: int, out: Path | None) -> list[dict[str, Any]]:
+    """Simulate what `out` does not have yet; return what came of all nights, `PIECE` of them at a time."""
+    known: dict[tuple[int, int], dict[str, Any]] = {}
+    lines = None if out is None else out / "pieces.jsonl"
+    if lines is not None:
+        lines.parent.mkdir(parents=True, exist_ok=True)
+        there = lines.read_text().splitlines() if lines.exists() else []
+        known = {(piece["first"], piece["nights"]): piece for piece in map(json.loads, there)}
+    found = []
+    with ProcessPoolExecutor(processes) as pool:
+        for start in range(first, first + n, PIECE):
+            size = min(PIECE, first + n - start)
+            piece = known.get((start, size))
+            if piece is None:
+                piece = known[start, size] = _piece(pool, start, size)
+                if lines is not None:
+                    beside = lines.with_suffix(".part")
+                    beside.write_text("".join(f"{json.dumps(each)}\n" for each in known.values()))
+                    beside.replace(lines)
+            found.append(piece)
+            failed = sum(len(each["failures"]) for each in found)
+            print(f"{start + size - first:,} nights, {failed} failed", file=sys.stderr)
+    return found
+
+
+def _piece(pool: ProcessPoolExecutor, first: int, n: int) -> dict[str, Any]:
+    began_s, counted, failed = time.monotonic(), Counter[str](), dict[int, str]()
+    starts = range(first, first + n, AT_A_TIME)
+    sizes = [min(AT_A_TIME, first + n - start) for start in starts]
+    for hits, wrong in pool.map(nights, starts, sizes):
+        counted += hits
+        failed |= wrong
+    return {
+        "first": first, "nights": n, "seconds": round(time.monotonic() - began_s), "counted": counted,
+        "failures": failed,
+    }  # fmt: skip
+
+
 def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -73,26 +113,19 @@ def main() -> int:
             small = shrunk(plan)
             print(f"shrunk: {small}\n{failure(small)}")
         return bool(why)
-    began_s, counted, failed = time.monotonic(), Counter[str](), dict[int, str]()
-    firsts = range(asked.first, asked.first + asked.nights, AT_A_TIME)
-    with ProcessPoolExecutor(asked.processes) as pool:
-        sizes = [min(AT_A_TIME, asked.first + asked.nights - first) for first in firsts]
-        for done, (hits, wrong) in enumerate(pool.map(nights, firsts, sizes), 1):
-            counted += hits
-            failed |= wrong
-            if sys.stderr.isatty() or done % 40 == 0:
-                print(
-                    f"{min(done * AT_A_TIME, asked.nights):,} nights, {len(failed)} failed", file=sys.stderr
-                )
+    pieces = _pieces(asked.first, asked.nights, asked.processes, asked.out)
+    counted, failed = Counter[str](), dict[int, str]()
+    for piece in pieces:
+        counted += Counter(piece["counted"])
+        failed |= {int(seed): why for seed, why in piece["failures"].items()}
     result = {
         "nights": asked.nights, "first": asked.first, "failed": len(failed), "processes": asked.processes,
-        "seconds": round(time.monotonic() - began_s), "counted": dict(counted.most_common()),
+        "seconds": sum(piece["seconds"] for piece in pieces), "counted": dict(counted.most_common()),
     }  # fmt: skip
     print(json.dumps(result, indent=2))
     for seed, why in sorted(failed.items())[:20]:
         print(f"night {seed}: {why}")
     if asked.out is not None:
-        asked.out.mkdir(parents=True, exist_ok=True)
         (asked.out / "nights.json").write_text(json.dumps({**result, "failures": failed}, indent=2) + "\n")
     return bool(failed)
 
