@@ -34,9 +34,9 @@ from distrecvae.search.folder.warm_start import warm_start_of
 from distrecvae.search.on_ray.interruption import Interruption
 from distrecvae.search.on_ray.same_package import require_package
 from distrecvae.search.on_ray.session import Session, living_nodes, ray_session, survey
-from distrecvae.search.planning.allowed import require_cycles_fit
 from distrecvae.search.planning.plan import Plan, check_memory, make_plan
 from distrecvae.search.planning.resources import slots_for
+from distrecvae.search.space.cycles import require_cycles_fit
 from distrecvae.search.space.relative import Sizes
 from distrecvae.search.space.space import SearchSpace, available_spaces
 from distrecvae.search.watchers.trackers import make_loggers, require_loggers
@@ -230,7 +230,7 @@ def plan_search(
     slots = slots_for(config, session.cluster)
     facts = survey(slots, session.cluster, tell)
     if begun_in is None:
-        require_cycles_fit(space, config.most_passes)
+        require_cycles_fit(space, registry.config_class(config.model), config.most_passes)
     else:
         facts = facts._replace(precision=begun_in)
     lent = session.lends_common(config.model)

@@ -15,6 +15,7 @@ from distrecvae.search.core.records import Status, TrialRecord
 from distrecvae.search.core.requests import REOPENING, Request
 from distrecvae.search.core.study import expressed_in
 from distrecvae.search.space.changing import fits, fitting_point, with_range, with_value
+from distrecvae.search.space.cycles import require_cycles_fit
 from distrecvae.search.space.space import SearchSpace
 from distrecvae.words import counted
 
@@ -182,6 +183,8 @@ class Steering:
 
     def _check_space(self, request: Request, records: Mapping[int, TrialRecord]) -> str:
         after = self._changed_space(request)
+        if self._config_class is not None:
+            require_cycles_fit(after, self._config_class, self._config.most_passes)
         for place, added in enumerate(self.added, len(records)):
             fixed = all(added[field] == value for field, value in request.settings.items())
             if not (fixed and fits(after, added)):

@@ -9,13 +9,16 @@ import pytest
 
 from distrecvae.errors import ConfigError, SpaceError
 from distrecvae.layout import LEDGER_FILE
+from distrecvae.models.recvae import RecVAEConfig
 from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.conductor import Conductor
+from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.ledger import Ledger
 from distrecvae.search.core.records import Status
 from distrecvae.search.core.requests import Request, request_of
 from distrecvae.search.core.rules import Never
 from distrecvae.search.core.steering import Steering, steered_trials
+from distrecvae.search.space.space import SearchSpace
 from tests.search.simulated import (
     METRIC,
     PASSES_PER_CYCLE,
@@ -302,6 +305,20 @@ def test_nothing_changes_by_checking() -> None:
         steering.check(request("fix depth=3"), {})
     with pytest.raises(ConfigError, match="is no setting"):
         steering.check(request("add depth=3"), {})
+
+
+def test_a_range_grows_no_further_than_a_trials_budget_has_room_for_a_cycle() -> None:
+    space = SearchSpace.load("recvae-demo")
+    steering = Steering(space, SearchConfig(max_passes=20), config_class=RecVAEConfig)
+    with pytest.raises(
+        ConfigError, match=r"--max-passes is 20 .* up to 32 in its space: 30 encoder and 2 decoder"
+    ):
+        steering.check(request("widen encoder_passes=1:30"), {})
+    with pytest.raises(
+        ConfigError, match=r"--max-passes is 20 .* up to 33 in its space: 5 encoder and 28 decoder"
+    ):
+        steering.check(request("fix decoder_passes=28"), {})
+    assert "1 to 18" in steering.check(request("widen encoder_passes=1:18"), {})
 
 
 def test_fewer_trials_do_not_leave_out_what_was_added(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Holds a trial's budget against the longest cycle of a space: a trial trains its first one whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distrecvae.errors import ConfigError
+from distrecvae.runs.ending import cycle_passes, require_a_cycle
+from distrecvae.search.space.space import SearchSpace
+
+
+def require_cycles_fit(space: SearchSpace, config_class: type, max_passes: int) -> None:
+    """Refuse a budget that is too small for the longest cycle of a space.
+
+    Args:
+        space: what is searched.
+        config_class: the model's config.
+        max_passes: data passes that a trial gets at most.
+
+    Raises:
+        ConfigError: the longest cycle does not fit, or not even the first trial's.
+    """
+    values = dict(space.base)
+    require_a_cycle(space.model, _made(config_class, values), max_passes)
+    for parameter in space.parameters.values():
+        ends = [{**values, **each} for each in parameter.extremes()]
+        values = max(ends, key=lambda each: cycle_passes(_made(config_class, each)), default=values)
+    longest = _made(config_class, values)
+    needed = cycle_passes(longest)
+    if max_passes < needed:
+        raise ConfigError(
+            f"--max-passes is {max_passes} and a cycle of {space.model} takes up to {needed} in its space:"
+            f" {longest.encoder_passes} encoder and {longest.decoder_passes} decoder passes; give {needed} or more, or"
+            " a space with fewer"
+        )
+
+
+def _made(config_class: type, values: dict[str, Any]) -> Any:
+    return config_class(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
