@@ -18,15 +18,16 @@ def require_cycles_fit(space: SearchSpace, config_class: type, max_passes: int) 
         max_passes: data passes that a trial gets at most.
 
     Raises:
-        ConfigError: the longest cycle does not fit, or not even the first trial's.
+        ConfigError: the longest cycle does not fit.
     """
     values = dict(space.base)
-    require_a_cycle(space.model, _made(config_class, values), max_passes)
     for parameter in space.parameters.values():
         ends = [{**values, **each} for each in parameter.extremes()]
         values = max(ends, key=lambda each: cycle_passes(_made(config_class, each)), default=values)
     longest = _made(config_class, values)
     needed = cycle_passes(longest)
+    if needed == cycle_passes(_made(config_class, dict(space.base))):
+        require_a_cycle(space.model, longest, max_passes)
     if max_passes < needed:
         raise ConfigError(
             f"--max-passes is {max_passes} and a cycle of {space.model} takes up to {needed} in its space:"

@@ -27,7 +27,8 @@ def test_it_is_that_of_the_space_as_it_is_by_now() -> None:
     wider = with_range(SPACE, "encoder_passes", (None, 8), wider=True)
     with pytest.raises(ConfigError, match="takes up to 10 in its space: 8 encoder and 2 decoder passes"):
         require_cycles_fit(wider, RecVAEConfig, 9)
-    require_cycles_fit(with_range(SPACE, "encoder_passes", (1, 2), wider=False), RecVAEConfig, 4)
+    # Where it began, 3 and 1, lies outside of a narrower range, and nothing of it is trained any more.
+    require_cycles_fit(with_range(SPACE, "encoder_passes", (1, 1), wider=False), RecVAEConfig, 3)
     require_cycles_fit(with_value(SPACE, "encoder_passes", 2), RecVAEConfig, 4)
 
 
