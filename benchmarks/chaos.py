@@ -6,7 +6,8 @@ PYTHONPATH=. python benchmarks/chaos.py --out benchmarks/results/2026-11-25-chao
 
 Each search that ends is recorded in OUT/faults.csv and OUT/chaos.log. The same command continues with those that have
 no record there; `--minutes` starts none after that time, so that it can be run in pieces, and `--searches` picks some,
-so that it can be run twice at once. What is lost is recorded, too, and stays; `--searches` runs it again beside that.
+so that it can be run twice at once. `--where operated` picks those that somebody steers meanwhile. What is lost is
+recorded, too, and stays; `--searches` runs it again beside that.
 
 Most of a search's time are starts of Ray, before its first trial and after each fault that ends it: `--a-storm 14` has
 more faults in fewer searches, `--times 4` deals four times as many.
@@ -38,6 +39,7 @@ from distrecvae.storage.store import Store
 from distrecvae.storage.working_copy import settle
 from tests.faults.harness import Fault, Storm, assert_no_orphans, assert_nothing_lost
 from tests.faults.network import Networked, why_not
+from tests.faults.operating import ASKS, Operator
 from tests.faults.promises import assert_kept_its_promises
 from tests.results import n_reports
 from tests.s3 import s3_server
@@ -82,7 +84,16 @@ GUIDED = dict.fromkeys(LOCAL, 1)
 """Of searches whose sampler weighs seconds, and that widen their ranges: none need be equal to another."""
 GUIDED_OPTIONS = ("--sampler", "guided", "--widen")
 
-WHERE = {"local": LOCAL, "cluster": CLUSTER, "mirrored": MIRRORED, "network": NETWORK, "guided": GUIDED}
+OPERATED = {
+    **{f"ask-{action}": 2 for action in ASKS},
+    **{"ask-stop": 6, "worker": 2, "two-at-once": 2, "driver": 3, "hung": 1},
+}
+"""Of searches that somebody steers meanwhile, every second one guided: none need be equal to another."""
+
+WHERE = {
+    "local": LOCAL, "cluster": CLUSTER, "mirrored": MIRRORED, "network": NETWORK, "guided": GUIDED,
+    "operated": OPERATED,
+}  # fmt: skip
 HEAD = (
     "search",
     "where",
@@ -231,6 +242,12 @@ def searched(
             assert_kept_its_promises(storm, undisturbed)
             assert_no_orphans()
             return storm, ""
+        elif where == "operated":
+            storm.options = (*TRIALS, *(GUIDED_OPTIONS if number % 2 else ()))
+            operator = Operator(storm)
+            storm.run(faults, around=operator)
+            operator.assert_kept_its_promises(undisturbed)
+            return storm, ""
         elif where == "local":
             storm.run(faults)
         elif where == "network":
@@ -272,6 +289,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="*", metavar="KIND", help="kinds of faults; all without it")
+    parser.add_argument("--where", nargs="*", choices=WHERE, default=[*WHERE], help="searches of which kinds")
     parser.add_argument(
         "--each", type=int, metavar="N", help="faults of each kind; as many as befit it without it"
     )
@@ -305,8 +323,8 @@ def main() -> None:
         done = {int(row["search"]) for row in before} if options.searches is None else set()
         with small_disk(place / "small"):
             for number, (where, faults) in enumerate(deals(options, reports)):
-                left_out = options.searches is not None and number not in options.searches
-                if left_out or number in done or time.monotonic() - begun > options.minutes * 60:
+                picked = where in options.where if options.searches is None else number in options.searches
+                if not picked or number in done or time.monotonic() - begun > options.minutes * 60:
                     continue
                 if where == "network" and why_not():
                     say(f"{number} network: skipped, {why_not()}")

@@ -23,6 +23,7 @@ from distrecvae.search.core.chain import read_chain
 from distrecvae.search.core.ledger import records_of, replayed
 from distrecvae.search.core.records import KEPT_TRIALS, Status, TrialRecord, by_score, leading
 from distrecvae.search.core.requests import REOPENING
+from distrecvae.search.core.steering import steered_trials
 from distrecvae.search.core.tasks import trial_task
 from distrecvae.search.folder.search_json import Description, read_description
 from distrecvae.search.living.reproducing import reproduce
@@ -65,7 +66,10 @@ def hold(folder: Path, data: Path, undisturbed: Path) -> None:
     _tables(folder, records, metric)
     split = load_dataset(data)
     _decisions(folder, content.records, described, split)
-    for number in records:
+    for number, record in records.items():
+        if not record.reports:
+            assert number in _told_to_stop(content.records), f"trial {number} has no report"
+            continue
         made = reproduce(folder, number, data=str(data), threads=1)
         assert made.same, str(made)
     _published(folder, split, described, records)
@@ -74,7 +78,10 @@ def hold(folder: Path, data: Path, undisturbed: Path) -> None:
 def _accounts(lines: Sequence[Line], records: Mapping[int, TrialRecord], described: Description) -> None:
     """Every trial is accounted for once, and one ended before the next was asked for."""
     kinds = Counter((line["kind"], line["trial"]) for line in lines if "trial" in line)
-    assert list(records) == list(range(described.settings.trials)), f"its trials are {list(records)}"
+    wanted = steered_trials(lines, described.settings, described.searched())
+    assert list(records) == list(range(wanted)), (
+        f"its trials are {list(records)}, and it was to have {wanted}"
+    )
     again = Counter(
         line["what"]["trials"][0] for line in lines if line["kind"] == "steered" and line["done"]
         and line["what"]["action"] in REOPENING
@@ -82,13 +89,21 @@ def _accounts(lines: Sequence[Line], records: Mapping[int, TrialRecord], describ
     for number, record in records.items():
         times = kinds["asked", number], kinds["ended", number] - again[number]
         assert times == (1, 1), f"trial {number} was asked for, and ended for good, {times} times"
-        assert record.status in (Status.FINISHED, Status.STOPPED), (
+        by_hand = ["by hand"] if number in _told_to_stop(lines) else []
+        known = {Status.FINISHED: [""], Status.STOPPED: [described.settings.scheduler, *by_hand]}
+        assert record.reason.partition(" at ")[0] in known.get(record.status, []), (
             f"{number} {record.status}: {record.reason}"
         )
         cycles = [report["cycle"] for report in record.reports]
         assert cycles == list(range(1, len(cycles) + 1)), f"trial {number} reported the cycles {cycles}"
     configs = Counter(json.dumps(record.config, sort_keys=True) for record in records.values())
     assert max(configs.values()) == 1, "a configuration was tried twice"
+
+
+def _told_to_stop(lines: Sequence[Line]) -> set[int]:
+    """Return the trials that somebody stopped."""
+    done = [line["what"] for line in lines if line["kind"] == "steered" and line["done"]]
+    return {number for what in done if what["action"] == "stop" for number in what["trials"]}
 
 
 def _files(folder: Path, undisturbed: Path, records: Mapping[int, TrialRecord]) -> None:
@@ -127,10 +142,11 @@ def _decisions(folder: Path, lines: Sequence[Line], described: Description, spli
         if line["kind"] == "asked":
             running = [r.number for r in records.values() if r.status is Status.RUNNING]
             assert running == [line["trial"]], f"{running} ran when trial {line['trial']} was asked for"
-    for number, why in explained(folder, described, lines, range(settings.trials)).items():
+    n_trials = steered_trials(lines, settings, space)
+    for number, why in explained(folder, described, lines, range(n_trials)).items():
         assert why.origin.again, f"trial {number}: asked again, the sampler proposes something else"
         stops = [judged.stops for judged in why.judgements]
-        stopped = why.record.status is Status.STOPPED
+        stopped = why.record.status is Status.STOPPED and why.record.reason.startswith(settings.scheduler)
         # It is stopped for good once at most; as often as else the search continued it.
         assert sum(stops) == len(why.revived) + stopped, (
             f"trial {number} ended: {why.record.reason}, and the rule says {stops}; continued from {[*why.revived]}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,15 +61,19 @@ class Mailbox:
         write_json(self._place / f"{name}.json", asdict(request))
         return name
 
-    def wait(self, name: str, timeout_s: float) -> Answer | None:
-        """Return the answer once it is there, and remove it; None where there is none after so many seconds."""
+    def wait(self, name: str, timeout_s: float, searches: Callable[[], bool] = lambda: True) -> Answer | None:
+        """Return the answer once it is there, and remove it.
+
+        None where there is none after so many seconds, or once `searches` says that nobody is there to give one.
+        """
         path, until = self._answer(name), time.monotonic() + timeout_s
         while True:
+            last = not searches() or time.monotonic() >= until
             with suppress(FileNotFoundError):
                 answer = read_typed(path, Answer)
                 path.unlink(missing_ok=True)
                 return answer
-            if time.monotonic() >= until:
+            if last:
                 return None
             time.sleep(LOOK_S)
 

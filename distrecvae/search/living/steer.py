@@ -37,20 +37,17 @@ def steer(place: Path | str, request: Request, *, patience_s: float = PATIENCE_S
         described = read_description(folder, remedy="give the results folder of a search")
         runs = described.status == RUNNING if isinstance(place, str) else held(folder)
     if not runs:
-        if request.action not in KEPT:
-            state = "is over" if described.status == FINISHED else "does not run"
-            trials = f" --trials {request.number}" if request.action == "trials" else ""
-            raise ResultsError(
-                f"{place} {state}, so nothing receives {request.text()!r}; resume it:"
-                f" distrecvae search --extend {place}{trials}"
-            )
-        send(place, request) if isinstance(place, str) else Mailbox(place).send(request)
-        return f"{place} does not run; taken up when it is resumed: distrecvae search --extend {place} --trials N"
+        return _kept(place, request, described.status)
     if isinstance(place, str):
         answer = wait(place, send(place, request), patience_s)
     else:
         mailbox = Mailbox(place)
-        answer = mailbox.wait(mailbox.send(request), patience_s)
+        name = mailbox.send(request)
+        answer = mailbox.wait(name, patience_s, lambda: held(place))
+        if answer is None and not held(place):
+            # It ended meanwhile; whoever resumes it later has not asked for this.
+            mailbox.withdraw(name)
+            return _kept(place, request, read_description(place).status)
     if answer is None:
         raise ResultsError(
             f"{place} has not answered within {patience_s:g} s; {request.text()!r} is taken up when it looks again"
@@ -58,3 +55,20 @@ def steer(place: Path | str, request: Request, *, patience_s: float = PATIENCE_S
     if not answer.done:
         raise ConfigError(f"{request.text()}: {answer.text}")
     return answer.text
+
+
+def _kept(place: Path | str, request: Request, status: str) -> str:
+    """Leave a request for when the search is resumed, and say so.
+
+    Raises:
+        ResultsError: it makes no sense then.
+    """
+    if request.action not in KEPT:
+        state = "is over" if status == FINISHED else "does not run"
+        trials = f" --trials {request.number}" if request.action == "trials" else ""
+        raise ResultsError(
+            f"{place} {state}, so nothing receives {request.text()!r}; resume it:"
+            f" distrecvae search --extend {place}{trials}"
+        )
+    send(place, request) if isinstance(place, str) else Mailbox(place).send(request)
+    return f"{place} does not run; taken up when it is resumed: distrecvae search --extend {place} --trials N"

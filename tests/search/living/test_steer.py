@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from distrecvae.files import exclusive
 from distrecvae.search.core.requests import Request
 from distrecvae.search.folder.mailbox import Answer, Mailbox
 from distrecvae.search.living.steer import steer
+from tests import HANGS_AFTER_S
 
 STOP, NARROW = Request(action="stop", trials=[3]), Request(action="narrow", ranges={"dropout": [0.1, 0.2]})
 
@@ -61,6 +62,34 @@ def test_one_that_does_not_answer_is_said_so_and_keeps_the_request(under_way: Pa
     with exclusive(under_way), pytest.raises(ResultsError, match=said):
         steer(under_way, STOP, patience_s=0.1)
     assert len(Mailbox(under_way).names) == 1
+
+
+def test_one_that_ends_meanwhile_is_not_waited_for(under_way: Path) -> None:
+    # Sent in a search's last second a request waited for a minute, and "pause" would have paused whoever resumed it.
+    for request in (Request(action="pause"), NARROW):
+        with ExitStack() as running:
+            running.enter_context(exclusive(under_way))
+            ends = threading.Timer(0.2, running.close)
+            ends.start()
+            if request is NARROW:
+                assert "taken up when it is resumed" in steer(under_way, request, patience_s=HANGS_AFTER_S)
+            else:
+                with pytest.raises(ResultsError, match=r"does not run, so nothing receives 'pause'"):
+                    steer(under_way, request, patience_s=HANGS_AFTER_S)
+            ends.join()
+    ((_, kept),) = Mailbox(under_way).waiting()
+    assert kept == NARROW
+
+
+def test_an_answer_that_came_with_the_end_counts(under_way: Path) -> None:
+    box = Mailbox(under_way)
+
+    def ended() -> bool:
+        box.answer(name, Answer(done=True, text="stopped trial 3"))
+        return False
+
+    name = box.send(STOP)
+    assert box.wait(name, HANGS_AFTER_S, ended) == Answer(done=True, text="stopped trial 3")
 
 
 def test_one_that_does_not_run_is_not_waited_for(under_way: Path, over: Path, tmp_path: Path) -> None:
