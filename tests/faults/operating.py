@@ -12,6 +12,7 @@ import distrecvae
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.layout import LEDGER_FILE
 from distrecvae.search.core.chain import read_chain
+from distrecvae.search.folder.mailbox import Mailbox
 from tests.faults.harness import Fault, Storm, assert_no_orphans, trials
 from tests.faults.promises import hold
 from tests.results import lines_of
@@ -85,11 +86,14 @@ class Operator:
         assert has == told, f"it was asked, and answered: {told}; its ledger has {has}"
         stopped_as_told(lines)
         _drawn_as_told(lines)
+        mailbox = Mailbox(self.storm.folder)
+        assert len(mailbox.names) <= len(self.late), f"{mailbox.names} wait, and {self.late} came too late"
+        for name in mailbox.names:
+            mailbox.withdraw(name)
         hold(self.storm.folder, self.storm.site.folder / "data", undisturbed)
-        if not self.late:  # else it takes up what is waiting
-            table = trials(self.storm.folder)
-            self.storm.run([])
-            assert trials(self.storm.folder).equals(table), "resumed at its end, it is another one"
+        table = trials(self.storm.folder)
+        self.storm.run([])
+        assert trials(self.storm.folder).equals(table), "resumed at its end, it is another one"
         assert_no_orphans()
 
 
