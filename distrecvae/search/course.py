@@ -187,6 +187,7 @@ class _Course:
         complete, folder = self._complete(), self._search.folder
         scored = None
         if complete:
+            self._mailbox.over()
             self._ledger.require_in_place()
             self._keeper.clean_all()
             scored = publish_best(self._search, self._conductor, self._session.split)
@@ -198,6 +199,7 @@ class _Course:
             logger.finish(complete=complete, scores={f"test/{name}": value for name, value in means.items()})
         if scored is not None:
             self._write_state(FINISHED)
+            self._mailbox.over()  # publishing may have taken long
         self._notify(
             notify.END if complete else notify.INTERRUPTED, " ".join(text.partition("\n\n")[0].split())
         )

@@ -66,7 +66,10 @@ class Operator:
         try:
             said = distrecvae.steer(self.storm.folder, str(action), *rest)
         except ConfigError as error:
-            self.answers.append((words, False, str(error)))
+            if "the search is over" in str(error):
+                self.late.append(words)
+            else:
+                self.answers.append((words, False, str(error)))
         except ResultsError as error:
             if "has not answered" in str(error):
                 raise AssertionError(str(error)) from None

@@ -29,9 +29,12 @@ from distrecvae.search import course
 from distrecvae.search.core.conductor import Conductor
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import Status, TrialRecord
+from distrecvae.search.core.requests import Request
 from distrecvae.search.course import Outcome, carry_out
+from distrecvae.search.folder.best import publish_best
 from distrecvae.search.folder.description import describe
 from distrecvae.search.folder.environment import environment_of
+from distrecvae.search.folder.mailbox import Answer, Mailbox
 from distrecvae.search.folder.search import Search
 from distrecvae.search.folder.search_json import Description, WarmStart, read_description, write_description
 from distrecvae.search.launch import plan_search
@@ -419,6 +422,30 @@ def test_a_signal_that_finds_all_trials_ended_does_not_keep_the_model_back(
     outcome = begun.carry_out()
     assert (outcome.complete, outcome.has_score, status()) == (True, True, "finished")
     assert "not over" not in outcome.summary
+
+
+def test_what_is_asked_of_a_search_that_is_over_is_answered(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Left lying, a "pause" of the last second paused whoever resumed the search.
+    mailbox = Mailbox(Path("out"))
+    pause, fix = Request(action="pause"), Request(action="fix", settings={"learning_rate": 0.01})
+    answer, sent = Answer(done=False, text="the search is over; --extend resumes it"), list[str]()
+
+    def all_then_ask(conductor: Conductor, *given: Any, **_: object) -> None:
+        run_here(conductor, *given)
+        sent.append(mailbox.send(pause))
+
+    def publish_and_ask(*given: Any) -> Any:
+        assert mailbox.wait(sent[0], 0) == answer
+        sent.extend((mailbox.send(pause), mailbox.send(fix)))
+        return publish_best(*given)
+
+    monkeypatch.setattr(tuning, "run_trials", all_then_ask)
+    monkeypatch.setattr(course, "publish_best", publish_and_ask)
+    begun.carry_out()
+    assert mailbox.wait(sent[1], 0) == answer
+    assert mailbox.names == sent[2:], "what makes sense when it is resumed is kept"
 
 
 def test_a_search_whose_last_trial_was_interrupted_is_not_over(

@@ -30,6 +30,8 @@ Action = Literal[
 ACTIONS: tuple[str, ...] = get_args(Action)
 REOPENING = ("continue", "revive")
 """What lets a trial that ended continue: a command of its own, and what a search asks of itself."""
+LASTING = ("add", "narrow", "widen", "fix")
+"""What makes sense for a search that is not running: it is taken up when it is resumed."""
 MOST_NAMED = 1000
 """Trials, or settings, that one request may name."""
 Scalar = None | bool | int | float | str

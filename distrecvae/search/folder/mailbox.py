@@ -16,7 +16,7 @@ from pathlib import Path
 
 from distrecvae.files import write_json
 from distrecvae.layout import REQUESTS_FOLDER
-from distrecvae.search.core.requests import Request
+from distrecvae.search.core.requests import LASTING, Request
 from distrecvae.typed import MisfitError, read_typed
 
 LARGEST_BYTES = 64 << 10
@@ -100,6 +100,13 @@ class Mailbox:
         """Answer a request, and remove it."""
         write_json(self._answer(name), asdict(answer))
         (self._place / f"{name}.json").unlink(missing_ok=True)
+
+    def over(self) -> None:
+        """Answer what waits and makes no sense any more: the search is over."""
+        for name in self.names:
+            asked = self._read(self._place / f"{name}.json")
+            if isinstance(asked, str) or asked.action not in LASTING:
+                self.answer(name, Answer(done=False, text="the search is over; --extend resumes it"))
 
     def clear_answers(self) -> None:
         """Remove answers that were never collected: an earlier run of the search gave them."""

@@ -7,21 +7,19 @@ from pathlib import Path
 from distrecvae.errors import ConfigError, ResultsError
 from distrecvae.files import held
 from distrecvae.layout import SEARCH_FILE
-from distrecvae.search.core.requests import Request
+from distrecvae.search.core.requests import LASTING, Request
 from distrecvae.search.folder.mailbox import Mailbox
 from distrecvae.search.folder.search_json import FINISHED, RUNNING, read_description
 from distrecvae.search.living.afar import send, wait
 from distrecvae.storage.fetched import on_this_machine
 
 PATIENCE_S = 60.0
-KEPT = ("add", "narrow", "widen", "fix")
-"""Requests that make sense for a search that is not running: they are taken up when it is resumed."""
 
 
 def steer(place: Path | str, request: Request, *, patience_s: float = PATIENCE_S) -> str:
     """Ask the search in `place` for something, and return its answer.
 
-    A search that nobody runs keeps a request of `KEPT` for when it is resumed, and the answer says so.
+    A search that nobody runs keeps a request of `LASTING` for when it is resumed, and the answer says so.
 
     Args:
         place: the results folder, or the URI where a search is mirrored.
@@ -63,7 +61,7 @@ def _kept(place: Path | str, request: Request, status: str) -> str:
     Raises:
         ResultsError: it makes no sense then.
     """
-    if request.action not in KEPT:
+    if request.action not in LASTING:
         state = "is over" if status == FINISHED else "does not run"
         trials = f" --trials {request.number}" if request.action == "trials" else ""
         raise ResultsError(

@@ -28,6 +28,16 @@ def test_what_is_sent_is_taken_up_in_its_order_and_answered(tmp_path: Path) -> N
     assert box.wait(names[0], 0) is None, "an answer is read once"
 
 
+def test_at_the_end_what_makes_no_sense_any_more_is_answered(tmp_path: Path) -> None:
+    box, fix = Mailbox(tmp_path), Request(action="fix", settings={"dropout": 0.1})
+    stop, kept = box.send(STOP), box.send(fix)
+    (tmp_path / "requests" / "zz.json").write_bytes(b"{")
+    box.over()
+    assert box.names == [kept]
+    for name in (stop, "zz"):
+        assert box.wait(name, 0) == Answer(done=False, text="the search is over; --extend resumes it")
+
+
 def test_whoever_asks_waits_for_the_answer(tmp_path: Path) -> None:
     box = Mailbox(tmp_path)
     name = box.send(PAUSE)
