@@ -175,6 +175,7 @@ def test_a_perfect_scorer_reaches_the_best_of_each() -> None:
         (full_recall, [1, 20 / 25]), (precision, [3 / 20, 1]), (hit, [1, 1]), (mrr, [1, 1]),
         (mean_average_precision, [1, 1]),
     ]  # fmt: skip
+    assert [metric for metric, _ in best] == [*OTHERS], "each of OTHERS has its row in `best`, in that order"
     for metric, values in best:
         np.testing.assert_allclose(metric(hits, n_held_out, 20), values)
         assert not metric(np.zeros_like(hits), n_held_out, 20).any()

@@ -48,6 +48,20 @@ CALLS = {
 They are what was counted with PyTorch 2.13: with two to spare a launch more went unseen."""
 
 
+def test_every_network_is_here() -> None:
+    networks = {
+        model
+        for model in registry.models()
+        if registry.precision_for(model, "auto", "bfloat16") == "bfloat16"
+    }
+    lack = networks - {*NEURAL}
+    assert not lack, f"put {sorted(lack)} into NETWORKS of tests/training/schemes/test_passes.py"
+    lack = networks - CALLS.keys()
+    assert not lack, (
+        f"put {sorted(lack)} into CALLS above, as (0, 0); the tests that fail then say what to put"
+    )
+
+
 @pytest.fixture(autouse=True)
 def the_cpus_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a batch be drawn for itself, as on a CPU: then the soft device draws the same."""
@@ -105,7 +119,9 @@ def test_recorded_steps_give_what_steps_that_are_not_recorded_give_to_the_bit(
         recorded = trained(model, "cuda", precision=precision).state_dict()
         calls = [len(capture.names) for capture in device.captures]
         assert device.replays >= 3 * len(calls) > 0
-    assert max(calls) <= CALLS[model][PRECISIONS.index(precision)]
+    assert max(calls) <= CALLS[model][PRECISIONS.index(precision)], (
+        f"{model}: {max(calls)} calls in {precision}"
+    )
     monkeypatch.setattr(graphs, "WARM_UP", 10**9)
     with soft_cuda() as device:
         plain = trained(model, "cuda", precision=precision).state_dict()
