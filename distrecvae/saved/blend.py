@@ -188,9 +188,7 @@ def why_no_graph(blend: Blend, config: BlendConfig) -> str | None:
         return "it goes by ranks, which turn over where two scores differ by a rounding; blend with --rule standardized"
     for member, described in zip(blend.members, config.members, strict=True):
         if not hasattr(member, "dense_scores"):
-            return (
-                f"its member {described.name} ({described.model}) solves a problem of its own for each user"
-            )
+            return f"the scores of its member {described.name} ({described.model}) are no graph of tensors"
     return None
 
 

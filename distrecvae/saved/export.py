@@ -139,8 +139,8 @@ def export_model(loaded: LoadedModel, path: Path, file_format: str) -> Exported:
         raise ConfigError(f"the blend cannot be exported: {reason}")
     if not isinstance(model, DenseScorer):
         raise ConfigError(
-            f"{loaded.model} cannot be exported: it solves a problem of its own for each user, and is no graph of"
-            " tensors; use `distrecvae recommend`, or distrecvae.load in Python"
+            f"{loaded.model} cannot be exported: its scores are no graph of tensors (it has no `dense_scores`); use"
+            " `distrecvae recommend`, or distrecvae.load in Python"
         )
     if path.is_dir():
         raise ResultsError(f"{path} is a folder; give the name of a file to write")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from distrecvae.errors import CheckpointError, ConfigError
 from distrecvae.evaluation import Recommender
 from distrecvae.saved import blend
 from distrecvae.saved.blend import BlendConfig
 from distrecvae.training import registry
+from distrecvae.training.others import is_other
+from distrecvae.words import first_line
 
 
 def read_settings(model: str, settings: Mapping[str, Any]) -> Any:
@@ -23,6 +27,25 @@ def read_settings(model: str, settings: Mapping[str, Any]) -> Any:
     return (
         blend.blend_config(settings) if model == blend.BLEND else registry.config_from_dict(model, settings)
     )
+
+
+def require_known(folder: Path, model: object) -> None:
+    """Refuse a folder of another package's model that is not here: nothing in it is damaged.
+
+    Raises:
+        CheckpointError: the model's package is not installed, or a dotted name is not trusted.
+    """
+    if not isinstance(model, str) or model == blend.BLEND:
+        return
+    try:
+        registry.config_class(model)
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{folder}: {first_line(error)}"
+            if is_other(model)
+            else f"{folder} holds a model {model!r}, which is not installed here; install its package, or the"
+            " version of distrecvae that wrote it"
+        ) from None
 
 
 def recommender_of(

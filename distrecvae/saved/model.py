@@ -28,7 +28,7 @@ from distrecvae.layout import BEST_FOLDER, CONFIG_FILE, METRICS_FILE, RUN_FILE, 
 from distrecvae.models.popularity import Popularity
 from distrecvae.recommendation import Likening
 from distrecvae.saved.card import CARD_FILE, model_card, versions
-from distrecvae.saved.kinds import parts_of, read_settings, recommender_of, shown_settings
+from distrecvae.saved.kinds import parts_of, read_settings, recommender_of, require_known, shown_settings
 from distrecvae.saved.lists import NOTES, ids_of, lists, most_alike, popularity_for, require_top
 from distrecvae.saved.tensors import load_state, read_json, save_state
 from distrecvae.storage.fetched import on_this_machine
@@ -222,6 +222,7 @@ def _load(folder: Path, device: torch.device | str) -> LoadedModel:
         raise CheckpointError(
             f"{folder} has format {document.get('format')}; {FORMAT} is read: use the version that wrote it"
         )
+    require_known(folder, document.get("model"))
     state, _ = load_state(folder / MODEL_FILE)
     try:
         config = read_settings(document["model"], document["config"])

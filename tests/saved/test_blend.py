@@ -170,7 +170,7 @@ def test_its_graph_gives_its_scores(tmp_path: Path, rule: str, ending: str) -> N
         ({"rule": "ranks"}, "it goes by ranks"),
         (
             {"members": [("ease", {}, 0.5), ("wmf", {"latent_dim": 3}, 0.5)]},
-            r"its member a wmf \(wmf\) solves a problem of its own for each user",
+            r"the scores of its member a wmf \(wmf\) are no graph of tensors",
         ),
     ],
 )

@@ -142,7 +142,7 @@ def test_a_graph_with_other_scores_is_not_written(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("model", sorted(SOLVERS))
 def test_a_model_that_is_no_graph_says_so(model: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"{model} cannot be exported: it solves a problem of its own"):
+    with pytest.raises(ConfigError, match=f"{model} cannot be exported: its scores are no graph of tensors"):
         export_model(trained(model), tmp_path / "m.onnx", "onnx")
     assert list(tmp_path.iterdir()) == []
 

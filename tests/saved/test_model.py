@@ -87,6 +87,16 @@ def test_a_folder_of_something_else_is_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_a_model_that_is_not_here_is_no_damage(folder: Path) -> None:
+    document = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(document | {"model": "theirs"}))
+    with pytest.raises(CheckpointError, match="holds a model 'theirs', which is not installed here; install"):
+        load_model(folder)
+    (folder / "config.json").write_text(json.dumps(document | {"model": "theirs:entry"}))
+    with pytest.raises(CheckpointError, match=r"best: model 'theirs:entry' is code that a file names"):
+        load_model(folder)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
