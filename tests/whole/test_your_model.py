@@ -15,18 +15,19 @@ import pandas as pd
 import pytest
 import torch
 
+from distrecvae import testing
 from distrecvae.data.io import load_dataset, save_dataset
 from distrecvae.data.synthetic import synthetic_split
+from distrecvae.training import registry
 from tests import HANGS_AFTER_S, ROOT
 from tests.soft_cuda import soft_cuda
 
 PAGE = (ROOT / "docs" / "your-model.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    """Return the page's only block in a language."""
-    (text,) = re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
-    return str(text)
+def block(language: str, number: int = 0) -> str:
+    """Return one of the page's blocks in a language, counted from 0."""
+    return str(re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)[number])
 
 
 ENDED = "-- it ended well --"
@@ -108,6 +109,31 @@ def test_the_model_on_the_page_scores_on_a_gpu_and_copies_no_rows() -> None:
             assert soft.peak_bytes - before < 4 * scores[-1].numel() * scores[-1].element_size()
             scores[-1] = scores[-1].cpu()
     torch.testing.assert_close(*scores)
+
+
+def test_the_network_on_the_page_keeps_its_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pages_network.py").write_text(block("python", 1))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert testing.main(["pages_network:entry", "--set", "hidden_dim=8"]) == 0
+    assert "12 of 12 promises are kept" in capsys.readouterr().out
+    train = synthetic_split(n_users=60, n_items=50, seed=3).train
+    config = registry.config_from_dict("pages_network:entry", {"hidden_dim": 8, "batch_size": 20})
+    with soft_cuda() as soft:
+        trainer = registry.make_trainer("pages_network:entry", config, train, seed=1, device="cuda")
+        while trainer.passes < 8:
+            trainer.step()
+        assert soft.captures
+        before, waited = trainer.passes, soft.n_waits
+        trainer.step()
+        assert soft.n_waits - waited <= trainer.passes - before, "its steps wait for the device"
+    here: Any = registry.make_trainer("pages_network:entry", config, train, seed=1).model
+    dense = torch.from_numpy(train.to_scipy().toarray()).float()
+    scores = here.score(train)
+    assert not scores.requires_grad
+    torch.testing.assert_close(here.dense_scores(dense).detach(), scores)
+    assert here.likeness(3).argmax() == 3
 
 
 @pytest.mark.slow
