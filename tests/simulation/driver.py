@@ -233,7 +233,9 @@ class Driver:
             self._later(run, 0.1, "reports")
             report = self._report(run)
             if fault is not None and fault.kind == "twice" and not math.isnan(report[METRIC]):
-                self.conductor.heard(run.task.number, report)
+                self._take_up()  # what is due before a report is taken up before it, however early that comes
+                if self.ledger.records[run.task.number].status is Status.RUNNING:
+                    self.conductor.heard(run.task.number, report)
 
     def _reported(self, run: Run) -> None:
         """The driver hears a report, and answers."""

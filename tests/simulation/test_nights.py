@@ -52,6 +52,12 @@ def test_a_loss_that_a_trials_end_came_before_is_not_counted() -> None:
     assert night.hit["astray"]
 
 
+def test_what_is_due_before_a_report_is_taken_up_before_it_also_where_that_comes_twice() -> None:
+    # A fault of the simulation's: the first of the two came before its operator's turn. Night 20890587 of a million.
+    night = check(draw(20890587))
+    assert night.hit["twice"]
+
+
 FOUND_A_FAULT = {
     30: 2841511915,
     1004: 4193928123,
@@ -63,6 +69,7 @@ FOUND_A_FAULT = {
     10353: 708694961,
     11515: 1813511051,
     2018498: 598219329,
+    20890587: 3600734091,
 }
 """The nights above by their integer, and a checksum of what happens in them."""
 
