@@ -111,7 +111,7 @@ def compare(
         held.callback(stop.over)
         cluster = held.enter_context(ray_session(config.address, verbose=verbose))
         session = Session(cluster, split, stop)
-        plans = plans_of(listed, session)
+        plans = plans_of(listed, session, None if described is None else folder)
         repeats = Repeats(seed_numbers(config, seeds), _data_of(config, folder))
         if described is None:
             described = files.describe(_shared_settings(config), split, command, ())

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from distrecvae.data.dataset import require_scored
 from distrecvae.errors import DistrecvaeError
+from distrecvae.layout import SEARCH_FILE
 from distrecvae.search.comparison import files
 from distrecvae.search.comparison.entrants import Entrant
 from distrecvae.search.comparison.outsiders import named_scores, outside_rows
 from distrecvae.search.comparison.seeds import require_growing, seed_numbers, trained_seeds
 from distrecvae.search.comparison.table import notes_of
+from distrecvae.search.folder.search_json import read_description
 from distrecvae.search.launch import load_split, plan_search, settled
 from distrecvae.search.on_ray.session import Session, ray_session
 from distrecvae.search.planning.plan import Plan, check_memory
@@ -23,8 +25,14 @@ STATES_A_SEED = 3
 """What a seed's folder takes at most, in checkpoints: the last state twice while it is replaced, and its model."""
 
 
-def plans_of(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
+def plans_of(listed: Sequence[Entrant], session: Session, resumed: Path | None) -> dict[str, Plan]:
     """Return each search's plan, all of them checked: what cannot run is refused before anything starts.
+
+    Args:
+        listed: the searches.
+        session: Ray and the data set.
+        resumed: the folder of a comparison that is resumed. A search that was begun there keeps its precision, and the
+            seeds that are trained after it have the same.
 
     Raises:
         DistrecvaeError: a search cannot run; the message begins with its name.
@@ -33,7 +41,10 @@ def plans_of(listed: Sequence[Entrant], session: Session) -> dict[str, Plan]:
     for entrant in listed:
         try:
             space = entrant.space.resolved(Sizes.of(session.split.train))
-            plans[entrant.name] = plan_search(settled(entrant.config, space), space, session)
+            config, begun_in = settled(entrant.config, space), None
+            if resumed is not None and (resumed / entrant.name / SEARCH_FILE).exists():
+                begun_in = read_description(resumed / entrant.name).plan.precision
+            plans[entrant.name] = plan_search(config, space, session, begun_in)
             check_memory(plans[entrant.name], session.cluster, session.split.train)
         except DistrecvaeError as error:
             raise type(error)(f"{entrant.name}: {error}") from None
@@ -73,7 +84,7 @@ def plans_text(
     require_scored(split, config.data or "the data", "valid")
     outsiders = outside_rows(theirs, split, config.scored)
     with ray_session(config.address, verbose=verbose) as cluster:
-        plans = plans_of(listed, Session(cluster, split))
+        plans = plans_of(listed, Session(cluster, split), folder if resume else None)
     parts = [f"== {name}\n{plan.text(more=seeds_rows(plan, numbers))}" for name, plan in plans.items()]
     notes = [textwrap.fill(note, 100) for note in notes_of(outsiders)]
     return "\n\n".join([*parts, whole_text(plans, numbers, len(outsiders)), *notes])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from distrecvae.errors import ConfigError, DataError, DistrecvaeError, ResultsEr
 from distrecvae.search import launch
 from distrecvae.search.comparison.entrants import entrants
 from distrecvae.search.comparison.files import Description, write_description
-from distrecvae.search.comparison.planned import plans_text
+from distrecvae.search.comparison.planned import plans_of, plans_text
 from distrecvae.search.core.config import SearchConfig
+from distrecvae.search.on_ray.session import Session
 from distrecvae.search.planning.resources import Cluster
 from distrecvae.training.device import DeviceFacts
+from tests import ROOT
 from tests.whole.test_bad_input import GIB, without_ray
 
 SPLIT = synthetic_split(n_users=100, n_items=60, seed=1)
@@ -92,3 +96,18 @@ def test_one_that_would_go_on_has_the_seeds_that_it_was_begun_with() -> None:
     assert "1 training with seeds, 1 system trained elsewhere" in plan("ease", resume=True)
     with pytest.raises(ConfigError, match="started with 3 seeds, --seeds is 2"):
         plan("ease", resume=True, seeds=2)
+
+
+def test_a_search_that_was_begun_keeps_its_precision_and_its_budget(here: Path) -> None:
+    # Resumed on another machine a comparison trained its seeds in that one's precision, beside searches of the first's.
+    place = here / "out" / "recvae"
+    place.mkdir(parents=True)
+    form = json.loads((ROOT / "tests" / "kept" / "search-2" / "search.json").read_text(encoding="utf-8"))
+    form["plan"]["precision"] = "bfloat16"
+    (place / "search.json").write_text(json.dumps(form), encoding="utf-8")
+    listed = entrants(("recvae",), replace(CONFIG, max_passes=4))
+    session = Session(Cluster(((2.0, 0.0),), GIB, 8 * GIB), SPLIT)
+    assert plans_of(listed, session, here / "out")["recvae"].precision == "bfloat16"
+    with pytest.raises(ConfigError, match="recvae: --max-passes is 4 and a cycle of recvae takes up to 7"):
+        plans_of(listed, session, None)
+    assert plans_of(entrants(("recvae",), CONFIG), session, None)["recvae"].precision == "float32"
