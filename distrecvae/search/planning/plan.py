@@ -11,7 +11,6 @@ from distrecvae.data.interactions import InteractionMatrix
 from distrecvae.data.shared import dataset_bytes
 from distrecvae.errors import ResourceError
 from distrecvae.precisions import Precision
-from distrecvae.runs.ending import require_a_cycle
 from distrecvae.search.core.ahead.widening import WIDENED
 from distrecvae.search.core.config import SearchConfig
 from distrecvae.search.core.records import REVIVABLE
@@ -194,10 +193,9 @@ def make_plan(
     """Return the plan of a search; `lent` says that the object store takes what the model's trials have in common.
 
     Raises:
-        ConfigError: the stopping rule's settings contradict each other, or a trial's passes are no cycle.
+        ConfigError: the stopping rule's settings contradict each other.
     """
     first = registry.config_from_dict(config.model, space.default_config())
-    require_a_cycle(config.model, first, config.most_passes)
     precision = registry.precision_for(config.model, config.precision, facts.precision)
     trial_bytes, file_bytes = registry.memory_bytes(
         config.model, first, split.train, device=slots.device, precision=precision, lent=lent

@@ -124,10 +124,15 @@ def _fits(hint: Any, value: Any) -> bool:
     return type(value) in options or (type(value) is int and float in options)
 
 
+def made(config_class: type, values: Mapping[str, Any]) -> Any:
+    """Return a model's config with these values; lists become tuples."""
+    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
 def refusal(config_class: type, values: Mapping[str, Any]) -> str | None:
     """Return in a line why a model's config class refuses these values; None if it accepts them."""
     try:
-        config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        made(config_class, values)
     except (ValueError, TypeError) as error:  # ConfigError is a ValueError
         return " ".join(str(error).split())
     return None

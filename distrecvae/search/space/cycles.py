@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from distrecvae.errors import ConfigError
 from distrecvae.runs.ending import cycle_passes, require_a_cycle
+from distrecvae.search.space.checks import made
 from distrecvae.search.space.space import SearchSpace
 
 
@@ -23,10 +22,10 @@ def require_cycles_fit(space: SearchSpace, config_class: type, max_passes: int) 
     values = dict(space.base)
     for parameter in space.parameters.values():
         ends = [{**values, **each} for each in parameter.extremes()]
-        values = max(ends, key=lambda each: cycle_passes(_made(config_class, each)), default=values)
-    longest = _made(config_class, values)
+        values = max(ends, key=lambda each: cycle_passes(made(config_class, each)), default=values)
+    longest = made(config_class, values)
     needed = cycle_passes(longest)
-    if needed == cycle_passes(_made(config_class, dict(space.base))):
+    if needed == cycle_passes(made(config_class, space.base)):
         require_a_cycle(space.model, longest, max_passes)
     if max_passes < needed:
         raise ConfigError(
@@ -34,7 +33,3 @@ def require_cycles_fit(space: SearchSpace, config_class: type, max_passes: int) 
             f" {longest.encoder_passes} encoder and {longest.decoder_passes} decoder passes; give {needed} or more, or"
             " a space with fewer"
         )
-
-
-def _made(config_class: type, values: dict[str, Any]) -> Any:
-    return config_class(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
